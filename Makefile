@@ -1,0 +1,54 @@
+# Everything a developer or a new user runs. `make help` lists it.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+TRAIN := environments/verl-0.9/.venv
+PLATFORM_READY := $(VENV)/.ready
+TRAIN_READY := $(TRAIN)/.ready
+DEV_READY := $(VENV)/.ready-dev
+
+.PHONY: help install run test test-fast lint format bench clean-check
+help: ## list these targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(PLATFORM_READY) $(TRAIN_READY) ## make .venv and the CPU training environment
+
+run: install ## start the site on http://127.0.0.1:8000 (ARGS="--port 8001" for another)
+	@$(PY) manage.py up $(ARGS)
+
+test: install $(DEV_READY) ## the whole suite: unit, PostgreSQL and Redis, real verl, real browser
+	tests/run $(ARGS)
+
+lint: $(DEV_READY) ## ruff, mypy, import contracts, templates, migrations, deployment check
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy .
+	$(VENV)/bin/lint-imports --no-logo
+	$(VENV)/bin/djlint --quiet --lint --check templates
+	$(PY) manage.py makemigrations --check --dry-run
+	TRAINYARD_HTTPS=1 TRAINYARD_ALLOWED_HOSTS=trainyard.example TRAINYARD_HOME=$$(mktemp -d) $(PY) manage.py check --deploy --fail-level WARNING
+
+format: $(DEV_READY) ## format Python and templates
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+	-$(VENV)/bin/djlint --quiet --reformat templates
+
+bench: install $(DEV_READY) ## measure: metric to page, submit to start, cost to a run
+	$(PY) -m tests.bench $(ARGS)
+
+# An install that fails half-way leaves no stamp, so the next call repairs it.
+$(PLATFORM_READY): pyproject.toml environments/platform.lock
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the platform into $(VENV)"
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c environments/platform.lock -e .
+	@touch $@
+
+$(DEV_READY): $(PLATFORM_READY)
+	@echo "Installing the checks and test tools into $(VENV)"
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c environments/platform.lock -e '.[dev]'
+	@touch $@
+
+$(TRAIN_READY): environments/verl-0.9/lock.txt environments/verl-0.9/requirements.txt environments/verl-0.9/install.sh environments/node/pyproject.toml
+	@echo "Installing verl for the CPU into $(TRAIN) (a few minutes the first time)"
+	@bash environments/verl-0.9/install.sh $(TRAIN) $(PYTHON)
+	@touch $@

@@ -1,0 +1,71 @@
+"""What every runner can do. A fixed set: there is no way to run any other command."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+class RunnerError(Exception):
+    """The machine could not do it. The message is a sentence for the user."""
+
+
+class RunnerUnsure(RunnerError):
+    """The machine did not answer in time: it may have been done, or not."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A process to start in a new attempt directory (absolute paths)."""
+
+    attempt_dir: str
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    python: str
+
+
+@dataclass(frozen=True)
+class FileFact:
+    """A file: path from the directory asked about, bytes, change time in epoch seconds."""
+
+    path: str
+    size: int
+    modified: float
+
+
+@dataclass(frozen=True)
+class Alive:
+    """Which of a run's two processes is there, by recorded identity."""
+
+    wrapper: bool
+    process: bool
+
+
+class Runner(Protocol):
+    """Starts, reads and stops runs on one machine. Every method may raise ``RunnerError``."""
+
+    def launch(self, launch: Launch) -> None:
+        """Write the run script and start it under the wrapper; return once it has started.
+
+        A directory that already has a run is refused: nothing starts twice.
+        """
+
+    def read(self, path: str, offset: int, limit: int) -> bytes:
+        """Up to ``limit`` bytes from ``offset``; empty when there is no such file or no more."""
+
+    def stat(self, path: str) -> FileFact | None:
+        """Facts of one file, or None when there is none."""
+
+    def files(self, path: str) -> Iterator[FileFact]:
+        """All files below a directory; none when there is no such directory."""
+
+    def exists(self, path: str) -> bool:
+        """True when there is a file or directory."""
+
+    def stop(self, attempt_dir: str, grace: int) -> None:
+        """Ask the run to end: SIGTERM, then SIGKILL after ``grace`` seconds. Returns at once."""
+
+    def alive(self, attempt_dir: str) -> Alive:
+        """Look at the recorded processes. Slow (starts a process): for doubts, not for polling."""
+
+    def sample(self) -> dict[str, Any]:
+        """Load of the machine now, with the keys of ``system.jsonl``."""

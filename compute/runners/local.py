@@ -1,0 +1,96 @@
+"""This machine, through its own file system and the commands of ``trainyard_node``."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from compute.runners import rundir
+from compute.runners.base import Alive, FileFact, Launch, RunnerError, RunnerUnsure
+from compute.runners.gpus import read_gpus
+
+STARTS_WITHIN = 60  # seconds; a machine under load may take long to start a Python
+
+
+class LocalRunner:
+    def __init__(self, python: str, workdir: str) -> None:
+        self.python = python
+        self.workdir = Path(workdir)
+
+    def launch(self, launch: Launch) -> None:
+        attempt = Path(launch.attempt_dir)
+        try:
+            attempt.mkdir(parents=True, exist_ok=True)
+            script = rundir.write_script(launch.argv, launch.env, launch.attempt_dir)
+            (attempt / rundir.SCRIPT).write_text(script)
+        except OSError as error:
+            raise RunnerError(f"The run directory could not be made: {error}") from error
+        self._node("run", launch.attempt_dir, "--detach")
+
+    def read(self, path: str, offset: int, limit: int) -> bytes:
+        try:
+            with Path(path).open("rb") as file:
+                file.seek(offset)
+                return file.read(limit)
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise RunnerError(f"{path} cannot be read: {error.strerror}") from error
+
+    def stat(self, path: str) -> FileFact | None:
+        try:
+            facts = Path(path).stat()
+        except OSError:
+            return None
+        return FileFact(path, facts.st_size, facts.st_mtime)
+
+    def files(self, path: str) -> Iterator[FileFact]:
+        for folder, _, names in os.walk(path):
+            for name in names:
+                full = Path(folder, name)
+                fact = self.stat(str(full))
+                if fact:
+                    yield FileFact(str(full.relative_to(path)), fact.size, fact.modified)
+
+    def exists(self, path: str) -> bool:
+        return Path(path).exists()
+
+    def stop(self, attempt_dir: str, grace: int) -> None:
+        self._node("stop", attempt_dir, "--grace", str(grace))
+
+    def alive(self, attempt_dir: str) -> Alive:
+        return Alive(*rundir.read_alive(self._node("alive", attempt_dir)))
+
+    def sample(self) -> dict[str, Any]:
+        memory, disk = psutil.virtual_memory(), shutil.disk_usage(self.workdir)
+        return {
+            "cpu_percent": psutil.cpu_percent(),
+            "memory_used": memory.total - memory.available,
+            "memory_total": memory.total,
+            "disk_used": disk.used,
+            "disk_total": disk.total,
+            "gpus": read_gpus(),
+        }
+
+    def _node(self, command: str, *words: str) -> str:
+        argv = [self.python, "-m", f"trainyard_node.{command}", *words]
+        try:
+            done = subprocess.run(
+                argv, capture_output=True, text=True, timeout=STARTS_WITHIN, check=False
+            )
+        except FileNotFoundError:
+            raise RunnerError(
+                f"There is no Python at {self.python}. Run make install, or set the machine's "
+                "Python to one that has verl and trainyard_node."
+            ) from None
+        except OSError as error:
+            raise RunnerError(f"{command} did not work on this machine: {error}") from error
+        except subprocess.TimeoutExpired:
+            raise RunnerUnsure(f"{command} gave no answer for {STARTS_WITHIN} s.") from None
+        if done.returncode:
+            raise RunnerError(done.stderr.strip().splitlines()[-1] if done.stderr else "no answer")
+        return done.stdout

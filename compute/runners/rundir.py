@@ -1,0 +1,47 @@
+"""The run directory: names of its files, its script, and what its small files say."""
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+
+SCRIPT = "run.sh"
+LOG = "train.log"
+METRICS = "metrics.jsonl"
+SYSTEM = "system.jsonl"
+EVENTS = "events.jsonl"
+PID = "pid"
+HEARTBEAT = "heartbeat"
+EXIT_CODE = "exit_code"
+
+
+def write_script(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> str:
+    """Write the script that starts a process: the one place where a command becomes a string.
+
+    Every word is quoted, so a hostile name stays one word. The script runs by hand as well.
+    """
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in env.items()]
+    command = " \\\n  ".join(shlex.quote(word) for word in argv)
+    lines = ["#!/usr/bin/env bash", *exports, f"cd {shlex.quote(cwd)} || exit 1", f"exec {command}"]
+    return "\n".join(lines) + "\n"
+
+
+def read_exit_code(text: str | None) -> int | None:
+    """The verdict of the wrapper, or None while there is none."""
+    try:
+        return int(text) if text else None
+    except ValueError:
+        return None
+
+
+def read_heartbeat(text: str | None) -> float | None:
+    """Epoch seconds of the wrapper's last sign of life, or None."""
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None
+
+
+def read_alive(text: str) -> tuple[bool, bool]:
+    """Read the answer of ``trainyard_node.alive``: is the wrapper there, is the process there."""
+    facts = json.loads(text)
+    return bool(facts["wrapper"]), bool(facts["process"])

@@ -1,0 +1,10 @@
+from django.contrib import admin
+
+from datasets.models import Dataset
+
+
+@admin.register(Dataset)
+class DatasetAdmin(admin.ModelAdmin[Dataset]):
+    list_display = ("name", "kind", "rows", "is_sample", "created_at")
+    list_filter = ("kind", "is_sample")
+    search_fields = ("name",)

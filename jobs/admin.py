@@ -1,0 +1,62 @@
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from jobs import services
+from jobs.models import Event, Job
+
+
+class EventInline(admin.TabularInline[Event, Job]):
+    model = Event
+    extra = 0
+    can_delete = False
+    readonly_fields = ("at", "kind", "who", "message", "source")
+    exclude = ("data", "attempt", "position")
+
+    def has_add_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
+        return False
+
+
+@admin.register(Job)
+class JobAdmin(admin.ModelAdmin[Job]):
+    list_display = ("pk", "name", "kind", "status", "step", "steps", "machine", "owner")
+    list_display_links = ("pk", "name")
+    list_filter = ("status", "kind", "machine")
+    search_fields = ("name", "uuid")
+    actions = ("start", "stop")
+    inlines = (EventInline,)
+    # A job changes through services only; here it can be renamed, started and stopped.
+    readonly_fields = [
+        field.name for field in Job._meta.fields if field.name not in ("id", "name", "owner")
+    ]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and not (obj and obj.is_active)
+
+    @admin.action(description="Start the chosen drafts", permissions=["change"])
+    def start(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
+        who = request.user.get_username()
+        done = sum(services.enqueue(job, who=who) for job in queryset)
+        self.message_user(request, f"{done} of {len(queryset)} queued.", messages.INFO)
+
+    @admin.action(description="Stop the chosen jobs", permissions=["change"])
+    def stop(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
+        who = request.user.get_username()
+        done = sum(services.stop(job, who=who) for job in queryset)
+        self.message_user(request, f"{done} of {len(queryset)} asked to stop.", messages.INFO)
+
+
+@admin.register(Event)
+class EventAdmin(admin.ModelAdmin[Event]):
+    list_display = ("at", "job", "kind", "who", "message", "source")
+    list_filter = ("source", "kind")
+    search_fields = ("job__name", "message")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
+        return False

@@ -1,0 +1,46 @@
+"""The allowed moves of a job. Each is one conditional UPDATE: false means someone was first."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from jobs.models import Event, Job, Status
+
+MOVES: Mapping[Status, frozenset[Status]] = {
+    Status.DRAFT: frozenset({Status.QUEUED}),
+    Status.QUEUED: frozenset({Status.STARTING, Status.STOPPED}),
+    # A run may be over before anyone saw it run.
+    Status.STARTING: frozenset(
+        {Status.RUNNING, Status.COMPLETED, Status.FAILED, Status.STOPPED, Status.LOST}
+    ),
+    Status.RUNNING: frozenset({Status.COMPLETED, Status.FAILED, Status.STOPPED, Status.LOST}),
+}
+
+
+def move(job: Job, to: Status, *, who: str = "", reason: str = "", **fields: Any) -> bool:
+    """Move the job and record the event in one transaction; ``job`` is then as in the database."""
+    sources = [status for status, targets in MOVES.items() if to in targets]
+    with transaction.atomic():
+        moved = Job.objects.filter(pk=job.pk, status__in=sources).update(
+            status=to, reason=reason, revision=F("revision") + 1, **fields
+        )
+        if moved:
+            record(job, to.value, who=who, message=reason)
+    job.refresh_from_db()
+    return bool(moved)
+
+
+def record(job: Job, kind: str, *, who: str = "", message: str = "") -> None:
+    """Write an event of the platform's own."""
+    Event.objects.create(
+        job=job, at=timezone.now(), kind=kind, who=who, message=message, attempt=job.attempt
+    )
+
+
+def touch(job: Job, **fields: Any) -> None:
+    """Change a job without moving it, so that open pages see the change."""
+    Job.objects.filter(pk=job.pk).update(revision=F("revision") + 1, **fields)
+    job.refresh_from_db()

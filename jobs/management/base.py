@@ -1,0 +1,117 @@
+"""What the commands on jobs share: finding users, jobs and recipes, and printing them."""
+
+import json
+from argparse import ArgumentParser
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from jobs.forms import JobForm, form_data
+from jobs.models import Job
+from jobs.verl.recipes import Recipe, all_recipes
+
+
+class JsonCommand(BaseCommand):
+    """A command that prints for people, or with ``--json`` one JSON value for programs."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print JSON")
+        self.add_words(parser)
+
+    def add_words(self, parser: ArgumentParser) -> None:
+        """Add the command's own arguments."""
+
+    def show(self, options: dict[str, Any], data: Any, text: str) -> None:
+        self.stdout.write(json.dumps(data, ensure_ascii=False) if options["json"] else text)
+
+
+def add_recipe_words(parser: ArgumentParser) -> None:
+    parser.add_argument("recipe", help="a recipe's name: see manage.py recipes")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="k=v",
+        help="a knob, by its name or its Hydra key, or a further Hydra override",
+    )
+    parser.add_argument("--name", default="", help="the job's name")
+    parser.add_argument("--user", default="", help="the owner (default: the first administrator)")
+
+
+def filled_form(options: dict[str, Any]) -> JobForm:
+    """The form of a recipe with ``--set`` applied, valid; or ``CommandError`` with every fault."""
+    recipe = find_recipe(options["recipe"])
+    for text in options["set"]:
+        if "=" not in text and not text.startswith("~"):
+            raise CommandError(f"--set {text}: write key=value.")
+    data = form_data(recipe, options["name"], options["set"])
+    form = JobForm(recipe, find_user(options["user"]), data)
+    if not form.is_valid():
+        raise CommandError(faults(form))
+    return form
+
+
+def faults(form: JobForm) -> str:
+    lines = [
+        f"  {name if name in form.fields else 'run'}: {message}"
+        for name, messages in form.errors.items()
+        for message in messages
+    ]
+    return "\n".join(["Nothing was started:", *lines])
+
+
+def find_recipe(slug: str) -> Recipe:
+    recipes = all_recipes()
+    if slug not in recipes:
+        raise CommandError(f"There is no recipe {slug}. There are: {', '.join(recipes)}.")
+    return recipes[slug]
+
+
+def find_user(name: str) -> User:
+    users = User.objects.filter(username=name) if name else User.objects.filter(is_superuser=True)
+    user = users.order_by("pk").first()
+    if user is None:
+        raise CommandError("There is no such user. manage.py up makes the first administrator.")
+    return user
+
+
+def find_job(pk: int) -> Job:
+    job = Job.objects.select_related("machine", "owner").filter(pk=pk).first()
+    if job is None:
+        raise CommandError(f"There is no job {pk}. manage.py jobs lists them.")
+    return job
+
+
+def as_json(job: Job) -> dict[str, Any]:
+    return {
+        "id": job.pk,
+        "uuid": str(job.uuid),
+        "name": job.name,
+        "kind": job.kind,
+        "recipe": job.recipe,
+        "status": job.status,
+        "reason": job.reason,
+        "step": job.step,
+        "steps": job.steps,
+        "exit_code": job.exit_code,
+        "attempt": job.attempt,
+        "machine": job.machine.name,
+        "owner": job.owner.get_username(),
+        "is_sample": job.is_sample,
+        "created_at": _time(job.created_at),
+        "queued_at": _time(job.queued_at),
+        "started_at": _time(job.started_at),
+        "ended_at": _time(job.ended_at),
+        "run_dir": job.run_dir,
+    }
+
+
+def as_line(job: Job) -> str:
+    steps = f"{job.step}/{job.steps or '?'}"
+    return f"{job.pk:>6}  {job.status:<10} {job.kind:<5} {steps:>11}  {job.name}"
+
+
+def _time(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None

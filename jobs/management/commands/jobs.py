@@ -1,0 +1,20 @@
+from argparse import ArgumentParser
+from typing import Any
+
+from jobs.management.base import JsonCommand, as_json, as_line
+from jobs.models import Job, Status
+
+
+class Command(JsonCommand):
+    help = "List jobs, newest first."
+
+    def add_words(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--status", choices=Status.values)
+        parser.add_argument("--kind", choices=Job.Kind.values)
+        parser.add_argument("--limit", type=int, default=50)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        wanted = {name: options[name] for name in ("status", "kind") if options[name]}
+        jobs = Job.objects.select_related("machine", "owner").filter(**wanted)[: options["limit"]]
+        text = "\n".join(map(as_line, jobs)) or "There are no jobs."
+        self.show(options, [as_json(job) for job in jobs], text)

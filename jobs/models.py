@@ -1,0 +1,185 @@
+import uuid
+from datetime import timedelta
+from typing import Self
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
+from django.db import models
+from django.db.models import ExpressionWrapper, F, Q
+from django.db.models.functions import Coalesce, Now
+from django.urls import reverse
+from django.utils import timezone
+
+from compute.models import Machine
+from jobs.verl.spec import TrainSpec
+
+
+class Status(models.TextChoices):
+    DRAFT = "draft", "Draft"
+    QUEUED = "queued", "Queued"
+    STARTING = "starting", "Starting"
+    RUNNING = "running", "Running"
+    COMPLETED = "completed", "Completed"
+    FAILED = "failed", "Failed"
+    STOPPED = "stopped", "Stopped"
+    LOST = "lost", "Lost"
+
+
+HOLDS_SLOT = (Status.STARTING, Status.RUNNING)
+ENDED = (Status.COMPLETED, Status.FAILED, Status.STOPPED, Status.LOST)
+NEEDS_ATTENTION = (Status.FAILED, Status.LOST)
+
+
+class JobQuerySet(models.QuerySet["Job"]):
+    def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
+        if isinstance(user, User) and user.is_staff:
+            return self
+        return self.filter(owner_id=user.pk)
+
+    def holding_slot(self) -> Self:
+        return self.filter(status__in=HOLDS_SLOT)
+
+    def queued(self) -> Self:
+        return self.filter(status=Status.QUEUED).order_by("queued_at", "pk")
+
+    def runnable(self) -> Self:
+        """Queued, and what it waits for has ended."""
+        return self.queued().filter(Q(after=None) | Q(after__status__in=ENDED))
+
+    def with_duration(self) -> Self:
+        span = Coalesce("ended_at", Now()) - F("started_at")
+        return self.annotate(duration=ExpressionWrapper(span, models.DurationField()))
+
+
+class Job(models.Model):
+    """One supervised process on a machine, from the user's wish to its end."""
+
+    class Kind(models.TextChoices):
+        SFT = "sft", "SFT"
+        GRPO = "grpo", "GRPO"
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    name = models.CharField(max_length=200)
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    recipe = models.CharField(max_length=100, blank=True)
+    spec = models.JSONField(help_text="Knob values and free overrides.")
+    status = models.CharField(
+        max_length=10, choices=Status.choices, default=Status.DRAFT, db_index=True
+    )
+    reason = models.TextField(blank=True)
+    attempt = models.PositiveIntegerField(default=1)
+    machine = models.ForeignKey(Machine, on_delete=models.PROTECT, related_name="jobs")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
+    after = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True)
+    is_sample = models.BooleanField(default=False)
+
+    steps = models.PositiveIntegerField(null=True, blank=True, help_text="Promised.")
+    step = models.PositiveIntegerField(default=0, help_text="Seen in the metrics.")
+    step_at = models.DateTimeField(null=True, blank=True)
+    anchor_step = models.PositiveIntegerField(null=True, blank=True)
+    anchor_at = models.DateTimeField(null=True, blank=True)
+    exit_code = models.IntegerField(null=True, blank=True)
+    # Grows with every change, so that a page knows what it has not seen yet.
+    revision = models.PositiveBigIntegerField(default=1)
+
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+    queued_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    stop_asked_at = models.DateTimeField(null=True, blank=True)
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-created_at", "-pk")
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("monitoring:run", args=[self.pk])
+
+    @property
+    def train_spec(self) -> TrainSpec:
+        return TrainSpec.from_json(self.kind, self.spec)
+
+    @property
+    def run_dir(self) -> str:
+        return self.machine.attempt_dir(self.uuid, self.attempt)
+
+    @property
+    def is_active(self) -> bool:
+        return self.status in HOLDS_SLOT
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ENDED
+
+    @property
+    def can_start(self) -> bool:
+        return self.status == Status.DRAFT
+
+    @property
+    def can_stop(self) -> bool:
+        return self.status in (Status.QUEUED, *HOLDS_SLOT) and self.stop_asked_at is None
+
+    @property
+    def percent(self) -> float | None:
+        return min(100.0, 100 * self.step / self.steps) if self.steps else None
+
+    @property
+    def elapsed(self) -> timedelta | None:
+        return (self.ended_at or timezone.now()) - self.started_at if self.started_at else None
+
+    @property
+    def seconds_per_step(self) -> float | None:
+        """Mean since the first step that was seen; start-up does not count."""
+        if self.anchor_step is None or self.anchor_at is None or self.step_at is None:
+            return None
+        steps = self.step - self.anchor_step
+        return (self.step_at - self.anchor_at).total_seconds() / steps if steps > 0 else None
+
+    @property
+    def time_left(self) -> timedelta | None:
+        pace = self.seconds_per_step
+        if not self.is_active or pace is None or self.steps is None:
+            return None
+        return timedelta(seconds=pace * max(0, self.steps - self.step))
+
+    @property
+    def queue_position(self) -> int | None:
+        if self.status != Status.QUEUED:
+            return None
+        ahead = Q(queued_at__lt=self.queued_at) | Q(queued_at=self.queued_at, pk__lt=self.pk)
+        return Job.objects.queued().filter(ahead, machine=self.machine_id).count() + 1
+
+
+class Event(models.Model):
+    """What happened to a job, when, who asked, and why. Never changed, never removed."""
+
+    class Source(models.TextChoices):
+        PLATFORM = "platform", "Trainyard"
+        RUN = "run", "The run"
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="events")
+    at = models.DateTimeField()
+    kind = models.CharField(max_length=40)
+    who = models.CharField(max_length=150, blank=True)
+    message = models.TextField(blank=True)
+    source = models.CharField(max_length=10, choices=Source.choices, default=Source.PLATFORM)
+    data = models.JSONField(default=dict, blank=True)
+    attempt = models.PositiveIntegerField(default=1)
+    position = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="Byte offset in the run's own events file."
+    )
+
+    class Meta:
+        ordering = ("at", "pk")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["job", "attempt", "position"], name="event_read_once"
+            ),  # platform events have no position, and nulls are distinct
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} at {self.at:%F %T}"

@@ -1,0 +1,111 @@
+"""Look at the files that a spec names, and say what would fail before anything starts."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from django.conf import settings
+
+from compute.services import allowed
+from datasets.formats.parquet import ParquetFacts, column_problem, read_facts
+from jobs.verl import checks, schema
+from jobs.verl.model_dir import HUB_NAME, ModelFacts, cached_model, inspect_model
+from jobs.verl.spec import Problem, TrainSpec
+from jobs.verl.steps import promised, rows_used, steps_per_epoch
+
+
+@dataclass
+class Preflight:
+    spec: TrainSpec
+
+    @cached_property
+    def problems(self) -> list[Problem]:
+        found = list(
+            checks.check_overrides(
+                self.spec, schema.load(settings.TRAINYARD_VERL_SCHEMA, self.spec.kind)
+            )
+        )
+        found += self._files()
+        found += checks.check_engine(self.spec)
+        found += checks.check_batches(self.spec)
+        if found:  # what follows would only repeat or mislead
+            return found
+        found += checks.check_context(self.spec, self.model.context)
+        return found + list(checks.check_rows(self.spec, self.rows))
+
+    @cached_property
+    def model(self) -> ModelFacts:
+        return find_model(str(self.spec.values["model_path"]))
+
+    @cached_property
+    def rows(self) -> int:
+        return self._data("train_files")[0].rows
+
+    @property
+    def steps(self) -> int:
+        return promised(self.spec, self.rows)
+
+    @property
+    def steps_note(self) -> str:
+        used = rows_used(self.spec, self.rows)
+        per_epoch = steps_per_epoch(self.spec, used)
+        return f"{used} rows, {per_epoch} steps an epoch"
+
+    def _files(self) -> Iterator[Problem]:
+        for field in ("train_files", "val_files"):
+            try:
+                _, message = self._data(field)
+            except ValueError as error:
+                message = str(error)
+            if message:
+                yield Problem(field, message)
+        if self.model.problem:
+            yield Problem("model_path", self.model.problem)
+        yield from self._reward()
+
+    def _data(self, field: str) -> tuple[ParquetFacts, str | None]:
+        facts = read_facts(inside(str(self.spec.values[field])))
+        return facts, column_problem(self.spec.kind, facts)
+
+    def _reward(self) -> Iterator[Problem]:
+        path = str(self.spec.values.get("reward_file") or "")
+        if not path or Path(path).is_relative_to(settings.BASE_DIR):
+            return
+        try:
+            if not inside(path).is_file():
+                yield Problem("reward_file", f"There is no file {path}.")
+        except ValueError as error:
+            yield Problem("reward_file", str(error))
+
+
+def inside(path: str) -> Path:
+    """The real path, or ``ValueError`` when it lies outside the folders that are allowed."""
+    real = allowed(path)
+    if real is None:
+        roots = ", ".join(str(root) for root in settings.TRAINYARD_PATHS)
+        raise ValueError(f"{path} lies outside the allowed folders ({roots}): see TRAINYARD_PATHS.")
+    return real
+
+
+def find_model(text: str) -> ModelFacts:
+    """Look at a model given as a folder, or as a hub name that is in this machine's cache."""
+    is_name = HUB_NAME.fullmatch(text) and not Path(text).exists()
+    if is_name:
+        snapshot = cached_model(text, hub_cache())
+        if snapshot is None:
+            return ModelFacts(
+                f"{text} is neither a folder nor in this machine's Hugging Face cache. "
+                f"Fetch it first: hf download {text}"
+            )
+        return inspect_model(snapshot)
+    try:
+        return inspect_model(inside(text))
+    except ValueError as error:
+        return ModelFacts(str(error))
+
+
+def hub_cache() -> Path:
+    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
+    return Path(os.environ.get("HF_HUB_CACHE", home / "hub"))

@@ -1,0 +1,57 @@
+"""What the form shows beside it: the command as it would run, or what stands in its way."""
+
+from typing import Any
+
+from compute.runners.rundir import write_script
+from jobs import services
+from jobs.forms import JobForm
+from jobs.verl.spec import Command
+
+
+class Preview:
+    """The command and promise of a valid form; for an invalid one the problems alone."""
+
+    def __init__(self, form: JobForm) -> None:
+        self.form = form
+        self.is_valid = form.is_valid()
+
+    @property
+    def context(self) -> dict[str, Any]:
+        return {
+            "recipe": self.form.recipe,
+            "preview": self if self.is_valid else None,
+            "problems": self.problems,
+        }
+
+    @property
+    def command(self) -> Command:
+        return services.command_for(self.form.order())
+
+    @property
+    def text(self) -> str:
+        command = self.command
+        return write_script(command.argv, command.env, command.cwd)
+
+    @property
+    def overrides(self) -> list[str]:
+        return [setting.text for setting in self.command.settings]
+
+    @property
+    def steps(self) -> int:
+        return self.form.order().steps
+
+    @property
+    def steps_note(self) -> str:
+        return self.form.preflight.steps_note
+
+    @property
+    def problems(self) -> list[tuple[str | None, str, str]]:
+        """(field or None, label, message) for each error, in the order of the form."""
+        return [
+            (name if name in self.form.fields else None, self._label(name), str(message))
+            for name, messages in self.form.errors.items()
+            for message in messages
+        ]
+
+    def _label(self, name: str) -> str:
+        return str(self.form[name].label) if name in self.form.fields else "The run"

@@ -1,0 +1,210 @@
+"""Verbs on jobs: the only writers. Web, admin and commands all come through here."""
+
+import uuid as uuids
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+from django.utils.text import slugify
+from django_q.tasks import async_task
+
+from compute.models import Machine
+from compute.runners.base import Launch, RunnerError, RunnerUnsure
+from compute.runners.rundir import write_script
+from compute.services import runner_for
+from jobs import lifecycle
+from jobs.models import HOLDS_SLOT, Job, Status
+from jobs.verl.command import build_command
+from jobs.verl.recipes import all_recipes
+from jobs.verl.spec import Command, Placement, TrainSpec
+from jobs.verl.steps import judge
+
+STUCK_QUEUE = timedelta(seconds=5)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a user asks for, already checked. The same ``uuid`` twice is the same job."""
+
+    owner: User
+    name: str
+    recipe: str
+    spec: TrainSpec
+    steps: int
+    machine: Machine
+    uuid: uuids.UUID
+    after: Job | None = None
+
+
+def submit(order: Order, *, start: bool) -> Job:
+    """Keep the job as a draft and, when asked, put it into the queue."""
+    job, _ = Job.objects.get_or_create(uuid=order.uuid, owner=order.owner, defaults=_fields(order))
+    if start:
+        enqueue(job, who=order.owner.get_username())
+    return job
+
+
+def command_for(order: Order) -> Command:
+    """The command that this order would run: what the preview shows is what then runs."""
+    return command_of(Job(uuid=order.uuid, owner=order.owner, **_fields(order)))
+
+
+def _fields(order: Order) -> dict[str, Any]:
+    recipe = all_recipes().get(order.recipe)
+    return {
+        "name": order.name,
+        "recipe": order.recipe,
+        "kind": order.spec.kind,
+        "spec": order.spec.to_json(),
+        "steps": order.steps,
+        "machine": order.machine,
+        "after": order.after,
+        "is_sample": bool(recipe and recipe.is_sample),
+    }
+
+
+def command_of(job: Job) -> Command:
+    spec = job.train_spec
+    name = f"{slugify(job.name)[:60] or 'run'}-{str(job.uuid)[:8]}"
+    placement = Placement(job.run_dir, job.machine.python, name)
+    return build_command(spec, placement, origins(job.recipe, spec))
+
+
+def script_of(job: Job) -> str:
+    """The run script of a job, as it is written into the run directory."""
+    command = command_of(job)
+    return write_script(command.argv, command.env, command.cwd)
+
+
+def places() -> dict[str, str]:
+    """Folders that recipes may name."""
+    node = settings.BASE_DIR / "environments/node/trainyard_node"
+    return {
+        "samples": str(settings.TRAINYARD_HOME / "samples"),
+        "rewards": str(node / "rewards"),
+    }
+
+
+def origins(recipe_slug: str, spec: TrainSpec) -> dict[str, str]:
+    """Who set each knob: the recipe, or the user where the value differs from the recipe's."""
+    recipe = all_recipes().get(recipe_slug)
+    given = recipe.spec(places()).values if recipe else {}
+    return {
+        name: "recipe" if given.get(name) == value else "you" for name, value in spec.values.items()
+    }
+
+
+def enqueue(job: Job, *, who: str) -> bool:
+    with transaction.atomic():
+        queued = lifecycle.move(job, Status.QUEUED, who=who, queued_at=timezone.now())
+        if queued:
+            kick(job.machine_id)
+    return queued
+
+
+def kick(machine_id: int) -> None:
+    """Ask a worker to start what can start."""
+    transaction.on_commit(lambda: async_task("jobs.tasks.launch_queued", machine_id))
+
+
+def kick_stuck() -> None:
+    """Ask again where a job waits though nothing stands in its way: a worker may have died."""
+    waiting = Job.objects.runnable().filter(queued_at__lt=timezone.now() - STUCK_QUEUE)
+    for machine in Machine.objects.filter(pk__in=waiting.values("machine")):
+        if machine.jobs.holding_slot().count() < machine.slots:
+            kick(machine.pk)
+
+
+def launch_queued(machine_id: int) -> None:
+    while job := claim_next(machine_id):
+        launch(job)
+
+
+def claim_next(machine_id: int) -> Job | None:
+    """Take the oldest runnable job into STARTING if the machine has a free slot."""
+    with transaction.atomic():
+        # The lock orders two workers on PostgreSQL; SQLite's IMMEDIATE transaction does it there.
+        machine = Machine.objects.select_for_update().get(pk=machine_id)
+        if machine.jobs.holding_slot().count() >= machine.slots:
+            return None
+        job = Job.objects.runnable().filter(machine=machine).first()
+        if job and lifecycle.move(job, Status.STARTING, started_at=timezone.now()):
+            return job
+    return None
+
+
+def launch(job: Job) -> None:
+    """Start a claimed job. When it is unsure whether that worked, the run directory will tell."""
+    command = command_of(job)
+    try:
+        runner_for(job.machine).launch(
+            Launch(job.run_dir, command.argv, command.env, job.machine.python)
+        )
+    except RunnerUnsure as error:
+        lifecycle.record(job, "launch unsure", message=str(error))
+    except RunnerError as error:
+        finish_as(job, Status.FAILED, f"It could not be started. {error}")
+    else:
+        started(job)
+
+
+def started(job: Job) -> None:
+    if lifecycle.move(job, Status.RUNNING) and job.stop_asked_at:
+        stop_run(job)
+
+
+def stop(job: Job, *, who: str) -> bool:
+    """Stop a job: one that waits ends at once, one that runs is asked to; false if too late."""
+    if _stop_waiting(job, who):
+        return True
+    with transaction.atomic():
+        asked = Job.objects.filter(pk=job.pk, status__in=HOLDS_SLOT, stop_asked_at=None).update(
+            stop_asked_at=timezone.now(), revision=F("revision") + 1
+        )
+        if asked:
+            lifecycle.record(job, "stop asked", who=who)
+            transaction.on_commit(lambda: async_task("jobs.tasks.stop_run", job.pk))
+    job.refresh_from_db()
+    return bool(asked)
+
+
+def _stop_waiting(job: Job, who: str) -> bool:
+    if job.status != Status.QUEUED:
+        return False
+    reason = "Stopped before it started."
+    return lifecycle.move(job, Status.STOPPED, who=who, reason=reason, ended_at=timezone.now())
+
+
+def stop_run(job: Job) -> None:
+    """Ask the run to end. Its verdict comes from the run directory, as for every other end."""
+    try:
+        runner_for(job.machine).stop(job.run_dir, settings.TRAINYARD_STOP_GRACE)
+    except RunnerError as error:
+        lifecycle.record(job, "stop failed", message=str(error))
+        lifecycle.touch(job, stop_asked_at=None)
+
+
+def finish(job: Job, exit_code: int) -> None:
+    """End a job by its exit code and the steps that its metrics show."""
+    verdict = judge(exit_code, job.step, job.steps, job.stop_asked_at is not None)
+    finish_as(job, Status(verdict.status), verdict.reason, exit_code=exit_code)
+
+
+def lose(job: Job, reason: str) -> None:
+    finish_as(job, Status.LOST, reason)
+
+
+def finish_as(job: Job, status: Status, reason: str, **fields: Any) -> None:
+    if lifecycle.move(job, status, reason=reason, ended_at=timezone.now(), **fields):
+        kick(job.machine_id)
+
+
+def rename(job: Job, name: str, *, who: str) -> None:
+    if name != job.name:
+        lifecycle.record(job, "renamed", who=who, message=f"from {job.name}")
+        lifecycle.touch(job, name=name)

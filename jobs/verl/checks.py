@@ -1,0 +1,95 @@
+"""What can be known to fail before a run starts. Each check says what would be right."""
+
+from collections.abc import Iterator
+
+from jobs.verl.knobs import COMMAND, find, number, value_of
+from jobs.verl.overrides import parse
+from jobs.verl.schema import Schema
+from jobs.verl.spec import Problem, TrainSpec
+from jobs.verl.steps import promised, rows_used, steps_per_epoch
+
+
+def check_overrides(spec: TrainSpec, schema: Schema) -> Iterator[Problem]:
+    """Free overrides: readable, known to this verl, of the right type, and not a knob's own."""
+    for text in spec.overrides:
+        try:
+            override = parse(text)
+        except ValueError as error:
+            yield Problem("overrides", str(error))
+            continue
+        knob = find(spec.kind, override.key)
+        if knob and knob.key(spec.kind) != COMMAND:
+            yield Problem("overrides", f"{override.key} is set by the field '{knob.label}'.")
+        elif message := schema.problem(override):
+            yield Problem("overrides", message)
+
+
+def check_batches(spec: TrainSpec) -> Iterator[Problem]:
+    """Batch sizes that verl would refuse, or split unevenly, after the model has loaded."""
+    batch, ranks = number(spec, "train_batch_size"), number(spec, "gpus")
+    if spec.kind == "sft":
+        yield from _divides("train_batch_size", batch, ranks, "devices")
+        if batch % ranks == 0:
+            micro = number(spec, "micro_batch_size")
+            yield from _divides("micro_batch_size", batch // ranks, micro, "a micro batch")
+        return
+    yield from _check_rl_batches(spec, batch, ranks)
+
+
+def _check_rl_batches(spec: TrainSpec, batch: int, ranks: int) -> Iterator[Problem]:
+    mini, group = number(spec, "mini_batch_size"), number(spec, "rollout_n")
+    yield from _divides("mini_batch_size", batch, mini, "a mini batch")
+    yield from _divides("rollout_n", mini * group, ranks, "devices")
+    if (mini * group) % ranks == 0:
+        micro = number(spec, "micro_batch_size")
+        yield from _divides("micro_batch_size", mini * group // ranks, micro, "a micro batch")
+    parallel = number(spec, "tensor_parallel")
+    yield from _divides("tensor_parallel", ranks, parallel, "tensor parallelism")
+
+
+def _divides(field: str, whole: int, part: int, what: str) -> Iterator[Problem]:
+    if part and whole % part == 0:
+        return
+    fitting = [n for n in range(1, whole + 1) if whole % n == 0]
+    near = sorted(sorted(fitting, key=lambda n: abs(n - part))[:3])
+    words = ", ".join(str(n) for n in near)
+    wrong = f"{whole} does not divide by {part} ({what})"
+    yield Problem(field, f"{wrong}: the nearest that do are {words}.")
+
+
+def check_engine(spec: TrainSpec) -> Iterator[Problem]:
+    """The rollout engine must suit the device."""
+    if spec.kind == "sft":
+        return
+    on_cpu, engine = value_of(spec, "device") == "cpu", value_of(spec, "engine")
+    if on_cpu and engine != "hf":
+        yield Problem("engine", f"{engine} needs a GPU; on the CPU the engine is hf.")
+    if not on_cpu and engine == "hf":
+        yield Problem("engine", "hf samples on the CPU only; take vllm or sglang on a GPU.")
+
+
+def check_rows(spec: TrainSpec, rows: int) -> Iterator[Problem]:
+    """The data must fill a batch, and the epochs must hold the steps asked for."""
+    used = rows_used(spec, rows)
+    batch = number(spec, "train_batch_size")
+    per_epoch = steps_per_epoch(spec, used)
+    if per_epoch == 0:
+        yield Problem("train_batch_size", f"The data has {used} rows, fewer than a batch: {batch}.")
+        return
+    held = per_epoch * number(spec, "epochs")
+    if promised(spec, rows) > held:
+        need = -(-promised(spec, rows) // per_epoch)
+        yield Problem("steps", f"The epochs hold {held} steps only: set epochs to {need} or more.")
+
+
+def check_context(spec: TrainSpec, context: int | None) -> Iterator[Problem]:
+    """Lengths beyond what the model was made for (``max_position_embeddings``)."""
+    if context is None:
+        return
+    if spec.kind == "sft" and number(spec, "max_length") > context:
+        yield Problem("max_length", f"The model's context is {context} tokens.")
+    if spec.kind != "sft":
+        total = number(spec, "max_prompt_length") + number(spec, "max_response_length")
+        if total > context:
+            message = f"Prompt and answer may take {total} tokens; the model's context is {context}"
+            yield Problem("max_response_length", f"{message}.")

@@ -1,0 +1,50 @@
+"""A model folder in Hugging Face format: is it whole, and how long may its context be."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """``problem`` is a sentence, or empty; ``context`` is in tokens, or None when not stated."""
+
+    problem: str = ""
+    context: int | None = None
+
+
+def inspect_model(path: Path) -> ModelFacts:
+    """Look at a model folder without loading any weights."""
+    if not path.is_dir():
+        return ModelFacts(f"There is no folder {path}.")
+    try:
+        config: Any = json.loads((path / "config.json").read_text())
+    except FileNotFoundError:
+        return ModelFacts(f"{path} has no config.json: it is not a Hugging Face model folder.")
+    except (OSError, ValueError) as error:
+        return ModelFacts(f"{path}/config.json cannot be read: {error}.")
+    if not isinstance(config, dict) or "model_type" not in config:
+        return ModelFacts(f"{path}/config.json names no model_type.")
+    if not any(next(path.glob(pattern), None) for pattern in WEIGHTS):
+        return ModelFacts(f"{path} has no weights (*.safetensors or pytorch_model*.bin).")
+    if not any((path / name).is_file() for name in TOKENIZERS):
+        return ModelFacts(f"{path} has no tokenizer (tokenizer.json or tokenizer.model).")
+    context = config.get("max_position_embeddings")
+    return ModelFacts(context=context if isinstance(context, int) else None)
+
+
+def cached_model(name: str, cache: Path) -> Path | None:
+    """The snapshot of a hub model in a Hugging Face cache, or None when it was not fetched."""
+    folder = cache / f"models--{name.replace('/', '--')}"
+    try:
+        commit = (folder / "refs/main").read_text().strip()
+    except OSError:
+        return None
+    snapshot = folder / "snapshots" / commit
+    return snapshot if snapshot.is_dir() else None

@@ -1,0 +1,75 @@
+"""Hydra overrides as text: read and written by Hydra's own grammar, the one verl will use."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import OverrideType, Quote, QuotedString
+from hydra.errors import HydraException
+
+from jobs.verl.spec import Value
+
+PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./")
+
+
+@dataclass(frozen=True)
+class Override:
+    """One parsed override. ``adds`` is true for ``+key`` and ``++key``."""
+
+    key: str
+    value: Any
+    adds: bool
+    removes: bool
+    text: str
+
+
+def parse(text: str) -> Override:
+    """Read one override.
+
+    Raises ``ValueError`` with a sentence for the user when Hydra's grammar refuses the text, or
+    when it is a sweep: a run has one value for a key.
+    """
+    try:
+        parsed = OverridesParser.create().parse_override(text)
+    except HydraException as error:
+        raise ValueError(f"'{text}' is not key=value: {_first_line(error)}") from None
+    if parsed.is_sweep_override():
+        raise ValueError(f"'{text}' lists several values; a list is written [a,b]")
+    removes = parsed.type == OverrideType.DEL
+    adds = parsed.type in (OverrideType.ADD, OverrideType.FORCE_ADD)
+    value = None if removes else _plain(parsed.value())
+    return Override(parsed.key_or_group, value, adds, removes, text)
+
+
+def _plain(value: Any) -> Any:
+    return value.text if isinstance(value, QuotedString) else value
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return lines[0] if lines else "it cannot be read"
+
+
+def write_value(value: Value) -> str:
+    """Write a knob's value so that Hydra reads back exactly the same one.
+
+    Text is quoted unless it is a plain word or path, or a list that the user wrote as one.
+    ``${`` is escaped, so no text can reach OmegaConf's interpolation.
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if value and set(value) <= PLAIN and not _reads_as_other(value):
+        return value
+    if value.startswith("[") and value.endswith("]") and set(value[1:-1]) <= PLAIN | {","}:
+        return value
+    return str(QuotedString(value.replace("${", "\\${"), Quote.single).with_quotes())
+
+
+def _reads_as_other(text: str) -> bool:
+    """True for words such as ``null`` or ``1e5`` that Hydra would not read as text."""
+    try:
+        return not isinstance(parse(f"a={text}").value, str)
+    except ValueError:
+        return True

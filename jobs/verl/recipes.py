@@ -1,0 +1,66 @@
+"""Recipes: TOML files in ``jobs/recipes`` with values for the knobs of one kind of run."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from jobs.verl.knobs import BY_NAME
+from jobs.verl.spec import TrainSpec, Value
+
+FOLDER = Path(__file__).resolve().parent.parent / "recipes"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A starting point. Paths in ``values`` may hold ``{samples}``, the sample folder."""
+
+    slug: str
+    kind: str
+    title: str
+    purpose: str
+    needs: str
+    tips: tuple[str, ...]
+    is_sample: bool
+    values: Mapping[str, Value]
+    overrides: tuple[str, ...]
+
+    @property
+    def kind_label(self) -> str:
+        return self.kind.upper()
+
+    def spec(self, places: Mapping[str, str]) -> TrainSpec:
+        """The recipe's values with folder names such as ``{samples}`` filled in."""
+        filled = {
+            name: value.format_map(places) if isinstance(value, str) else value
+            for name, value in self.values.items()
+        }
+        return TrainSpec(self.kind, filled, self.overrides)
+
+
+@lru_cache
+def all_recipes(folder: Path = FOLDER) -> Mapping[str, Recipe]:
+    """Every recipe by slug (the file's name), samples last."""
+    recipes = [read(path) for path in sorted(folder.glob("*.toml"))]
+    return {recipe.slug: recipe for recipe in sorted(recipes, key=lambda r: r.is_sample)}
+
+
+def read(path: Path) -> Recipe:
+    """Read one recipe. Raises ``ValueError`` when it names a knob that its kind does not have."""
+    data = tomllib.loads(path.read_text())
+    values, kind = data["values"], data["kind"]
+    for name in values:
+        if name not in BY_NAME or kind not in BY_NAME[name].keys:
+            raise ValueError(f"{path.name}: {kind} has no knob {name}")
+    return Recipe(
+        slug=path.stem,
+        kind=kind,
+        title=data["title"],
+        purpose=data["purpose"],
+        needs=data["needs"],
+        tips=tuple(data.get("tips", ())),
+        is_sample=data.get("sample", False),
+        values=values,
+        overrides=tuple(data.get("overrides", ())),
+    )

@@ -1,0 +1,67 @@
+"""What a training run is: a kind, values for its knobs, and free overrides."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Value = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class TrainSpec:
+    """A run as the user asked for it.
+
+    ``values`` holds one entry a knob (see ``jobs.verl.knobs``); a knob that is absent is left to
+    verl's default. ``overrides`` are Hydra overrides as text, one each, applied last.
+    """
+
+    kind: str
+    values: Mapping[str, Value] = field(default_factory=dict)
+    overrides: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, kind: str, data: Mapping[str, Any]) -> "TrainSpec":
+        return cls(kind, dict(data.get("values", {})), tuple(data.get("overrides", ())))
+
+    def to_json(self) -> dict[str, Any]:
+        return {"values": dict(self.values), "overrides": list(self.overrides)}
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a run goes: its run directory, its Python, and the name that trackers will show."""
+
+    run_dir: str
+    python: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One Hydra override with who asked for it: ``recipe``, ``you`` or ``platform``."""
+
+    key: str
+    text: str  # as it stands on the command line
+    origin: str = "platform"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A process to start: ``argv`` is never joined into a string except in the run script."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: str
+    settings: tuple[Setting, ...] = ()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that would go wrong, found before anything starts.
+
+    ``field`` is a knob's name, ``overrides``, or empty for the whole; ``message`` says what is
+    wrong and what would be right.
+    """
+
+    field: str
+    message: str

@@ -1,0 +1,61 @@
+"""How many steps a run promises, and what its end was worth."""
+
+from dataclasses import dataclass
+
+from jobs.verl.knobs import number, value_of
+from jobs.verl.overrides import parse
+from jobs.verl.spec import TrainSpec
+
+
+def steps_per_epoch(spec: TrainSpec, rows: int) -> int:
+    """Steps once over ``rows``, as verl 0.9 counts them: the last part batch is dropped.
+
+    SFT splits rows and batch over the data-parallel ranks first (``DistributedSampler`` with
+    ``drop_last``); RL has one loader for all.
+    """
+    batch = number(spec, "train_batch_size")
+    if spec.kind != "sft":
+        return rows // batch
+    ranks = number(spec, "gpus")
+    return (rows // ranks) // max(1, batch // ranks)
+
+
+def rows_used(spec: TrainSpec, rows: int) -> int:
+    """Rows after ``data.train_max_samples``, when a free override sets it."""
+    for text in spec.overrides:
+        override = parse(text)
+        if override.key == "data.train_max_samples" and isinstance(override.value, int):
+            return min(rows, override.value) if override.value > 0 else rows
+    return rows
+
+
+def promised(spec: TrainSpec, rows: int) -> int:
+    """The last step of a run over ``rows`` rows: the steps asked for, else all epochs."""
+    steps = value_of(spec, "steps")
+    if steps is not None:
+        return int(steps)
+    return steps_per_epoch(spec, rows_used(spec, rows)) * number(spec, "epochs")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``status`` is completed, failed or stopped; ``reason`` says why in a sentence."""
+
+    status: str
+    reason: str
+
+
+def judge(exit_code: int, step: int, steps: int | None, stop_asked: bool) -> Verdict:
+    """Decide what an exit was. Exit code 0 alone is never success."""
+    progress = f"step {step} of {steps}" if steps else f"step {step}"
+    if exit_code == 0 and steps and step >= steps:
+        return Verdict("completed", f"All {steps} steps done.")
+    if stop_asked:
+        return Verdict("stopped", f"Stopped on request at {progress}.")
+    if exit_code == 0 and steps is None:
+        return Verdict("failed", f"Ended without an error at {progress}, but promised no steps.")
+    if exit_code == 0:
+        return Verdict("failed", f"Ended without an error, but at {progress}.")
+    if exit_code > 128:
+        return Verdict("failed", f"Killed by signal {exit_code - 128} at {progress}.")
+    return Verdict("failed", f"Exit code {exit_code} at {progress}. The log says why.")

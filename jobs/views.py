@@ -1,0 +1,146 @@
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Count, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from jobs import services
+from jobs.forms import JobForm, RenameForm
+from jobs.models import Job, JobQuerySet, Status
+from jobs.preview import Preview
+from jobs.verl.recipes import Recipe, all_recipes
+from platform_site.htmx import HtmxHttpRequest
+
+PAGE = 50
+SORTS = {
+    "name": ("name",),
+    "kind": ("kind",),
+    "status": ("status",),
+    "created_at": ("created_at",),
+    "started_at": ("started_at",),
+    "duration": ("duration",),
+}
+
+
+@require_GET
+def job_list(request: HtmxHttpRequest) -> HttpResponse:
+    mine = Job.objects.visible_to(request.user)
+    filters = {name: request.GET.get(name, "") for name in ("status", "kind", "q")}
+    sort = request.GET.get("sort", "-created_at")
+    if sort.lstrip("-") not in SORTS:
+        sort = "-created_at"
+    jobs = filtered(mine, filters).with_duration().select_related("machine", "owner")
+    query = request.GET.copy()
+    query.pop("page", None)
+    context = {
+        "page": Paginator(jobs.order_by(sort, "-pk"), PAGE).get_page(request.GET.get("page")),
+        "filters": filters,
+        "sort": sort,
+        "statuses": counted(mine, "status", Status.choices),
+        "kinds": counted(mine, "kind", Job.Kind.choices),
+        "query": query.urlencode(),
+    }
+    return render(request, "jobs/list.html" + ("#table" if request.htmx else ""), context)
+
+
+def filtered(jobs: JobQuerySet, filters: dict[str, str]) -> JobQuerySet:
+    if filters["status"] in Status.values:
+        jobs = jobs.filter(status=filters["status"])
+    if filters["kind"] in Job.Kind.values:
+        jobs = jobs.filter(kind=filters["kind"])
+    return jobs.filter(name__icontains=filters["q"]) if filters["q"] else jobs
+
+
+def counted(
+    jobs: QuerySet[Job], field: str, choices: list[tuple[str, Any]]
+) -> list[tuple[str, str, int]]:
+    rows = jobs.order_by().values_list(field).annotate(count=Count("pk"))
+    counts = dict(rows)
+    return [(value, str(label), counts.get(value, 0)) for value, label in choices]
+
+
+@require_GET
+def job_new(request: HttpRequest) -> HttpResponse:
+    return render(request, "jobs/new.html", {"recipes": list(all_recipes().values())})
+
+
+@require_http_methods(["GET", "POST"])
+def job_create(request: HtmxHttpRequest, slug: str) -> HttpResponse:
+    recipe = get_recipe(slug)
+    if request.method == "GET":
+        form = JobForm(recipe, request.user)
+        trial = JobForm(recipe, request.user, form.initial)
+        return render(request, "jobs/form.html", {"form": form, **Preview(trial).context})
+    form = JobForm(recipe, request.user, request.POST)
+    if not form.is_valid():
+        part = "#formbody" if request.htmx else ""
+        context = {"form": form, **Preview(form).context}
+        return render(request, "jobs/form.html" + part, context, status=422)
+    job = services.submit(form.order(), start=request.POST.get("action") == "start")
+    return redirect(job)
+
+
+@require_POST
+def job_preview(request: HtmxHttpRequest, slug: str) -> HttpResponse:
+    form = JobForm(get_recipe(slug), request.user, request.POST)
+    context = {"form": form, "oob": True, **Preview(form).context}
+    return render(request, "jobs/form.html#preview", context)
+
+
+@require_POST
+def job_start(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    job = get_job(request, pk)
+    services.enqueue(job, who=request.user.get_username())
+    return redirect(job)
+
+
+@require_http_methods(["GET", "POST"])
+def job_stop(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    job = get_job(request, pk)
+    if request.method == "GET":
+        return render(request, "jobs/stop.html", {"job": job})
+    services.stop(job, who=request.user.get_username())
+    return redirect(job)
+
+
+@require_POST
+def job_rename(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    job = get_job(request, pk)
+    form = RenameForm(request.POST)
+    if form.is_valid():
+        services.rename(job, form.cleaned_data["name"], who=request.user.get_username())
+    else:
+        messages.error(request, "; ".join(map(str, form.errors["name"])))
+    return redirect(job)
+
+
+@require_GET
+def job_command(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    job = get_job(request, pk)
+    return download(services.script_of(job), f"run-{job.pk}.sh")
+
+
+@require_GET
+def job_overrides(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    job = get_job(request, pk)
+    lines = [setting.text for setting in services.command_of(job).settings]
+    return download("\n".join(lines) + "\n", f"run-{job.pk}-overrides.txt")
+
+
+def download(text: str, name: str) -> HttpResponse:
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return HttpResponse(text, content_type="text/plain; charset=utf-8", headers=headers)
+
+
+def get_job(request: HtmxHttpRequest, pk: int) -> Job:
+    return get_object_or_404(Job.objects.visible_to(request.user), pk=pk)
+
+
+def get_recipe(slug: str) -> Recipe:
+    recipe = all_recipes().get(slug)
+    if recipe is None:
+        raise Http404("There is no such recipe.")
+    return recipe

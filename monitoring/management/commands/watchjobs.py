@@ -1,0 +1,83 @@
+import fcntl
+import logging
+import signal
+import threading
+import time
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.db import DatabaseError, close_old_connections
+
+from compute.models import Machine
+from compute.runners.base import RunnerError
+from compute.services import local_machine, record_sample
+from jobs import services as jobs
+from jobs.models import Job
+from monitoring import live
+from monitoring.services import follow
+
+log = logging.getLogger(__name__)
+LOOK_EVERY = 0.25
+MEASURE_EVERY = 5.0
+KICK_EVERY = 2.0
+
+
+class Command(BaseCommand):
+    help = "Follow every active job. One watcher a home: a second one waits for its turn."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        stop = threading.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, lambda *_: stop.set())
+        with (settings.TRAINYARD_HOME / "watch.lock").open("w") as lock:
+            if take(lock, stop):
+                Watcher().run(stop)
+
+
+def take(lock: Any, stop: threading.Event) -> bool:
+    while not stop.is_set():
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            stop.wait(1)
+        else:
+            return True
+    return False
+
+
+class Watcher:
+    def __init__(self) -> None:
+        self.due = {self.measure: 0.0, self.kick: 0.0}
+        self.every = {self.measure: MEASURE_EVERY, self.kick: KICK_EVERY}
+
+    def run(self, stop: threading.Event) -> None:
+        local_machine()
+        while not stop.is_set():
+            close_old_connections()
+            try:
+                self.look()
+            except DatabaseError:
+                # What was read is not saved and the cursor has not moved: it is read again.
+                log.exception("The database refused; looking again")
+                stop.wait(1)
+            stop.wait(LOOK_EVERY)
+
+    def look(self) -> None:
+        for job in Job.objects.holding_slot().select_related("machine"):
+            try:
+                if follow(job):
+                    live.ping(job.pk)
+            except RunnerError as error:
+                log.warning("%s: %s", job, error)
+        for act, at in self.due.items():
+            if time.monotonic() >= at:
+                self.due[act] = time.monotonic() + self.every[act]
+                act()
+
+    def measure(self) -> None:
+        for machine in Machine.objects.all():
+            record_sample(machine)
+
+    def kick(self) -> None:
+        jobs.kick_stuck()

@@ -1,0 +1,19 @@
+"""How many steps verl itself says it will do, from what it writes when it starts."""
+
+import re
+from collections.abc import Iterable
+
+from monitoring.readers.lines import Line
+
+# Only these two are whole-run totals: an epoch's progress bar also ends in "/N".
+SAYS = re.compile(r"Total training steps: (\d+)")
+BAR = re.compile(r"Training Progress:.*?\|\s*\d+/(\d+) ")
+
+
+def read_promise(lines: Iterable[Line]) -> int | None:
+    """The last total in these lines, or None."""
+    found = None
+    for line in lines:
+        for match in (*SAYS.finditer(line.text), *BAR.finditer(line.text)):
+            found = int(match.group(1))
+    return found

@@ -1,0 +1,113 @@
+"""Follow a run: read on in its files, exactly once, and settle what it has become."""
+
+import time
+from datetime import UTC, datetime
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from compute.runners import rundir
+from compute.runners.base import Runner
+from compute.services import runner_for
+from jobs import services as jobs
+from jobs.models import Job, Status
+from monitoring.ingest import FILES, Save
+from monitoring.models import Cursor
+from monitoring.readers.lines import Line, whole_lines
+
+CHUNK = 1 << 20
+SILENT = 15.0  # seconds without a heartbeat before anyone looks at the processes
+NEVER_STARTED = 120.0  # seconds in STARTING without a sign of a process
+
+
+def follow(job: Job) -> bool:
+    """Read on in all files of an active job and settle its status; true when anything changed.
+
+    The exit code is looked at first: whatever the run wrote before it is then in the files, so a
+    job ends only after its last line was read.
+    """
+    runner, before = runner_for(job.machine), job.revision
+    exit_code = rundir.read_exit_code(_small_file(runner, job, rundir.EXIT_CODE))
+    for name, save in FILES.items():
+        read_on(job, runner, name, save)
+    if exit_code is not None:
+        jobs.finish(job, exit_code)
+    else:
+        check_life(job, runner)
+    return job.revision != before
+
+
+def read_on(job: Job, runner: Runner, name: str, save: Save) -> None:
+    """Read all whole lines after the cursor; what is saved and the cursor move together."""
+    cursor = _cursor(job, name)
+    path, limit = f"{job.run_dir}/{name}", CHUNK
+    while data := runner.read(path, cursor.offset, limit):
+        lines, end = whole_lines(data, cursor.offset)
+        if end > cursor.offset:
+            cursor.offset = end
+            _keep(job, runner, cursor, lines, save)
+        elif len(data) == limit:
+            limit *= 2  # one line is longer than the chunk
+        else:
+            return  # the last line is still being written
+
+
+def _cursor(job: Job, name: str) -> Cursor:
+    wanted = {"job": job, "attempt": job.attempt, "file": name}
+    return Cursor.objects.filter(**wanted).first() or Cursor(**wanted)
+
+
+def _keep(job: Job, runner: Runner, cursor: Cursor, lines: list[Line], save: Save) -> None:
+    row = Job.objects.filter(pk=job.pk)
+    with transaction.atomic():
+        # First the revision: its row lock puts writers in order, so no viewer can have seen it.
+        row.update(revision=F("revision") + 1)
+        job.refresh_from_db()
+        changes = save(job, lines)
+        if "step" in changes:
+            changes |= _pace(job, runner, changes["step"])
+        if changes:
+            row.update(**changes)
+        cursor.save()
+    job.refresh_from_db()
+
+
+def _pace(job: Job, runner: Runner, step: object) -> dict[str, object]:
+    """When the newest step was written, by its file, and the first such fact as the anchor."""
+    fact = runner.stat(f"{job.run_dir}/{rundir.METRICS}")
+    at = datetime.fromtimestamp(fact.modified, UTC) if fact else timezone.now()
+    anchor = {} if job.anchor_at else {"anchor_step": step, "anchor_at": at}
+    return {"step_at": at, **anchor}
+
+
+def check_life(job: Job, runner: Runner) -> None:
+    """See a start through, and find out when a run has vanished without a verdict."""
+    beat = rundir.read_heartbeat(_small_file(runner, job, rundir.HEARTBEAT))
+    if beat is None:
+        _check_start(job, runner)
+        return
+    if job.status == Status.STARTING:
+        jobs.started(job)
+    if time.time() - beat > SILENT and not runner.alive(job.run_dir).process:
+        _lose(job, runner, "Its processes are gone and left no exit code.")
+
+
+def _check_start(job: Job, runner: Runner) -> None:
+    """Never start it again: either the run directory shows a process, or the job is lost."""
+    if job.started_at and (timezone.now() - job.started_at).total_seconds() < NEVER_STARTED:
+        return
+    alive = runner.alive(job.run_dir)
+    if not (alive.wrapper or alive.process):
+        _lose(job, runner, "It never gave a sign of life after it was started.")
+
+
+def _lose(job: Job, runner: Runner, reason: str) -> None:
+    """Look once more: the verdict may have come while the processes were looked at."""
+    if not _small_file(runner, job, rundir.EXIT_CODE):
+        jobs.lose(job, f"{reason} The last step seen is {job.step} of {job.steps or '?'}.")
+
+
+def _small_file(runner: Runner, job: Job, name: str) -> str | None:
+    data = runner.read(f"{job.run_dir}/{name}", 0, 200)
+    return data.decode("ascii", "replace") if data else None

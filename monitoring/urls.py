@@ -1,0 +1,12 @@
+from django.urls import path
+
+from monitoring import views
+
+app_name = "monitoring"
+urlpatterns = [
+    path("", views.dashboard, name="dashboard"),
+    path("jobs/<int:pk>/", views.run, name="run"),
+    path("jobs/<int:pk>/points/", views.points, name="points"),
+    path("jobs/<int:pk>/system/", views.system, name="system"),
+    path("jobs/<int:pk>/log/", views.log, name="log"),
+]

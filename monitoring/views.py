@@ -1,0 +1,103 @@
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from compute.runners.base import RunnerError
+from compute.services import runner_for
+from jobs import services
+from jobs.models import NEEDS_ATTENTION, Job
+from monitoring import live, shown
+from platform_site.htmx import HtmxHttpRequest
+
+BLOCK = 1 << 20
+
+
+def rail(request: HttpRequest) -> dict[str, Any]:
+    """Counts beside the menu, for every page of someone who is logged in."""
+    if not request.user.is_authenticated:
+        return {}
+    mine = Job.objects.visible_to(request.user)
+    today = timezone.now() - timedelta(days=1)
+    return {
+        "rail": {
+            "active": mine.holding_slot().count(),
+            "attention": mine.filter(status__in=NEEDS_ATTENTION, ended_at__gt=today).count(),
+        }
+    }
+
+
+@require_GET
+def dashboard(request: HtmxHttpRequest) -> HttpResponse:
+    return render(request, "monitoring/dashboard.html", shown.board(request.user))
+
+
+@require_GET
+def run(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    return render(request, "monitoring/run.html", run_context(get_job(request, pk)))
+
+
+def run_context(job: Job) -> dict[str, Any]:
+    """Everything on a job's page. Read in this order, so that what comes later is newer."""
+    command = services.command_of(job)
+    return {
+        **shown.live_context(job),
+        "command": services.script_of(job),
+        "overrides": [
+            {"key": s.key, "value": s.text.partition("=")[2], "origin": s.origin}
+            for s in command.settings
+        ],
+        "problem": problem_of(job),
+        "log": read_log(job),
+    }
+
+
+def problem_of(job: Job) -> str:
+    if job.started_at and not runner_for(job.machine).exists(job.run_dir):
+        return f"The run directory {job.run_dir} is not there. What was read before is shown."
+    return ""
+
+
+def read_log(job: Job) -> live.LogPart:
+    try:
+        return live.log_tail(job)
+    except RunnerError as error:
+        return live.LogPart(str(error), 0, 0, 0)
+
+
+@require_GET
+def points(request: HtmxHttpRequest, pk: int) -> JsonResponse:
+    job = get_job(request, pk)
+    names = request.GET.getlist("name")[:200]
+    return JsonResponse({"revision": job.revision, "series": live.points_of(job, names)})
+
+
+@require_GET
+def system(request: HtmxHttpRequest, pk: int) -> JsonResponse:
+    return JsonResponse(live.system_history(get_job(request, pk)))
+
+
+@require_GET
+def log(request: HtmxHttpRequest, pk: int) -> StreamingHttpResponse:
+    job = get_job(request, pk)
+    return StreamingHttpResponse(
+        whole_log(job),
+        content_type="text/plain; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="run-{job.pk}.log"'},
+    )
+
+
+def whole_log(job: Job) -> Iterator[bytes]:
+    runner, offset = runner_for(job.machine), 0
+    while data := runner.read(live.log_path(job), offset, BLOCK):
+        yield data
+        offset += len(data)
+
+
+def get_job(request: HtmxHttpRequest, pk: int) -> Job:
+    jobs = Job.objects.visible_to(request.user).select_related("machine", "owner", "after")
+    return get_object_or_404(jobs, pk=pk)

@@ -1,0 +1,197 @@
+"""Every setting, from the environment. The README lists them; junk is refused by name."""
+
+import sys
+from pathlib import Path
+
+import django_stubs_ext
+from environs import Env
+from environs.exceptions import EnvValidationError
+
+from platform_site.home import open_home, secret_key
+
+django_stubs_ext.monkeypatch()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = Env()
+
+
+def seconds(value: str) -> float:
+    number = float(value)
+    if not 0 <= number < 86_400:
+        raise EnvValidationError("must be between 0 and 86400 seconds", ["out of range"])
+    return number
+
+
+TRAINYARD_HOME = open_home(env.path("TRAINYARD_HOME", BASE_DIR / "var"))
+TRAINYARD_TRAIN_PYTHON = env.path(
+    "TRAINYARD_TRAIN_PYTHON", BASE_DIR / "environments/verl-0.9/.venv/bin/python"
+)
+TRAINYARD_VERL_SCHEMA = BASE_DIR / "environments/verl-0.9/schema"
+# Models and data sets are read from these folders only.
+TRAINYARD_PATHS = [
+    Path(path).expanduser().resolve()
+    for path in env.list("TRAINYARD_PATHS", [str(TRAINYARD_HOME), str(Path.home())], delimiter=":")
+]
+TRAINYARD_STOP_GRACE = env.int("TRAINYARD_STOP_GRACE", 20, validate=lambda n: n >= 0)
+TRAINYARD_HTTPS = env.bool("TRAINYARD_HTTPS", False)
+
+DEBUG = env.bool("TRAINYARD_DEBUG", False)
+SECRET_KEY = env.str("TRAINYARD_SECRET_KEY", "") or secret_key(TRAINYARD_HOME)
+ALLOWED_HOSTS = env.list("TRAINYARD_ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("TRAINYARD_ORIGINS", [])
+
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "csp",
+    "django_htmx",
+    "django_q",
+    "template_partials",
+    "compute",
+    "datasets",
+    "jobs",
+    "monitoring",
+    "platform_site",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.gzip.GZipMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "platform_site.htmx.LoginRedirectMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "platform_site.urls"
+ASGI_APPLICATION = "platform_site.asgi.application"
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "monitoring:dashboard"
+LOGOUT_REDIRECT_URL = "login"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "monitoring.views.rail",
+            ]
+        },
+    }
+]
+
+DATABASES = {
+    "default": env.dj_db_url(
+        "DATABASE_URL", f"sqlite:///{TRAINYARD_HOME / 'db.sqlite3'}", conn_max_age=0
+    )
+}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # Several processes write: take the write lock at once instead of failing half-way.
+    DATABASES["default"]["OPTIONS"] = {
+        "timeout": 20,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+CHANNEL_REDIS_URL = env.str("CHANNEL_REDIS_URL", "")
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "CONFIG": {"hosts": [CHANNEL_REDIS_URL]},
+    }
+    if CHANNEL_REDIS_URL
+    else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+}
+
+# A launch is never tried twice: what happened is read from the run directory instead.
+Q_CLUSTER = {
+    "name": "trainyard",
+    "workers": 2,
+    "timeout": 120,
+    "retry": 300,
+    "max_attempts": 1,
+    "ack_failures": True,
+    "catch_up": False,
+    "poll": 0.2,
+    "save_limit": 200,
+    "label": "Tasks",
+}
+QUEUE_REDIS_URL = env.str("QUEUE_REDIS_URL", "")
+Q_CLUSTER |= {"redis": QUEUE_REDIS_URL} if QUEUE_REDIS_URL else {"orm": "default"}
+
+STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = True
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "connect-src": ["'self'"],
+        "font-src": ["'self'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = TRAINYARD_HTTPS
+SECURE_SSL_REDIRECT = TRAINYARD_HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if TRAINYARD_HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = TRAINYARD_HTTPS
+if TRAINYARD_HTTPS:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+    )
+]
+
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = env.str("TRAINYARD_TIME_ZONE", "UTC")
+USE_TZ = True
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+
+LOG_LEVEL = env.str(
+    "TRAINYARD_LOG_LEVEL",
+    "INFO",
+    validate=lambda v: v in {"DEBUG", "INFO", "WARNING", "ERROR"},
+)
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "stream": sys.stderr, "formatter": "line"}
+    },
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    # These two tell of every task and request.
+    "loggers": {"django-q": {"level": "WARNING"}, "django.channels": {"level": "WARNING"}, "daphne": {"level": "WARNING"}},
+}
