@@ -14,12 +14,12 @@ from datasets.models import Dataset
 from jobs.models import ENDED, Job
 from jobs.preflight import Preflight
 from jobs.services import Order, places
-from jobs.verl.knobs import Knob, find, knobs_of
+from jobs.verl.knobs import LARGEST, Knob, find, knobs_of
 from jobs.verl.recipes import Recipe
 from jobs.verl.spec import TrainSpec, Value
 
 OPEN_GROUPS = ("Data", "Model", "Optimiser")
-PLAIN_FIELDS = ("name", "machine", "after", "uuid", "overrides")
+SET_FIELDS = ("name", "machine", "after", "uuid")
 
 
 def one_line(text: str) -> None:
@@ -145,7 +145,7 @@ def form_data(recipe: Recipe, name: str, sets: list[str]) -> dict[str, Any]:
     for text in sets:
         key, _, value = text.partition("=")
         knob = find(recipe.kind, key)
-        if knob or key in PLAIN_FIELDS:
+        if knob or key in SET_FIELDS:
             data[knob.name if knob else key] = value
         else:
             lines.append(text)
@@ -192,6 +192,7 @@ def _field(knob: Knob) -> forms.Field:
         )
     limits: dict[str, Any] = {"min_value": knob.minimum, "max_value": knob.maximum}
     if knob.type is int:
+        limits["max_value"] = knob.maximum or LARGEST
         return forms.IntegerField(widget=_figure("numeric"), **limits)
     if knob.type is float:
         return forms.FloatField(widget=_figure("decimal"), **limits)

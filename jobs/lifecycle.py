@@ -20,9 +20,19 @@ MOVES: Mapping[Status, frozenset[Status]] = {
 }
 
 
-def move(job: Job, to: Status, *, who: str = "", reason: str = "", **fields: Any) -> bool:
+def move(
+    job: Job,
+    to: Status,
+    *,
+    only_from: Status | None = None,
+    who: str = "",
+    reason: str = "",
+    **fields: Any,
+) -> bool:
     """Move the job and record the event in one transaction; ``job`` is then as in the database."""
     sources = [status for status, targets in MOVES.items() if to in targets]
+    if only_from:
+        sources = [status for status in sources if status == only_from]
     with transaction.atomic():
         moved = Job.objects.filter(pk=job.pk, status__in=sources).update(
             status=to, reason=reason, revision=F("revision") + 1, **fields

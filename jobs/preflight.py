@@ -71,17 +71,26 @@ class Preflight:
 
     def _reward(self) -> Iterator[Problem]:
         path = str(self.spec.values.get("reward_file") or "")
-        if not path or Path(path).is_relative_to(settings.BASE_DIR):
+        if not path:
             return
         try:
-            if not inside(path).is_file():
+            if not _reward_file(path).is_file():
                 yield Problem("reward_file", f"There is no file {path}.")
         except ValueError as error:
             yield Problem("reward_file", str(error))
 
 
+def _reward_file(path: str) -> Path:
+    """The real path; the functions that come with Trainyard are allowed too."""
+    real = Path(path).resolve()
+    return real if real.is_relative_to(settings.BASE_DIR) else inside(path)
+
+
 def inside(path: str) -> Path:
     """The real path, or ``ValueError`` when it lies outside the folders that are allowed."""
+    if not Path(path).is_absolute():
+        # The run starts in another folder, and no shell is there to read "~".
+        raise ValueError(f"{path} is not a whole path: it begins with /.")
     real = allowed(path)
     if real is None:
         roots = ", ".join(str(root) for root in settings.TRAINYARD_PATHS)
@@ -91,8 +100,7 @@ def inside(path: str) -> Path:
 
 def find_model(text: str) -> ModelFacts:
     """Look at a model given as a folder, or as a hub name that is in this machine's cache."""
-    is_name = HUB_NAME.fullmatch(text) and not Path(text).exists()
-    if is_name:
+    if HUB_NAME.fullmatch(text):
         snapshot = cached_model(text, hub_cache())
         if snapshot is None:
             return ModelFacts(

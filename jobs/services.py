@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 from django.utils.text import slugify
-from django_q.tasks import async_task
+from django_q.tasks import async_task, queue_size
 
 from compute.models import Machine
 from compute.runners.base import Launch, RunnerError, RunnerUnsure
@@ -25,6 +25,7 @@ from jobs.verl.spec import Command, Placement, TrainSpec
 from jobs.verl.steps import judge
 
 STUCK_QUEUE = timedelta(seconds=5)
+STUCK_STOP = timedelta(seconds=30)  # beyond the grace period
 
 
 @dataclass(frozen=True)
@@ -113,11 +114,16 @@ def kick(machine_id: int) -> None:
 
 
 def kick_stuck() -> None:
-    """Ask again where a job waits though nothing stands in its way: a worker may have died."""
+    """Ask again for what should have happened by now: a worker may have died on the way."""
+    if queue_size():
+        return  # the workers have not come to it yet
     waiting = Job.objects.runnable().filter(queued_at__lt=timezone.now() - STUCK_QUEUE)
     for machine in Machine.objects.filter(pk__in=waiting.values("machine")):
         if machine.jobs.holding_slot().count() < machine.slots:
             kick(machine.pk)
+    overdue = timezone.now() - STUCK_STOP - timedelta(seconds=settings.TRAINYARD_STOP_GRACE)
+    for job in Job.objects.holding_slot().filter(stop_asked_at__lt=overdue):
+        async_task("jobs.tasks.stop_run", job.pk)
 
 
 def launch_queued(machine_id: int) -> None:
@@ -174,10 +180,14 @@ def stop(job: Job, *, who: str) -> bool:
 
 
 def _stop_waiting(job: Job, who: str) -> bool:
-    if job.status != Status.QUEUED:
-        return False
-    reason = "Stopped before it started."
-    return lifecycle.move(job, Status.STOPPED, who=who, reason=reason, ended_at=timezone.now())
+    return lifecycle.move(
+        job,
+        Status.STOPPED,
+        only_from=Status.QUEUED,  # a worker may have begun to start it meanwhile
+        who=who,
+        reason="Stopped before it started.",
+        ended_at=timezone.now(),
+    )
 
 
 def stop_run(job: Job) -> None:
@@ -189,10 +199,16 @@ def stop_run(job: Job) -> None:
         lifecycle.touch(job, stop_asked_at=None)
 
 
-def finish(job: Job, exit_code: int) -> None:
-    """End a job by its exit code and the steps that its metrics show."""
+def finish(job: Job, exit_code: int, error: str = "") -> None:
+    """End a job by its exit code and the steps that its metrics show.
+
+    ``error`` is what the run itself said last, told to the user when it failed.
+    """
     verdict = judge(exit_code, job.step, job.steps, job.stop_asked_at is not None)
-    finish_as(job, Status(verdict.status), verdict.reason, exit_code=exit_code)
+    reason = verdict.reason
+    if verdict.status == Status.FAILED and error:
+        reason = f"{reason} {error}"
+    finish_as(job, Status(verdict.status), reason, exit_code=exit_code)
 
 
 def lose(job: Job, reason: str) -> None:

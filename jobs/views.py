@@ -6,6 +6,8 @@ from django.db.models import Count, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.vary import vary_on_headers
+from django_htmx.http import HttpResponseClientRedirect
 
 from jobs import services
 from jobs.forms import JobForm, RenameForm
@@ -26,6 +28,7 @@ SORTS = {
 
 
 @require_GET
+@vary_on_headers("HX-Request")
 def job_list(request: HtmxHttpRequest) -> HttpResponse:
     mine = Job.objects.visible_to(request.user)
     filters = {name: request.GET.get(name, "") for name in ("status", "kind", "q")}
@@ -80,7 +83,8 @@ def job_create(request: HtmxHttpRequest, slug: str) -> HttpResponse:
         context = {"form": form, **Preview(form).context}
         return render(request, "jobs/form.html" + part, context, status=422)
     job = services.submit(form.order(), start=request.POST.get("action") == "start")
-    return redirect(job)
+    # A redirect would land inside the form: htmx is told to leave the page.
+    return HttpResponseClientRedirect(job.get_absolute_url()) if request.htmx else redirect(job)
 
 
 @require_POST

@@ -6,6 +6,7 @@ import logging
 import time
 from contextlib import suppress
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 from channels.db import database_sync_to_async
@@ -135,15 +136,22 @@ class RunConsumer(FollowingConsumer):
         return [json.dumps({"type": "log", **asdict(part)})] if part.text else []
 
     def change_news(self, job: Job) -> list[str]:
-        since, messages = self.seen.revision, []
-        if points := live.points_since(job, since):
-            news = {"type": "points", "revision": job.revision, "series": points}
-            messages.append(json.dumps(news))
-        if samples := live.system_since(job, since):
-            messages.append(json.dumps({"type": "system", "samples": samples}))
-        context = shown.live_context(job) | {"oob": True}
-        html = (render_to_string(f"monitoring/run.html#{part}", context) for part in PARTS)
-        return [*messages, "".join(html)]
+        return list(changes(job.pk, job.uuid, self.seen.revision, job.revision))
+
+
+@lru_cache(maxsize=64)
+def changes(pk: int, uuid: object, since: int, revision: int) -> tuple[str, ...]:
+    """What changed on a job's page from one revision to another; many viewers share one answer."""
+    job = Job.objects.select_related("machine", "owner", "after").get(pk=pk, uuid=uuid)
+    messages = []
+    if points := live.points_since(job, since):
+        news = {"type": "points", "revision": revision, "series": points}
+        messages.append(json.dumps(news))
+    if samples := live.system_since(job, since):
+        messages.append(json.dumps({"type": "system", "samples": samples}))
+    context = shown.live_context(job) | {"oob": True}
+    html = (render_to_string(f"monitoring/run.html#{part}", context) for part in PARTS)
+    return (*messages, "".join(html))
 
 
 class OverviewConsumer(FollowingConsumer):

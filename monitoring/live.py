@@ -118,9 +118,12 @@ def _shown(series: Series) -> dict[str, Any]:
 
 
 def log_tail(job: Job) -> LogPart:
-    """The end of the log, for a page that is opened."""
-    size = log_size(job)
-    return log_from(job, max(0, size - LOG_TAIL))
+    """The end of the log, for a page that is opened, from the beginning of a line."""
+    part = log_from(job, max(0, log_size(job) - LOG_TAIL))
+    if part.start == 0:
+        return part
+    cut, _, rest = part.text.partition("\n")
+    return replace(part, text=rest, start=part.start + len(f"{cut}\n".encode())) if rest else part
 
 
 def log_from(job: Job, start: int) -> LogPart:

@@ -14,9 +14,12 @@ from jobs import services as jobs
 from jobs.models import Job, Status
 from monitoring.ingest import FILES, Save
 from monitoring.models import Cursor
+from monitoring.readers.failure import last_error
 from monitoring.readers.lines import Line, whole_lines
 
 CHUNK = 1 << 20
+LONGEST_LINE = 16 << 20
+LOG_END = 256 * 1024  # where an error is looked for
 SILENT = 15.0  # seconds without a heartbeat before anyone looks at the processes
 NEVER_STARTED = 120.0  # seconds in STARTING without a sign of a process
 
@@ -32,7 +35,7 @@ def follow(job: Job) -> bool:
     for name, save in FILES.items():
         read_on(job, runner, name, save)
     if exit_code is not None:
-        jobs.finish(job, exit_code)
+        jobs.finish(job, exit_code, _last_error(runner, job) if exit_code else "")
     else:
         check_life(job, runner)
     return job.revision != before
@@ -47,10 +50,13 @@ def read_on(job: Job, runner: Runner, name: str, save: Save) -> None:
         if end > cursor.offset:
             cursor.offset = end
             _keep(job, runner, cursor, lines, save)
-        elif len(data) == limit:
-            limit *= 2  # one line is longer than the chunk
-        else:
+        elif len(data) < limit:
             return  # the last line is still being written
+        elif limit < LONGEST_LINE:
+            limit *= 2
+        else:  # no line of ours is that long: leave it out rather than hold it in memory
+            cursor.offset += len(data)
+            _keep(job, runner, cursor, [], save)
 
 
 def _cursor(job: Job, name: str) -> Cursor:
@@ -64,7 +70,7 @@ def _keep(job: Job, runner: Runner, cursor: Cursor, lines: list[Line], save: Sav
         # First the revision: its row lock puts writers in order, so no viewer can have seen it.
         row.update(revision=F("revision") + 1)
         job.refresh_from_db()
-        changes = save(job, lines)
+        changes = save(job, lines) if lines else {}
         if "step" in changes:
             changes |= _pace(job, runner, changes["step"])
         if changes:
@@ -106,6 +112,13 @@ def _lose(job: Job, runner: Runner, reason: str) -> None:
     """Look once more: the verdict may have come while the processes were looked at."""
     if not _small_file(runner, job, rundir.EXIT_CODE):
         jobs.lose(job, f"{reason} The last step seen is {job.step} of {job.steps or '?'}.")
+
+
+def _last_error(runner: Runner, job: Job) -> str:
+    path = f"{job.run_dir}/{rundir.LOG}"
+    fact = runner.stat(path)
+    start = max(0, fact.size - LOG_END) if fact else 0
+    return last_error(runner.read(path, start, LOG_END).decode("utf-8", "replace"))
 
 
 def _small_file(runner: Runner, job: Job, name: str) -> str | None:

@@ -27,7 +27,7 @@ class Program:
 class Supervisor:
     """Starts each program in a process group of its own, so that Ctrl-C reaches only us."""
 
-    def __init__(self, programs: Sequence[Program], say: Callable[[str], None]) -> None:
+    def __init__(self, programs: Sequence[Program], say: Callable[[str, str], None]) -> None:
         self.programs, self.say = programs, say
         self.stopping = asyncio.Event()
 
@@ -51,7 +51,7 @@ class Supervisor:
                 return
             wait = 1.0 if time.monotonic() - began > SETTLED else min(wait * 2, LONGEST_WAIT)
             code = process.returncode
-            self.say(f"{program.name} ended with code {code}; starting it again in {wait:.0f} s")
+            self.say("restart", f"{program.name} ended with code {code}; again in {wait:.0f} s")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.stopping.wait(), wait)
 

@@ -51,6 +51,7 @@ def run_context(job: Job) -> dict[str, Any]:
             {"key": s.key, "value": s.text.partition("=")[2], "origin": s.origin}
             for s in command.settings
         ],
+        "key_metrics": live.KEY_METRICS,
         "problem": problem_of(job),
         "log": read_log(job),
     }

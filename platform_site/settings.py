@@ -1,6 +1,7 @@
 """Every setting, from the environment. The README lists them; junk is refused by name."""
 
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import django_stubs_ext
@@ -113,11 +114,21 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+# What tells two instances apart where they share a browser or a Redis.
+INSTANCE = (
+    "trainyard-"
+    + sha256("{HOST}/{NAME}".format(**{"HOST": "", **DATABASES["default"]}).encode()).hexdigest()[
+        :8
+    ]
+)
+SESSION_COOKIE_NAME = f"{INSTANCE}-session"
+CSRF_COOKIE_NAME = f"{INSTANCE}-csrf"
+
 CHANNEL_REDIS_URL = env.str("CHANNEL_REDIS_URL", "")
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
-        "CONFIG": {"hosts": [CHANNEL_REDIS_URL]},
+        "CONFIG": {"hosts": [CHANNEL_REDIS_URL], "prefix": INSTANCE},
     }
     if CHANNEL_REDIS_URL
     else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
@@ -125,7 +136,7 @@ CHANNEL_LAYERS = {
 
 # A launch is never tried twice: what happened is read from the run directory instead.
 Q_CLUSTER = {
-    "name": "trainyard",
+    "name": INSTANCE,
     "workers": 2,
     "timeout": 120,
     "retry": 300,
@@ -193,5 +204,9 @@ LOGGING = {
     },
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     # These two tell of every task and request.
-    "loggers": {"django-q": {"level": "WARNING"}, "django.channels": {"level": "WARNING"}, "daphne": {"level": "WARNING"}},
+    "loggers": {
+        "django-q": {"level": "WARNING"},
+        "django.channels": {"level": "WARNING"},
+        "daphne": {"level": "WARNING"},
+    },
 }

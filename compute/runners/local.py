@@ -66,7 +66,10 @@ class LocalRunner:
         return Alive(*rundir.read_alive(self._node("alive", attempt_dir)))
 
     def sample(self) -> dict[str, Any]:
-        memory, disk = psutil.virtual_memory(), shutil.disk_usage(self.workdir)
+        try:
+            memory, disk = psutil.virtual_memory(), shutil.disk_usage(self.workdir)
+        except OSError as error:
+            raise RunnerError(f"{self.workdir} cannot be measured: {error.strerror}") from error
         return {
             "cpu_percent": psutil.cpu_percent(),
             "memory_used": memory.total - memory.available,

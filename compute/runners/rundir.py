@@ -17,10 +17,13 @@ EXIT_CODE = "exit_code"
 def write_script(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> str:
     """Write the script that starts a process: the one place where a command becomes a string.
 
-    Every word is quoted, so a hostile name stays one word. The script runs by hand as well.
+    Every word is quoted, so a hostile name stays one word. The script runs by hand as well, and
+    has a line for each ``key=value``.
     """
     exports = [f"export {name}={shlex.quote(value)}" for name, value in env.items()]
-    command = " \\\n  ".join(shlex.quote(word) for word in argv)
+    breaks = [" \\\n  " if "=" in word and not word.startswith("-") else " " for word in argv[1:]]
+    words = [shlex.quote(word) for word in argv]
+    command = words[0] + "".join(b + word for b, word in zip(breaks, words[1:], strict=True))
     lines = ["#!/usr/bin/env bash", *exports, f"cd {shlex.quote(cwd)} || exit 1", f"exec {command}"]
     return "\n".join(lines) + "\n"
 

@@ -26,6 +26,8 @@ class ParquetFacts:
 
 def read_facts(path: Path) -> ParquetFacts:
     """Read a file's footer. Raises ``ValueError`` with a sentence when it is not parquet."""
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; a parquet file is needed.")
     try:
         with pq.ParquetFile(path) as file:
             schema = file.schema_arrow
@@ -33,8 +35,6 @@ def read_facts(path: Path) -> ParquetFacts:
             return ParquetFacts(columns, file.metadata.num_rows)
     except FileNotFoundError:
         raise ValueError(f"There is no file {path}.") from None
-    except IsADirectoryError:
-        raise ValueError(f"{path} is a folder; a parquet file is needed.") from None
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{path} is not a parquet file: {_short(error)}") from None
 

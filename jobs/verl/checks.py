@@ -1,8 +1,9 @@
 """What can be known to fail before a run starts. Each check says what would be right."""
 
 from collections.abc import Iterator
+from math import isqrt
 
-from jobs.verl.knobs import COMMAND, find, number, value_of
+from jobs.verl.knobs import COMMAND, LARGEST, find, number, value_of
 from jobs.verl.overrides import parse
 from jobs.verl.schema import Schema
 from jobs.verl.spec import Problem, TrainSpec
@@ -50,11 +51,16 @@ def _check_rl_batches(spec: TrainSpec, batch: int, ranks: int) -> Iterator[Probl
 def _divides(field: str, whole: int, part: int, what: str) -> Iterator[Problem]:
     if part and whole % part == 0:
         return
-    fitting = [n for n in range(1, whole + 1) if whole % n == 0]
+    fitting = _divisors(whole)
     near = sorted(sorted(fitting, key=lambda n: abs(n - part))[:3])
     words = ", ".join(str(n) for n in near)
     wrong = f"{whole} does not divide by {part} ({what})"
     yield Problem(field, f"{wrong}: the nearest that do are {words}.")
+
+
+def _divisors(whole: int) -> list[int]:
+    small = [n for n in range(1, isqrt(whole) + 1) if whole % n == 0]
+    return sorted({*small, *(whole // n for n in small)})
 
 
 def check_engine(spec: TrainSpec) -> Iterator[Problem]:
@@ -76,9 +82,11 @@ def check_rows(spec: TrainSpec, rows: int) -> Iterator[Problem]:
     if per_epoch == 0:
         yield Problem("train_batch_size", f"The data has {used} rows, fewer than a batch: {batch}.")
         return
-    held = per_epoch * number(spec, "epochs")
-    if promised(spec, rows) > held:
-        need = -(-promised(spec, rows) // per_epoch)
+    held, wanted = per_epoch * number(spec, "epochs"), promised(spec, rows)
+    if wanted > LARGEST:
+        yield Problem("epochs", f"{wanted} steps are more than can be counted: {LARGEST}.")
+    elif wanted > held:
+        need = -(-wanted // per_epoch)
         yield Problem("steps", f"The epochs hold {held} steps only: set epochs to {need} or more.")
 
 

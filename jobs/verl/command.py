@@ -99,9 +99,10 @@ def _environment(spec: TrainSpec, placement: Placement) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
         "VERL_FILE_LOGGER_PATH": f"{placement.run_dir}/metrics.jsonl",
-        # verl then says how many steps it will do, which the platform holds it to.
-        "VERL_SFT_LOGGING_LEVEL": "INFO",
     }
+    if spec.kind == "sft":
+        # verl then says how many steps it will do, which the platform holds it to.
+        env["VERL_SFT_LOGGING_LEVEL"] = "INFO"
     if value_of(spec, "device") == "cpu":
-        env |= {"VERL_PLATFORM": "cpu", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
+        env |= {"VERL_PLATFORM": "cpu", "HF_HUB_OFFLINE": "1"}
     return env

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from jobs.verl.spec import TrainSpec, Value
 
 COMMAND = "(command)"
+LARGEST = 2**31 - 1  # whole numbers above it fit neither verl nor the database
 ACTOR = "actor_rollout_ref.actor"
 ROLLOUT = "actor_rollout_ref.rollout"
 REF = "actor_rollout_ref.ref"

@@ -27,7 +27,7 @@ def inspect_model(path: Path) -> ModelFacts:
         config: Any = json.loads((path / "config.json").read_text())
     except FileNotFoundError:
         return ModelFacts(f"{path} has no config.json: it is not a Hugging Face model folder.")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return ModelFacts(f"{path}/config.json cannot be read: {error}.")
     if not isinstance(config, dict) or "model_type" not in config:
         return ModelFacts(f"{path}/config.json names no model_type.")

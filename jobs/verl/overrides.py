@@ -1,5 +1,6 @@
 """Hydra overrides as text: read and written by Hydra's own grammar, the one verl will use."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ from hydra.errors import HydraException
 from jobs.verl.spec import Value
 
 PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./")
+# In OmegaConf backslashes escape only where they stand before "${".
+INTERPOLATION = re.compile(r"(\\*)\$\{")
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ def parse(text: str) -> Override:
         raise ValueError(f"'{text}' is not key=value: {_first_line(error)}") from None
     if parsed.is_sweep_override():
         raise ValueError(f"'{text}' lists several values; a list is written [a,b]")
+    if not parsed.key_or_group:
+        raise ValueError(f"'{text}' is not key=value: it names no key")
     removes = parsed.type == OverrideType.DEL
     adds = parsed.type in (OverrideType.ADD, OverrideType.FORCE_ADD)
     value = None if removes else _plain(parsed.value())
@@ -64,7 +69,8 @@ def write_value(value: Value) -> str:
         return value
     if value.startswith("[") and value.endswith("]") and set(value[1:-1]) <= PLAIN | {","}:
         return value
-    return str(QuotedString(value.replace("${", "\\${"), Quote.single).with_quotes())
+    escaped = INTERPOLATION.sub(r"\1\1\\${", value)
+    return str(QuotedString(escaped, Quote.single).with_quotes())
 
 
 def _reads_as_other(text: str) -> bool:

@@ -55,10 +55,16 @@ class Schema:
         return f"Nearest: {', '.join(near)}." if near else ""
 
     def _type_problem(self, override: Override) -> str | None:
-        wanted = str(self.keys.get(override.key, {}).get("type", "dict"))
+        wanted = _wanted(self.keys.get(override.key, {"type": "dict"}))
         if fits(override.value, wanted):
             return None
         return f"{override.key} takes {_WORDS.get(wanted, wanted)}, not {override.value!r}."
+
+
+def _wanted(known: Mapping[str, Any]) -> str:
+    # verl writes 0 and 1 as defaults of fractions too, such as a temperature.
+    loose = known["type"] == "int" and known["default"] in (0, 1)
+    return "float" if loose else str(known["type"])
 
 
 _WORDS = {

@@ -58,4 +58,4 @@ def judge(exit_code: int, step: int, steps: int | None, stop_asked: bool) -> Ver
         return Verdict("failed", f"Ended without an error, but at {progress}.")
     if exit_code > 128:
         return Verdict("failed", f"Killed by signal {exit_code - 128} at {progress}.")
-    return Verdict("failed", f"Exit code {exit_code} at {progress}. The log says why.")
+    return Verdict("failed", f"Exit code {exit_code} at {progress}.")

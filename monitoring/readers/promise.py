@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from monitoring.readers.lines import Line
 
 # Only these two are whole-run totals: an epoch's progress bar also ends in "/N".
-SAYS = re.compile(r"Total training steps: (\d+)")
-BAR = re.compile(r"Training Progress:.*?\|\s*\d+/(\d+) ")
+SAYS = re.compile(r"Total training steps: (\d{1,9})\b")
+BAR = re.compile(r"Training Progress:.*?\|\s*\d+/(\d{1,9}) ")
 
 
 def read_promise(lines: Iterable[Line]) -> int | None:

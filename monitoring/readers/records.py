@@ -1,12 +1,12 @@
 """Lines of ``system.jsonl`` and ``events.jsonl``: JSON objects with the time in ``at``."""
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from monitoring.readers.lines import Line
+from monitoring.readers.parse import parse, storable
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ def read_records(lines: Iterable[Line]) -> Iterator[Record]:
     """Yield the records that can be read; half-written and foreign lines are left out."""
     for line in lines:
         try:
-            data = json.loads(line.text)
+            data = parse(line.text)
             at = datetime.fromtimestamp(float(data.pop("at")), UTC)
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError, OSError):
             continue
-        yield Record(line.position, at, data)
+        yield Record(line.position, at, storable(data))

@@ -1,11 +1,11 @@
 """Lines of verl's file logger: ``{"step": n, "data": {name: value}}``."""
 
-import json
 import math
 from collections.abc import Iterable
 from typing import Any
 
 from monitoring.readers.lines import Line
+from monitoring.readers.parse import parse, readable
 
 NAME_LENGTH = 200
 
@@ -26,12 +26,12 @@ def read_points(lines: Iterable[Line]) -> tuple[dict[tuple[str, int], float], li
             continue
         for name, value in data.items():
             if isinstance(value, int | float) and not isinstance(value, bool):
-                points[name[:NAME_LENGTH], step] = _as_float(value)
+                points[readable(name)[:NAME_LENGTH], step] = _as_float(value)
     return points, broken
 
 
 def _read(text: str) -> tuple[int, dict[str, Any]]:
-    record = json.loads(text)
+    record = parse(text)
     if not isinstance(record, dict) or not isinstance(record.get("data"), dict):
         raise ValueError("not a metrics line")
     step = record.get("step")

@@ -1,5 +1,6 @@
 import asyncio
 import fcntl
+import json
 import secrets
 import socket
 import sys
@@ -26,16 +27,16 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         host, port = options["host"], options["port"]
+        self.as_json: bool = options["json"]
         with (settings.TRAINYARD_HOME / "up.lock").open("w") as lock:
             only_one(lock)
             must_be_free(host, port)
             call_command("migrate", verbosity=0, interactive=False)
             self.first_start(samples=not options["no_samples"])
             url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
-            self.stdout.write(f"Trainyard is at {url}  (Ctrl-C stops it; training goes on)")
-            self.stdout.flush()
+            self.say("up", f"Trainyard is at {url}  (Ctrl-C stops it; training goes on)", url=url)
             asyncio.run(Supervisor(programs(host, port), self.say).run())
-        self.say("Stopped. Training that was running goes on.")
+        self.say("stopped", "Stopped. Training that was running goes on.")
 
     def first_start(self, *, samples: bool) -> None:
         admin = self.make_admin()
@@ -43,7 +44,8 @@ class Command(BaseCommand):
             return
         try:
             if admin:
-                self.say("Making the sample model and data: about half a minute, this once.")
+                text = "Making the sample model and data: about half a minute, this once."
+                self.say("samples", text)
             make_samples()
             if admin:
                 submit_sample_runs(admin)
@@ -56,11 +58,13 @@ class Command(BaseCommand):
             return None
         password = secrets.token_urlsafe(12)
         admin = User.objects.create_superuser("admin", password=password)
-        self.say(f"\n  User      admin\n  Password  {password}\n\n  It is not shown again.\n")
+        text = f"\n  User      admin\n  Password  {password}\n\n  It is not shown again.\n"
+        self.say("user", text, user="admin", password=password)
         return admin
 
-    def say(self, text: str) -> None:
-        self.stdout.write(text)
+    def say(self, event: str, text: str, **data: object) -> None:
+        line = json.dumps({"event": event, "message": text.strip(), **data})
+        self.stdout.write(line if self.as_json else text)
         self.stdout.flush()
 
 

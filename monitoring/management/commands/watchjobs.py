@@ -65,19 +65,29 @@ class Watcher:
 
     def look(self) -> None:
         for job in Job.objects.holding_slot().select_related("machine"):
-            try:
-                if follow(job):
-                    live.ping(job.pk)
-            except RunnerError as error:
-                log.warning("%s: %s", job, error)
+            self.follow(job)
         for act, at in self.due.items():
             if time.monotonic() >= at:
                 self.due[act] = time.monotonic() + self.every[act]
                 act()
 
+    def follow(self, job: Job) -> None:
+        try:
+            if follow(job):
+                live.ping(job.pk)
+        except RunnerError as error:
+            log.warning("%s: %s", job, error)
+        except Exception:
+            # What was read is not saved and the cursor has not moved: it is read again.
+            # One run that cannot be followed must not keep the others from it.
+            log.exception("%s cannot be followed", job)
+
     def measure(self) -> None:
         for machine in Machine.objects.all():
-            record_sample(machine)
+            try:
+                record_sample(machine)
+            except RunnerError as error:
+                log.warning("%s: %s", machine, error)
 
     def kick(self) -> None:
         jobs.kick_stuck()

@@ -1,0 +1,88 @@
+// Marks what differs from the recipe, resets it, and leads to what must be put right.
+(() => {
+  "use strict";
+
+  const INPUTS = "input:not([type='hidden']), select, textarea";
+
+  function valueOf(input) {
+    return input.type === "checkbox" ? String(input.checked) : input.value;
+  }
+
+  function setValue(input, value) {
+    if (input.type === "checkbox") input.checked = value === "true";
+    else input.value = value;
+  }
+
+  function mark(field) {
+    const input = field.querySelector(INPUTS);
+    if (!input || field.dataset.default === undefined) return;
+    field.classList.toggle("changed", valueOf(input) !== field.dataset.default);
+    countIn(field.closest("[data-group]"));
+  }
+
+  function countIn(group) {
+    const tag = group?.querySelector("[data-group-changed]");
+    if (!tag) return;
+    const changed = group.querySelectorAll(".field.changed").length;
+    tag.hidden = changed === 0;
+    tag.textContent = `${changed} changed`;
+  }
+
+  function reset(field) {
+    const input = field.querySelector(INPUTS);
+    setValue(input, field.dataset.default);
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+    input.focus();
+  }
+
+  function reveal(link) {
+    const input = document.getElementById(link.hash.slice(1));
+    if (!input) return false;
+    const group = input.closest("details");
+    if (group) group.open = true;
+    input.focus();
+    return true;
+  }
+
+  function openGroupsWithErrors() {
+    for (const slot of document.querySelectorAll(".field-error:not(:empty)")) {
+      const group = slot.closest("details");
+      if (group) group.open = true;
+    }
+  }
+
+  function start() {
+    document.querySelectorAll("[data-field]").forEach(mark);
+    const summary = document.querySelector("[data-error-summary]");
+    if (!summary) return;
+    openGroupsWithErrors();
+    summary.focus();
+  }
+
+  function sayInvalid() {
+    for (const slot of document.querySelectorAll(".field-error")) {
+      const input = slot.closest("[data-field]")?.querySelector(INPUTS);
+      if (slot.textContent.trim()) input?.setAttribute("aria-invalid", "true");
+      else input?.removeAttribute("aria-invalid");
+    }
+  }
+
+  function touched(event) {
+    const field = event.target.closest("[data-field]");
+    if (field) mark(field);
+  }
+
+  document.addEventListener("input", touched);
+  document.addEventListener("change", touched);
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-reset]");
+    if (button) reset(button.closest("[data-field]"));
+    const link = event.target.closest("#error-summary a, .problems a");
+    if (link && reveal(link)) event.preventDefault();
+  });
+  document.addEventListener("htmx:afterSettle", (event) => {
+    if (event.detail.elt.id === "job-form") start();
+    sayInvalid();
+  });
+  start();
+})();

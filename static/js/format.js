@@ -1,0 +1,45 @@
+// Numbers and times in the words of the server's own filters.
+(() => {
+  "use strict";
+
+  const trim = (text) => (text.includes(".") ? text.replace(/\.?0+$/, "") : text);
+  const pad = (value) => String(value).padStart(2, "0");
+
+  function significant(figure, digits) {
+    const beforePoint = Math.floor(Math.log10(Math.abs(figure))) + 1;
+    return trim(figure.toFixed(Math.max(0, digits - beforePoint)));
+  }
+
+  function number(figure) {
+    if (Number.isNaN(figure)) return "nan";
+    if (!Number.isFinite(figure)) return figure > 0 ? "inf" : "-inf";
+    const size = Math.abs(figure);
+    if (size === 0) return "0";
+    if (size < 0.001 || size >= 999.5e9) {
+      const [mantissa, exponent] = figure.toExponential(2).split("e");
+      return `${trim(mantissa)}e${Number(exponent)}`;
+    }
+    const unit = [[999.5e6, "G", 1e9], [999.5e3, "M", 1e6], [999.95, "k", 1e3]].find(([limit]) => size >= limit);
+    return unit ? significant(figure / unit[2], 3) + unit[1] : significant(figure, 4);
+  }
+
+  function duration(seconds) {
+    const total = Math.max(0, Math.floor(seconds));
+    const days = Math.floor(total / 86400);
+    const hours = Math.floor((total % 86400) / 3600);
+    const minutes = Math.floor((total % 3600) / 60);
+    if (days) return `${days} d ${pad(hours)} h`;
+    if (hours) return `${hours} h ${pad(minutes)} m`;
+    return minutes ? `${minutes} m ${pad(total % 60)} s` : `${total} s`;
+  }
+
+  function ago(seconds) {
+    if (seconds < 10) return "just now";
+    if (seconds < 60) return `${Math.floor(seconds)} s ago`;
+    if (seconds < 3600) return `${Math.floor(seconds / 60)} m ago`;
+    if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ago`;
+    return `${Math.floor(seconds / 86400)} d ago`;
+  }
+
+  window.trainyard = { format: { number, duration, ago } };
+})();

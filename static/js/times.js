@@ -1,0 +1,27 @@
+// Keeps "3 m ago" and the elapsed time of what is running true while the page is open.
+(() => {
+  "use strict";
+
+  const { ago, duration } = window.trainyard.format;
+
+  function write(element, text) {
+    if (element.textContent !== text) element.textContent = text;
+  }
+
+  function since(moment) {
+    return (Date.now() - Date.parse(moment)) / 1000;
+  }
+
+  function tick() {
+    if (document.hidden) return;
+    for (const element of document.querySelectorAll("time[data-ago]")) {
+      write(element, ago(since(element.dateTime)));
+    }
+    for (const element of document.querySelectorAll("[data-since]")) {
+      write(element, duration(since(element.dataset.since)));
+    }
+  }
+
+  setInterval(tick, 1000);
+  document.addEventListener("visibilitychange", tick);
+})();
