@@ -60,3 +60,6 @@ class EventAdmin(admin.ModelAdmin[Event]):
 
     def has_change_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
         return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
+        return False

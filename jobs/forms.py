@@ -148,7 +148,7 @@ def form_data(recipe: Recipe, name: str, sets: list[str]) -> dict[str, Any]:
         if knob or key in SET_FIELDS:
             data[knob.name if knob else key] = value
         else:
-            lines.append(text)
+            lines.append(value if key == "overrides" else text)
     data["overrides"] = "\n".join(lines)
     return data
 

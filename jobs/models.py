@@ -9,6 +9,7 @@ from django.db.models import ExpressionWrapper, F, Q
 from django.db.models.functions import Coalesce, Now
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.functional import cached_property
 
 from compute.models import Machine
 from jobs.verl.spec import TrainSpec
@@ -146,7 +147,7 @@ class Job(models.Model):
             return None
         return timedelta(seconds=pace * max(0, self.steps - self.step))
 
-    @property
+    @cached_property
     def queue_position(self) -> int | None:
         if self.status != Status.QUEUED:
             return None

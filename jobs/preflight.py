@@ -33,6 +33,7 @@ class Preflight:
         if found:  # what follows would only repeat or mislead
             return found
         found += checks.check_context(self.spec, self.model.context)
+        found += checks.check_validation(self.spec, self._data("val_files")[0].rows)
         return found + list(checks.check_rows(self.spec, self.rows))
 
     @cached_property

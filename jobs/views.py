@@ -33,7 +33,7 @@ def job_list(request: HtmxHttpRequest) -> HttpResponse:
     mine = Job.objects.visible_to(request.user)
     filters = {name: request.GET.get(name, "") for name in ("status", "kind", "q")}
     sort = request.GET.get("sort", "-created_at")
-    if sort.lstrip("-") not in SORTS:
+    if sort.removeprefix("-") not in SORTS:
         sort = "-created_at"
     jobs = filtered(mine, filters).with_duration().select_related("machine", "owner")
     query = request.GET.copy()

@@ -1,20 +1,33 @@
 """What a page and its websocket both show."""
 
+from collections import Counter
 from typing import Any
 
 from compute.models import Machine
 from compute.services import load_of
-from jobs.models import ENDED, HOLDS_SLOT, Job
+from jobs.models import ENDED, HOLDS_SLOT, Job, JobQuerySet
 from monitoring import live
 
 RECENT = 10
+
+
+def queued(jobs: JobQuerySet) -> list[Job]:
+    """Those of the jobs that wait, each with its place in line, in two queries for all."""
+    places, lengths = {}, Counter[int]()
+    for pk, machine in Job.objects.queued().values_list("pk", "machine"):
+        lengths[machine] += 1
+        places[pk] = lengths[machine]
+    waiting = list(jobs.queued())
+    for job in waiting:
+        job.queue_position = places.get(job.pk)
+    return waiting
 
 
 def board(user: Any) -> dict[str, Any]:
     jobs = Job.objects.visible_to(user).select_related("machine", "owner", "after")
     return {
         "running": list(jobs.filter(status__in=HOLDS_SLOT).order_by("started_at")),
-        "queued": list(jobs.queued()),
+        "queued": queued(jobs),
         "recent": list(jobs.filter(status__in=ENDED).order_by("-ended_at")[:RECENT]),
         "machines": [load_of(machine) for machine in Machine.objects.all()],
         "has_jobs": jobs.exists(),

@@ -5,8 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import django_stubs_ext
-from environs import Env
-from environs.exceptions import EnvValidationError
+from environs import Env, ValidationError, validate
 
 from platform_site.home import open_home, secret_key
 
@@ -16,11 +15,20 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = Env()
 
 
-def seconds(value: str) -> float:
-    number = float(value)
-    if not 0 <= number < 86_400:
-        raise EnvValidationError("must be between 0 and 86400 seconds", ["out of range"])
-    return number
+REDIS = validate.Regexp(r"((rediss?|unix)://.+)?$", error="Not a Redis URL (redis://host:port/0).")
+
+
+def known_zone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, ZoneInfoNotFoundError) as error:
+        raise ValidationError("Not a time zone, such as Europe/Berlin.") from error
+
+
+def with_scheme(origins: list[str]) -> None:
+    for origin in origins:
+        if not re.fullmatch(r"https?://[^/]+", origin):
+            raise ValidationError(f"{origin} is not an origin, such as https://host.example.")
 
 
 TRAINYARD_HOME = open_home(env.path("TRAINYARD_HOME", BASE_DIR / "var"))
@@ -33,13 +41,13 @@ TRAINYARD_PATHS = [
     Path(path).expanduser().resolve()
     for path in env.list("TRAINYARD_PATHS", [str(TRAINYARD_HOME), str(Path.home())], delimiter=":")
 ]
-TRAINYARD_STOP_GRACE = env.int("TRAINYARD_STOP_GRACE", 20, validate=lambda n: n >= 0)
+TRAINYARD_STOP_GRACE = env.int("TRAINYARD_STOP_GRACE", 20, validate=validate.Range(min=0))
 TRAINYARD_HTTPS = env.bool("TRAINYARD_HTTPS", False)
 
 DEBUG = env.bool("TRAINYARD_DEBUG", False)
 SECRET_KEY = env.str("TRAINYARD_SECRET_KEY", "") or secret_key(TRAINYARD_HOME)
 ALLOWED_HOSTS = env.list("TRAINYARD_ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"])
-CSRF_TRUSTED_ORIGINS: list[str] = env.list("TRAINYARD_ORIGINS", [])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("TRAINYARD_ORIGINS", [], validate=with_scheme)
 
 INSTALLED_APPS = [
     "daphne",
@@ -124,7 +132,7 @@ INSTANCE = (
 SESSION_COOKIE_NAME = f"{INSTANCE}-session"
 CSRF_COOKIE_NAME = f"{INSTANCE}-csrf"
 
-CHANNEL_REDIS_URL = env.str("CHANNEL_REDIS_URL", "")
+CHANNEL_REDIS_URL = env.str("CHANNEL_REDIS_URL", "", validate=REDIS)
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
@@ -147,7 +155,7 @@ Q_CLUSTER = {
     "save_limit": 200,
     "label": "Tasks",
 }
-QUEUE_REDIS_URL = env.str("QUEUE_REDIS_URL", "")
+QUEUE_REDIS_URL = env.str("QUEUE_REDIS_URL", "", validate=REDIS)
 Q_CLUSTER |= {"redis": QUEUE_REDIS_URL} if QUEUE_REDIS_URL else {"orm": "default"}
 
 STATIC_URL = "static/"
@@ -186,14 +194,14 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 LANGUAGE_CODE = "en-gb"
-TIME_ZONE = env.str("TRAINYARD_TIME_ZONE", "UTC")
+TIME_ZONE = env.str("TRAINYARD_TIME_ZONE", "UTC", validate=known_zone)
 USE_TZ = True
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
 LOG_LEVEL = env.str(
     "TRAINYARD_LOG_LEVEL",
     "INFO",
-    validate=lambda v: v in {"DEBUG", "INFO", "WARNING", "ERROR"},
+    validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"]),
 )
 LOGGING = {
     "version": 1,

@@ -26,7 +26,10 @@ class LocalRunner:
         try:
             attempt.mkdir(parents=True, exist_ok=True)
             script = rundir.write_script(launch.argv, launch.env, launch.attempt_dir)
-            (attempt / rundir.SCRIPT).write_text(script)
+            with (attempt / rundir.SCRIPT).open("x") as file:
+                file.write(script)
+        except FileExistsError:
+            raise RunnerError(f"{attempt} was started already; an attempt runs once.") from None
         except OSError as error:
             raise RunnerError(f"The run directory could not be made: {error}") from error
         self._node("run", launch.attempt_dir, "--detach")
@@ -63,7 +66,11 @@ class LocalRunner:
         self._node("stop", attempt_dir, "--grace", str(grace))
 
     def alive(self, attempt_dir: str) -> Alive:
-        return Alive(*rundir.read_alive(self._node("alive", attempt_dir)))
+        answer = self._node("alive", attempt_dir)
+        try:
+            return Alive(*rundir.read_alive(answer))
+        except ValueError as error:
+            raise RunnerError(f"alive gave an answer that cannot be read: {error}") from error
 
     def sample(self) -> dict[str, Any]:
         try:
@@ -95,5 +102,6 @@ class LocalRunner:
         except subprocess.TimeoutExpired:
             raise RunnerUnsure(f"{command} gave no answer for {STARTS_WITHIN} s.") from None
         if done.returncode:
-            raise RunnerError(done.stderr.strip().splitlines()[-1] if done.stderr else "no answer")
+            said = done.stderr.strip().splitlines()
+            raise RunnerError(said[-1] if said else f"{command} ended with {done.returncode}.")
         return done.stdout

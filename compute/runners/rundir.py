@@ -45,6 +45,12 @@ def read_heartbeat(text: str | None) -> float | None:
 
 
 def read_alive(text: str) -> tuple[bool, bool]:
-    """Read the answer of ``trainyard_node.alive``: is the wrapper there, is the process there."""
+    """Read the answer of ``trainyard_node.alive``: is the wrapper there, is the process there.
+
+    Raises ``ValueError`` when the text is no such answer.
+    """
     facts = json.loads(text)
-    return bool(facts["wrapper"]), bool(facts["process"])
+    try:
+        return bool(facts["wrapper"]), bool(facts["process"])
+    except (KeyError, TypeError):
+        raise ValueError(f"{text[:80]!r} does not say what is alive") from None

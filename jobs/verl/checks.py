@@ -10,19 +10,43 @@ from jobs.verl.spec import Problem, TrainSpec
 from jobs.verl.steps import promised, rows_used, steps_per_epoch
 
 
+# Where a run writes is fixed: the run directory is how the platform knows what became of it.
+RESERVED = frozenset(
+    {
+        "hydra.run.dir",
+        "trainer.default_local_dir",
+        "trainer.logger",
+        "trainer.rollout_data_dir",
+        "trainer.validation_data_dir",
+    }
+)
+
+
 def check_overrides(spec: TrainSpec, schema: Schema) -> Iterator[Problem]:
-    """Free overrides: readable, known to this verl, of the right type, and not a knob's own."""
+    """Free overrides: readable, known to this verl, of the right type, each once, and not a key
+    that a field or the run directory already sets."""
+    seen: set[str] = set()
     for text in spec.overrides:
         try:
             override = parse(text)
         except ValueError as error:
             yield Problem("overrides", str(error))
             continue
-        knob = find(spec.kind, override.key)
-        if knob and knob.key(spec.kind) != COMMAND:
-            yield Problem("overrides", f"{override.key} is set by the field '{knob.label}'.")
-        elif message := schema.problem(override):
+        message = _owned(spec, override.key) or schema.problem(override)
+        if override.key in seen:
+            message = f"{override.key} is given twice."
+        seen.add(override.key)
+        if message:
             yield Problem("overrides", message)
+
+
+def _owned(spec: TrainSpec, key: str) -> str | None:
+    if key in RESERVED:
+        return f"{key} is set by Trainyard: the run directory holds what a run writes."
+    knob = find(spec.kind, key)
+    if knob and knob.key(spec.kind) != COMMAND:
+        return f"{key} is set by the field '{knob.label}'."
+    return None
 
 
 def check_batches(spec: TrainSpec) -> Iterator[Problem]:
@@ -88,6 +112,14 @@ def check_rows(spec: TrainSpec, rows: int) -> Iterator[Problem]:
     elif wanted > held:
         need = -(-wanted // per_epoch)
         yield Problem("steps", f"The epochs hold {held} steps only: set epochs to {need} or more.")
+
+
+def check_validation(spec: TrainSpec, rows: int) -> Iterator[Problem]:
+    """SFT validates in whole batches only: fewer rows give no loss at all, without an error."""
+    batch = number(spec, "train_batch_size")
+    if spec.kind == "sft" and rows < batch:
+        what = f"The validation data has {rows} rows, fewer than a batch ({batch})"
+        yield Problem("val_files", f"{what}: verl would report no validation loss.")
 
 
 def check_context(spec: TrainSpec, context: int | None) -> Iterator[Problem]:

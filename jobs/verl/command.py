@@ -4,35 +4,53 @@ from collections.abc import Iterator
 
 from jobs.verl.knobs import COMMAND, knobs_of, number, value_of
 from jobs.verl.overrides import write_value
-from jobs.verl.spec import Command, Placement, Setting, TrainSpec, Value
+from jobs.verl.spec import Command, Placement, Setting, TrainSpec
 
 RL_MODULE = "verl.trainer.main_ppo"
 SFT_MODULE = "verl.trainer.sft_trainer"
 
-# What a run on the CPU needs beside the plug-in that VERL_PLATFORM=cpu loads.
-CPU_SFT: tuple[tuple[str, Value], ...] = (
-    ("trainer.device", "cpu"),
-    ("engine.strategy", "fsdp2"),
-    ("engine.use_torch_compile", False),
-    ("model.use_remove_padding", False),
-    ("+model.override_config.attn_implementation", "sdpa"),
-    ("data.use_dynamic_bsz", False),
-    ("data.num_workers", 0),
+FP32 = "{param_dtype:fp32,reduce_dtype:fp32,buffer_dtype:fp32}"
+# What a run on the CPU needs beside the plug-in that VERL_PLATFORM=cpu loads: no CUDA kernels, and
+# fp32, since bf16 is slow there. The values are written as Hydra reads them.
+CPU_SFT = (
+    "trainer.device=cpu",
+    "engine.strategy=fsdp2",
+    "engine.use_torch_compile=false",
+    "engine.dtype=float32",
+    f"+engine.mixed_precision={FP32}",
+    "model.use_remove_padding=false",
+    "+model.override_config.attn_implementation=sdpa",
+    "data.use_dynamic_bsz=false",
+    "data.num_workers=0",
 )
-CPU_RL: tuple[tuple[str, Value], ...] = (
-    ("trainer.device", "cpu"),
-    ("actor_rollout_ref.actor.strategy", "fsdp2"),
-    ("actor_rollout_ref.actor.use_torch_compile", False),
-    ("actor_rollout_ref.actor.fsdp_config.use_torch_compile", False),
-    ("actor_rollout_ref.model.use_remove_padding", False),
-    ("+actor_rollout_ref.model.override_config.attn_implementation", "sdpa"),
-    ("actor_rollout_ref.rollout.agent.num_workers", 1),
-    ("data.dataloader_num_workers", 0),
-    ("reward.num_workers", 1),
-    # Too few logical CPUs for the storage actors hang the run without a word.
-    ("transfer_queue.backend.SimpleStorage.num_data_storage_units", 1),
-    ("ray_kwargs.ray_init.num_cpus", 32),
+CPU_RL = (
+    "trainer.device=cpu",
+    "actor_rollout_ref.actor.strategy=fsdp2",
+    "actor_rollout_ref.actor.use_torch_compile=false",
+    "actor_rollout_ref.actor.fsdp_config.use_torch_compile=false",
+    "actor_rollout_ref.actor.fsdp_config.dtype=float32",
+    f"+actor_rollout_ref.actor.fsdp_config.mixed_precision={FP32}",
+    "actor_rollout_ref.ref.strategy=fsdp2",
+    "actor_rollout_ref.ref.fsdp_config.dtype=float32",
+    "actor_rollout_ref.rollout.dtype=float32",
+    "actor_rollout_ref.model.use_remove_padding=false",
+    "+actor_rollout_ref.model.override_config.attn_implementation=sdpa",
+    "data.dataloader_num_workers=0",
+    # One small machine: few helpers, a small object store, no dashboard.
+    "actor_rollout_ref.rollout.agent.num_workers=1",
+    "reward.num_workers=1",
+    "transfer_queue.backend.SimpleStorage.num_data_storage_units=1",
+    "+ray_kwargs.ray_init.include_dashboard=false",
+    "+ray_kwargs.ray_init.object_store_memory=200000000",
+    # Too few logical CPUs for Ray's actors hang the run without a word.
+    "ray_kwargs.ray_init.num_cpus=32",
 )
+CPU_ENV = {
+    "VERL_PLATFORM": "cpu",
+    "HF_HUB_OFFLINE": "1",
+    "OMP_NUM_THREADS": "1",
+    "GLOO_SOCKET_IFNAME": "lo",
+}
 
 
 def build_command(spec: TrainSpec, placement: Placement, origins: dict[str, str]) -> Command:
@@ -60,26 +78,28 @@ def _launcher(spec: TrainSpec, placement: Placement) -> tuple[str, ...]:
 
 
 def _platform_settings(spec: TrainSpec, placement: Placement) -> Iterator[Setting]:
-    for key, value in _platform_values(spec, placement):
-        yield Setting(key.lstrip("+"), f"{key}={write_value(value)}")
+    for text in _platform_overrides(spec, placement):
+        yield Setting(text.partition("=")[0].lstrip("+"), text)
 
 
-def _platform_values(spec: TrainSpec, placement: Placement) -> Iterator[tuple[str, Value]]:
+def _platform_overrides(spec: TrainSpec, placement: Placement) -> Iterator[str]:
     on_cpu = value_of(spec, "device") == "cpu"
-    yield "trainer.project_name", "trainyard"
-    yield "trainer.experiment_name", placement.name
-    yield "trainer.logger", "[console,file]"
-    yield "trainer.default_local_dir", f"{placement.run_dir}/checkpoints"
+    folder = placement.run_dir
+    yield "trainer.project_name=trainyard"
+    yield f"trainer.experiment_name={write_value(placement.name)}"
+    yield "trainer.logger=[console,file]"
+    yield f"trainer.default_local_dir={write_value(f'{folder}/checkpoints')}"
+    yield f"hydra.run.dir={write_value(f'{folder}/hydra')}"
     if spec.kind == "sft":
         yield from CPU_SFT if on_cpu else ()
         return
-    yield "algorithm.adv_estimator", "grpo"
-    yield "trainer.nnodes", 1
-    yield "trainer.rollout_data_dir", f"{placement.run_dir}/rollouts"
-    yield "trainer.validation_data_dir", f"{placement.run_dir}/validation"
+    yield "algorithm.adv_estimator=grpo"
+    yield "trainer.nnodes=1"
+    yield f"trainer.rollout_data_dir={write_value(f'{folder}/rollouts')}"
+    yield f"trainer.validation_data_dir={write_value(f'{folder}/validation')}"
     if on_cpu:
         yield from CPU_RL
-        yield "+ray_kwargs.ray_init.num_gpus", number(spec, "gpus")
+        yield f"+ray_kwargs.ray_init.num_gpus={number(spec, 'gpus')}"
 
 
 def _knob_settings(spec: TrainSpec, origins: dict[str, str]) -> Iterator[Setting]:
@@ -97,12 +117,14 @@ def _environment(spec: TrainSpec, placement: Placement) -> dict[str, str]:
     env = {
         "HYDRA_FULL_ERROR": "1",
         "PYTHONUNBUFFERED": "1",
-        "RAY_USAGE_STATS_ENABLED": "0",
         "VERL_FILE_LOGGER_PATH": f"{placement.run_dir}/metrics.jsonl",
     }
     if spec.kind == "sft":
         # verl then says how many steps it will do, which the platform holds it to.
         env["VERL_SFT_LOGGING_LEVEL"] = "INFO"
+    else:
+        # On one machine Ray stays on the loopback address, and reports nothing to its makers.
+        env |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
     if value_of(spec, "device") == "cpu":
-        env |= {"VERL_PLATFORM": "cpu", "HF_HUB_OFFLINE": "1"}
+        env |= CPU_ENV
     return env

@@ -21,7 +21,7 @@ MISSING = "\N{EN DASH}"
 @register.filter
 def filesize(value: float | None) -> str:
     """Bytes in binary units: ``41.2 GiB``."""
-    if value is None:
+    if not isinstance(value, int | float):
         return MISSING
     amount, units = float(value), ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
     while round(amount) >= 1024 and len(units) > 1:
@@ -86,7 +86,8 @@ def _trim(text: str) -> str:
 @register.filter
 def percent(value: float | None) -> str:
     """``42 %``, or a dash when nothing was measured."""
-    return MISSING if value is None else f"{value:.0f} %"
+    # A template gives an empty string for what was not measured at all.
+    return f"{value:.0f} %" if isinstance(value, int | float) else MISSING
 
 
 @register.filter

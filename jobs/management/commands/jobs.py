@@ -5,13 +5,20 @@ from jobs.management.base import JsonCommand, as_json, as_line
 from jobs.models import Job, Status
 
 
+def count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError("negative")
+    return number
+
+
 class Command(JsonCommand):
     help = "List jobs, newest first."
 
     def add_words(self, parser: ArgumentParser) -> None:
         parser.add_argument("--status", choices=Status.values)
         parser.add_argument("--kind", choices=Job.Kind.values)
-        parser.add_argument("--limit", type=int, default=50)
+        parser.add_argument("--limit", type=count, default=50)
 
     def handle(self, *args: Any, **options: Any) -> None:
         wanted = {name: options[name] for name in ("status", "kind") if options[name]}

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, connection
 
 from compute.models import Machine
 from compute.runners.base import RunnerError
@@ -54,12 +54,12 @@ class Watcher:
     def run(self, stop: threading.Event) -> None:
         local_machine()
         while not stop.is_set():
-            close_old_connections()
             try:
                 self.look()
             except DatabaseError:
                 # What was read is not saved and the cursor has not moved: it is read again.
                 log.exception("The database refused; looking again")
+                connection.close()  # opens again by itself
                 stop.wait(1)
             stop.wait(LOOK_EVERY)
 

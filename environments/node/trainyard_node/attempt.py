@@ -1,0 +1,120 @@
+"""The files of one attempt directory, and the two ways of writing them."""
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+OPEN_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Names inside `<workdir>/runs/<job>/attempt-<n>/`; the root is absolute."""
+
+    root: Path
+
+    @classmethod
+    def at(cls, directory: str | Path) -> "Attempt":
+        """The attempt in `directory`, made absolute so that a later chdir is harmless."""
+        return cls(Path(directory).expanduser().resolve())
+
+    @property
+    def script(self) -> Path:
+        return self.root / "run.sh"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "lock"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "train.log"
+
+    @property
+    def pid(self) -> Path:
+        return self.root / "pid"
+
+    @property
+    def heartbeat(self) -> Path:
+        return self.root / "heartbeat"
+
+    @property
+    def exit_code(self) -> Path:
+        return self.root / "exit_code"
+
+    @property
+    def system(self) -> Path:
+        return self.root / "system.jsonl"
+
+    @property
+    def events(self) -> Path:
+        return self.root / "events.jsonl"
+
+    @property
+    def stop_request(self) -> Path:
+        return self.root / "control" / "stop"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+    def read_exit_code(self) -> int | None:
+        """The verdict, or None while there is none (or none that can be read)."""
+        try:
+            return int(self.exit_code.read_text())
+        except (OSError, ValueError):
+            return None
+
+
+def part_of(path: Path) -> Path:
+    """Where the next content of `path` is written before it takes its place."""
+    return path.with_name(f".{path.name}.part")
+
+
+def write_atomic(path: Path, text: str, *, sync: bool = False) -> None:
+    """Replace `path` in one step. Raises OSError and then leaves the old content."""
+    part = part_of(path)
+    with part.open("w") as file:
+        file.write(text)
+        file.flush()
+        if sync:
+            os.fsync(file.fileno())
+    part.replace(path)
+
+
+class Lines:
+    """A JSON-lines file. Each line is one write(2) of a whole line.
+
+    A line that cannot be written (disk full, quota) is dropped: losing a sample is better than
+    losing the run. A line that was cut short is closed off before the next one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._torn = False
+
+    def append(self, record: dict[str, Any]) -> bool:
+        """Write one record with its time (epoch seconds). False: it was dropped."""
+        line = json.dumps({"at": round(time.time(), 3), **record}) + "\n"
+        data = (("\n" if self._torn else "") + line).encode()
+        try:
+            written = self._write(data)
+        except OSError:
+            return False
+        self._torn = written != len(data)
+        return not self._torn
+
+    def _write(self, data: bytes) -> int:
+        descriptor = os.open(self.path, OPEN_APPEND, 0o666)
+        try:
+            return os.write(descriptor, data)
+        finally:
+            os.close(descriptor)
+
+
+def record_event(lines: Lines, kind: str, message: str, **details: Any) -> None:
+    """Append one event; see the run directory's description for the kinds."""
+    lines.append({"kind": kind, "message": message, **details})

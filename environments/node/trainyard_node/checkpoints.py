@@ -1,0 +1,28 @@
+"""Noticing that verl saved a checkpoint."""
+
+from pathlib import Path
+
+TRACKER = "latest_checkpointed_iteration.txt"
+
+
+class CheckpointWatch:
+    """Tells each new `global_step_N` once; what lay there at the start is not new."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._last = self._latest()
+
+    def new_step(self) -> int | None:
+        """The step just saved, or None. verl writes the tracker after the checkpoint."""
+        step = self._latest()
+        if step is None or step == self._last:
+            return None
+        self._last = step
+        return step
+
+    def _latest(self) -> int | None:
+        try:
+            step = int((self._directory / TRACKER).read_text())
+        except (OSError, ValueError):
+            return None
+        return step if (self._directory / f"global_step_{step}").is_dir() else None

@@ -1,0 +1,42 @@
+"""The run's own process: how it is started and how its end is read."""
+
+import json
+import os
+import subprocess
+
+from trainyard_node.attempt import Attempt
+from trainyard_node.record import MARK
+
+
+def spawn(attempt: Attempt, mark: str) -> int:
+    """Start `bash run.sh` as the leader of a session of its own; returns its pid.
+
+    Its output goes to train.log through no other hands, so it lives on without the wrapper.
+    """
+    with attempt.log.open("ab") as log:
+        started = subprocess.Popen(
+            ["bash", str(attempt.script)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=attempt.root,
+            env={**os.environ, MARK: mark},
+            start_new_session=True,
+        )
+    # The supervisor reaps every child itself; Popen must not wait for this one as well.
+    started.returncode = 0
+    return started.pid
+
+
+def exit_code(status: int | None) -> int:
+    """The shell's number for a wait status: 128 + n for signal n."""
+    code = os.waitstatus_to_exitcode(status or 0)
+    return 128 - code if code < 0 else code
+
+
+def grace_asked(attempt: Attempt, default: float) -> float:
+    """Seconds from SIGTERM to SIGKILL that `control/stop` asks for, else `default`."""
+    try:
+        return max(0.0, float(json.loads(attempt.stop_request.read_text())["grace"]))
+    except (OSError, ValueError, TypeError, KeyError):
+        return default

@@ -1,0 +1,52 @@
+"""What no plug-in point of verl covers. Applied only when VERL_PLATFORM is "cpu"."""
+
+import functools
+from typing import Any
+
+import torch
+import torch.distributed
+
+
+def apply() -> None:
+    """Apply every patch; a second call changes nothing more."""
+    _name_one_backend_once()
+    _skip_pinning()
+    _avoid_flash_attention()
+
+
+def _name_one_backend_once() -> None:
+    """verl asks for "cpu:gloo,<device>:<backend>", which names the CPU twice here."""
+    original = torch.distributed.init_process_group
+    if hasattr(original, "__wrapped_for_cpu__"):
+        return
+
+    @functools.wraps(original)
+    def init_process_group(backend: str | None = None, *args: Any, **kwargs: Any) -> Any:
+        return original("gloo" if backend == "cpu:gloo,cpu:gloo" else backend, *args, **kwargs)
+
+    init_process_group.__wrapped_for_cpu__ = True  # type: ignore[attr-defined]
+    torch.distributed.init_process_group = init_process_group
+    torch.distributed.distributed_c10d.init_process_group = init_process_group
+
+
+def _skip_pinning() -> None:
+    """FSDP2 pins the offloaded reference model's memory; without a GPU torch refuses to."""
+    torch.Tensor.pin_memory = lambda self, *args, **kwargs: self
+
+
+def _avoid_flash_attention() -> None:
+    """verl loads the critic with FlashAttention-2 hard-coded, which needs a GPU."""
+    from transformers import AutoModelForTokenClassification
+
+    original = AutoModelForTokenClassification.from_pretrained.__func__
+    if hasattr(original, "__wrapped_for_cpu__"):
+        return
+
+    @functools.wraps(original)
+    def from_pretrained(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("attn_implementation") == "flash_attention_2":
+            kwargs["attn_implementation"] = "sdpa"
+        return original(cls, *args, **kwargs)
+
+    from_pretrained.__wrapped_for_cpu__ = True  # type: ignore[attr-defined]
+    AutoModelForTokenClassification.from_pretrained = classmethod(from_pretrained)

@@ -1,0 +1,57 @@
+"""GPU readings through NVML. A machine without NVIDIA's driver has no GPUs: an empty list."""
+
+from collections.abc import Callable
+from typing import Any
+
+
+class Gpus:
+    """Readings of every GPU of this machine; NVML is loaded once, at the first reading."""
+
+    def __init__(self) -> None:
+        self._nvml: Any = None
+        self._tried = False
+
+    def read(self) -> list[dict[str, Any]]:
+        """One dict a GPU: index, name, util_percent, memory_used and memory_total (bytes),
+        temperature_c, power_w. A value that this GPU does not report is None."""
+        nvml = self._load()
+        if nvml is None:
+            return []
+        try:
+            return [_reading(nvml, index) for index in range(nvml.nvmlDeviceGetCount())]
+        except nvml.NVMLError:
+            return []
+
+    def _load(self) -> Any:
+        if self._tried:
+            return self._nvml
+        self._tried = True
+        try:
+            import pynvml
+
+            pynvml.nvmlInit()
+        except Exception:  # no driver, no library, no permission: all mean "no reading"
+            return None
+        self._nvml = pynvml
+        return pynvml
+
+
+def _reading(nvml: Any, index: int) -> dict[str, Any]:
+    handle = nvml.nvmlDeviceGetHandleByIndex(index)
+
+    def ask(question: Callable[[], Any]) -> Any:
+        try:
+            return question()
+        except nvml.NVMLError:
+            return None
+
+    name = ask(lambda: nvml.nvmlDeviceGetName(handle))
+    return {
+        "index": index,
+        "name": name.decode() if isinstance(name, bytes) else name,
+        "util_percent": ask(lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu),
+        "memory_used": ask(lambda: nvml.nvmlDeviceGetMemoryInfo(handle).used),
+        "memory_total": ask(lambda: nvml.nvmlDeviceGetMemoryInfo(handle).total),
+        "temperature_c": ask(lambda: nvml.nvmlDeviceGetTemperature(handle, 0)),
+        "power_w": ask(lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000),
+    }

@@ -1,0 +1,119 @@
+"""Finding and ending the processes of a run. psutil refuses to signal a recycled pid."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
+
+import psutil
+
+from trainyard_node.identity import LINUX
+from trainyard_node.record import MARK
+
+Process: TypeAlias = psutil.Process
+
+PR_SET_CHILD_SUBREAPER = 36
+PAUSE = 0.05
+
+
+def become_subreaper() -> bool:
+    """Have orphans of this process's tree re-parented to it (Linux). False: not possible."""
+    if not LINUX:
+        return False
+    libc = ctypes.CDLL(None, use_errno=True)
+    return bool(libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+
+
+def descendants(pid: int) -> list[Process]:
+    """Every living process below `pid`, without zombies."""
+    try:
+        return _living(psutil.Process(pid).children(recursive=True))
+    except psutil.Error:
+        return []
+
+
+def in_session(session: int) -> list[Process]:
+    """Every living process of one session."""
+    return _living(p for p in psutil.process_iter() if _session_of(p.pid) == session)
+
+
+def marked(mark: str) -> list[Process]:
+    """Every living process that inherited this attempt's mark, except the caller."""
+    if not mark:
+        return []
+    others = (p for p in psutil.process_iter() if p.pid != os.getpid())
+    return _living(p for p in others if _mark_of(p) == mark)
+
+
+def send(processes: Iterable[Process], signum: int) -> None:
+    """Signal each; one that is gone, or not ours to signal, is passed over."""
+    for process in processes:
+        with contextlib.suppress(psutil.Error, OSError):
+            process.send_signal(signum)
+
+
+def end(find: Callable[[], list[Process]], grace: float, limit: float = 30.0) -> list[Process]:
+    """SIGTERM what `find` returns, wait `grace` seconds, then SIGKILL until nothing is found.
+
+    `find` is asked again each time, so that processes born meanwhile are ended too. Returns
+    what could not be ended within `limit` more seconds (uninterruptible waits).
+    """
+    send(find(), signal.SIGTERM)
+    if not wait_until(lambda: not find(), grace):
+        wait_until(lambda: not _kill_found(find), limit)
+    return find()
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Poll `condition` for up to `seconds`; its last answer."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() >= deadline:
+            return condition()
+        time.sleep(PAUSE)
+    return True
+
+
+def name_of(process: Process) -> str:
+    """The program's name, "?" when the process is gone."""
+    try:
+        return str(process.name())
+    except psutil.Error:
+        return "?"
+
+
+def _kill_found(find: Callable[[], list[Process]]) -> list[Process]:
+    found = find()
+    send(found, signal.SIGKILL)
+    return found
+
+
+def _living(processes: Iterable[Process]) -> list[Process]:
+    return [process for process in processes if lives(process)]
+
+
+def lives(process: Process) -> bool:
+    """Whether this very process is alive and no zombie."""
+    try:
+        dead = process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+        return not dead and bool(process.is_running())
+    except psutil.Error:
+        return False
+
+
+def _session_of(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
+
+
+def _mark_of(process: Process) -> str | None:
+    try:
+        environment: dict[str, str] = process.environ()
+    except (psutil.Error, OSError):
+        return None
+    return environment.get(MARK)

@@ -1,0 +1,63 @@
+"""The `pid` file: which processes carry an attempt, precise enough to signal them later."""
+
+import json
+import os
+import socket
+from dataclasses import asdict, dataclass
+
+from trainyard_node.attempt import Attempt, write_atomic
+from trainyard_node.identity import Identity, boot_id, identify
+
+# Inherited by everything that the run starts; it tells a survivor from a stranger.
+MARK = "TRAINYARD_ATTEMPT"
+
+
+@dataclass(frozen=True)
+class Record:
+    wrapper: Identity
+    process: Identity
+    pgid: int
+    host: str
+    boot_id: str
+    mark: str
+
+    def is_of_this_boot(self) -> bool:
+        """False on another machine or after a restart: no pid in here means anything then."""
+        return self.boot_id == boot_id()
+
+
+def record_of(pid: int, mark: str) -> Record:
+    """The record of this wrapper and its child `pid`, which leads its own group and session."""
+    wrapper = identify(os.getpid()) or Identity(os.getpid(), 0)
+    # A child that ended at once is a zombie without an identity; 0 matches no process.
+    process = identify(pid) or Identity(pid, 0)
+    return Record(wrapper, process, pid, socket.gethostname(), boot_id(), mark)
+
+
+def write_record(attempt: Attempt, record: Record) -> None:
+    """Write the pid file in one step. Raises OSError."""
+    content = {
+        "wrapper": asdict(record.wrapper),
+        "process": {**asdict(record.process), "pgid": record.pgid},
+        "host": record.host,
+        "boot_id": record.boot_id,
+        "mark": record.mark,
+    }
+    write_atomic(attempt.pid, json.dumps(content) + "\n")
+
+
+def read_record(attempt: Attempt) -> Record | None:
+    """The record, or None where there is none or it is not understood."""
+    try:
+        content = json.loads(attempt.pid.read_text())
+        wrapper, process = content["wrapper"], content["process"]
+        return Record(
+            wrapper=Identity(int(wrapper["pid"]), wrapper["started"]),
+            process=Identity(int(process["pid"]), process["started"]),
+            pgid=int(process["pgid"]),
+            host=str(content["host"]),
+            boot_id=str(content["boot_id"]),
+            mark=str(content.get("mark", "")),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

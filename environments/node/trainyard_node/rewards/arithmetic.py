@@ -1,0 +1,29 @@
+"""A rule reward for the sample arithmetic: `reward.custom_reward_function.path` and `.name`."""
+
+import re
+from typing import Any
+
+WHOLE_NUMBER = re.compile(r"[-+]?\d{1,18}")
+RIGHT, NUMBER, NOTHING = 1.0, 0.1, 0.0
+
+
+def compute_score(
+    data_source: str,
+    solution_str: str,
+    ground_truth: Any,
+    extra_info: dict[str, Any] | None = None,
+    **ignored: Any,
+) -> float:
+    """1.0 for exactly the right whole number, 0.1 for some other whole number, else 0.0.
+
+    Takes any text and any ground truth; never raises.
+    """
+    given = _number(solution_str)
+    if given is None:
+        return NOTHING
+    return RIGHT if given == _number(ground_truth) else NUMBER
+
+
+def _number(text: Any) -> int | None:
+    match = WHOLE_NUMBER.fullmatch(str(text).strip())
+    return int(match.group()) if match else None

@@ -1,0 +1,88 @@
+"""Choosing the next token of every row of a batch, each by its own settings."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+# What verl's engine clamps a temperature to before it divides by it.
+LOWEST_TEMPERATURE = 1e-8
+
+
+@dataclass(frozen=True)
+class Request:
+    """One prompt. temperature 0 is greedy; top_p 1 and top_k -1 are off; max_tokens >= 1;
+    generation ends with (and includes) the first token of `stop`."""
+
+    prompt: tuple[int, ...]
+    max_tokens: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = -1
+    stop: frozenset[int] = frozenset()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.prompt or self.max_tokens < 1:
+            raise ValueError("a request needs a prompt and room for one token")
+        if self.temperature < 0 or not 0 < self.top_p <= 1 or (self.top_k < 1 and self.top_k != -1):
+            raise ValueError(f"temperature, top_p or top_k is out of range: {self}")
+
+
+@dataclass
+class Settings:
+    """The requests' settings as columns: (batch,) each, `uniform` is (batch, longest)."""
+
+    temperature: torch.Tensor
+    top_p: torch.Tensor
+    top_k: torch.Tensor
+    uniform: torch.Tensor
+    longest: int
+
+    @classmethod
+    def of(cls, requests: Sequence[Request]) -> "Settings":
+        longest = max(request.max_tokens for request in requests)
+        return cls(
+            temperature=torch.tensor([request.temperature for request in requests]),
+            top_p=torch.tensor([request.top_p for request in requests]),
+            top_k=torch.tensor([request.top_k for request in requests]),
+            uniform=torch.stack([_uniform(request.seed, longest) for request in requests]),
+            longest=longest,
+        )
+
+
+def choose(
+    logits: torch.Tensor, settings: Settings, step: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(batch, vocabulary) logits to (batch,) tokens and their (batch,) log-probabilities."""
+    scaled = logits / settings.temperature.clamp(min=LOWEST_TEMPERATURE)[:, None]
+    log_probs = torch.log_softmax(scaled, dim=-1)
+    drawn = _draw(_filtered(log_probs.exp(), settings), settings.uniform[:, step])
+    tokens = torch.where(settings.temperature > 0, drawn, logits.argmax(-1))
+    return tokens, log_probs.gather(1, tokens[:, None]).squeeze(1)
+
+
+def _filtered(probs: torch.Tensor, settings: Settings) -> torch.Tensor:
+    if bool((settings.top_k == -1).all()) and bool((settings.top_p == 1).all()):
+        return probs
+    ordered, order = probs.sort(dim=-1, descending=True)
+    size = probs.shape[-1]
+    top_k = torch.where(settings.top_k == -1, size, settings.top_k)[:, None]
+    ordered = ordered.masked_fill(torch.arange(size)[None] >= top_k, 0.0)
+    ordered = ordered / ordered.sum(-1, keepdim=True)
+    # The token that crosses top_p still belongs; only what lies wholly beyond it is cut.
+    before = ordered.cumsum(-1) - ordered
+    ordered = ordered.masked_fill(before >= settings.top_p[:, None], 0.0)
+    return torch.zeros_like(probs).scatter(1, order, ordered)
+
+
+def _draw(probs: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+    """Invert the cumulative distribution at (batch,) uniform numbers in [0, 1)."""
+    cumulative = probs.double().cumsum(-1)
+    target = uniform[:, None] * cumulative[:, -1:]
+    # right=True steps over tokens of probability 0, also at the very start.
+    return torch.searchsorted(cumulative, target, right=True).squeeze(1)
+
+
+def _uniform(seed: int, count: int) -> torch.Tensor:
+    return torch.rand(count, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)

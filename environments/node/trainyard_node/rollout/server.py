@@ -1,0 +1,133 @@
+"""The Ray actor that holds the model and answers `generate`; requests are answered in batches."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from verl.workers.rollout.replica import TokenOutput
+
+from trainyard_node.rollout.choice import Request
+from trainyard_node.rollout.parameters import Limits, Seeds, build_request
+from trainyard_node.rollout.sampling import Answer, generate
+
+# Agent loops send their requests one by one; a short wait turns them into one batch.
+GATHER_SECONDS = 0.02
+
+
+class HFServer:
+    """One model on this process's CPU threads (OMP_NUM_THREADS)."""
+
+    def __init__(
+        self, path: str, dtype: str, limits: Limits, batch: int, seed: int, trust: bool
+    ) -> None:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        self._model = AutoModelForCausalLM.from_pretrained(
+            path, dtype=getattr(torch, dtype), trust_remote_code=trust
+        ).eval()
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=trust)
+        self._stop = end_tokens(tokenizer, self._model.generation_config)
+        self._pad = tokenizer.pad_token_id or 0
+        self._limits, self._batch, self._seeds = limits, batch, Seeds(seed)
+        self._version: int | None = None
+        self._waiting: list[tuple[Request, asyncio.Future[Answer]]] = []
+        self._worker: asyncio.Task[None] | None = None
+        self._open = asyncio.Event()
+        self._open.set()
+        self._model_lock = asyncio.Lock()
+        self._reject = False
+
+    async def generate(
+        self,
+        request_id: str,
+        prompt_ids: list[int],
+        sampling_params: dict[str, Any],
+        image_data: Any = None,
+        video_data: Any = None,
+        **ignored: Any,
+    ) -> TokenOutput:
+        """Answer one prompt. Raises ValueError for images, and for what cannot be sampled."""
+        if image_data or video_data:
+            raise ValueError("the hf rollout reads text only")
+        if self._reject:
+            raise RuntimeError("this rollout server is leaving")
+        prompt = tuple(int(token) for token in prompt_ids)
+        seed = self._seeds.next(prompt, self._version)
+        request = build_request(prompt, sampling_params, self._limits, self._stop, seed)
+        answer = await self._answer_to(request)
+        return TokenOutput(
+            token_ids=answer.token_ids,
+            log_probs=answer.log_probs,
+            stop_reason="completed" if answer.ended else "length",
+            extra_fields={"global_steps": self._version},
+        )
+
+    async def load_weights(self, weights: Mapping[str, torch.Tensor], version: int | None) -> None:
+        """Replace the weights between two batches. Raises RuntimeError on a name too many."""
+        async with self._model_lock:
+            missing, surplus = self._model.load_state_dict(weights, strict=False)
+            if surplus:
+                raise RuntimeError(f"weights that the rollout's model does not have: {surplus[:5]}")
+            self._refuse_gaps(missing)
+            self._version = version
+            self._seeds.forget()
+
+    async def abort_all_requests(self, reject_request: bool = False) -> None:
+        """Hold generation: the batch under way ends, later requests wait (or are refused)."""
+        self._open.clear()
+        self._reject = reject_request
+        async with self._model_lock:
+            pass
+
+    async def resume_generation(self) -> None:
+        """Go on after `abort_all_requests`."""
+        self._reject = False
+        self._open.set()
+
+    async def nothing(self, **ignored: Any) -> None:
+        """Memory is not handed back and forth on a CPU, and there is no cache between requests."""
+
+    wake_up = sleep = clear_kv_cache = release_kv_cache = resume_kv_cache = nothing
+    start_profile = stop_profile = nothing
+
+    def _refuse_gaps(self, missing: list[str]) -> None:
+        tied = set(getattr(self._model, "all_tied_weights_keys", None) or ())
+        gaps = [name for name in missing if name not in tied]
+        if gaps:
+            raise RuntimeError(f"weights that the rollout was not sent: {gaps[:5]}")
+
+    async def _answer_to(self, request: Request) -> Answer:
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((request, future))
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.create_task(self._work())
+        return await future
+
+    async def _work(self) -> None:
+        while self._waiting:
+            await asyncio.sleep(GATHER_SECONDS)
+            await self._open.wait()
+            async with self._model_lock:
+                batch = self._waiting[: self._batch]
+                del self._waiting[: self._batch]
+                await self._answer_batch(batch)
+
+    async def _answer_batch(self, batch: list[tuple[Request, asyncio.Future[Answer]]]) -> None:
+        requests = [request for request, _ in batch]
+        try:
+            answers = await asyncio.to_thread(generate, self._model, requests, self._pad)
+        except Exception as error:
+            for _, future in batch:
+                future.set_exception(error)
+            return
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)
+
+
+def end_tokens(tokenizer: Any, generation_config: Any) -> frozenset[int]:
+    """The tokenizer's end token together with the model's, which may be one id or several."""
+    ids = getattr(generation_config, "eos_token_id", None)
+    several = ids if isinstance(ids, list | tuple) else [ids]
+    return frozenset(int(i) for i in [*several, tokenizer.eos_token_id] if i is not None)

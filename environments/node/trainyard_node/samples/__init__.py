@@ -1,0 +1,1 @@
+"""A model of about a million parameters and small arithmetic to train it on."""

@@ -1,0 +1,98 @@
+"""`python -m trainyard_node.stop DIR [--grace SECONDS]`: end an attempt's run.
+
+Prints JSON. `signalled` is "wrapper" (it ends the run; this returns at once), "process" (the
+wrapper is dead: the run was ended from here, after waiting for it) or "nothing".
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from trainyard_node import processes
+from trainyard_node.attempt import Attempt, Lines, record_event, write_atomic
+from trainyard_node.identity import exists, is_alive
+from trainyard_node.record import Record, read_record
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Stop the attempt named on the command line; 0 also when there is nothing to stop."""
+    parser = argparse.ArgumentParser(prog="python -m trainyard_node.stop", description=__doc__)
+    parser.add_argument("directory")
+    parser.add_argument("--grace", type=float, default=20.0, help="seconds, SIGTERM to SIGKILL")
+    arguments = parser.parse_args(argv)
+    print(json.dumps(stop(Attempt.at(arguments.directory), max(0.0, arguments.grace))))
+    return 0
+
+
+def stop(attempt: Attempt, grace: float) -> dict[str, Any]:
+    """End the run, with `grace` seconds between SIGTERM and SIGKILL.
+
+    Signals only what is proved to be this attempt's: a recorded pid with its start, on the
+    boot where it was recorded, and what shares its session or carries its mark.
+    """
+    record = read_record(attempt)
+    if record is None:
+        return _nothing("no pid file")
+    if not record.is_of_this_boot():
+        return _nothing("started on another boot or machine")
+    _leave_grace(attempt, grace)
+    if is_alive(record.wrapper):
+        os.kill(record.wrapper.pid, signal.SIGTERM)
+        return {"signalled": "wrapper", "pid": record.wrapper.pid, "grace": grace}
+    if not survivors(record):
+        return _nothing("nothing of this run is alive")
+    return _end_orphans(attempt, record, grace)
+
+
+def survivors(record: Record) -> list[processes.Process]:
+    """What still lives of a run whose wrapper is dead.
+
+    The run's own process vouches for its session. When it has ended, only the inherited mark
+    counts; when its pid has gone to another process, nothing does.
+    """
+    if is_alive(record.process):
+        return _unique(processes.in_session(record.pgid) + processes.marked(record.mark))
+    if exists(record.process.pid):
+        return []
+    return processes.marked(record.mark)
+
+
+def _end_orphans(attempt: Attempt, record: Record, grace: float) -> dict[str, Any]:
+    events = Lines(attempt.events)
+    record_event(events, "stop_asked", "the wrapper is gone: ending its run", grace=grace)
+    found = survivors(record)
+
+    def still() -> list[processes.Process]:
+        return [p for p in _unique(found + _offspring(found)) if processes.lives(p)]
+
+    left = processes.end(still, grace)
+    pids = [process.pid for process in found]
+    record_event(events, "killed", f"ended {len(pids)} processes of the run", pids=pids)
+    return {"signalled": "process", "pids": pids, "left": [process.pid for process in left]}
+
+
+def _offspring(found: list[processes.Process]) -> list[processes.Process]:
+    return [child for process in found for child in processes.descendants(process.pid)]
+
+
+def _unique(found: list[processes.Process]) -> list[processes.Process]:
+    return [process for process in dict.fromkeys(found) if process.pid != os.getpid()]
+
+
+def _leave_grace(attempt: Attempt, grace: float) -> None:
+    with contextlib.suppress(OSError):
+        attempt.stop_request.parent.mkdir(exist_ok=True)
+        write_atomic(attempt.stop_request, json.dumps({"grace": grace}) + "\n")
+
+
+def _nothing(reason: str) -> dict[str, Any]:
+    return {"signalled": "nothing", "reason": reason}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""``python -m tests.bench [live] [start] [cost] [--json]``: measure and print."""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+from tests.bench.home import open_home
+
+WHAT = ("live", "start", "cost")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("what", nargs="*", help=f"any of {', '.join(WHAT)}; default: all")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="trainyard-bench-") as folder:
+        site = open_home(Path(folder) / "home")
+        # These import Django's models, so they come after the home is set.
+        from tests.bench import cost, live, start
+
+        measures = {"live": live.measure, "start": start.measure, "cost": cost.measure}
+        for name in options.what or WHAT:
+            figures = measures[name](site)
+            print(json.dumps({name: figures}) if options.json else table(name, figures), flush=True)
+
+
+def table(name: str, figures: dict[str, float]) -> str:
+    return "\n".join([name, *(f"  {what:<52} {value:8.3f}" for what, value in figures.items())])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""A whole Trainyard as a user starts it: ``manage.py up`` with a home and a port of its own."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+STARTS_WITHIN = 240.0
+
+
+class Site:
+    def __init__(self, home: Path) -> None:
+        self.home, self.port = home, free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = home.with_name(home.name + ".log")
+        self.env = {**os.environ, "TRAINYARD_HOME": str(home)}
+        for name in ("DATABASE_URL", "CHANNEL_REDIS_URL", "QUEUE_REDIS_URL"):
+            self.env.pop(name, None)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *words: str) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", "up", "--port", str(self.port), *words],
+                cwd=ROOT, env=self.env, stdout=log, stderr=log,
+            )  # fmt: skip
+        wait_for(self.answers, "the site to answer", STARTS_WITHIN)
+
+    def answers(self) -> bool:
+        if self.process and self.process.poll() is not None:
+            raise AssertionError(f"manage.py up ended:\n{self.log.read_text()}")
+        try:
+            urllib.request.urlopen(f"{self.url}/accounts/login/", timeout=5).close()
+        except (urllib.error.URLError, OSError):
+            return False
+        return True
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        if self.process:
+            self.process.send_signal(how)
+            self.process.wait(30)
+            self.process = None
+
+    @property
+    def password(self) -> str:
+        found = re.findall(r"Password\s+(\S+)", self.log.read_text())
+        assert len(found) == 1, "the password is shown once"
+        return str(found[0])
+
+    def manage(self, *words: str) -> Any:
+        done = subprocess.run(
+            [sys.executable, "manage.py", *words, "--json"],
+            cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=120, check=True,
+        )  # fmt: skip
+        return json.loads(done.stdout)
+
+    def job(self, pk: int) -> dict[str, Any]:
+        found: dict[str, Any] = self.manage("job", str(pk))
+        return found
+
+    def wait_for_status(self, pk: int, *statuses: str, within: float = 300) -> dict[str, Any]:
+        wait_for(lambda: self.job(pk)["status"] in statuses, f"job {pk} {statuses}", within, 1.0)
+        return self.job(pk)
+
+    def pids(self) -> dict[str, int]:
+        """The three programs of the supervisor, by what they run."""
+        assert self.process
+        listed = subprocess.run(
+            ["ps", "-o", "pid=,args=", "--ppid", str(self.process.pid)],
+            capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+        names = {"daphne": "web", "qcluster": "workers", "watchjobs": "watcher"}
+        rows = [line.split(None, 1) for line in listed.splitlines()]
+        return {
+            name: int(pid) for pid, args in rows for word, name in names.items() if word in args
+        }
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_for(true: Callable[[], bool], what: str, within: float = 60.0, every: float = 0.2) -> None:
+    """Look until it is so; fail with ``what`` after ``within`` seconds."""
+    deadline = time.monotonic() + within
+    while not true():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {within} s for {what}")
+        time.sleep(every)

@@ -1,0 +1,170 @@
+"""What a new user meets, in order: one site, one browser, real training by verl on the CPU.
+
+The tests of this file share the site and build on each other: the sample SFT run trains first,
+then the sample GRPO run after it.
+"""
+
+import json
+import os
+import re
+import signal
+from pathlib import Path
+from statistics import mean
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.e2e.conftest import listen
+from tests.e2e.site import Site, wait_for
+
+pytestmark = pytest.mark.e2e
+SFT, GRPO = 1, 2
+
+
+def points_in(path: Path) -> dict[str, dict[int, float]]:
+    """The figures of a metrics file, by name and step."""
+    found: dict[str, dict[int, float]] = {}
+    for line in path.read_text().splitlines():
+        record = json.loads(line)
+        for name, value in record["data"].items():
+            if isinstance(value, int | float):
+                found.setdefault(name, {})[record["step"]] = float(value)
+    return found
+
+
+def shown_step(page: Page) -> int:
+    text = page.locator("#run-header").inner_text()
+    match = re.search(r"(\d+) of \d+ steps", text)
+    return int(match.group(1)) if match else 0
+
+
+def test_the_first_page_shows_training(page: Page, site: Site, complaints: list[str]) -> None:
+    page.goto(site.url)
+
+    board = page.locator("#board")
+    expect(board).to_contain_text("Sample: SFT on the CPU")
+    expect(board).to_contain_text("Sample: GRPO on the CPU")
+    expect(board.get_by_text("sample", exact=True).first).to_be_visible()
+    assert complaints == []
+
+
+def test_the_sft_run_ended_true_and_whole(page: Page, site: Site) -> None:
+    site.wait_for_status(SFT, "completed", "failed", "lost")
+    job = site.job(SFT)
+    assert (job["status"], job["exit_code"], job["step"]) == ("completed", 0, job["steps"])
+    assert "Total training steps: 64" in (Path(job["run_dir"]) / "train.log").read_text()
+
+    written = points_in(Path(job["run_dir"]) / "metrics.jsonl")
+    query = "&".join(f"name={name}" for name in written)
+    stored = page.request.get(f"{site.url}/jobs/{SFT}/points/?{query}").json()["series"]
+    assert {name: {step: float(v) for step, v in rows} for name, rows in stored.items()} == written
+    assert written["val/loss"][job["steps"]] < written["train/loss"][1]
+
+
+def test_curves_and_log_follow_a_run_without_a_reload(
+    page: Page, site: Site, complaints: list[str]
+) -> None:
+    page.goto(f"{site.url}/jobs/{GRPO}/")
+    page.evaluate("window.neverReloaded = true")
+
+    score = page.locator('[data-series="critic/score/mean"]').first
+    expect(score.locator("canvas")).to_be_visible(timeout=180_000)
+    first = shown_step(page)
+    wait_for(lambda: shown_step(page) > first, "a further step", 60)
+
+    expect(page.locator("[data-connection-text]")).to_have_text("Live")
+    expect(page.locator("[data-log-text]")).to_contain_text("critic/score/mean")
+    assert page.evaluate("window.neverReloaded") is True
+    assert complaints == []
+
+
+def test_a_page_catches_up_after_the_web_process_died(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/jobs/{GRPO}/")
+    expect(page.locator("[data-connection-text]")).to_have_text("Live")
+    page.evaluate("window.neverReloaded = true")
+    before = shown_step(page)
+    os.kill(site.pids()["web"], signal.SIGKILL)
+    expect(page.locator("[data-connection-text]")).not_to_have_text("Live")
+
+    expect(page.locator("[data-connection-text]")).to_have_text("Live", timeout=60_000)
+    wait_for(lambda: shown_step(page) > before, "the steps that were missed", 60)
+    assert page.evaluate("window.neverReloaded") is True
+
+
+def test_training_goes_on_while_the_platform_is_down(site: Site) -> None:
+    job = site.wait_for_status(GRPO, "running")
+    metrics = Path(job["run_dir"]) / "metrics.jsonl"
+    wait_for(lambda: metrics.exists() and metrics.stat().st_size > 0, "the first step", 300)
+    site.stop()
+    before = metrics.stat().st_size
+    wait_for(lambda: metrics.stat().st_size > before, "a step without the platform", 120)
+
+    site.start()
+    assert site.password, "a second start makes no second password"
+    assert len(site.manage("jobs")) == 2
+
+
+def test_the_grpo_run_learned(page: Page, site: Site, complaints: list[str]) -> None:
+    page.goto(f"{site.url}/jobs/{GRPO}/")
+    job = site.wait_for_status(GRPO, "completed", "failed", "lost", within=600)
+    assert job["status"] == "completed", job["reason"]
+
+    scores = points_in(Path(job["run_dir"]) / "metrics.jsonl")["critic/score/mean"]
+    ordered = [scores[step] for step in sorted(scores)]
+    assert len(ordered) == job["steps"]
+    assert mean(ordered[-5:]) > mean(ordered[:5])
+    expect(page.locator("#run-header")).to_contain_text("Completed", timeout=30_000)
+    assert complaints == []
+
+
+PAGES = (
+    "/",
+    "/jobs/",
+    "/jobs/?status=completed&sort=-duration&q=Sample",
+    "/jobs/new/",
+    "/jobs/new/sample-sft/",
+    "/jobs/new/grpo/",
+    f"/jobs/{SFT}/",
+    f"/jobs/{GRPO}/",
+    f"/jobs/{SFT}/stop/",
+    "/datasets/",
+    "/datasets/1/",
+    "/machines/",
+    "/admin/",
+    "/admin/jobs/job/",
+    f"/admin/jobs/job/{SFT}/change/",
+)
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_breaks_the_content_security_policy(
+    context: BrowserContext, site: Site, path: str, scheme: str
+) -> None:
+    complaints: list[str] = []
+    page = context.new_page()
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    listen(page, complaints)
+
+    answer = page.goto(site.url + path)
+    page.wait_for_load_state("load")
+    page.mouse.wheel(0, 2000)  # what loads when it is seen, loads now
+
+    assert answer is not None
+    assert answer.status == 200
+    assert "'unsafe" not in answer.headers["content-security-policy"]
+    assert complaints == []
+
+
+def test_a_run_page_is_right_without_javascript(
+    browser: object, login_state: object, site: Site
+) -> None:
+    context = browser.new_context(storage_state=login_state, java_script_enabled=False)  # type: ignore[attr-defined]
+    page = context.new_page()
+    page.goto(f"{site.url}/jobs/{SFT}/")
+
+    expect(page.locator("#run-header")).to_contain_text("Completed")
+    page.get_by_text("All last values").click()
+    expect(page.locator("#run-figures")).to_contain_text("train/loss")
+    expect(page.get_by_role("link", name="Reload")).to_be_visible()
+    context.close()

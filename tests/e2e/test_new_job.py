@@ -1,0 +1,115 @@
+"""The form of a new job in a real browser."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.e2e.site import Site, wait_for
+
+pytestmark = pytest.mark.e2e
+
+
+def test_the_preview_follows_typing_and_errors_stand_at_their_fields(
+    page: Page, site: Site, complaints: list[str]
+) -> None:
+    page.goto(f"{site.url}/jobs/new/sample-sft/")
+    expect(page.locator("#preview")).to_contain_text("optim.lr=0.001")
+
+    page.fill("[name=lr]", "0.0025")
+    expect(page.locator("#preview")).to_contain_text("optim.lr=0.0025")
+    page.fill("[name=lr]", "abc")
+    expect(page.locator("#error-lr")).to_contain_text("a number")
+    page.fill("[name=lr]", "0.001")
+    expect(page.locator("#error-lr")).to_be_empty()
+    assert complaints == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("lr", "abc", "a number"),
+        ("model_path", "/nowhere/at/all", "outside the allowed folders"),
+        ("train_batch_size", "63", "does not divide"),
+        ("overrides", "optim.lrr=1", "has no key optim.lrr"),
+    ],
+)
+def test_bad_input_is_refused_with_what_would_be_right(
+    page: Page, site: Site, field: str, value: str, says: str
+) -> None:
+    before = len(site.manage("jobs"))
+    page.goto(f"{site.url}/jobs/new/sample-sft/")
+    box = page.locator(f"[name={field}]")
+    if not box.is_visible():
+        page.get_by_text("More overrides").click()
+    box.fill(value)
+    page.get_by_role("button", name="Start").click()
+
+    expect(page.locator("#error-summary")).to_contain_text(says)
+    assert len(site.manage("jobs")) == before
+
+
+def test_two_tabs_pressing_start_begin_one_run(context: BrowserContext, site: Site) -> None:
+    before = len(site.manage("jobs"))
+    first = context.new_page()
+    first.goto(f"{site.url}/jobs/new/sample-sft/")
+    first.fill("[name=name]", "pressed twice")
+    first.get_by_role("button", name="Save as draft").click()
+    first.wait_for_url(f"{site.url}/jobs/*/")
+    second = context.new_page()
+    second.goto(first.url)
+    first.get_by_role("button", name="Start").click()
+    second.get_by_role("button", name="Start").click()
+    expect(second.locator("#run-header")).to_contain_text("step", timeout=30_000)
+
+    jobs = site.manage("jobs")
+    assert len(jobs) == before + 1
+    assert len(list(Path(site.home).glob(f"runs/{jobs[0]['uuid']}/*"))) == 1
+
+
+def test_a_run_is_stopped_after_one_question_and_leaves_nothing_alive(
+    page: Page, site: Site
+) -> None:
+    job = next(job for job in site.manage("jobs") if job["name"] == "pressed twice")
+    site.wait_for_status(job["id"], "running")
+    page.goto(f"{site.url}/jobs/{job['id']}/")
+    page.locator("#stop-button").click()
+    dialog = page.locator("#stop-dialog")
+    expect(dialog).to_contain_text("not save")
+    dialog.get_by_role("button", name="Stop").click()
+
+    ended = site.wait_for_status(job["id"], "stopped", "failed", "lost", within=60)
+    assert ended["status"] == "stopped"
+    expect(page.locator("#run-header")).to_contain_text("Stopped", timeout=30_000)
+    wait_for(lambda: not alive_in(Path(ended["run_dir"])), "its processes to be gone", 10)
+
+
+def alive_in(run_dir: Path) -> list[int]:
+    """Processes that work in a run directory or name it in their command line."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().decode(errors="replace")
+            folder = str((process / "cwd").readlink())
+        except OSError:
+            continue
+        if str(run_dir) in words or folder.startswith(str(run_dir)):
+            found.append(int(process.name))
+    return found
+
+
+def test_a_hostile_name_shows_as_written_and_harms_nothing(page: Page, site: Site) -> None:
+    name = "x'; touch pwned # <b>${oc.env:HOME}</b> ../../up"
+    page.goto(f"{site.url}/jobs/new/sample-sft/")
+    page.fill("[name=name]", name)
+    page.get_by_role("button", name="Save as draft").click()
+    page.wait_for_url(f"{site.url}/jobs/*/")
+
+    expect(page.locator("h1")).to_have_text(name)
+    page.get_by_role("button", name="Start").click()
+    job = site.manage("jobs")[0]
+    assert job["name"] == name
+    site.wait_for_status(job["id"], "running")
+    site.manage("stop", str(job["id"]))
+    site.wait_for_status(job["id"], "stopped", within=60)
+    assert not list(Path(site.home).rglob("pwned"))

@@ -1,0 +1,69 @@
+"""The dumped configuration keys and the check by Hydra itself."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import commands
+import pytest
+from trainyard_node import schema
+
+KEPT = Path(__file__).parents[2] / "environments" / "verl-0.9" / "schema"
+
+
+def hydra_overrides(argv: list[str]) -> list[str]:
+    return [word for word in argv if "=" in word and not word.startswith("--")]
+
+
+@pytest.mark.parametrize("config", schema.CONFIGS)
+def test_kept_schema_is_that_of_the_installed_verl(config: str) -> None:
+    assert json.loads((KEPT / f"{config}.json").read_text()) == schema.dump(config)
+
+
+def test_types_defaults_and_open_nodes() -> None:
+    keys = schema.dump("ppo_trainer")["keys"]
+    assert keys["trainer.device"] == {"default": "cuda", "type": "str"}
+    assert keys["data.train_batch_size"]["type"] == "int"
+    assert keys["actor_rollout_ref.actor.optim.lr"]["type"] == "float"
+    assert keys["trainer.val_before_train"]["type"] == "bool"
+    assert keys["trainer.logger"]["type"] == "list"
+    assert keys["trainer.total_training_steps"] == {"default": None, "type": "null"}
+    assert keys["actor_rollout_ref.model.override_config"] == {"default": {}, "type": "dict"}
+    assert keys["actor_rollout_ref.rollout.name"] == {"default": "???", "type": "str"}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["trainer.nope=1"], "trainer.nope"),
+        (["trainer.total_epochs"], "trainer.total_epochs"),
+        (["+trainer.total_epochs=1"], "total_epochs"),
+        (["data=missing_group"], "missing_group"),
+    ],
+)
+def test_check_repeats_hydras_refusal(overrides: list[str], said: str) -> None:
+    command = [sys.executable, "-m", "trainyard_node.schema", "--check", "ppo_trainer", *overrides]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_check_accepts_the_sample_commands(tmp_path: Path) -> None:
+    for config, command in (
+        ("sft_trainer_engine", commands.sft(tmp_path, tmp_path)),
+        ("ppo_trainer", commands.grpo(tmp_path, tmp_path)),
+    ):
+        words = [w for w in hydra_overrides(command.argv) if not w.startswith("hydra.")]
+        assert schema.refusal(config, words) is None
+        asked = [sys.executable, "-m", "trainyard_node.schema", "--check", config, *words]
+        assert subprocess.run(asked, check=False).returncode == 0
+
+
+def test_verl_itself_is_not_imported() -> None:
+    code = (
+        "import sys; from trainyard_node import schema; schema.dump('ppo_trainer');"
+        "print('verl' in sys.modules or 'torch' in sys.modules)"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code]) == b"False\n"

@@ -1,0 +1,78 @@
+"""Real verl on the CPU: SFT on one and two ranks, and a GRPO run that learns."""
+
+from pathlib import Path
+from typing import Any
+
+import commands
+import pytest
+from conftest import Run, read_lines, train
+
+pytestmark = pytest.mark.verl
+
+
+def series(run: Run, metric: str) -> list[float]:
+    lines = read_lines(run.root / "metrics.jsonl")
+    return [line["data"][metric] for line in lines if metric in line["data"]]
+
+
+def mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def test_sft_learns_validates_and_saves(sft_run: Run) -> None:
+    losses = series(sft_run, "train/loss")
+    assert len(losses) == 64
+    assert mean(losses[-5:]) < mean(losses[:5]) / 2
+    validation = series(sft_run, "val/loss")
+    assert len(validation) == 4
+    assert validation[-1] < validation[0]
+    for step in (32, 64):
+        weights = sft_run.root / f"checkpoints/global_step_{step}/huggingface/model.safetensors"
+        assert weights.stat().st_size > 1_000_000
+
+
+def test_sft_checkpoints_become_events(sft_run: Run) -> None:
+    events = read_lines(sft_run.root / "events.jsonl")
+    assert [e["step"] for e in events if e["kind"] == "checkpoint"] == [32, 64]
+    assert events[-1] == {**events[-1], "kind": "exited", "exit_code": 0}
+    samples = read_lines(sft_run.root / "system.jsonl")
+    assert max(sample["process_memory"] for sample in samples) > 100_000_000
+
+
+def test_sft_on_two_ranks(samples: dict[str, Any], tmp_path: Path) -> None:
+    more = ["trainer.total_training_steps=6", "trainer.test_freq=3", "trainer.save_freq=-1"]
+    run = train(tmp_path, commands.sft(Path(samples["directory"]), tmp_path, 2, *more), 240)
+    losses = series(run, "train/loss")
+    assert len(losses) == 6
+    assert losses[-1] < losses[0]
+    assert len(series(run, "val/loss")) == 2
+    shards = sorted(
+        path.name for path in (tmp_path / "checkpoints/global_step_6").glob("model_world_size_*")
+    )
+    assert shards == ["model_world_size_2_rank_0.pt", "model_world_size_2_rank_1.pt"]
+
+
+def test_grpo_learns(grpo_run: Run) -> None:
+    scores = series(grpo_run, "critic/score/mean")
+    assert len(scores) == 16
+    assert mean(scores[-5:]) > mean(scores[:5]) + 0.1, scores
+
+
+def test_grpo_rollout_and_actor_agree(grpo_run: Run) -> None:
+    assert min(series(grpo_run, "training/rollout_actor_probs_pearson_corr")) > 0.99
+    assert max(series(grpo_run, "training/rollout_probs_diff_mean")) < 1e-2
+
+
+def test_grpo_writes_what_the_pages_show(grpo_run: Run) -> None:
+    rollouts = {int(path.stem) for path in (grpo_run.root / "rollouts").glob("*.jsonl")}
+    assert rollouts == set(range(1, 17))
+    first = read_lines(grpo_run.root / "rollouts/1.jsonl")
+    assert len(first) == 12 * 8
+    assert {"input", "output", "gts", "score", "step", "uid"} <= set(first[0])
+    assert {int(p.stem) for p in (grpo_run.root / "validation").glob("*.jsonl")} == {8, 16}
+    assert (grpo_run.root / "checkpoints/global_step_16/actor").is_dir()
+
+
+def test_grpo_leaves_no_process_behind(grpo_run: Run) -> None:
+    assert grpo_run.tool("alive") == {"wrapper": False, "process": False, "exit_code": 0}
+    assert grpo_run.tool("stop")["signalled"] == "nothing"
