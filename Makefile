@@ -6,8 +6,9 @@ TRAIN := environments/verl-0.9/.venv
 PLATFORM_READY := $(VENV)/.ready
 TRAIN_READY := $(TRAIN)/.ready
 DEV_READY := $(VENV)/.ready-dev
+TRAIN_TEST_READY := $(TRAIN)/.ready-test
 
-.PHONY: help install run test test-fast lint format bench clean-check
+.PHONY: help install run test test-fast lint format bench
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -16,17 +17,17 @@ install: $(PLATFORM_READY) $(TRAIN_READY) ## make .venv and the CPU training env
 run: install ## start the site on http://127.0.0.1:8000 (ARGS="--port 8001" for another)
 	@$(PY) manage.py up $(ARGS)
 
-test: install $(DEV_READY) ## the whole suite: unit, PostgreSQL and Redis, real verl, real browser
+test: install $(DEV_READY) $(TRAIN_TEST_READY) ## the whole suite: unit, PostgreSQL and Redis, real verl, real browser
 	tests/run $(ARGS)
 
 lint: $(DEV_READY) ## ruff, mypy, import contracts, templates, migrations, deployment check
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy .
+	TRAINYARD_HOME=$(VENV)/lint-home $(VENV)/bin/mypy .
 	$(VENV)/bin/lint-imports --no-logo
 	$(VENV)/bin/djlint --quiet --lint --check templates
-	$(PY) manage.py makemigrations --check --dry-run
-	TRAINYARD_HTTPS=1 TRAINYARD_ALLOWED_HOSTS=trainyard.example TRAINYARD_HOME=$$(mktemp -d) $(PY) manage.py check --deploy --fail-level WARNING
+	TRAINYARD_HOME=$(VENV)/lint-home $(PY) manage.py makemigrations --check --dry-run
+	TRAINYARD_HTTPS=1 TRAINYARD_ALLOWED_HOSTS=trainyard.example TRAINYARD_HOME=$(VENV)/lint-home $(PY) manage.py check --deploy --fail-level WARNING
 
 format: $(DEV_READY) ## format Python and templates
 	$(VENV)/bin/ruff check --fix .
@@ -51,4 +52,8 @@ $(DEV_READY): $(PLATFORM_READY)
 $(TRAIN_READY): environments/verl-0.9/lock.txt environments/verl-0.9/requirements.txt environments/verl-0.9/install.sh environments/node/pyproject.toml
 	@echo "Installing verl for the CPU into $(TRAIN) (a few minutes the first time)"
 	@bash environments/verl-0.9/install.sh $(TRAIN) $(PYTHON)
+	@touch $@
+
+$(TRAIN_TEST_READY): $(TRAIN_READY)
+	@$(TRAIN)/bin/python -m pip install --quiet --disable-pip-version-check -c environments/platform.lock pytest
 	@touch $@

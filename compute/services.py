@@ -1,7 +1,6 @@
 """Machines: the one that is always there, its runner, and its load."""
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -17,15 +16,21 @@ LOCAL_NAME = "this machine"
 
 def local_machine() -> Machine:
     """The machine that Trainyard itself runs on, made when it is first asked for."""
-    machine, _ = Machine.objects.get_or_create(
-        name=LOCAL_NAME,
-        defaults={
-            "kind": Machine.Kind.LOCAL,
-            "workdir": str(settings.TRAINYARD_HOME),
-            "python": str(settings.TRAINYARD_TRAIN_PYTHON),
-        },
-    )
+    machine, _ = Machine.objects.get_or_create(name=LOCAL_NAME, defaults=_local_facts())
     return machine
+
+
+def follow_settings() -> None:
+    """Let this machine's folder and Python be what the settings say now. Done at each start."""
+    Machine.objects.update_or_create(name=LOCAL_NAME, defaults=_local_facts())
+
+
+def _local_facts() -> dict[str, str]:
+    return {
+        "kind": Machine.Kind.LOCAL,
+        "workdir": str(settings.TRAINYARD_HOME),
+        "python": str(settings.TRAINYARD_TRAIN_PYTHON),
+    }
 
 
 def runner_for(machine: Machine) -> Runner:
@@ -49,16 +54,3 @@ def load_of(machine: Machine, points: int = 60) -> dict[str, Any]:
         "sample": {"at": recent[0].at, **recent[0].data} if fresh else None,
         "cpu_history": [sample.data["cpu_percent"] for sample in reversed(recent)],
     }
-
-
-def allowed(path: str) -> Path | None:
-    """The real path behind ``path`` when it lies in a folder that the settings allow, else None.
-
-    Symbolic links and ``..`` are followed first, so they cannot lead outside.
-    """
-    try:
-        real = Path(path).expanduser().resolve()
-    except (OSError, RuntimeError, ValueError):
-        return None
-    inside = any(real.is_relative_to(root) for root in settings.TRAINYARD_PATHS)
-    return real if inside else None

@@ -7,4 +7,5 @@ from datasets.models import Dataset
 class DatasetAdmin(admin.ModelAdmin[Dataset]):
     list_display = ("name", "kind", "rows", "is_sample", "created_at")
     list_filter = ("kind", "is_sample")
+    readonly_fields = ("rows",)  # counted, never typed
     search_fields = ("name",)

@@ -1,4 +1,3 @@
-from pathlib import Path
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -7,6 +6,7 @@ from django.views.decorators.http import require_GET
 
 from datasets.formats.parquet import first_rows, read_facts
 from datasets.models import Dataset
+from platform_site.paths import allowed
 
 SHOWN_ROWS = 20
 
@@ -23,7 +23,10 @@ def dataset_detail(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def contents(dataset: Dataset) -> dict[str, Any]:
-    path = Path(dataset.train_file)
+    path = allowed(dataset.train_file)
+    if path is None:
+        problem = f"{dataset.train_file} lies outside the allowed folders: see TRAINYARD_PATHS."
+        return {"columns": [], "rows": [], "problem": problem}
     try:
         columns = list(read_facts(path).columns.items())
         return {"columns": columns, "rows": list(first_rows(path, SHOWN_ROWS)), "problem": ""}

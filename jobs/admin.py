@@ -1,9 +1,18 @@
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django_q.models import OrmQ, Schedule
 
 from jobs import services
+from jobs.forms import one_line
 from jobs.models import Event, Job
+
+# These pages could run any function of any module.
+admin.site.unregister([OrmQ, Schedule])
 
 
 class EventInline(admin.TabularInline[Event, Job]):
@@ -17,6 +26,14 @@ class EventInline(admin.TabularInline[Event, Job]):
         return False
 
 
+class NamedJob(forms.ModelForm[Job]):
+    name = forms.CharField(max_length=200, validators=[one_line])
+
+    class Meta:
+        model = Job
+        fields = ("name",)
+
+
 @admin.register(Job)
 class JobAdmin(admin.ModelAdmin[Job]):
     list_display = ("pk", "name", "kind", "status", "step", "steps", "machine", "owner")
@@ -26,15 +43,25 @@ class JobAdmin(admin.ModelAdmin[Job]):
     actions = ("start", "stop")
     inlines = (EventInline,)
     # A job changes through services only; here it can be renamed, started and stopped.
-    readonly_fields = [
-        field.name for field in Job._meta.fields if field.name not in ("id", "name", "owner")
-    ]
+    readonly_fields = [field.name for field in Job._meta.fields if field.name not in ("id", "name")]
+    form = NamedJob
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
         return super().has_delete_permission(request, obj) and not (obj and obj.is_active)
+
+    def save_model(self, request: HttpRequest, obj: Job, form: NamedJob, change: bool) -> None:
+        job = Job.objects.get(pk=obj.pk)
+        services.rename(job, form.cleaned_data["name"], who=request.user.get_username())
+
+    def get_deleted_objects(
+        self, objs: QuerySet[Job] | Sequence[Job], request: HttpRequest
+    ) -> tuple[list[Any], dict[str, Any], set[Any], list[Any]]:
+        """A job goes with all that was recorded of it, though no event goes by itself."""
+        shown, counts, missing, protected = super().get_deleted_objects(objs, request)
+        return shown, counts, missing - {str(Event._meta.verbose_name)}, protected
 
     @admin.action(description="Start the chosen drafts", permissions=["change"])
     def start(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:

@@ -12,8 +12,9 @@ from compute.models import Machine
 from compute.services import local_machine
 from datasets.models import Dataset
 from jobs.models import ENDED, Job
+from jobs.places import places
 from jobs.preflight import Preflight
-from jobs.services import Order, places
+from jobs.services import Order
 from jobs.verl.knobs import LARGEST, Knob, find, knobs_of
 from jobs.verl.recipes import Recipe
 from jobs.verl.spec import TrainSpec, Value

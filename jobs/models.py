@@ -64,6 +64,9 @@ class Job(models.Model):
     kind = models.CharField(max_length=10, choices=Kind.choices)
     recipe = models.CharField(max_length=100, blank=True)
     spec = models.JSONField(help_text="Knob values and free overrides.")
+    command = models.JSONField(
+        null=True, blank=True, help_text="What was started, exactly; empty before."
+    )
     status = models.CharField(
         max_length=10, choices=Status.choices, default=Status.DRAFT, db_index=True
     )

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from django.conf import settings
 
-from compute.services import allowed
 from datasets.formats.parquet import ParquetFacts, column_problem, read_facts
+from jobs.places import places
 from jobs.verl import checks, schema
 from jobs.verl.model_dir import HUB_NAME, ModelFacts, cached_model, inspect_model
+from jobs.verl.overrides import readable
 from jobs.verl.spec import Problem, TrainSpec
 from jobs.verl.steps import promised, rows_used, steps_per_epoch
+from platform_site.paths import allowed
 
 
 @dataclass
@@ -27,6 +29,7 @@ class Preflight:
                 self.spec, schema.load(settings.TRAINYARD_VERL_SCHEMA, self.spec.kind)
             )
         )
+        found += checks.check_paths(self.spec, is_allowed)
         found += self._files()
         found += checks.check_engine(self.spec)
         found += checks.check_batches(self.spec)
@@ -68,7 +71,15 @@ class Preflight:
 
     def _data(self, field: str) -> tuple[ParquetFacts, str | None]:
         facts = read_facts(inside(str(self.spec.values[field])))
-        return facts, column_problem(self.spec.kind, facts)
+        return facts, column_problem(self.spec.kind, facts, self._renamed())
+
+    def _renamed(self) -> dict[str, str]:
+        """Columns that a free override gives another name: ``data.prompt_key`` and its like."""
+        return {
+            override.key.removeprefix("data.").removesuffix("_key"): str(override.value)
+            for override in readable(self.spec.overrides)
+            if override.key in ("data.messages_key", "data.prompt_key")
+        }
 
     def _reward(self) -> Iterator[Problem]:
         path = str(self.spec.values.get("reward_file") or "")
@@ -77,14 +88,19 @@ class Preflight:
         try:
             if not _reward_file(path).is_file():
                 yield Problem("reward_file", f"There is no file {path}.")
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             yield Problem("reward_file", str(error))
 
 
 def _reward_file(path: str) -> Path:
     """The real path; the functions that come with Trainyard are allowed too."""
     real = Path(path).resolve()
-    return real if real.is_relative_to(settings.BASE_DIR) else inside(path)
+    ours = Path(path).is_absolute() and real.is_relative_to(places()["rewards"])
+    return real if ours else inside(path)
+
+
+def is_allowed(path: str) -> bool:
+    return allowed(path) is not None
 
 
 def inside(path: str) -> Path:

@@ -19,6 +19,7 @@ from compute.runners.rundir import write_script
 from compute.services import runner_for
 from jobs import lifecycle
 from jobs.models import HOLDS_SLOT, Job, Status
+from jobs.places import places
 from jobs.verl.command import build_command
 from jobs.verl.recipes import all_recipes
 from jobs.verl.spec import Command, Placement, TrainSpec
@@ -44,7 +45,11 @@ class Order:
 
 def submit(order: Order, *, start: bool) -> Job:
     """Keep the job as a draft and, when asked, put it into the queue."""
-    job, _ = Job.objects.get_or_create(uuid=order.uuid, owner=order.owner, defaults=_fields(order))
+    fields = _fields(order)
+    job, made = Job.objects.get_or_create(uuid=order.uuid, owner=order.owner, defaults=fields)
+    if not made:  # the same form again: a draft takes what was changed, a started job does not
+        Job.objects.filter(pk=job.pk, status=Status.DRAFT).update(**fields)
+        job.refresh_from_db()
     if start:
         enqueue(job, who=order.owner.get_username())
     return job
@@ -70,6 +75,9 @@ def _fields(order: Order) -> dict[str, Any]:
 
 
 def command_of(job: Job) -> Command:
+    """The command that was started or, before that, the one that would be."""
+    if job.command:
+        return Command.from_json(job.command)
     spec = job.train_spec
     name = f"{slugify(job.name)[:60] or 'run'}-{str(job.uuid)[:8]}"
     placement = Placement(job.run_dir, job.machine.python, name)
@@ -77,18 +85,9 @@ def command_of(job: Job) -> Command:
 
 
 def script_of(job: Job) -> str:
-    """The run script of a job, as it is written into the run directory."""
+    """The run script of a job: what was written into its run directory, or what will be."""
     command = command_of(job)
     return write_script(command.argv, command.env, command.cwd)
-
-
-def places() -> dict[str, str]:
-    """Folders that recipes may name."""
-    node = settings.BASE_DIR / "environments/node/trainyard_node"
-    return {
-        "samples": str(settings.TRAINYARD_HOME / "samples"),
-        "rewards": str(node / "rewards"),
-    }
 
 
 def origins(recipe_slug: str, spec: TrainSpec) -> dict[str, str]:
@@ -110,7 +109,13 @@ def enqueue(job: Job, *, who: str) -> bool:
 
 def kick(machine_id: int) -> None:
     """Ask a worker to start what can start."""
-    transaction.on_commit(lambda: async_task("jobs.tasks.launch_queued", machine_id))
+    later("jobs.tasks.launch_queued", machine_id)
+
+
+def later(task: str, pk: int) -> None:
+    """Hand a task to the workers after the commit. Should the queue be away, what was asked for
+    stands in the database all the same, and the watcher asks again."""
+    transaction.on_commit(lambda: async_task(task, pk), robust=True)
 
 
 def kick_stuck() -> None:
@@ -123,7 +128,7 @@ def kick_stuck() -> None:
             kick(machine.pk)
     overdue = timezone.now() - STUCK_STOP - timedelta(seconds=settings.TRAINYARD_STOP_GRACE)
     for job in Job.objects.holding_slot().filter(stop_asked_at__lt=overdue):
-        async_task("jobs.tasks.stop_run", job.pk)
+        later("jobs.tasks.stop_run", job.pk)
 
 
 def launch_queued(machine_id: int) -> None:
@@ -147,10 +152,9 @@ def claim_next(machine_id: int) -> Job | None:
 def launch(job: Job) -> None:
     """Start a claimed job. When it is unsure whether that worked, the run directory will tell."""
     command = command_of(job)
+    lifecycle.touch(job, command=command.to_json())
     try:
-        runner_for(job.machine).launch(
-            Launch(job.run_dir, command.argv, command.env, job.machine.python)
-        )
+        runner_for(job.machine).launch(Launch(job.run_dir, command.argv, command.env))
     except RunnerUnsure as error:
         lifecycle.record(job, "launch unsure", message=str(error))
     except RunnerError as error:
@@ -174,7 +178,7 @@ def stop(job: Job, *, who: str) -> bool:
         )
         if asked:
             lifecycle.record(job, "stop asked", who=who)
-            transaction.on_commit(lambda: async_task("jobs.tasks.stop_run", job.pk))
+            later("jobs.tasks.stop_run", job.pk)
     job.refresh_from_db()
     return bool(asked)
 

@@ -31,7 +31,7 @@ SORTS = {
 @vary_on_headers("HX-Request")
 def job_list(request: HtmxHttpRequest) -> HttpResponse:
     mine = Job.objects.visible_to(request.user)
-    filters = {name: request.GET.get(name, "") for name in ("status", "kind", "q")}
+    filters = {n: request.GET.get(n, "").replace("\0", "") for n in ("status", "kind", "q")}
     sort = request.GET.get("sort", "-created_at")
     if sort.removeprefix("-") not in SORTS:
         sort = "-created_at"

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -21,6 +22,7 @@ from monitoring import live, shown
 
 log = logging.getLogger(__name__)
 LOOK_EVERY = 0.3  # seconds between looks when no ping comes
+SHARED = 20  # revisions; viewers that are not further apart share what is rendered
 ALIVE_EVERY = 10.0  # seconds of silence after which the page is told that all is well
 PARTS = ("header", "figures", "system", "events", "checkpoints")
 NO_LOGIN, NOT_THERE, ERROR = 4401, 4404, 1011
@@ -47,8 +49,8 @@ class FollowingConsumer(AsyncWebsocketConsumer):
     async def opened(self) -> None:
         raise NotImplementedError
 
-    async def news(self) -> list[str]:
-        """The messages to send now. Called in turn, never twice at once."""
+    async def news(self) -> list[str] | None:
+        """The messages to send now, or None when there will be no more. Called in turn."""
         raise NotImplementedError
 
     def begin(self) -> None:
@@ -66,7 +68,11 @@ class FollowingConsumer(AsyncWebsocketConsumer):
     async def _follow(self) -> None:
         said = time.monotonic()
         while True:
-            for message in await self.news():
+            messages = await self.news()
+            if messages is None:
+                await self.close()
+                return
+            for message in messages:
                 await self.send(message)
                 said = time.monotonic()
             if time.monotonic() - said > ALIVE_EVERY:
@@ -100,8 +106,8 @@ class RunConsumer(FollowingConsumer):
         """The page's cursor: what it shows already, at the start and after a lost connection."""
         try:
             said = json.loads(text_data or "")
-            self.seen = live.Seen(int(said["revision"]), int(said["log"]))
-        except (ValueError, KeyError, TypeError):
+            self.seen = live.Seen(max(0, int(said["revision"])), max(0, int(said["log"])))
+        except (ValueError, KeyError, TypeError, OverflowError):
             return
         self.begin()
 
@@ -115,15 +121,17 @@ class RunConsumer(FollowingConsumer):
         return Job.objects.visible_to(self.user).filter(pk=self.pk).first()
 
     @database_sync_to_async
-    def news(self) -> list[str]:
-        job = Job.objects.select_related("machine", "owner", "after").filter(pk=self.pk).first()
+    def news(self) -> list[str] | None:
+        jobs = Job.objects.visible_to(self.user).select_related("machine", "owner", "after")
+        job = jobs.filter(pk=self.pk).first()
         if job is None:
-            return []
+            return None
         messages = self.log_news(job)
         if job.revision > self.seen.revision:
             messages += self.change_news(job)
             self.seen.revision = job.revision
-        return messages
+        # An ended run has no more news once all of it was sent.
+        return None if job.has_ended and not messages else messages
 
     def log_news(self, job: Job) -> list[str]:
         try:
@@ -136,11 +144,14 @@ class RunConsumer(FollowingConsumer):
         return [json.dumps({"type": "log", **asdict(part)})] if part.text else []
 
     def change_news(self, job: Job) -> list[str]:
-        return list(changes(job.pk, job.uuid, self.seen.revision, job.revision))
+        since, now = self.seen.revision, job.revision
+        # A page that is far behind is on its own, and its long answer is not worth keeping.
+        answer = changes if now - since <= SHARED else changes.__wrapped__
+        return list(answer(job.pk, job.uuid, since, now))
 
 
 @lru_cache(maxsize=64)
-def changes(pk: int, uuid: object, since: int, revision: int) -> tuple[str, ...]:
+def changes(pk: int, uuid: UUID, since: int, revision: int) -> tuple[str, ...]:
     """What changed on a job's page from one revision to another; many viewers share one answer."""
     job = Job.objects.select_related("machine", "owner", "after").get(pk=pk, uuid=uuid)
     messages = []

@@ -93,6 +93,8 @@ def _event(job: Job, record: Record) -> Event:
 
 def save_log(job: Job, lines: list[Line]) -> dict[str, object]:
     """The log stays where it is; only verl's own word on its steps is taken from it."""
+    if job.step:
+        return {}  # it says so before the first step; later the words may be an answer's
     steps = read_promise(lines)
     return {"steps": steps} if steps and steps != job.steps else {}
 

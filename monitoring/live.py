@@ -12,7 +12,7 @@ from compute.runners import rundir
 from compute.runners.base import RunnerError
 from compute.services import runner_for
 from jobs.models import Job
-from jobs.verl.checkpoints import Checkpoint, find_checkpoints
+from jobs.verl.checkpoints import LATEST, Checkpoint, find_checkpoints
 from monitoring.models import Point, Series
 from monitoring.readers.verl_metrics import write_value
 
@@ -166,8 +166,10 @@ def log_path(job: Job) -> str:
 
 
 def checkpoints_of(job: Job) -> list[Checkpoint]:
+    folder, runner = f"{job.run_dir}/checkpoints", runner_for(job.machine)
     try:
-        return find_checkpoints(runner_for(job.machine).files(f"{job.run_dir}/checkpoints"))
+        latest = runner.read(f"{folder}/{LATEST}", 0, 20).strip()
+        return find_checkpoints(runner.files(folder), int(latest) if latest.isdigit() else 0)
     except RunnerError:
         return []
 

@@ -12,6 +12,7 @@ from datasets.models import Dataset
 from jobs import services as jobs
 from jobs.forms import JobForm, form_data
 from jobs.models import Job
+from jobs.places import places
 from jobs.verl.recipes import all_recipes
 
 MADE_WITHIN = 600  # seconds, on a slow machine
@@ -26,7 +27,7 @@ class SampleError(Exception):
 
 def make_samples() -> Path:
     """Make what is missing of the sample files, and register the data sets."""
-    folder = Path(jobs.places()["samples"])
+    folder = Path(places()["samples"])
     known = Dataset.objects.filter(name__in=SETS, is_sample=True).count() == len(SETS)
     if known and (folder / "model-warm/config.json").is_file():
         return folder
@@ -41,7 +42,10 @@ def _make_files(folder: Path) -> None:
     python = str(settings.TRAINYARD_TRAIN_PYTHON)
     argv = [python, "-m", "trainyard_node.samples", str(folder)]
     try:
-        subprocess.run(argv, check=True, capture_output=True, text=True, timeout=MADE_WITHIN)
+        # Elsewhere than in the checkout, whose own datasets would stand in the way of others'.
+        subprocess.run(
+            argv, check=True, capture_output=True, text=True, timeout=MADE_WITHIN, cwd=folder.parent
+        )
     except FileNotFoundError:
         raise SampleError(
             f"There is no training environment at {python}: run make install."

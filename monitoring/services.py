@@ -12,7 +12,7 @@ from compute.runners.base import Runner
 from compute.services import runner_for
 from jobs import services as jobs
 from jobs.models import Job, Status
-from monitoring.ingest import FILES, Save
+from monitoring.ingest import FILES, Save, save_log
 from monitoring.models import Cursor
 from monitoring.readers.failure import last_error
 from monitoring.readers.lines import Line, whole_lines
@@ -21,7 +21,11 @@ CHUNK = 1 << 20
 LONGEST_LINE = 16 << 20
 LOG_END = 256 * 1024  # where an error is looked for
 SILENT = 15.0  # seconds without a heartbeat before anyone looks at the processes
+LOOK_AT_PROCESSES = 5.0  # seconds between two looks at the processes of one silent job
 NEVER_STARTED = 120.0  # seconds in STARTING without a sign of a process
+
+
+_looked: dict[int, float] = {}
 
 
 def follow(job: Job) -> bool:
@@ -66,6 +70,9 @@ def _cursor(job: Job, name: str) -> Cursor:
 
 def _keep(job: Job, runner: Runner, cursor: Cursor, lines: list[Line], save: Save) -> None:
     row = Job.objects.filter(pk=job.pk)
+    if cursor.file == rundir.LOG and not save_log(job, lines):
+        cursor.save()  # pages read the log by themselves: nothing of the job has changed
+        return
     with transaction.atomic():
         # First the revision: its row lock puts writers in order, so no viewer can have seen it.
         row.update(revision=F("revision") + 1)
@@ -95,21 +102,30 @@ def check_life(job: Job, runner: Runner) -> None:
         return
     if job.status == Status.STARTING:
         jobs.started(job)
-    if time.time() - beat > SILENT and not runner.alive(job.run_dir).process:
-        _lose(job, runner, "Its processes are gone and left no exit code.")
+    if time.time() - beat > SILENT:
+        _lose_if_gone(job, runner, "Its processes are gone and left no exit code.")
 
 
 def _check_start(job: Job, runner: Runner) -> None:
     """Never start it again: either the run directory shows a process, or the job is lost."""
     if job.started_at and (timezone.now() - job.started_at).total_seconds() < NEVER_STARTED:
         return
+    starting = job.status == Status.STARTING
+    never = "It never gave a sign of life after it was started."
+    _lose_if_gone(job, runner, never if starting else "Its run directory and processes are gone.")
+
+
+def _lose_if_gone(job: Job, runner: Runner, reason: str) -> None:
+    """Look at the processes, which is slow, so not at every turn.
+
+    The verdict is looked for last: it may have come while the processes were looked at.
+    """
+    if time.monotonic() < _looked.get(job.pk, 0) + LOOK_AT_PROCESSES:
+        return
+    _looked[job.pk] = time.monotonic()
     alive = runner.alive(job.run_dir)
-    if not (alive.wrapper or alive.process):
-        _lose(job, runner, "It never gave a sign of life after it was started.")
-
-
-def _lose(job: Job, runner: Runner, reason: str) -> None:
-    """Look once more: the verdict may have come while the processes were looked at."""
+    if alive.wrapper or alive.process:
+        return
     if not _small_file(runner, job, rundir.EXIT_CODE):
         jobs.lose(job, f"{reason} The last step seen is {job.step} of {job.steps or '?'}.")
 

@@ -1,7 +1,8 @@
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
@@ -73,7 +74,7 @@ def read_log(job: Job) -> live.LogPart:
 @require_GET
 def points(request: HtmxHttpRequest, pk: int) -> JsonResponse:
     job = get_job(request, pk)
-    names = request.GET.getlist("name")[:200]
+    names = [name for name in request.GET.getlist("name")[:200] if "\0" not in name]
     return JsonResponse({"revision": job.revision, "series": live.points_of(job, names)})
 
 
@@ -92,9 +93,10 @@ def log(request: HtmxHttpRequest, pk: int) -> StreamingHttpResponse:
     )
 
 
-def whole_log(job: Job) -> Iterator[bytes]:
-    runner, offset = runner_for(job.machine), 0
-    while data := runner.read(live.log_path(job), offset, BLOCK):
+async def whole_log(job: Job) -> AsyncIterator[bytes]:
+    """Block by block: a log may be larger than memory."""
+    runner, path, offset = runner_for(job.machine), live.log_path(job), 0
+    while data := await sync_to_async(runner.read)(path, offset, BLOCK):
         yield data
         offset += len(data)
 

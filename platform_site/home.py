@@ -3,8 +3,11 @@
 import os
 import secrets
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 
 def open_home(path: Path) -> Path:
@@ -29,3 +32,9 @@ def secret_key(home: Path) -> str:
             os.link(part, path)
         Path(part).unlink()
     return path.read_text()
+
+
+def instance_name(database: Mapping[str, Any]) -> str:
+    """What tells two instances apart where they share a browser or a Redis."""
+    where = f"{database.get('HOST', '')}/{database['NAME']}"
+    return f"trainyard-{sha256(where.encode()).hexdigest()[:8]}"

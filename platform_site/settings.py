@@ -1,20 +1,20 @@
 """Every setting, from the environment. The README lists them; junk is refused by name."""
 
+import re
 import sys
-from hashlib import sha256
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import django_stubs_ext
 from environs import Env, ValidationError, validate
 
-from platform_site.home import open_home, secret_key
+from platform_site.home import instance_name, open_home, secret_key
 
 django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Env()
-
-
 REDIS = validate.Regexp(r"((rediss?|unix)://.+)?$", error="Not a Redis URL (redis://host:port/0).")
 
 
@@ -25,13 +25,21 @@ def known_zone(name: str) -> None:
         raise ValidationError("Not a time zone, such as Europe/Berlin.") from error
 
 
+def may_be_home(path: Path) -> None:
+    try:
+        open_home(path)
+    except OSError as error:
+        raise ValidationError(f"Not a folder that can be used: {error}.") from error
+
+
 def with_scheme(origins: list[str]) -> None:
     for origin in origins:
         if not re.fullmatch(r"https?://[^/]+", origin):
             raise ValidationError(f"{origin} is not an origin, such as https://host.example.")
 
 
-TRAINYARD_HOME = open_home(env.path("TRAINYARD_HOME", BASE_DIR / "var"))
+TRAINYARD_HOME = env.path("TRAINYARD_HOME", BASE_DIR / "var", validate=may_be_home)
+TRAINYARD_HOME = open_home(TRAINYARD_HOME)
 TRAINYARD_TRAIN_PYTHON = env.path(
     "TRAINYARD_TRAIN_PYTHON", BASE_DIR / "environments/verl-0.9/.venv/bin/python"
 )
@@ -54,7 +62,6 @@ INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
-    "django.contrib.humanize",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
@@ -108,10 +115,9 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {
-    "default": env.dj_db_url(
-        "DATABASE_URL", f"sqlite:///{TRAINYARD_HOME / 'db.sqlite3'}", conn_max_age=0
-    )
+SQLITE = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(TRAINYARD_HOME / "db.sqlite3")}
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": env.dj_db_url("DATABASE_URL") if env.str("DATABASE_URL", "") else SQLITE
 }
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # Several processes write: take the write lock at once instead of failing half-way.
@@ -122,13 +128,7 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# What tells two instances apart where they share a browser or a Redis.
-INSTANCE = (
-    "trainyard-"
-    + sha256("{HOST}/{NAME}".format(**{"HOST": "", **DATABASES["default"]}).encode()).hexdigest()[
-        :8
-    ]
-)
+INSTANCE = instance_name(DATABASES["default"])
 SESSION_COOKIE_NAME = f"{INSTANCE}-session"
 CSRF_COOKIE_NAME = f"{INSTANCE}-csrf"
 

@@ -20,7 +20,6 @@ class Launch:
     attempt_dir: str
     argv: Sequence[str]
     env: Mapping[str, str]
-    python: str
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,10 @@ class Runner(Protocol):
         """True when there is a file or directory."""
 
     def stop(self, attempt_dir: str, grace: int) -> None:
-        """Ask the run to end: SIGTERM, then SIGKILL after ``grace`` seconds. Returns at once."""
+        """Ask the run to end: SIGTERM, then SIGKILL after ``grace`` seconds.
+
+        Returns at once while the wrapper lives; without it, when the run has ended.
+        """
 
     def alive(self, attempt_dir: str) -> Alive:
         """Look at the recorded processes. Slow (starts a process): for doubts, not for polling."""

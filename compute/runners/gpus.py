@@ -1,12 +1,13 @@
 """GPU load through NVML, where there is an NVIDIA driver."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pynvml
 
 
 def read_gpus() -> list[dict[str, Any]]:
-    """One entry a GPU, memory in bytes; empty when there is no driver or it does not answer."""
+    """One entry a GPU, memory in bytes, None for what it does not tell; empty without a driver."""
     try:
         pynvml.nvmlInit()
         return [_read(index) for index in range(pynvml.nvmlDeviceGetCount())]
@@ -16,14 +17,25 @@ def read_gpus() -> list[dict[str, Any]]:
 
 def _read(index: int) -> dict[str, Any]:
     handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-    memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
-    celsius = pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU)
+    memory = _told(pynvml.nvmlDeviceGetMemoryInfo, handle)
+    load = _told(pynvml.nvmlDeviceGetUtilizationRates, handle)
+    milliwatts = _told(pynvml.nvmlDeviceGetPowerUsage, handle)
     return {
         "index": index,
-        "name": pynvml.nvmlDeviceGetName(handle),
-        "util_percent": pynvml.nvmlDeviceGetUtilizationRates(handle).gpu,
-        "memory_used": memory.used,
-        "memory_total": memory.total,
-        "temperature_c": celsius,
-        "power_w": pynvml.nvmlDeviceGetPowerUsage(handle) / 1000,
+        "name": _told(pynvml.nvmlDeviceGetName, handle),
+        "util_percent": load and load.gpu,
+        "memory_used": memory and memory.used,
+        "memory_total": memory and memory.total,
+        "temperature_c": _told(
+            pynvml.nvmlDeviceGetTemperature, handle, pynvml.NVML_TEMPERATURE_GPU
+        ),
+        "power_w": milliwatts and milliwatts / 1000,
     }
+
+
+def _told(question: Callable[..., Any], *words: object) -> Any:
+    """The answer, or None: a slice of a GPU, for one, does not tell its power."""
+    try:
+        return question(*words)
+    except pynvml.NVMLError:
+        return None

@@ -13,7 +13,7 @@ from compute.runners import rundir
 from compute.runners.base import Alive, FileFact, Launch, RunnerError, RunnerUnsure
 from compute.runners.gpus import read_gpus
 
-STARTS_WITHIN = 60  # seconds; a machine under load may take long to start a Python
+ANSWERS_WITHIN = 60  # seconds; a machine under load may take long to start a Python
 
 
 class LocalRunner:
@@ -63,7 +63,8 @@ class LocalRunner:
         return Path(path).exists()
 
     def stop(self, attempt_dir: str, grace: int) -> None:
-        self._node("stop", attempt_dir, "--grace", str(grace))
+        # A run whose wrapper is dead is ended by this command itself, which takes its time.
+        self._node("stop", attempt_dir, "--grace", str(grace), within=grace + ANSWERS_WITHIN)
 
     def alive(self, attempt_dir: str) -> Alive:
         answer = self._node("alive", attempt_dir)
@@ -86,12 +87,10 @@ class LocalRunner:
             "gpus": read_gpus(),
         }
 
-    def _node(self, command: str, *words: str) -> str:
+    def _node(self, command: str, *words: str, within: float = ANSWERS_WITHIN) -> str:
         argv = [self.python, "-m", f"trainyard_node.{command}", *words]
         try:
-            done = subprocess.run(
-                argv, capture_output=True, text=True, timeout=STARTS_WITHIN, check=False
-            )
+            done = subprocess.run(argv, capture_output=True, text=True, timeout=within, check=False)
         except FileNotFoundError:
             raise RunnerError(
                 f"There is no Python at {self.python}. Run make install, or set the machine's "
@@ -100,7 +99,7 @@ class LocalRunner:
         except OSError as error:
             raise RunnerError(f"{command} did not work on this machine: {error}") from error
         except subprocess.TimeoutExpired:
-            raise RunnerUnsure(f"{command} gave no answer for {STARTS_WITHIN} s.") from None
+            raise RunnerUnsure(f"{command} gave no answer for {within:.0f} s.") from None
         if done.returncode:
             said = done.stderr.strip().splitlines()
             raise RunnerError(said[-1] if said else f"{command} ended with {done.returncode}.")

@@ -39,20 +39,43 @@ def read_facts(path: Path) -> ParquetFacts:
         raise ValueError(f"{path} is not a parquet file: {_short(error)}") from None
 
 
-def column_problem(kind: str, facts: ParquetFacts) -> str | None:
-    """Say which columns are missing for a kind of run and which are there, or None."""
-    missing = [name for name in COLUMNS[kind] if name not in facts.columns]
+MESSAGES = ("messages", "prompt")  # columns that hold lists of {role, content}
+
+
+def column_problem(
+    kind: str, facts: ParquetFacts, renamed: Mapping[str, str] | None = None
+) -> str | None:
+    """Say which columns a kind of run misses and which are there, or None.
+
+    ``renamed`` gives the name that a column has in this file where it is not verl's default.
+    """
+    names = {name: (renamed or {}).get(name, name) for name in COLUMNS[kind]}
+    missing = [name for name in names.values() if name not in facts.columns]
     if not missing:
-        return None
+        return _message_problem(facts, [names[name] for name in MESSAGES if name in names])
     has = ", ".join(facts.columns) or "none"
     needs = ", ".join(COLUMNS[kind])
     return f"No column {', '.join(missing)}. {kind.upper()} reads {needs}; the file has: {has}."
 
 
+def _message_problem(facts: ParquetFacts, columns: list[str]) -> str | None:
+    for name in columns:
+        if "list<" not in facts.columns[name]:
+            has = facts.columns[name]
+            return f"Column {name} holds {has}; verl reads a list of {{role, content}} there."
+    return None
+
+
 def first_rows(path: Path, count: int, width: int = 400) -> Iterator[dict[str, str]]:
-    """The first ``count`` rows as short text for a table, reading no more of the file than that."""
-    with pq.ParquetFile(path) as file:
-        batch = next(file.iter_batches(batch_size=count), None)
+    """The first ``count`` rows as short text for a table, reading no more of the file than that.
+
+    Raises ``ValueError`` with a sentence when the rows are damaged.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            batch = next(file.iter_batches(batch_size=count), None)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"The rows of {path} cannot be read: {_short(error)}") from None
     for row in batch.to_pylist() if batch else []:
         yield {name: _short(_text(value), width) for name, value in row.items()}
 

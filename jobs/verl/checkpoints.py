@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
+LATEST = "latest_checkpointed_iteration.txt"
 STEP_DIR = re.compile(r"global_step_(\d+)$")
 
 
@@ -22,30 +23,40 @@ class FileFact(Protocol):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A saved step. ``size`` in bytes; ``has_hf`` when a Hugging Face folder is inside."""
+    """A saved step. ``size`` in bytes; ``has_hf`` when a Hugging Face folder is inside.
+
+    ``complete`` is false for one that is being written, or whose writing was cut off.
+    """
 
     step: int
     path: str
     size: int
     modified: datetime
     has_hf: bool
+    complete: bool
 
 
-def find_checkpoints(files: Iterable[FileFact]) -> list[Checkpoint]:
-    """Group files below ``checkpoints/`` by step, newest step first."""
+def find_checkpoints(files: Iterable[FileFact], latest: int) -> list[Checkpoint]:
+    """Group files below ``checkpoints/`` by step, newest step first.
+
+    ``latest`` is what verl's ``latest_checkpointed_iteration.txt`` says, 0 without one: verl
+    writes it when a save is done, so a later step is not complete.
+    """
     steps: dict[str, list[FileFact]] = {}
     for file in files:
         head, _, rest = file.path.removeprefix("checkpoints/").partition("/")
         if rest and STEP_DIR.match(head):
             steps.setdefault(head, []).append(file)
-    found = [_checkpoint(name, group) for name, group in steps.items()]
+    found = [_checkpoint(name, group, latest) for name, group in steps.items()]
     return sorted(found, key=lambda checkpoint: -checkpoint.step)
 
 
-def _checkpoint(name: str, files: list[FileFact]) -> Checkpoint:
+def _checkpoint(name: str, files: list[FileFact], latest: int) -> Checkpoint:
     newest = max(file.modified for file in files)
+    step = int(name.removeprefix("global_step_"))
     return Checkpoint(
-        step=int(name.removeprefix("global_step_")),
+        step=step,
+        complete=step <= latest,
         path=f"checkpoints/{name}",
         size=sum(file.size for file in files),
         modified=datetime.fromtimestamp(newest, UTC),

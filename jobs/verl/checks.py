@@ -1,21 +1,24 @@
 """What can be known to fail before a run starts. Each check says what would be right."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import isqrt
 
-from jobs.verl.knobs import COMMAND, LARGEST, find, number, value_of
-from jobs.verl.overrides import parse
+from jobs.verl.knobs import COMMAND, LARGEST, find, knobs_of, number, value_of
+from jobs.verl.overrides import parse, readable
 from jobs.verl.schema import Schema
 from jobs.verl.spec import Problem, TrainSpec
 from jobs.verl.steps import promised, rows_used, steps_per_epoch
-
 
 # Where a run writes is fixed: the run directory is how the platform knows what became of it.
 RESERVED = frozenset(
     {
         "hydra.run.dir",
         "trainer.default_local_dir",
+        "trainer.device",
         "trainer.logger",
+        "trainer.nnodes",
+        "trainer.resume_from_path",
+        "trainer.resume_mode",
         "trainer.rollout_data_dir",
         "trainer.validation_data_dir",
     }
@@ -42,11 +45,25 @@ def check_overrides(spec: TrainSpec, schema: Schema) -> Iterator[Problem]:
 
 def _owned(spec: TrainSpec, key: str) -> str | None:
     if key in RESERVED:
-        return f"{key} is set by Trainyard: the run directory holds what a run writes."
+        return f"{key} is set by Trainyard, which knows by it where the run is and how it goes."
     knob = find(spec.kind, key)
     if knob and knob.key(spec.kind) != COMMAND:
         return f"{key} is set by the field '{knob.label}'."
+    owned = RESERVED.union(*(knob.keys[spec.kind] for knob in knobs_of(spec.kind)))
+    if any(other.startswith(f"{key}.") for other in owned):
+        return f"{key} holds keys that fields set: write the single key that is meant."
     return None
+
+
+def check_paths(spec: TrainSpec, is_allowed: Callable[[str], bool]) -> Iterator[Problem]:
+    """Files that free overrides name lie in the allowed folders, as the fields' files do."""
+    for override in readable(spec.overrides):
+        leaf = override.key.rsplit(".", 1)[-1]
+        for path in override.value if isinstance(override.value, list) else [override.value]:
+            names_file = leaf.endswith(("path", "_dir", "_files", "_file"))
+            if names_file and path is not None and not is_allowed(str(path)):
+                what = f"{override.key}: {path} lies outside the allowed folders"
+                yield Problem("overrides", f"{what}; see TRAINYARD_PATHS.")
 
 
 def check_batches(spec: TrainSpec) -> Iterator[Problem]:
@@ -96,6 +113,8 @@ def check_engine(spec: TrainSpec) -> Iterator[Problem]:
         yield Problem("engine", f"{engine} needs a GPU; on the CPU the engine is hf.")
     if not on_cpu and engine == "hf":
         yield Problem("engine", "hf samples on the CPU only; take vllm or sglang on a GPU.")
+    if engine == "hf" and number(spec, "tensor_parallel") != 1:
+        yield Problem("tensor_parallel", "hf keeps a whole copy on each device: set it to 1.")
 
 
 def check_rows(spec: TrainSpec, rows: int) -> Iterator[Problem]:

@@ -20,7 +20,6 @@ CPU_SFT = (
     f"+engine.mixed_precision={FP32}",
     "model.use_remove_padding=false",
     "+model.override_config.attn_implementation=sdpa",
-    "data.use_dynamic_bsz=false",
     "data.num_workers=0",
 )
 CPU_RL = (
@@ -91,6 +90,7 @@ def _platform_overrides(spec: TrainSpec, placement: Placement) -> Iterator[str]:
     yield f"trainer.default_local_dir={write_value(f'{folder}/checkpoints')}"
     yield f"hydra.run.dir={write_value(f'{folder}/hydra')}"
     if spec.kind == "sft":
+        yield "data.use_dynamic_bsz=false"  # else the micro batch would not count
         yield from CPU_SFT if on_cpu else ()
         return
     yield "algorithm.adv_estimator=grpo"
@@ -100,6 +100,9 @@ def _platform_overrides(spec: TrainSpec, placement: Placement) -> Iterator[str]:
     if on_cpu:
         yield from CPU_RL
         yield f"+ray_kwargs.ray_init.num_gpus={number(spec, 'gpus')}"
+        if number(spec, "lora_rank", 0):
+            # The CPU's rollout samples from whole weights.
+            yield "actor_rollout_ref.model.lora.merge=true"
 
 
 def _knob_settings(spec: TrainSpec, origins: dict[str, str]) -> Iterator[Setting]:

@@ -5,7 +5,7 @@ A knob's key depends on the kind of run. A kind that has no key for it does not 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from jobs.verl.spec import TrainSpec, Value
 
@@ -29,7 +29,6 @@ class Knob:
     maximum: float | None = None
     choices: tuple[str, ...] = ()
     required: bool = False
-    suggest: str = field(default="", kw_only=True)  # what a form may offer: models, train, val
 
     def key(self, kind: str) -> str:
         """The Hydra key shown for a kind; a knob that sets several shows the first."""
@@ -51,10 +50,10 @@ def grpo(*keys: str) -> dict[str, tuple[str, ...]]:
 KNOBS: tuple[Knob, ...] = (
     # Data
     Knob("train_files", "Training data", "Data", str, "Parquet file with the rows to train on.",
-         both("data.train_files"), required=True, suggest="train"),
+         both("data.train_files"), required=True),
     Knob("val_files", "Validation data", "Data", str,
          "Parquet file that is never trained on. Never left to verl's default.",
-         both("data.val_files"), required=True, suggest="val"),
+         both("data.val_files"), required=True),
     Knob("train_batch_size", "Batch size", "Data", int,
          "Rows a step, over all GPUs. In RL: prompts a step.",
          both("data.train_batch_size"), "rows", 1, required=True),
@@ -74,7 +73,7 @@ KNOBS: tuple[Knob, ...] = (
     # Model
     Knob("model_path", "Model", "Model", str,
          "Folder in Hugging Face format, or the name of a model in this machine's cache.",
-         both("model.path", "actor_rollout_ref.model.path"), required=True, suggest="models"),
+         both("model.path", "actor_rollout_ref.model.path"), required=True),
     Knob("lora_rank", "LoRA rank", "Model", int, "0 trains all weights.",
          both("model.lora_rank", "actor_rollout_ref.model.lora_rank"), "", 0, 1024),
     Knob("lora_alpha", "LoRA alpha", "Model", int, "Scale of the adapter, usually 1 to 2 x rank.",
@@ -157,7 +156,7 @@ KNOBS: tuple[Knob, ...] = (
          both("trainer.max_ckpt_to_keep", "trainer.max_actor_ckpt_to_keep"), "", 1),
     Knob("val_before_train", "Validate first", "Run", bool, "A score to compare with.",
          grpo("trainer.val_before_train")),
-    Knob("seed", "Seed", "Run", int, "Of shuffling and sampling.",
+    Knob("seed", "Seed", "Run", int, "Of the order of the rows.",
          both("trainer.seed", "data.seed"), "", 0),
     Knob("device", "Device", "Run", str, "cpu trains without a GPU, for small models.",
          both(COMMAND, COMMAND), choices=("cuda", "cpu"), required=True),

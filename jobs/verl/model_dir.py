@@ -21,6 +21,13 @@ class ModelFacts:
 
 def inspect_model(path: Path) -> ModelFacts:
     """Look at a model folder without loading any weights."""
+    try:
+        return _inspect(path)
+    except OSError as error:  # such as a name that is too long, or a folder that is closed to us
+        return ModelFacts(f"{path} cannot be read: {error.strerror}.")
+
+
+def _inspect(path: Path) -> ModelFacts:
     if not path.is_dir():
         return ModelFacts(f"There is no folder {path}.")
     try:

@@ -1,6 +1,8 @@
 """Hydra overrides as text: read and written by Hydra's own grammar, the one verl will use."""
 
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +46,13 @@ def parse(text: str) -> Override:
     adds = parsed.type in (OverrideType.ADD, OverrideType.FORCE_ADD)
     value = None if removes else _plain(parsed.value())
     return Override(parsed.key_or_group, value, adds, removes, text)
+
+
+def readable(texts: Iterable[str]) -> Iterator[Override]:
+    """The overrides among ``texts`` that can be read; ``checks.check_overrides`` tells the rest."""
+    for text in texts:
+        with suppress(ValueError):
+            yield parse(text)
 
 
 def _plain(value: Any) -> Any:

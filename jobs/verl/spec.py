@@ -1,7 +1,7 @@
 """What a training run is: a kind, values for its knobs, and free overrides."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 Value = str | int | float | bool
@@ -53,6 +53,14 @@ class Command:
     env: Mapping[str, str]
     cwd: str
     settings: tuple[Setting, ...] = ()
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Command":
+        settings = tuple(Setting(**setting) for setting in data["settings"])
+        return cls(tuple(data["argv"]), data["env"], data["cwd"], settings)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
 
 
 @dataclass(frozen=True)

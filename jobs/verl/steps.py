@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from jobs.verl.knobs import number, value_of
-from jobs.verl.overrides import parse
+from jobs.verl.overrides import readable
 from jobs.verl.spec import TrainSpec
 
 
@@ -22,8 +22,7 @@ def steps_per_epoch(spec: TrainSpec, rows: int) -> int:
 
 def rows_used(spec: TrainSpec, rows: int) -> int:
     """Rows after ``data.train_max_samples``, when a free override sets it."""
-    for text in spec.overrides:
-        override = parse(text)
+    for override in readable(spec.overrides):
         if override.key == "data.train_max_samples" and isinstance(override.value, int):
             return min(rows, override.value) if override.value > 0 else rows
     return rows

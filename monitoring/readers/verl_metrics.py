@@ -14,7 +14,8 @@ def read_points(lines: Iterable[Line]) -> tuple[dict[tuple[str, int], float], li
     """Read points from metrics lines.
 
     Returns ``{(name, step): value}``, where a later line wins and a value may be NaN or infinite,
-    and the lines that could not be read. Values that are not numbers are left out.
+    and the lines that could not be read. verl's logger writes NaN and the infinities as null, so
+    null is NaN here. Other values that are not numbers are left out.
     """
     points: dict[tuple[str, int], float] = {}
     broken = []
@@ -25,7 +26,7 @@ def read_points(lines: Iterable[Line]) -> tuple[dict[tuple[str, int], float], li
             broken.append(line)
             continue
         for name, value in data.items():
-            if isinstance(value, int | float) and not isinstance(value, bool):
+            if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
                 points[readable(name)[:NAME_LENGTH], step] = _as_float(value)
     return points, broken
 
@@ -40,7 +41,9 @@ def _read(text: str) -> tuple[int, dict[str, Any]]:
     return step, record["data"]
 
 
-def _as_float(value: int | float) -> float:
+def _as_float(value: int | float | None) -> float:
+    if value is None:
+        return math.nan
     try:
         return float(value)
     except OverflowError:

@@ -2,6 +2,8 @@
 (() => {
   "use strict";
 
+  const HELD_MOST = 1000000;
+
   const MOST_LINES = 5000;
   const { pieces, freshStyle } = window.trainyard.ansi;
   const section = document.querySelector("[data-log-section]");
@@ -109,7 +111,8 @@
     if (detail.reset) return replaceAll(detail.text);
     if (note.querySelector("a") === null) note.textContent = "";
     if (!paused) return write(detail.text);
-    held += detail.text;
+    // Only the end can be shown again anyway.
+    held = (held + detail.text).slice(-HELD_MOST);
     if (note.querySelector("a") === null) note.textContent = "Paused: new lines are held back.";
     return undefined;
   }

@@ -4,7 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    StorageState,
+    sync_playwright,
+)
 
 from tests.e2e.site import Site
 
@@ -56,7 +63,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def login_state(browser: Browser, site: Site) -> object:
+def login_state(browser: Browser, site: Site) -> StorageState:
     context = browser.new_context()
     page = context.new_page()
     page.goto(site.url + "/accounts/login/")
@@ -70,10 +77,10 @@ def login_state(browser: Browser, site: Site) -> object:
 
 
 @pytest.fixture
-def context(browser: Browser, login_state: object) -> Iterator[BrowserContext]:
+def context(browser: Browser, login_state: StorageState) -> Iterator[BrowserContext]:
     context = browser.new_context(
         storage_state=login_state, viewport={"width": 1280, "height": 900}
-    )  # type: ignore[arg-type]
+    )
     yield context
     context.close()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import mean
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, StorageState, expect
 
 from tests.e2e.conftest import listen
 from tests.e2e.site import Site, wait_for
@@ -68,7 +68,7 @@ def test_curves_and_log_follow_a_run_without_a_reload(
     page.evaluate("window.neverReloaded = true")
 
     score = page.locator('[data-series="critic/score/mean"]').first
-    expect(score.locator("canvas")).to_be_visible(timeout=180_000)
+    expect(score.locator("canvas")).to_be_visible(timeout=300_000)
     first = shown_step(page)
     wait_for(lambda: shown_step(page) > first, "a further step", 60)
 
@@ -157,9 +157,9 @@ def test_no_page_breaks_the_content_security_policy(
 
 
 def test_a_run_page_is_right_without_javascript(
-    browser: object, login_state: object, site: Site
+    browser: Browser, login_state: StorageState, site: Site
 ) -> None:
-    context = browser.new_context(storage_state=login_state, java_script_enabled=False)  # type: ignore[attr-defined]
+    context = browser.new_context(storage_state=login_state, java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{site.url}/jobs/{SFT}/")
 

@@ -14,7 +14,7 @@ def test_the_preview_follows_typing_and_errors_stand_at_their_fields(
     page: Page, site: Site, complaints: list[str]
 ) -> None:
     page.goto(f"{site.url}/jobs/new/sample-sft/")
-    expect(page.locator("#preview")).to_contain_text("optim.lr=0.001")
+    expect(page.locator("#preview")).to_contain_text("optim.lr=0.002")
 
     page.fill("[name=lr]", "0.0025")
     expect(page.locator("#preview")).to_contain_text("optim.lr=0.0025")

@@ -92,9 +92,9 @@ class Run:
 
     def clean_up(self) -> None:
         """End what is left, by the pids of this run only."""
-        for process in self._started:
-            process.kill() if process.poll() is None else None
-            process.communicate()
+        for started in self._started:
+            started.kill() if started.poll() is None else None
+            started.communicate()
         if not (self.root / "pid").exists():
             return
         mark = self.pids()["mark"]

@@ -30,7 +30,8 @@ def forward_log_probs(model: Any, request: Request, tokens: list[int]) -> list[f
     with torch.inference_mode():
         logits = model(input_ids=ids).logits[0, len(request.prompt) - 1 : -1]
     scaled = torch.log_softmax(logits.float() / max(request.temperature, 1e-8), -1)
-    return scaled.gather(1, torch.tensor(tokens)[:, None]).squeeze(1).tolist()
+    chosen: list[float] = scaled.gather(1, torch.tensor(tokens)[:, None]).squeeze(1).tolist()
+    return chosen
 
 
 def draw(logits: list[float], count: int = 4000, **settings: Any) -> Counter[int]:
@@ -133,7 +134,9 @@ def test_a_prompt_as_long_as_the_context_is_refused() -> None:
 
 def test_request_from_verls_parameters() -> None:
     parameters = {"temperature": 0.7, "top_p": 0.9, "top_k": 0, "logprobs": True, "max_tokens": 3}
-    request = build_request([4, 5], {**parameters, "stop_token_ids": [8]}, LIMITS, {END}, 42)
+    request = build_request(
+        [4, 5], {**parameters, "stop_token_ids": [8]}, LIMITS, frozenset({END}), 42
+    )
     assert request == Request((4, 5), 3, 0.7, 0.9, -1, frozenset({END, 8}), 42)
     endless = build_request([4], {"ignore_eos": True, "seed": 7}, LIMITS, frozenset({END}), 42)
     assert (endless.stop, endless.seed) == (frozenset(), 7)

@@ -27,7 +27,7 @@ def orphan(run: Run) -> dict[str, Any]:
     """Start the run detached, then take its wrapper away."""
     run.detach()
     until((run.root / "up").exists)
-    pids = run.pids()
+    pids: dict[str, Any] = run.pids()
     os.kill(pids["wrapper"]["pid"], signal.SIGKILL)
     until(lambda: is_gone(pids["wrapper"]["pid"]))
     return pids

@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
+from compute.services import follow_settings
 from monitoring.samples import SampleError, make_samples, submit_sample_runs
 from monitoring.supervisor import Program, Supervisor
 
@@ -32,6 +33,7 @@ class Command(BaseCommand):
             only_one(lock)
             must_be_free(host, port)
             call_command("migrate", verbosity=0, interactive=False)
+            follow_settings()
             self.first_start(samples=not options["no_samples"])
             url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
             self.say("up", f"Trainyard is at {url}  (Ctrl-C stops it; training goes on)", url=url)
@@ -39,28 +41,28 @@ class Command(BaseCommand):
         self.say("stopped", "Stopped. Training that was running goes on.")
 
     def first_start(self, *, samples: bool) -> None:
-        admin = self.make_admin()
-        if not samples:
+        """A start that was cut off here is made up for by the next one."""
+        self.make_admin()
+        done = settings.TRAINYARD_HOME / "samples-submitted"
+        if not samples or done.exists():
             return
         try:
-            if admin:
-                text = "Making the sample model and data: about half a minute, this once."
-                self.say("samples", text)
+            text = "Making the sample model and data: about half a minute, this once."
+            self.say("samples", text)
             make_samples()
-            if admin:
-                submit_sample_runs(admin)
-        except SampleError as error:
+            submit_sample_runs(User.objects.filter(is_superuser=True).earliest("pk"))
+            done.touch()
+        except (SampleError, User.DoesNotExist) as error:
             self.stderr.write(str(error))
 
-    def make_admin(self) -> User | None:
+    def make_admin(self) -> None:
         """The first user, with a password that is shown now and never again."""
         if User.objects.exists():
-            return None
+            return
         password = secrets.token_urlsafe(12)
-        admin = User.objects.create_superuser("admin", password=password)
+        User.objects.create_superuser("admin", password=password)
         text = f"\n  User      admin\n  Password  {password}\n\n  It is not shown again.\n"
         self.say("user", text, user="admin", password=password)
-        return admin
 
     def say(self, event: str, text: str, **data: object) -> None:
         line = json.dumps({"event": event, "message": text.strip(), **data})

@@ -3,6 +3,7 @@ import logging
 import signal
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -49,6 +50,7 @@ def take(lock: Any, stop: threading.Event) -> bool:
 class Watcher:
     def __init__(self) -> None:
         self.due = {self.measure: 0.0, self.kick: 0.0}
+        self.said: dict[int, str] = {}
         self.every = {self.measure: MEASURE_EVERY, self.kick: KICK_EVERY}
 
     def run(self, stop: threading.Event) -> None:
@@ -69,18 +71,32 @@ class Watcher:
         for act, at in self.due.items():
             if time.monotonic() >= at:
                 self.due[act] = time.monotonic() + self.every[act]
-                act()
+                self.try_to(act)
 
     def follow(self, job: Job) -> None:
         try:
             if follow(job):
                 live.ping(job.pk)
-        except RunnerError as error:
-            log.warning("%s: %s", job, error)
-        except Exception:
+        except Exception as error:
             # What was read is not saved and the cursor has not moved: it is read again.
             # One run that cannot be followed must not keep the others from it.
-            log.exception("%s cannot be followed", job)
+            self.complain(job, error)
+
+    def complain(self, job: Job, error: Exception) -> None:
+        """Say it once, not four times a second."""
+        if self.said.get(job.pk) != str(error):
+            trace = None if isinstance(error, RunnerError) else error
+            log.error("%s cannot be followed: %s", job, error, exc_info=trace)
+        self.said[job.pk] = str(error)
+
+    def try_to(self, act: Callable[[], None]) -> None:
+        """A queue that is away, or a machine that cannot be measured, must not stop the rest."""
+        try:
+            act()
+        except DatabaseError:
+            raise
+        except Exception:
+            log.exception("%s did not work; trying again later", act.__name__)
 
     def measure(self) -> None:
         for machine in Machine.objects.all():

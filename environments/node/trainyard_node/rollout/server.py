@@ -119,7 +119,8 @@ class HFServer:
             answers = await asyncio.to_thread(generate, self._model, requests, self._pad)
         except Exception as error:
             for _, future in batch:
-                future.set_exception(error)
+                if not future.done():  # a cancelled request must not take the others with it
+                    future.set_exception(error)
             return
         for (_, future), answer in zip(batch, answers, strict=True):
             if not future.done():

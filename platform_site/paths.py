@@ -1,0 +1,18 @@
+"""Which files the site may look at."""
+
+from pathlib import Path
+
+from django.conf import settings
+
+
+def allowed(path: str) -> Path | None:
+    """The real path behind ``path`` when it lies in a folder that the settings allow, else None.
+
+    Symbolic links and ``..`` are followed first, so they cannot lead outside.
+    """
+    try:
+        real = Path(path).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError):
+        return None
+    inside = any(real.is_relative_to(root) for root in settings.TRAINYARD_PATHS)
+    return real if inside else None

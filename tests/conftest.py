@@ -1,0 +1,108 @@
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from django.conf import settings as django_settings
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from django_q.conf import Conf
+from pytest_django import Settings
+
+from compute.models import Machine
+from compute.services import local_machine
+from platform_site.home import instance_name
+from tests import factories, taskqueue
+from tests.fakes import FakeTrainer
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A database that other processes can open too, and that no second test run shares."""
+    database: dict[str, Any] = django_settings.DATABASES["default"]
+    if database["ENGINE"].endswith("sqlite3"):
+        database["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
+    else:
+        database["TEST"]["NAME"] = f"test_trainyard_{os.getpid()}"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    folder = tmp_path / "home"
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+@pytest.fixture
+def trainer(tmp_path: Path) -> FakeTrainer:
+    """The machine's Python: real node commands, and a fake trainer that follows a plan."""
+    return FakeTrainer(tmp_path / "fake")
+
+
+@pytest.fixture(autouse=True)
+def own_home(home: Path, trainer: FakeTrainer, settings: Settings) -> None:
+    """No test sees the state of a real instance."""
+    settings.TRAINYARD_HOME = home
+    settings.TRAINYARD_PATHS = [home]
+    settings.TRAINYARD_TRAIN_PYTHON = Path(trainer.python)
+    settings.TRAINYARD_STOP_GRACE = 1
+    settings.STATIC_ROOT = home / "static"
+    home.joinpath("static").mkdir()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running(tmp_path: Path) -> Iterator[None]:
+    """Whatever a test left running that names its folder is ended, by process id."""
+    yield
+    for process in psutil.process_iter():
+        try:
+            inside = str(tmp_path) in " ".join(process.cmdline())
+        except psutil.Error:
+            continue
+        if inside and process.pid != os.getpid():
+            process.kill()
+
+
+@pytest.fixture
+def queue(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty task queue, in the database or in Redis, named as processes beside us name it."""
+    for name in ("CLUSTER_NAME", "PREFIX"):
+        monkeypatch.setattr(Conf, name, instance_name(connection.settings_dict))
+    taskqueue.clear()
+    yield
+    taskqueue.clear()
+
+
+@pytest.fixture
+def user(db: None) -> User:
+    return factories.make_user("ada")
+
+
+@pytest.fixture
+def other(db: None) -> User:
+    return factories.make_user("mallory")
+
+
+@pytest.fixture
+def staff(db: None) -> User:
+    return factories.make_user("root", is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def machine(db: None) -> Machine:
+    return local_machine()
+
+
+@pytest.fixture
+def page(client: Client, user: User) -> Client:
+    """A browser in which ``user`` is logged in."""
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def samples(home: Path) -> Path:
+    return factories.make_samples(home)

@@ -1,0 +1,80 @@
+from pathlib import Path
+
+import pytest
+
+from datasets.formats.parquet import ParquetFacts, column_problem, first_rows, read_facts
+from tests.factories import write_table
+
+TALK = "list<element: struct<content: string, role: string>>"
+
+
+def test_facts(tmp_path: Path) -> None:
+    path = write_table(tmp_path / "a.parquet", {"n": [1, 2, 3], "text": ["a", "b", None]})
+    assert read_facts(path) == ParquetFacts({"n": "int64", "text": "string"}, 3)
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"There is no file .*/a\.parquet\."):
+        read_facts(tmp_path / "a.parquet")
+
+
+def test_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"is a folder; a parquet file is needed\."):
+        read_facts(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"PAR1" + b"\0" * 20 + b"PAR1"])
+def test_not_parquet(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.parquet"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="is not a parquet file: "):
+        read_facts(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns", "problem"),
+    [
+        ("sft", ["messages"], None),
+        ("sft", ["messages", "tools"], None),
+        ("grpo", ["data_source", "prompt", "reward_model", "x"], None),
+        ("sft", ["text"], "No column messages. SFT reads messages; the file has: text."),
+        ("sft", [], "No column messages. SFT reads messages; the file has: none."),
+        (
+            "grpo",
+            ["prompt"],
+            "No column data_source, reward_model. "
+            "GRPO reads data_source, prompt, reward_model; the file has: prompt.",
+        ),
+    ],
+)
+def test_columns(kind: str, columns: list[str], problem: str | None) -> None:
+    facts = ParquetFacts(dict.fromkeys(columns, TALK), 1)
+    assert column_problem(kind, facts) == problem
+
+
+def test_messages_must_be_lists() -> None:
+    facts = ParquetFacts({"messages": "string"}, 1)
+    problem = "Column messages holds string; verl reads a list of {role, content} there."
+    assert column_problem("sft", facts) == problem
+
+
+def test_a_column_may_have_another_name() -> None:
+    facts = ParquetFacts({"talk": TALK}, 1)
+    assert column_problem("sft", facts, {"messages": "talk"}) is None
+
+
+def test_first_rows_are_short_text(tmp_path: Path) -> None:
+    talk = [{"role": "user", "content": "é"}]
+    path = write_table(tmp_path / "a.parquet", {"m": [talk] * 3, "t": ["x" * 500] * 3})
+    rows = list(first_rows(path, 2, width=10))
+    assert rows == [{"m": '[{"role":…', "t": "xxxxxxxxx…"}] * 2
+
+
+def test_first_rows_of_an_empty_file(tmp_path: Path) -> None:
+    path = write_table(tmp_path / "a.parquet", {"m": []})
+    assert list(first_rows(path, 5)) == []
+
+
+def test_no_more_than_the_first_rows_are_read(tmp_path: Path) -> None:
+    path = write_table(tmp_path / "a.parquet", {"n": list(range(100_000))})
+    assert [row["n"] for row in first_rows(path, 3)] == ["0", "1", "2"]

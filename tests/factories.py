@@ -1,0 +1,173 @@
+"""Objects for tests. Each has whole, valid values; a test names only what it is about."""
+
+import itertools
+import json
+import uuid as uuids
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from django.conf import settings
+from django.contrib.auth.models import User
+
+from compute.models import Machine
+from compute.services import local_machine
+from datasets.models import Dataset
+from jobs.models import Job, Status
+from jobs.services import Order
+from jobs.verl.spec import TrainSpec
+
+numbers = itertools.count(1)
+
+SFT_VALUES: dict[str, Any] = {
+    "train_files": "/data/train.parquet",
+    "val_files": "/data/val.parquet",
+    "train_batch_size": 64,
+    "max_length": 64,
+    "model_path": "/models/tiny",
+    "lr": 0.001,
+    "micro_batch_size": 32,
+    "epochs": 2,
+    "device": "cpu",
+    "gpus": 1,
+}
+GRPO_VALUES: dict[str, Any] = {
+    "train_files": "/data/train.parquet",
+    "val_files": "/data/val.parquet",
+    "train_batch_size": 32,
+    "max_prompt_length": 32,
+    "max_response_length": 8,
+    "model_path": "/models/tiny",
+    "lr": 0.0005,
+    "mini_batch_size": 32,
+    "micro_batch_size": 64,
+    "log_prob_micro_batch_size": 128,
+    "rollout_n": 8,
+    "engine": "hf",
+    "tensor_parallel": 1,
+    "epochs": 4,
+    "device": "cpu",
+    "gpus": 1,
+}
+
+
+def make_user(name: str = "", **fields: Any) -> User:
+    """A user who logs in by ``force_login`` only: hashing a password is slow."""
+    return User.objects.create(username=name or f"user{next(numbers)}", **fields)
+
+
+def sft_spec(*overrides: str, **values: Any) -> TrainSpec:
+    return TrainSpec("sft", SFT_VALUES | values, overrides)
+
+
+def grpo_spec(*overrides: str, **values: Any) -> TrainSpec:
+    return TrainSpec("grpo", GRPO_VALUES | values, overrides)
+
+
+def make_order(owner: User, **fields: Any) -> Order:
+    given: dict[str, Any] = {
+        "owner": owner,
+        "name": "a run",
+        "recipe": "sample-sft",
+        "spec": sft_spec(),
+        "steps": 3,
+        "machine": fields.get("machine") or local_machine(),
+        "uuid": uuids.uuid4(),
+    }
+    return Order(**given | fields)
+
+
+def make_job(owner: User | None = None, **fields: Any) -> Job:
+    given: dict[str, Any] = {
+        "owner": owner or make_user(),
+        "name": f"run {next(numbers)}",
+        "kind": "sft",
+        "recipe": "sample-sft",
+        "spec": sft_spec().to_json(),
+        "steps": 3,
+        "machine": fields.get("machine") or local_machine(),
+        "status": Status.DRAFT,
+    }
+    return Job.objects.create(**given | fields)
+
+
+def make_machine(**fields: Any) -> Machine:
+    given: dict[str, Any] = {
+        "name": f"machine {next(numbers)}",
+        "workdir": str(settings.TRAINYARD_HOME),
+        "python": str(settings.TRAINYARD_TRAIN_PYTHON),
+    }
+    return Machine.objects.create(**given | fields)
+
+
+def make_dataset(train: Path | str = "/nowhere.parquet", **fields: Any) -> Dataset:
+    given: dict[str, Any] = {
+        "name": f"set {next(numbers)}",
+        "kind": "sft",
+        "train_file": str(train),
+        "val_file": str(train),
+        "rows": 2,
+    }
+    return Dataset.objects.create(**given | fields)
+
+
+def write_run_file(job: Job, name: str, content: str | bytes) -> Path:
+    """Put a file into the job's run directory, as its wrapper or trainer would."""
+    path = Path(job.run_dir, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def append_run_file(job: Job, name: str, content: str | bytes) -> None:
+    with Path(job.run_dir, name).open("ab") as file:
+        file.write(content if isinstance(content, bytes) else content.encode())
+
+
+def metrics_line(step: int, **data: float) -> str:
+    named = {name.replace("__", "/"): value for name, value in data.items()}
+    return json.dumps({"step": step, "data": named or {"train/loss": 1 / max(1, step)}}) + "\n"
+
+
+def make_model_folder(path: Path, context: int | None = 512) -> Path:
+    """A folder that looks like a model; its weights are empty."""
+    path.mkdir(parents=True, exist_ok=True)
+    config: dict[str, Any] = {"model_type": "qwen2"}
+    if context:
+        config["max_position_embeddings"] = context
+    (path / "config.json").write_text(json.dumps(config))
+    (path / "model.safetensors").write_bytes(b"")
+    (path / "tokenizer.json").write_text("{}")
+    return path
+
+
+def write_sft_rows(path: Path, rows: int) -> Path:
+    talk = [{"role": "user", "content": "1+1=?"}, {"role": "assistant", "content": "2"}]
+    return write_table(path, {"messages": [talk] * rows})
+
+
+def write_rl_rows(path: Path, rows: int) -> Path:
+    columns: dict[str, list[Any]] = {
+        "data_source": ["trainyard/arithmetic"] * rows,
+        "prompt": [[{"role": "user", "content": "1+1=?"}]] * rows,
+        "reward_model": [{"style": "rule", "ground_truth": "2"}] * rows,
+    }
+    return write_table(path, columns)
+
+
+def write_table(path: Path, columns: dict[str, list[Any]]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def make_samples(home: Path) -> Path:
+    """Files in the places and of the sizes that the sample recipes expect."""
+    samples = home / "samples"
+    for name in ("model", "model-warm"):
+        make_model_folder(samples / name)
+    for part, rows in (("train", 2048), ("val", 64)):
+        write_sft_rows(samples / f"sft/{part}.parquet", rows)
+        write_rl_rows(samples / f"rl/{part}.parquet", rows)
+    return samples

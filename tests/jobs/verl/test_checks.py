@@ -1,0 +1,180 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.verl import checks
+from jobs.verl.schema import load
+from jobs.verl.spec import Problem, TrainSpec
+from tests.factories import grpo_spec, sft_spec
+
+SCHEMA = Path(__file__).resolve().parents[3] / "environments/verl-0.9/schema"
+
+
+def problems_of(spec: TrainSpec) -> list[Problem]:
+    return list(checks.check_overrides(spec, load(SCHEMA, spec.kind)))
+
+
+def test_known_overrides_pass() -> None:
+    assert problems_of(sft_spec("optim.min_lr_ratio=0.1", "+model.override_config.x=1")) == []
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("optim.lrr=1", "has no key optim.lrr. Nearest: optim.lr"),
+        ("optim.lr=1", "optim.lr is set by the field 'Learning rate'."),
+        ("+optim.lr=1", "optim.lr is set by the field 'Learning rate'."),
+        ("~optim.lr", "optim.lr is set by the field 'Learning rate'."),
+        ("trainer.logger=[console]", "trainer.logger is set by Trainyard"),
+        ("hydra.run.dir=/elsewhere", "hydra.run.dir is set by Trainyard"),
+        ("++trainer.default_local_dir=/x", "trainer.default_local_dir is set by Trainyard"),
+        ("~trainer.logger", "trainer.logger is set by Trainyard"),
+        ("nonsense", "'nonsense' is not key=value"),
+        ("optim.min_lr_ratio=0.1,0.2", "lists several values"),
+        ("data.train_max_samples=all", "takes a whole number, not 'all'"),
+    ],
+)
+def test_a_bad_override_is_named(override: str, words: str) -> None:
+    [problem] = problems_of(sft_spec(override))
+    assert problem.field == "overrides"
+    assert words in problem.message
+
+
+def test_a_key_that_is_given_twice() -> None:
+    spec = sft_spec("optim.min_lr_ratio=0.1", "++optim.min_lr_ratio=0.2")
+    assert problems_of(spec) == [Problem("overrides", "optim.min_lr_ratio is given twice.")]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, []),
+        (
+            {"train_batch_size": 30, "gpus": 4},
+            [
+                Problem(
+                    "train_batch_size",
+                    "30 does not divide by 4 (devices): the nearest that do are 2, 3, 5.",
+                )
+            ],
+        ),
+        (
+            {"micro_batch_size": 24},
+            [
+                Problem(
+                    "micro_batch_size",
+                    "64 does not divide by 24 (a micro batch): the nearest that do are 8, 16, 32.",
+                )
+            ],
+        ),
+        (
+            {"micro_batch_size": 128},
+            [
+                Problem(
+                    "micro_batch_size",
+                    "64 does not divide by 128 (a micro batch): "
+                    "the nearest that do are 16, 32, 64.",
+                )
+            ],
+        ),
+    ],
+)
+def test_sft_batches(values: dict[str, Any], expected: list[Problem]) -> None:
+    assert list(checks.check_batches(sft_spec(**values))) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "fields"),
+    [
+        ({}, []),
+        ({"mini_batch_size": 24}, ["mini_batch_size"]),
+        ({"mini_batch_size": 64, "micro_batch_size": 64}, ["mini_batch_size"]),
+        ({"rollout_n": 5, "gpus": 3}, ["rollout_n"]),
+        ({"micro_batch_size": 48}, ["micro_batch_size"]),
+        ({"tensor_parallel": 2}, ["tensor_parallel"]),
+        ({"tensor_parallel": 2, "gpus": 2}, []),
+    ],
+)
+def test_rl_batches(values: dict[str, Any], fields: list[str]) -> None:
+    assert [problem.field for problem in checks.check_batches(grpo_spec(**values))] == fields
+
+
+def test_a_huge_batch_is_answered_at_once() -> None:
+    spec = sft_spec(train_batch_size=2**31 - 2, micro_batch_size=4)
+    [problem] = checks.check_batches(spec)
+    assert problem.message == (
+        "2147483646 does not divide by 4 (a micro batch): the nearest that do are 2, 3, 6."
+    )
+
+
+@pytest.mark.parametrize(
+    ("device", "engine", "message"),
+    [
+        ("cpu", "hf", None),
+        ("cuda", "vllm", None),
+        ("cuda", "sglang", None),
+        ("cpu", "vllm", "vllm needs a GPU; on the CPU the engine is hf."),
+        ("cuda", "hf", "hf samples on the CPU only; take vllm or sglang on a GPU."),
+    ],
+)
+def test_engine(device: str, engine: str, message: str | None) -> None:
+    found = list(checks.check_engine(grpo_spec(device=device, engine=engine)))
+    assert found == ([Problem("engine", message)] if message else [])
+
+
+def test_sft_has_no_engine_to_check() -> None:
+    assert list(checks.check_engine(sft_spec())) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "rows", "expected"),
+    [
+        ({}, 2048, []),
+        (
+            {},
+            63,
+            [Problem("train_batch_size", "The data has 63 rows, fewer than a batch: 64.")],
+        ),
+        ({"steps": 64}, 2048, []),
+        (
+            {"steps": 65},
+            2048,
+            [Problem("steps", "The epochs hold 64 steps only: set epochs to 3 or more.")],
+        ),
+    ],
+)
+def test_rows(values: dict[str, Any], rows: int, expected: list[Problem]) -> None:
+    assert list(checks.check_rows(sft_spec(**values), rows)) == expected
+
+
+def test_more_steps_than_can_be_counted_are_refused() -> None:
+    [problem] = checks.check_rows(sft_spec(epochs=2**31 - 1), 2048)
+    assert problem.field == "epochs"
+
+
+@pytest.mark.parametrize(
+    ("spec", "context", "expected"),
+    [
+        (sft_spec(max_length=512), 512, []),
+        (sft_spec(max_length=512), None, []),
+        (
+            sft_spec(max_length=513),
+            512,
+            [Problem("max_length", "The model's context is 512 tokens.")],
+        ),
+        (grpo_spec(max_prompt_length=32, max_response_length=8), 40, []),
+        (
+            grpo_spec(max_prompt_length=32, max_response_length=8),
+            39,
+            [
+                Problem(
+                    "max_response_length",
+                    "Prompt and answer may take 40 tokens; the model's context is 39.",
+                )
+            ],
+        ),
+    ],
+)
+def test_context(spec: TrainSpec, context: int | None, expected: list[Problem]) -> None:
+    assert list(checks.check_context(spec, context)) == expected

@@ -1,0 +1,108 @@
+"""Every knob of every kind: its keys are verl's, and setting it changes what runs."""
+
+from pathlib import Path
+
+import pytest
+
+from jobs.verl.command import build_command
+from jobs.verl.knobs import BY_NAME, COMMAND, KNOBS, Knob, find, knobs_of
+from jobs.verl.overrides import Override, parse
+from jobs.verl.schema import CONFIGS, load
+from jobs.verl.spec import Placement, TrainSpec, Value
+from tests.factories import GRPO_VALUES, SFT_VALUES
+
+SCHEMA = Path(__file__).resolve().parents[3] / "environments/verl-0.9/schema"
+PLACEMENT = Placement("/runs/attempt-1", "/venv/bin/python", "a-run")
+EVERY = [(kind, knob) for kind in CONFIGS for knob in knobs_of(kind)]
+
+
+def named(case: object) -> str:
+    return case.name if isinstance(case, Knob) else str(case)
+
+
+@pytest.mark.parametrize(("kind", "knob"), EVERY, ids=named)
+def test_verl_has_every_key_of_the_knob(kind: str, knob: Knob) -> None:
+    keys = [key for key in knob.keys[kind] if key != COMMAND]
+    assert all(key in load(SCHEMA, kind).keys for key in keys), keys
+
+
+@pytest.mark.parametrize(("kind", "knob"), EVERY, ids=named)
+def test_verls_default_is_of_the_knobs_type(kind: str, knob: Knob) -> None:
+    for key in knob.keys[kind]:
+        if key != COMMAND:
+            value = another(knob, None)
+            override = Override(key, value, adds=False, removes=False, text="")
+            assert load(SCHEMA, kind).problem(override) is None
+
+
+@pytest.mark.parametrize(("kind", "knob"), EVERY, ids=named)
+def test_setting_the_knob_changes_the_command(kind: str, knob: Knob) -> None:
+    before = spec_of(kind)
+    after = TrainSpec(
+        kind, {**before.values, knob.name: another(knob, before.values.get(knob.name))}
+    )
+    assert argv(after) != argv(before)
+
+
+@pytest.mark.parametrize(("kind", "knob"), EVERY, ids=named)
+def test_what_was_set_is_what_hydra_reads(kind: str, knob: Knob) -> None:
+    value = another(knob, spec_of(kind).values.get(knob.name))
+    words = argv(TrainSpec(kind, {**spec_of(kind).values, knob.name: value}))
+    read = {override.key: override.value for override in map(parse, words[first_override(words) :])}
+    for key in knob.keys[kind]:
+        if key != COMMAND:
+            assert read[key] == value
+
+
+@pytest.mark.parametrize(("kind", "knob"), EVERY, ids=named)
+def test_an_unset_knob_is_left_to_verl(kind: str, knob: Knob) -> None:
+    values = {name: value for name, value in spec_of(kind).values.items() if name != knob.name}
+    words = argv(TrainSpec(kind, values))
+    for key in knob.keys[kind]:
+        assert not [word for word in words if word.startswith(f"{key}=")]
+
+
+def spec_of(kind: str) -> TrainSpec:
+    return TrainSpec(kind, SFT_VALUES if kind == "sft" else GRPO_VALUES)
+
+
+def another(knob: Knob, value: Value | None) -> Value:
+    """A legal value that is not this one."""
+    if knob.choices:
+        return next(choice for choice in knob.choices if choice != value)
+    if knob.type is bool:
+        return not value
+    if knob.type is int:
+        return int(value or 1) + 1
+    if knob.type is float:
+        return float(value or 0.2) / 2
+    return "/somewhere/else"
+
+
+def argv(spec: TrainSpec) -> tuple[str, ...]:
+    return build_command(spec, PLACEMENT, {}).argv
+
+
+def first_override(words: tuple[str, ...]) -> int:
+    return words.index("verl.trainer.main_ppo" if words[2].startswith("verl") else MODULE) + 1
+
+
+MODULE = "verl.trainer.sft_trainer"
+
+
+def test_no_two_knobs_share_a_name_or_a_key() -> None:
+    assert len(BY_NAME) == len(KNOBS)
+    for kind in CONFIGS:
+        keys = [key for knob in knobs_of(kind) for key in knob.keys[kind] if key != COMMAND]
+        assert len(keys) == len(set(keys))
+
+
+def test_every_knob_says_what_it_does() -> None:
+    assert [knob.name for knob in KNOBS if not knob.help or not knob.label] == []
+
+
+def test_a_knob_is_found_by_name_and_by_key() -> None:
+    assert find("sft", "lr") is BY_NAME["lr"]
+    assert find("grpo", "actor_rollout_ref.actor.optim.lr") is BY_NAME["lr"]
+    assert find("sft", "rollout_n") is None
+    assert find("sft", "actor_rollout_ref.actor.optim.lr") is None

@@ -1,0 +1,128 @@
+from pathlib import Path
+
+import pytest
+
+from jobs.verl.overrides import parse
+from jobs.verl.schema import Schema, fits, load, nearest
+
+FOLDER = Path(__file__).resolve().parents[3] / "environments/verl-0.9/schema"
+
+SMALL = Schema(
+    "0.9.1",
+    "small",
+    {
+        "optim.lr": {"default": 0.1, "type": "float"},
+        "optim.steps": {"default": 5, "type": "int"},
+        "optim.name": {"default": "adam", "type": "str"},
+        "val.temperature": {"default": 0, "type": "int"},
+        "data.shuffle": {"default": True, "type": "bool"},
+        "data.files": {"default": [], "type": "list"},
+        "data.seed": {"default": None, "type": "null"},
+        "model.extra": {"default": {}, "type": "dict"},
+    },
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "optim.lr=1e-5",
+        "optim.lr=1",
+        "optim.lr=null",
+        "optim.lr=${optim.steps}",
+        "optim.steps=3",
+        "val.temperature=0.7",
+        "optim.name=5",
+        "data.shuffle=false",
+        "data.files=[a,b]",
+        "data.seed=7",
+        "model.extra={a:1}",
+        "+model.extra.attn=sdpa",
+        "++model.extra.deep.er=1",
+        "+optim.lr=1e-5",
+        "~data.seed",
+        "~optim",
+        "optim={lr:1}",
+    ],
+)
+def test_accepted(text: str) -> None:
+    assert SMALL.problem(parse(text)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "optim.lrr=1",
+            "verl 0.9.1 has no key optim.lrr. Nearest: optim.lr, optim.name, optim.steps.",
+        ),
+        ("lr=1", "verl 0.9.1 has no key lr. Nearest: optim.lr."),
+        (
+            "+optim.new=1",
+            "verl 0.9.1 does not read optim.new. Nearest: optim.name, optim.lr, optim.steps.",
+        ),
+        (
+            "~optim.new",
+            "verl 0.9.1 has no key optim.new. Nearest: optim.name, optim.lr, optim.steps.",
+        ),
+        ("nothing.like_it=1", "verl 0.9.1 has no key nothing.like_it."),
+        (
+            "model.extra.attn=sdpa",
+            "model.extra.attn is not in verl's defaults; write +model.extra.attn=… to add it.",
+        ),
+        ("optim.lr=fast", "optim.lr takes a number, not 'fast'."),
+        ("optim.lr=true", "optim.lr takes a number, not True."),
+        ("optim.steps=1.5", "optim.steps takes a whole number, not 1.5."),
+        ("optim.steps=abc", "optim.steps takes a whole number, not 'abc'."),
+        ("data.shuffle=1", "data.shuffle takes true or false, not 1."),
+        ("data.files=a", "data.files takes a list such as [a,b], not 'a'."),
+        ("model.extra=a", "model.extra takes a dictionary such as {a:1}, not 'a'."),
+        ("optim=3", "optim takes a dictionary such as {a:1}, not 3."),
+        ("+optim.lr=fast", "optim.lr takes a number, not 'fast'."),
+    ],
+)
+def test_refused(text: str, problem: str) -> None:
+    assert SMALL.problem(parse(text)) == problem
+
+
+def test_nearest_names_the_same_last_word_first() -> None:
+    known: dict[str, object] = {"actor.optim.lr": {}, "critic.optim.lr": {}, "actor.optim.lrs": {}}
+    assert nearest("actor.lr", known) == ["actor.optim.lr", "critic.optim.lr", "actor.optim.lrs"]
+
+
+def test_nearest_stops_at_its_count() -> None:
+    assert len(nearest("a.lr", {f"b{n}.lr": {} for n in range(9)})) == 3
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted", "expected"),
+    [
+        (None, "int", True),
+        (1, "null", True),
+        (1, "str", True),
+        (1, "float", True),
+        (1.0, "int", False),
+        (True, "int", False),
+        ([], "list", True),
+        ({}, "dict", True),
+        ("${x}", "int", True),
+    ],
+)
+def test_fits(value: object, wanted: str, expected: bool) -> None:
+    assert fits(value, wanted) is expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"), [("sft", "sft_trainer_engine"), ("grpo", "ppo_trainer")]
+)
+def test_the_dump_of_each_kind_loads(kind: str, config: str) -> None:
+    schema = load(FOLDER, kind)
+    assert schema.config == config
+    assert schema.verl.startswith("0.9.")
+    assert schema.keys["trainer.total_epochs"]["type"] == "int"
+
+
+def test_the_real_schema_names_the_right_learning_rate() -> None:
+    problem = load(FOLDER, "grpo").problem(parse("actor.lr=1e-6"))
+    assert problem is not None
+    assert "actor_rollout_ref.actor.optim.lr" in problem

@@ -1,0 +1,163 @@
+"""Every model has an admin page, and what a page does goes through the services."""
+
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.db.models import Model
+from django.test import Client
+from django.utils import timezone
+from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
+
+from compute.models import MachineSample
+from jobs.models import Event, Job
+from monitoring.models import Cursor, Point
+from tests import factories, taskqueue
+
+OWN_APPS = ("compute", "datasets", "jobs", "monitoring")
+MODELS = [model for model in admin.site._registry if model._meta.app_label in OWN_APPS]
+pytestmark = pytest.mark.usefixtures("queue")
+
+
+@pytest.fixture
+def boss(client: Client, staff: User) -> Client:
+    client.force_login(staff)
+    return client
+
+
+@pytest.fixture
+def everything(user: User) -> None:
+    job = factories.make_job(user, name="a run", status="queued")
+    now, data = timezone.now(), {"cpu_percent": 1}
+    series = job.series.create(name="train/loss")
+    Point.objects.create(job=job, series=series, step=1, value=1, revision=1)
+    job.system_samples.create(at=now, data=data, revision=1, attempt=1, position=0)
+    Cursor.objects.create(job=job, attempt=1, file="train.log")
+    Event.objects.create(job=job, at=now, kind="queued")
+    MachineSample.objects.create(machine=job.machine, at=now, data=data)
+    factories.make_dataset()
+
+
+def test_every_model_is_there() -> None:
+    from django.apps import apps
+
+    own = {model for app in OWN_APPS for model in apps.get_app_config(app).get_models()}
+    assert set(MODELS) == own
+
+
+def named(model: Any) -> str:
+    return str(model.__name__)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=named)
+def test_list_and_page_of_each(boss: Client, everything: None, model: type[Model]) -> None:
+    url = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+    assert boss.get(url).status_code == 200
+    assert boss.get(f"{url}?q=a").status_code == 200
+    row = model._default_manager.first()
+    assert row is not None
+    assert boss.get(f"{url}{row.pk}/change/").status_code == 200
+
+
+@pytest.mark.parametrize("model", MODELS, ids=named)
+def test_not_for_everyone(page: Client, everything: None, model: type[Model]) -> None:
+    url = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+    assert page.get(url).status_code == 302
+
+
+@pytest.mark.parametrize("model", MODELS, ids=named)
+def test_a_list_takes_the_same_queries_for_one_row_and_three(
+    boss: Client, everything: None, model: type[Model], user: User
+) -> None:
+    from tests.pages import queries
+
+    url = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+    boss.get(url)
+    one = queries(boss, url)
+    more(model)
+    assert queries(boss, url) == one
+
+
+def more(model: type[Model]) -> None:
+    """Two more rows, each with relations of its own."""
+    for n in (5, 6):
+        job = factories.make_job(machine=factories.make_machine())
+        series = job.series.create(name=f"a{n}")
+        now = timezone.now()
+        rows: dict[str, dict[str, Any]] = {
+            "Point": {"job": job, "series": series, "step": n, "value": 1, "revision": 1},
+            "SystemSample": {
+                "job": job,
+                "at": now,
+                "data": {},
+                "revision": 1,
+                "attempt": 1,
+                "position": n,
+            },
+            "Cursor": {"job": job, "attempt": n, "file": "x"},
+            "Event": {"job": job, "at": now, "kind": "x"},
+            "MachineSample": {"machine": job.machine, "at": now, "data": {}},
+        }
+        if model.__name__ in rows:
+            model._default_manager.create(**rows[model.__name__])
+        elif model.__name__ == "Dataset":
+            factories.make_dataset()
+
+
+def act(boss: Client, action: str, *jobs: Job) -> Any:
+    data = {"action": action, "_selected_action": [job.pk for job in jobs]}
+    return boss.post("/admin/jobs/job/", data, follow=True)
+
+
+def test_start(boss: Client, user: User, django_capture_on_commit_callbacks: OnCommit) -> None:
+    draft, running = factories.make_job(user), factories.make_job(user, status="running")
+    with django_capture_on_commit_callbacks(execute=True):
+        response = act(boss, "start", draft, running)
+    assert "1 of 2 queued." in response.content.decode()
+    draft.refresh_from_db()
+    assert draft.status == "queued"
+    assert [(event.kind, event.who) for event in draft.events.all()] == [("queued", "root")]
+    assert taskqueue.size() == 1
+
+
+def test_stop(boss: Client, user: User) -> None:
+    queued, ended = (factories.make_job(user, status=s) for s in ("queued", "completed"))
+    assert "1 of 2 asked to stop." in act(boss, "stop", queued, ended).content.decode()
+    queued.refresh_from_db()
+    assert queued.status == "stopped"
+
+
+def test_a_job_is_not_added_or_moved_by_hand(boss: Client, user: User) -> None:
+    assert boss.get("/admin/jobs/job/add/").status_code == 403
+    job = factories.make_job(user, name="old", status="running")
+    boss.post(
+        f"/admin/jobs/job/{job.pk}/change/",
+        {
+            "name": "new",
+            "owner": user.pk,
+            "status": "completed",
+            "events-TOTAL_FORMS": 0,
+            "events-INITIAL_FORMS": 0,
+        },
+    )
+    job.refresh_from_db()
+    assert (job.name, job.status) == ("new", "running")
+
+
+def test_a_running_job_is_not_deleted(boss: Client, user: User) -> None:
+    job = factories.make_job(user, status="running")
+    assert boss.post(f"/admin/jobs/job/{job.pk}/delete/", {"post": "yes"}).status_code == 403
+    act(boss, "delete_selected", job)
+    boss.post(
+        "/admin/jobs/job/",
+        {"action": "delete_selected", "_selected_action": [job.pk], "post": "yes"},
+    )
+    assert Job.objects.filter(pk=job.pk).exists()
+
+
+def test_an_event_is_never_changed(boss: Client, everything: None) -> None:
+    event = Event.objects.get()
+    boss.post(f"/admin/jobs/event/{event.pk}/change/", {"kind": "forged"})
+    boss.post(f"/admin/jobs/event/{event.pk}/delete/", {"post": "yes"})
+    assert Event.objects.get().kind == "queued"
