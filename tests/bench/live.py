@@ -129,8 +129,15 @@ def sockets(site: Site, job: Job, session: str, count: int) -> Iterator[list[dic
     finally:
         for one in views:
             one.cancel()
+        asyncio.run_coroutine_threadsafe(ended(), loop).result(30)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
+
+
+async def ended() -> None:
+    """Wait until all other tasks of this loop have ended."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 async def view(site: Site, pk: int, session: str, times: dict[int, float]) -> None:

@@ -1,5 +1,6 @@
 import threading
 import uuid as uuids
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -375,3 +376,26 @@ def test_the_queue_itself_launches_a_run(
     taskqueue.work()
     assert status_of(job) == Status.RUNNING
     assert Path(job.run_dir, "pid").exists()
+
+
+def test_a_draft_takes_what_was_changed_in_its_form(user: User) -> None:
+    order = factories.make_order(user, name="first")
+    draft = services.submit(order, start=False)
+    changed = replace(order, name="second", spec=factories.sft_spec(lr=0.5))
+    assert services.submit(changed, start=False).pk == draft.pk
+    draft.refresh_from_db()
+    assert (draft.name, draft.spec["values"]["lr"]) == ("second", 0.5)
+
+
+@pytest.mark.backends
+@pytest.mark.django_db(transaction=True)
+def test_a_started_job_keeps_what_was_started(launched: list[base.Launch], user: User) -> None:
+    order = factories.make_order(user, name="first")
+    job = services.submit(order, start=True)
+    taskqueue.work()
+    script = services.script_of(Job.objects.get(pk=job.pk))
+    services.submit(replace(order, name="second"), start=True)
+    services.rename(job, "third", who="ada")
+    Machine.objects.update(python="/elsewhere/python")
+    assert services.script_of(Job.objects.get(pk=job.pk)) == script
+    assert services.command_of(Job.objects.get(pk=job.pk)).argv == launched[0].argv

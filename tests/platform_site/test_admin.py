@@ -11,6 +11,7 @@ from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 
 from compute.models import MachineSample
+from jobs import lifecycle
 from jobs.models import Event, Job
 from monitoring.models import Cursor, Point
 from tests import factories, taskqueue
@@ -161,3 +162,27 @@ def test_an_event_is_never_changed(boss: Client, everything: None) -> None:
     boss.post(f"/admin/jobs/event/{event.pk}/change/", {"kind": "forged"})
     boss.post(f"/admin/jobs/event/{event.pk}/delete/", {"post": "yes"})
     assert Event.objects.get().kind == "queued"
+
+
+def test_an_ended_job_is_deleted_with_its_events(boss: Client, user: User) -> None:
+    job = factories.make_job(user, status="failed")
+    lifecycle.record(job, "failed")
+    boss.post(f"/admin/jobs/job/{job.pk}/delete/", {"post": "yes"})
+    assert not Job.objects.filter(pk=job.pk).exists()
+
+
+def test_a_name_changed_in_the_admin_goes_through_the_service(boss: Client, user: User) -> None:
+    job = factories.make_job(user, name="old")
+    form = {"name": "new", "events-TOTAL_FORMS": "0", "events-INITIAL_FORMS": "0"}
+    assert boss.post(f"/admin/jobs/job/{job.pk}/change/", form).status_code == 302
+    assert Event.objects.get(job=job).message == "from old"
+    assert (
+        boss.post(f"/admin/jobs/job/{job.pk}/change/", form | {"name": "a\x07b"}).status_code == 200
+    )
+    job.refresh_from_db()
+    assert job.name == "new"
+
+
+@pytest.mark.parametrize("model", ["schedule", "ormq"])
+def test_no_page_of_the_admin_runs_any_function(boss: Client, model: str) -> None:
+    assert boss.get(f"/admin/django_q/{model}/").status_code == 404

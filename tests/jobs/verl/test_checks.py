@@ -30,6 +30,10 @@ def test_known_overrides_pass() -> None:
         ("hydra.run.dir=/elsewhere", "hydra.run.dir is set by Trainyard"),
         ("++trainer.default_local_dir=/x", "trainer.default_local_dir is set by Trainyard"),
         ("~trainer.logger", "trainer.logger is set by Trainyard"),
+        ("trainer={logger:[console]}", "trainer holds keys that fields set"),
+        ("++data={train_files:/etc/x}", "data holds keys that fields set"),
+        ("~optim", "optim holds keys that fields set"),
+        ("trainer.resume_mode=disable", "trainer.resume_mode is set by Trainyard"),
         ("nonsense", "'nonsense' is not key=value"),
         ("optim.min_lr_ratio=0.1,0.2", "lists several values"),
         ("data.train_max_samples=all", "takes a whole number, not 'all'"),
@@ -178,3 +182,28 @@ def test_more_steps_than_can_be_counted_are_refused() -> None:
 )
 def test_context(spec: TrainSpec, context: int | None, expected: list[Problem]) -> None:
     assert list(checks.check_context(spec, context)) == expected
+
+
+@pytest.mark.parametrize(
+    ("override", "allowed"),
+    [
+        ("data.custom_cls.path=/home/me/cls.py", True),
+        ("data.custom_cls.path=/etc/cls.py", False),
+        ("data.custom_cls.path=null", True),
+        ("optim.min_lr_ratio=0.1", True),
+    ],
+)
+def test_files_of_overrides_lie_in_the_allowed_folders(override: str, allowed: bool) -> None:
+    found = list(checks.check_paths(sft_spec(override), lambda path: path.startswith("/home/me")))
+    assert [problem.field for problem in found] == ([] if allowed else ["overrides"])
+
+
+def test_a_validation_set_smaller_than_a_batch_gives_no_loss() -> None:
+    [problem] = checks.check_validation(sft_spec(train_batch_size=64), 63)
+    assert problem.field == "val_files"
+    assert list(checks.check_validation(sft_spec(train_batch_size=64), 64)) == []
+
+
+def test_the_cpu_rollout_keeps_a_whole_copy() -> None:
+    [problem] = checks.check_engine(grpo_spec(device="cpu", engine="hf", tensor_parallel=2))
+    assert problem.field == "tensor_parallel"

@@ -155,3 +155,12 @@ def test_free_overrides_stand_last_and_as_written() -> None:
 def test_a_hostile_path_stays_one_word() -> None:
     spec = sft_spec(model_path="/m/x'; touch pwned #")
     assert "model.path='/m/x\\'; touch pwned #'" in build_command(spec, PLACEMENT, {}).argv
+
+
+def test_lora_on_the_cpu_hands_whole_weights_to_the_rollout() -> None:
+    merged = "actor_rollout_ref.model.lora.merge=true"
+    on_cpu = {"device": "cpu", "engine": "hf"}
+    assert merged in build_command(grpo_spec(**on_cpu, lora_rank=8), PLACEMENT, {}).argv
+    assert merged not in build_command(grpo_spec(**on_cpu), PLACEMENT, {}).argv
+    on_gpu = grpo_spec(device="cuda", engine="vllm", lora_rank=8)
+    assert merged not in build_command(on_gpu, PLACEMENT, {}).argv
