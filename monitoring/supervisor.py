@@ -84,11 +84,15 @@ async def first_of(*waits: object) -> None:
 
 
 async def end(process: asyncio.subprocess.Process) -> None:
-    """SIGTERM to the program's group, SIGKILL after a grace period."""
-    for name in (signal.SIGTERM, signal.SIGKILL):
-        if process.returncode is not None:
-            return
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, name)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), GRACE)
+    """SIGTERM to the program, which ends its own processes; after a grace period SIGKILL to all.
+
+    The workers would wait for each other for ever if all of them were sent SIGTERM at once.
+    """
+    with suppress(ProcessLookupError):
+        process.terminate()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), GRACE)
+        return
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
