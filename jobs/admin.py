@@ -12,7 +12,7 @@ from jobs.forms import one_line
 from jobs.models import Event, Job
 
 # These pages could run any function of any module.
-admin.site.unregister([OrmQ, Schedule])
+admin.site.unregister([model for model in (OrmQ, Schedule) if admin.site.is_registered(model)])
 
 
 class EventInline(admin.TabularInline[Event, Job]):
