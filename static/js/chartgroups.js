@@ -24,8 +24,8 @@
     const group = copy("chart-group");
     group.dataset.chartGroup = prefix;
     group.querySelector("[data-group-name]").textContent = prefix;
-    // The first group starts open, like on the server.
-    group.open = groups.childElementCount === 0;
+    // The key metrics start open, like on the server, whichever metric comes first.
+    group.open = prefix === KEY_GROUP || groups.childElementCount === 0;
     const after = [...groups.children].find((other) => comesBefore(prefix, other.dataset.chartGroup));
     groups.insertBefore(group, after ?? null);
     return group;
