@@ -49,11 +49,14 @@ $(DEV_READY): $(PLATFORM_READY)
 	@$(PY) -m pip install --quiet --disable-pip-version-check -c environments/platform.lock -e '.[dev]'
 	@touch $@
 
-$(TRAIN_READY): environments/verl-0.9/lock.txt environments/verl-0.9/requirements.txt environments/verl-0.9/install.sh environments/node/pyproject.toml
+$(TRAIN_READY): environments/verl-0.9/lock.txt environments/verl-0.9/requirements.txt environments/install.sh environments/node/pyproject.toml
 	@echo "Installing verl for the CPU into $(TRAIN) (a few minutes the first time)"
-	@bash environments/verl-0.9/install.sh $(TRAIN) $(PYTHON)
+	@bash environments/install.sh 0.9 $(TRAIN) $(PYTHON)
 	@touch $@
 
-$(TRAIN_TEST_READY): $(TRAIN_READY)
-	@$(TRAIN)/bin/python -m pip install --quiet --disable-pip-version-check -c environments/platform.lock pytest
+TRAIN_TESTS := environments/verl-0.9/requirements-test.txt environments/verl-0.9/requirements-trl.txt
+
+$(TRAIN_TEST_READY): $(TRAIN_READY) $(TRAIN_TESTS)
+	@$(TRAIN)/bin/python -m pip install --quiet --disable-pip-version-check -c environments/verl-0.9/lock.txt -r environments/verl-0.9/requirements-test.txt
+	@$(TRAIN)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(TRAIN)/trl -r environments/verl-0.9/requirements-trl.txt
 	@touch $@

@@ -14,6 +14,9 @@ class Machine(models.Model):
     python = models.CharField(
         max_length=500, help_text="The Python that has verl and trainyard_node."
     )
+    verl = models.CharField(
+        max_length=20, default="0.9.1", help_text="The release of verl that this Python has."
+    )
     slots = models.PositiveSmallIntegerField(
         default=1, validators=[MinValueValidator(1)], help_text="Runs at the same time."
     )

@@ -1,5 +1,6 @@
 """Machines: the one that is always there, its runner, and its load."""
 
+import subprocess
 from datetime import timedelta
 from typing import Any
 
@@ -22,7 +23,23 @@ def local_machine() -> Machine:
 
 def follow_settings() -> None:
     """Let this machine's folder and Python be what the settings say now. Done at each start."""
-    Machine.objects.update_or_create(name=LOCAL_NAME, defaults=_local_facts())
+    facts = _local_facts()
+    release = installed_release(facts["python"])
+    if release:
+        facts["verl"] = release
+    Machine.objects.update_or_create(name=LOCAL_NAME, defaults=facts)
+
+
+def installed_release(python: str) -> str | None:
+    """The release of verl beside a Python of this machine, or None when it has none."""
+    asked = "from importlib.metadata import version; print(version('verl'))"
+    try:
+        done = subprocess.run(
+            [python, "-c", asked], capture_output=True, text=True, timeout=30, cwd="/", check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def _local_facts() -> dict[str, str]:

@@ -1,11 +1,69 @@
-from django.contrib import admin
+from typing import Any
 
-from datasets.models import Dataset
+from django.contrib import admin, messages
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+
+from datasets import services
+from datasets.models import Dataset, Report, Source, Version, Work
+
+
+class ReadOnly(admin.ModelAdmin[Any]):
+    """What services made: shown in full, changed by actions that go through them."""
+
+    actions = ("again", "cancel")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return [field.name for field in self.model._meta.fields]
+
+    @admin.action(description="Start again")
+    def again(self, request: HttpRequest, queryset: QuerySet[Work]) -> None:
+        done = sum(services.retry(work) for work in queryset)
+        messages.info(request, f"{done} of {queryset.count()} started again.")
+
+    @admin.action(description="Cancel")
+    def cancel(self, request: HttpRequest, queryset: QuerySet[Work]) -> None:
+        done = sum(services.cancel(work) for work in queryset)
+        messages.info(request, f"{done} of {queryset.count()} asked to stop.")
 
 
 @admin.register(Dataset)
 class DatasetAdmin(admin.ModelAdmin[Dataset]):
-    list_display = ("name", "kind", "rows", "is_sample", "created_at")
-    list_filter = ("kind", "is_sample")
-    readonly_fields = ("rows",)  # counted, never typed
+    list_display = ("name", "owner", "is_sample", "created_at")
+    list_filter = ("is_sample",)
+    list_select_related = ("owner",)
+    readonly_fields = ("uuid",)
     search_fields = ("name",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Dataset | None = None) -> bool:
+        return False  # its files go with it: the data set's own page does both
+
+
+@admin.register(Source)
+class SourceAdmin(ReadOnly):
+    list_display = ("name", "dataset", "origin", "state", "rows", "created_at")
+    list_filter = ("state", "origin")
+    list_select_related = ("dataset",)
+    search_fields = ("name", "dataset__name")
+
+
+@admin.register(Version)
+class VersionAdmin(ReadOnly):
+    list_display = ("label", "target", "state", "rows_train", "rows_val", "created_at")
+    list_filter = ("target", "state")
+    list_select_related = ("dataset",)
+    search_fields = ("dataset__name",)
+
+
+@admin.register(Report)
+class ReportAdmin(ReadOnly):
+    list_display = ("version", "state", "model", "max_length", "created_at")
+    list_filter = ("state",)
+    list_select_related = ("version__dataset",)
+    search_fields = ("version__dataset__name",)

@@ -1,18 +1,85 @@
+import uuid
+from pathlib import Path
+from typing import Self
+
+from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import models
+from django.db.models import OuterRef, Subquery
+from django.urls import reverse
+
+
+class State(models.TextChoices):
+    WAITING = "waiting", "Waiting"
+    WORKING = "working", "Working"
+    READY = "ready", "Ready"
+    FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+BUSY = (State.WAITING, State.WORKING)
+
+
+class Work(models.Model):
+    """Something that takes its time: where it stands, and when it last gave a sign of life."""
+
+    state = models.CharField(
+        max_length=10, choices=State.choices, default=State.WAITING, db_index=True
+    )
+    done = models.PositiveBigIntegerField(default=0)
+    total = models.PositiveBigIntegerField(null=True, blank=True)
+    error = models.TextField(blank=True)
+    beat_at = models.DateTimeField(null=True, blank=True)
+    cancel_asked = models.BooleanField(default=False)
+    who = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        abstract = True
+
+    @property
+    def is_busy(self) -> bool:
+        return self.state in BUSY
+
+    # Set by a page that asked the database for all at once.
+    is_silent = False
+
+    @property
+    def is_ready(self) -> bool:
+        return self.state == State.READY
+
+    @property
+    def percent(self) -> float | None:
+        return min(100.0, 100 * self.done / self.total) if self.total else None
+
+
+class DatasetQuerySet(models.QuerySet["Dataset"]):
+    def with_newest(self) -> Self:
+        """Each with ``newest``, the number of its newest version that is ready."""
+        newest = Version.objects.ready().filter(dataset=OuterRef("pk")).order_by("-number")
+        return self.annotate(
+            newest=Subquery(newest.values("number")[:1]),
+            newest_target=Subquery(newest.values("target")[:1]),
+            newest_rows=Subquery(newest.values("rows_train")[:1]),
+        )
 
 
 class Dataset(models.Model):
-    class Kind(models.TextChoices):
-        SFT = "sft", "Conversations (SFT)"
-        RL = "rl", "Prompts with answers (RL)"
+    """A name for data; what jobs read are its versions."""
 
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     name = models.CharField(max_length=100, unique=True)
-    kind = models.CharField(max_length=10, choices=Kind.choices)
-    train_file = models.CharField(max_length=500)
-    val_file = models.CharField(max_length=500)
-    rows = models.PositiveBigIntegerField(null=True, blank=True)
+    description = models.TextField(blank=True)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True
+    )
     is_sample = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = DatasetQuerySet.as_manager()
 
     class Meta:
         ordering = ("name",)
@@ -21,6 +88,137 @@ class Dataset(models.Model):
         return self.name
 
     def get_absolute_url(self) -> str:
-        from django.urls import reverse
-
         return reverse("datasets:detail", args=[self.pk])
+
+    @property
+    def folder(self) -> Path:
+        return Path(settings.TRAINYARD_HOME) / "datasets" / str(self.uuid)
+
+    def can_change(self, user: User) -> bool:
+        return user.is_staff or self.owner_id == user.pk
+
+
+class SourceQuerySet(models.QuerySet["Source"]):
+    def ready(self) -> Self:
+        return self.filter(state=State.READY)
+
+
+class Source(Work):
+    """Rows as they came in, unchanged: what versions are compiled from."""
+
+    class Origin(models.TextChoices):
+        UPLOAD = "upload", "Upload"
+        FOLDER = "folder", "File on this machine"
+        HUB = "hub", "Hugging Face"
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="sources")
+    origin = models.CharField(max_length=10, choices=Origin.choices)
+    name = models.CharField(max_length=500, help_text="The file's name, or the hub's.")
+    path = models.CharField(
+        max_length=1000, blank=True, help_text="Where the original lies until it is imported."
+    )
+    size = models.PositiveBigIntegerField(null=True, blank=True, help_text="Bytes.")
+    sha256 = models.CharField(max_length=64, blank=True)
+    rows = models.PositiveBigIntegerField(null=True, blank=True)
+    facts = models.JSONField(default=dict, blank=True)
+
+    objects = SourceQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-created_at", "-pk")
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def folder(self) -> Path:
+        return self.dataset.folder / "sources" / str(self.uuid)
+
+    @property
+    def rows_file(self) -> Path:
+        return self.folder / "rows.parquet"
+
+
+class VersionQuerySet(models.QuerySet["Version"]):
+    def ready(self) -> Self:
+        return self.filter(state=State.READY)
+
+    def for_target(self, target: str) -> Self:
+        return self.filter(target=target)
+
+    def newest_first(self) -> Self:
+        return self.order_by("dataset__name", "-number")
+
+
+class Target(models.TextChoices):
+    SFT = "sft", "Conversations (SFT)"
+    RL = "rl", "Prompts with answers (RL)"
+    DPO = "dpo", "Preferences (DPO)"
+
+
+class Version(Work):
+    """What a trainer reads. Never changed once it is ready."""
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    source = models.ForeignKey(
+        Source, on_delete=models.PROTECT, null=True, blank=True, related_name="versions"
+    )
+    parent = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="children"
+    )
+    target = models.CharField(max_length=10, choices=Target.choices)
+    mapping = models.JSONField(default=dict, blank=True)
+    options = models.JSONField(
+        default=dict, blank=True, help_text="The split, and what cleaning drops."
+    )
+    train_file = models.CharField(max_length=1000, blank=True)
+    val_file = models.CharField(max_length=1000, blank=True)
+    rows_train = models.PositiveBigIntegerField(null=True, blank=True)
+    rows_val = models.PositiveBigIntegerField(null=True, blank=True)
+    rows_removed = models.PositiveBigIntegerField(default=0)
+    sha256 = models.CharField(max_length=64, blank=True)
+    problems = models.JSONField(default=dict, blank=True, help_text="Rows that did not convert.")
+
+    objects = VersionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("dataset", "-number")
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "number"], name="version_number_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.label
+
+    def get_absolute_url(self) -> str:
+        return reverse("datasets:version", args=[self.dataset_id, self.number])
+
+    @property
+    def label(self) -> str:
+        return f"{self.dataset.name}@{self.number}"
+
+    @property
+    def folder(self) -> Path:
+        return self.dataset.folder / "versions" / str(self.uuid)
+
+    @property
+    def removed_file(self) -> Path:
+        return self.folder / "removed.parquet"
+
+
+class Report(Work):
+    """A check of a version, with the tokenizer and length that it was made for."""
+
+    version = models.ForeignKey(Version, on_delete=models.CASCADE, related_name="reports")
+    model = models.CharField(max_length=500, blank=True, help_text="Whose tokenizer counts.")
+    max_length = models.PositiveIntegerField(null=True, blank=True)
+    data = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        ordering = ("-created_at", "-pk")
+
+    def __str__(self) -> str:
+        return f"Check of {self.version}"

@@ -1,21 +1,282 @@
-from pathlib import Path
+"""Verbs on data sets: the only writers. Web, admin and commands all come through here."""
 
+import shutil
+from collections.abc import Collection
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
+from django.db import transaction
+from django.db.models import Max
+from django.utils import timezone
+from django_q.tasks import async_task
+
+from datasets import lifecycle
+from datasets.formats.columns import ColumnMapping
 from datasets.formats.parquet import read_facts
-from datasets.models import Dataset
+from datasets.formats.splitting import Split
+from datasets.models import BUSY, Dataset, Report, Source, State, Target, Version, Work
+from platform_site.paths import allowed
+
+LONGEST_NAME = 500
+W = TypeVar("W", bound=Work)
+
+
+class DatasetError(Exception):
+    """It cannot be done. The message is a sentence for the user."""
 
 
 def register(
-    name: str, kind: str, train_file: str, val_file: str, is_sample: bool = False
-) -> Dataset:
-    """Record a data set under its name; doing it again changes what differs."""
-    dataset, _ = Dataset.objects.update_or_create(
-        name=name,
-        defaults={
-            "kind": kind,
-            "train_file": train_file,
-            "val_file": val_file,
-            "rows": read_facts(Path(train_file)).rows,
-            "is_sample": is_sample,
-        },
+    name: str, target: str, train_file: str, val_file: str, is_sample: bool = False
+) -> Version:
+    """Record files that are there already as a version; the same files again are the same one."""
+    dataset, _ = Dataset.objects.get_or_create(name=name, defaults={"is_sample": is_sample})
+    files = {"train_file": train_file, "val_file": val_file, "target": target}
+    found = dataset.versions.ready().filter(**files).first()
+    return found or _new_version(
+        dataset,
+        state=State.READY,
+        rows_train=read_facts(Path(train_file)).rows,
+        rows_val=read_facts(Path(val_file)).rows,
+        **files,
     )
+
+
+def create(name: str, owner: User | None, description: str = "") -> Dataset:
+    """A data set without anything in it. Raises ``DatasetError`` when the name is taken."""
+    dataset, made = Dataset.objects.get_or_create(
+        name=name, defaults={"owner": owner, "description": description}
+    )
+    if not made:
+        raise DatasetError(f"There is a data set {name} already: add to it, or take another name.")
     return dataset
+
+
+def import_upload(dataset: Dataset, upload: UploadedFile[Any], who: User | None) -> Source:
+    """Keep an uploaded file, and import it. A full disk leaves nothing behind."""
+    source = Source(dataset=dataset, origin=Source.Origin.UPLOAD, who=who, size=upload.size)
+    source.name = Path(upload.name or "upload").name[:LONGEST_NAME]
+    kept = source.folder.with_suffix(".upload")
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _keep(upload, kept)
+    except OSError as error:
+        kept.unlink(missing_ok=True)
+        raise DatasetError(f"The upload could not be kept: {error.strerror}.") from None
+    source.path = str(kept)
+    return _start(source)
+
+
+def _keep(upload: UploadedFile[Any], kept: Path) -> None:
+    if isinstance(upload, TemporaryUploadedFile):
+        # It is on the same disk already: a move costs nothing, whatever its size.
+        shutil.move(upload.temporary_file_path(), kept)
+        return
+    with kept.open("wb") as file:
+        for chunk in upload.chunks():
+            file.write(chunk)
+
+
+def import_path(dataset: Dataset, path: str, who: User | None) -> Source:
+    """Import a file of this machine. Raises ``DatasetError`` when it may not be read."""
+    real = allowed(path)
+    if real is None or not Path(path).is_absolute():
+        raise DatasetError(f"{path} lies outside the allowed folders: see TRAINYARD_PATHS.")
+    if not real.is_file():
+        raise DatasetError(f"There is no file {path}.")
+    return _start(
+        Source(
+            dataset=dataset,
+            origin=Source.Origin.FOLDER,
+            who=who,
+            name=real.name[:LONGEST_NAME],
+            path=str(real),
+            size=real.stat().st_size,
+        )
+    )
+
+
+def import_hub(dataset: Dataset, name: str, who: User | None) -> Source:
+    """Fetch a data set of the Hugging Face hub, and import it."""
+    return _start(Source(dataset=dataset, origin=Source.Origin.HUB, who=who, name=name))
+
+
+def compile_version(
+    source: Source, mapping: ColumnMapping, split: Split, who: User | None
+) -> Version:
+    """Make a version of a source. Asked for twice it is the same version: two tabs, one result."""
+    if not source.is_ready:
+        raise DatasetError("The source is not imported yet.")
+    wanted = {"mapping": mapping.to_json(), "options": {"split": asdict(split)}}
+    with transaction.atomic():
+        _lock(source.dataset)
+        same = source.versions.filter(state__in=(*BUSY, State.READY), parent=None, **wanted).first()
+        if same:
+            return same
+        return _start(
+            _numbered(source.dataset, source=source, target=mapping.target, who=who, **wanted)
+        )
+
+
+def check(version: Version, model: str, max_length: int | None, who: User | None) -> Report:
+    """Look through a version: a report for this tokenizer and length."""
+    _must_be_ready(version)
+    return _start(Report(version=version, model=model, max_length=max_length, who=who))
+
+
+def clean(
+    version: Version,
+    codes: Collection[str],
+    who: User | None,
+    model: str = "",
+    max_length: int | None = None,
+) -> Version:
+    """Make a further version without the rows that have these faults.
+
+    ``model`` and ``max_length`` say when a row is too long, as in the check that found it.
+    """
+    _must_be_ready(version)
+    if not codes:
+        raise DatasetError("Choose what to leave out.")
+    if "over_length" in codes and not (model and max_length):
+        raise DatasetError("What is too long depends on a model and a length: name both.")
+    options = {
+        **version.options,
+        "drop": sorted(codes),
+        "model": model,
+        "max_length": max_length,
+    }
+    with transaction.atomic():
+        _lock(version.dataset)
+        same = version.children.filter(state__in=(*BUSY, State.READY), options=options).first()
+        if same:
+            return same
+        return _start(
+            _numbered(
+                version.dataset,
+                source=version.source,
+                parent=version,
+                target=version.target,
+                mapping=version.mapping,
+                options=options,
+                who=who,
+            )
+        )
+
+
+def cancel(work: Work) -> bool:
+    """Ask work to stop; what waits stops at once."""
+    if lifecycle.rows(work).filter(state=State.WAITING).update(state=State.CANCELLED):
+        return True
+    return bool(lifecycle.rows(work).filter(state=State.WORKING).update(cancel_asked=True))
+
+
+def retry(work: Work) -> bool:
+    """Start work again that failed, was cancelled or fell silent; false when it goes on."""
+    with transaction.atomic():
+        waiting = lifecycle.again(work)
+        if waiting:
+            _later(work)
+    return waiting
+
+
+def delete_version(version: Version) -> None:
+    """Remove a version and its files. What was made from it, or names it, keeps it."""
+    if version.is_busy:
+        raise DatasetError(f"{version} is being made: cancel it first.")
+    if version.children.exists():
+        raise DatasetError(f"{version} is where {version.children.first()} came from.")
+    used = [name for name in USED_BY if getattr(version, name).exists()]
+    if used:
+        raise DatasetError(
+            f"{version} is named by runs, which say by it what they were trained on."
+        )
+    folder = version.folder
+    version.delete()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+USED_BY = ("jobs",)  # relations of other apps that keep a version
+
+
+def delete(dataset: Dataset) -> None:
+    """Remove a data set with everything in it, unless a run names one of its versions."""
+    for work in (*dataset.versions.all(), *dataset.sources.all()):
+        if work.is_busy:
+            raise DatasetError(f"{work} is being made: cancel it first.")
+    for name in USED_BY:
+        if dataset.versions.filter(**{f"{name}__isnull": False}).exists():
+            raise DatasetError(f"Runs name a version of {dataset}, and say by it what they read.")
+    folder = dataset.folder
+    with transaction.atomic():
+        for version in dataset.versions.order_by("-number"):
+            version.delete()
+        dataset.delete()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def edit(dataset: Dataset, name: str, description: str) -> None:
+    taken = Dataset.objects.filter(name=name).exclude(pk=dataset.pk).exists()
+    if taken:
+        raise DatasetError(f"There is a data set {name} already.")
+    Dataset.objects.filter(pk=dataset.pk).update(name=name, description=description)
+    dataset.refresh_from_db()
+
+
+def find_version(text: str, target: str = "") -> Version:
+    """The version that ``name@3`` names, or the newest that is ready for ``name`` alone.
+
+    Raises ``ValueError`` with a sentence when there is none, or when it is for another target.
+    """
+    name, at, number = text.rpartition("@")
+    if not at or not number.isdecimal():
+        name, number = text, ""
+    found = Version.objects.ready().filter(dataset__name=name).order_by("-number")
+    version = found.filter(number=int(number)).first() if number else found.first()
+    if version is None:
+        known = ", ".join(Dataset.objects.values_list("name", flat=True)[:20]) or "none"
+        raise ValueError(f"There is no data set {text} that is ready. There are: {known}.")
+    if target and version.target != target:
+        wanted, has = Target(target).label, Target(version.target).label
+        raise ValueError(f"{version} holds {has}; this run reads {wanted}.")
+    return version
+
+
+def _must_be_ready(version: Version) -> None:
+    if not version.is_ready:
+        raise DatasetError(f"{version} is not ready.")
+
+
+def _new_version(dataset: Dataset, **fields: Any) -> Version:
+    with transaction.atomic():
+        _lock(dataset)
+        version = _numbered(dataset, **fields)
+        version.save()
+    return version
+
+
+def _lock(dataset: Dataset) -> None:
+    # It orders two tabs on PostgreSQL; SQLite's IMMEDIATE transaction does it there.
+    Dataset.objects.select_for_update().get(pk=dataset.pk)
+
+
+def _numbered(dataset: Dataset, **fields: Any) -> Version:
+    last = dataset.versions.aggregate(last=Max("number"))["last"] or 0
+    return Version(dataset=dataset, number=last + 1, **fields)
+
+
+def _start(work: W) -> W:
+    work.beat_at = timezone.now()
+    with transaction.atomic():
+        work.save()
+        _later(work)
+    return work
+
+
+def _later(work: Work) -> None:
+    """Hand work to the workers after the commit. Should the queue be away, it falls silent, and
+    the page offers to start it again."""
+    asked = ("datasets.tasks.start", lifecycle.kind_of(work), work.pk)
+    transaction.on_commit(lambda: async_task(*asked), robust=True)

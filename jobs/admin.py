@@ -9,7 +9,7 @@ from django_q.models import OrmQ, Schedule
 
 from jobs import services
 from jobs.forms import one_line
-from jobs.models import Event, Job
+from jobs.models import Event, Job, SavedRecipe, TrackerSecret
 
 # These pages could run any function of any module.
 admin.site.unregister([model for model in (OrmQ, Schedule) if admin.site.is_registered(model)])
@@ -89,4 +89,30 @@ class EventAdmin(admin.ModelAdmin[Event]):
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
+        return False
+
+
+@admin.register(SavedRecipe)
+class SavedRecipeAdmin(admin.ModelAdmin[SavedRecipe]):
+    list_display = ("slug", "title", "kind", "owner", "created_at")
+    list_filter = ("kind",)
+    search_fields = ("slug", "title")
+    readonly_fields = ("slug", "kind", "spec", "is_sample", "owner", "job", "created_at")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+
+@admin.register(TrackerSecret)
+class TrackerSecretAdmin(admin.ModelAdmin[TrackerSecret]):
+    """What is set, by whom and when. The values are shown and changed nowhere here."""
+
+    list_display = ("tracker", "variable", "owner", "set_at")
+    list_filter = ("tracker",)
+    fields = readonly_fields = ("tracker", "variable", "owner", "set_at")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

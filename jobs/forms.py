@@ -2,7 +2,6 @@
 
 import uuid as uuids
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from django import forms
@@ -10,22 +9,51 @@ from django.contrib.auth.models import User
 
 from compute.models import Machine
 from compute.services import local_machine
-from datasets.models import Dataset
+from datasets.models import Version
+from datasets.services import find_version
+from jobs import rewards, trackers
+from jobs.knob_fields import knob_field, shown
 from jobs.models import ENDED, Job
 from jobs.places import places
-from jobs.preflight import Preflight
+from jobs.preflight import Preflight, inside
 from jobs.services import Order
-from jobs.verl.knobs import LARGEST, Knob, find, knobs_of
+from jobs.verl.kinds import KINDS
+from jobs.verl.knobs import find, knobs_of
 from jobs.verl.recipes import Recipe
-from jobs.verl.spec import TrainSpec, Value
+from jobs.verl.spec import Problem, TrainSpec
 
-OPEN_GROUPS = ("Data", "Model", "Optimiser")
-SET_FIELDS = ("name", "machine", "after", "uuid")
+OPEN_GROUPS = ("Data", "Model", "Preference", "Algorithm", "Optimiser")
+SET_FIELDS = ("name", "machine", "after", "uuid", "dataset")
+TRIED_ROWS = 4  # of the data, with the reward function, before a run
 
 
 def one_line(text: str) -> None:
     if not text.isprintable():
         raise forms.ValidationError("A name is one line of printable characters.")
+
+
+class VersionField(forms.ModelChoiceField):  # type: ignore[type-arg]
+    """A version of a data set, by its id or its name: ``name@3``, or ``name`` for the newest."""
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+        versions = Version.objects.ready().for_target(target).select_related("dataset")
+        super().__init__(
+            versions.newest_first(),
+            required=False,
+            label="Data set",
+            empty_label="The files named below",
+            help_text="A version sets both files.",
+        )
+
+    def to_python(self, value: Any) -> Version | None:
+        if value and not str(value).isdecimal():
+            try:
+                value = find_version(str(value), self.target).pk
+            except ValueError as error:
+                raise forms.ValidationError(str(error)) from None
+        version: Version | None = super().to_python(value)
+        return version
 
 
 class JobForm(forms.Form):
@@ -35,15 +63,21 @@ class JobForm(forms.Form):
     overrides = forms.CharField(
         required=False,
         label="Further overrides",
-        help_text="One Hydra override a line, such as optim.min_lr_ratio=0.1",
+        help_text="One Hydra override a line, such as optim.num_cycles=0.1",
         widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false"}),
     )
 
-    def __init__(self, recipe: Recipe, user: User, data: Any = None) -> None:
-        self.recipe, self.user = recipe, user
+    def __init__(
+        self, recipe: Recipe, user: User, data: Any = None, *, is_final: bool = False
+    ) -> None:
+        """``is_final``: the job is about to be kept, so what takes seconds is tried too."""
+        self.recipe, self.user, self.is_final = recipe, user, is_final
         self.preflight: Preflight  # there once all fields could be read
         self.defaults = recipe.spec(places())
+        dataset = VersionField(KINDS[recipe.kind].target)
+        data = with_files(data, dataset)
         super().__init__(data, initial=None if data is not None else initial(recipe))
+        self.fields["dataset"] = dataset
         self.fields["after"] = forms.ModelChoiceField(
             Job.objects.visible_to(user).exclude(status__in=ENDED),
             required=False,
@@ -66,9 +100,24 @@ class JobForm(forms.Form):
         if self.errors:
             return cleaned
         self.preflight = Preflight(self.spec)
-        for problem in self.preflight.problems:
+        for problem in [*self.preflight.problems, *self._account_problems(cleaned)]:
             self.add_error(problem.field or None, problem.message)
+        if self.is_final and not self.errors:
+            for message in self._reward_problems():
+                self.add_error("reward_file", message)
         return cleaned
+
+    def _account_problems(self, cleaned: dict[str, Any]) -> list[Problem]:
+        return trackers.problems(self.spec, self.user, cleaned["machine"])
+
+    def _reward_problems(self) -> list[str]:
+        """What the reward function does with the first rows that it will meet."""
+        values = self.spec.values
+        path, name = str(values.get("reward_file", "")), str(values.get("reward_name", ""))
+        if not path or values.get("reward_model"):  # verl then hands over its router as well
+            return []
+        rows = rewards.rl_rows(inside(str(values["train_files"])), TRIED_ROWS)
+        return rewards.check_function(path, name or "compute_score", rows)
 
     @property
     def spec(self) -> TrainSpec:
@@ -80,7 +129,7 @@ class JobForm(forms.Form):
         }
         lines = str(self.cleaned_data.get("overrides", "")).splitlines()
         overrides = tuple(line.strip() for line in lines if line.strip())
-        return TrainSpec(self.recipe.kind, values, overrides)
+        return TrainSpec(self.recipe.kind, values, overrides, self.cleaned_data["machine"].verl)
 
     def order(self) -> Order:
         """What to submit. Only for a valid form."""
@@ -93,7 +142,14 @@ class JobForm(forms.Form):
             machine=self.cleaned_data["machine"],
             uuid=self.cleaned_data["uuid"],
             after=self.cleaned_data["after"],
+            dataset_version=self.cleaned_data["dataset"] or self._version_of_files(),
         )
+
+    def _version_of_files(self) -> Version | None:
+        """The version that the two files are of, when they are one's."""
+        values = self.spec.values
+        files = {"train_file": values["train_files"], "val_file": values["val_files"]}
+        return Version.objects.ready().filter(**files).first()
 
     @property
     def groups(self) -> Iterator[tuple[str, list[forms.BoundField], bool]]:
@@ -105,16 +161,38 @@ class JobForm(forms.Form):
             yield title, fields, title in OPEN_GROUPS or wrong
 
     @property
+    def usual(self) -> list[str]:
+        """What the recipe calls usual, and why."""
+        return [
+            f"{self[name].label}: {usual.low:g} to {usual.high:g} is usual. {usual.why}"
+            for name, usual in self.recipe.ranges.items()
+            if name in self.fields
+        ]
+
+    @property
     def suggestions(self) -> dict[str, list[str]]:
         """What a field may offer: the data sets of the kind, and the sample models."""
-        kind = Dataset.Kind.SFT if self.recipe.kind == "sft" else Dataset.Kind.RL
-        known = list(Dataset.objects.filter(kind=kind))
+        target = KINDS[self.recipe.kind].target
+        known = list(Version.objects.ready().for_target(target).newest_first())
         samples = places()["samples"]
         return {
-            "train_files": [dataset.train_file for dataset in known],
-            "val_files": [dataset.val_file for dataset in known],
+            "train_files": [version.train_file for version in known],
+            "val_files": [version.val_file for version in known],
             "model_path": [f"{samples}/model", f"{samples}/model-warm"],
         }
+
+
+def with_files(data: Any, field: VersionField) -> Any:
+    """A form's contents with the files of the version that it names."""
+    try:
+        version = field.to_python(data.get("dataset")) if data else None
+    except forms.ValidationError:
+        return data
+    if version is None:
+        return data
+    data = data.copy()
+    data["train_files"], data["val_files"] = version.train_file, version.val_file
+    return data
 
 
 def initial(recipe: Recipe) -> dict[str, Any]:
@@ -127,11 +205,6 @@ def initial(recipe: Recipe) -> dict[str, Any]:
         "machine": local_machine().pk,
         "overrides": "\n".join(spec.overrides),
     }
-
-
-def shown(value: Value) -> str:
-    """A value as a field shows it and reads it back."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def form_data(recipe: Recipe, name: str, sets: list[str]) -> dict[str, Any]:
@@ -152,61 +225,6 @@ def form_data(recipe: Recipe, name: str, sets: list[str]) -> dict[str, Any]:
             lines.append(value if key == "overrides" else text)
     data["overrides"] = "\n".join(lines)
     return data
-
-
-@dataclass(frozen=True)
-class ShownKnob:
-    """A knob as one form shows it; ``key`` is its Hydra key for the form's kind of run."""
-
-    name: str
-    label: str
-    unit: str
-    help: str
-    key: str
-    default: str
-    choices: tuple[str, ...]
-
-
-def knob_field(knob: Knob, kind: str, default: Value | None) -> forms.Field:
-    """A form field for a knob; templates find the knob at ``field.knob``."""
-    field = _field(knob)
-    field.label, field.help_text, field.required = knob.label, knob.help, knob.required
-    example = "" if default is None else shown(default)
-    if knob.type in (int, float):
-        wanted = "a whole number" if knob.type is int else "a number"
-        hint = f", such as {example}" if example else ""
-        field.error_messages["invalid"] = f"Write {wanted}{hint}."
-    field.knob = ShownKnob(  # type: ignore[attr-defined]  # a plain attribute, for templates
-        knob.name, knob.label, knob.unit, knob.help, knob.key(kind), example, knob.choices
-    )
-    return field
-
-
-def _field(knob: Knob) -> forms.Field:
-    if knob.choices:
-        first = [] if knob.required else [("", "verl's default")]
-        return forms.ChoiceField(choices=first + [(c, c) for c in knob.choices])
-    if knob.type is bool:
-        answers = [("", "verl's default"), ("true", "yes"), ("false", "no")]
-        return forms.TypedChoiceField(
-            choices=answers, coerce=lambda text: text == "true", empty_value=None
-        )
-    limits: dict[str, Any] = {"min_value": knob.minimum, "max_value": knob.maximum}
-    if knob.type is int:
-        limits["max_value"] = knob.maximum or LARGEST
-        return forms.IntegerField(widget=_figure("numeric"), **limits)
-    if knob.type is float:
-        return forms.FloatField(widget=_figure("decimal"), **limits)
-    return forms.CharField(max_length=500, widget=_text())
-
-
-def _figure(mode: str) -> forms.TextInput:
-    # A number input would hand an unreadable figure over as empty.
-    return forms.TextInput(attrs={"inputmode": mode, "autocomplete": "off", "class": "figure"})
-
-
-def _text() -> forms.TextInput:
-    return forms.TextInput(attrs={"spellcheck": "false", "autocomplete": "off"})
 
 
 class RenameForm(forms.Form):

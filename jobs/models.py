@@ -12,7 +12,9 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 
 from compute.models import Machine
+from datasets.models import Version
 from jobs.verl.spec import TrainSpec
+from platform_site.secrets import EncryptedTextField
 
 
 class Status(models.TextChoices):
@@ -57,7 +59,10 @@ class Job(models.Model):
 
     class Kind(models.TextChoices):
         SFT = "sft", "SFT"
+        DPO = "dpo", "DPO"
+        PPO = "ppo", "PPO"
         GRPO = "grpo", "GRPO"
+        GSPO = "gspo", "GSPO"
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     name = models.CharField(max_length=200)
@@ -75,6 +80,9 @@ class Job(models.Model):
     machine = models.ForeignKey(Machine, on_delete=models.PROTECT, related_name="jobs")
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
     after = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True)
+    dataset_version = models.ForeignKey(
+        Version, on_delete=models.PROTECT, null=True, blank=True, related_name="jobs"
+    )
     is_sample = models.BooleanField(default=False)
 
     steps = models.PositiveIntegerField(null=True, blank=True, help_text="Promised.")
@@ -187,3 +195,50 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} at {self.at:%F %T}"
+
+
+class SavedRecipe(models.Model):
+    """A job's values, kept by its owner as a starting point for further jobs."""
+
+    slug = models.SlugField(max_length=100, unique=True)
+    title = models.CharField(max_length=200)
+    purpose = models.TextField(blank=True)
+    kind = models.CharField(max_length=10, choices=Job.Kind.choices)
+    spec = models.JSONField(help_text="Knob values and free overrides.")
+    is_sample = models.BooleanField(default=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="recipes"
+    )
+    job = models.ForeignKey(Job, on_delete=models.SET_NULL, null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("title", "pk")
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def train_spec(self) -> TrainSpec:
+        return TrainSpec.from_json(self.kind, self.spec)
+
+
+class TrackerSecret(models.Model):
+    """One environment variable of a user's account at a tracker. Its value is shown to no one."""
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="tracker_secrets"
+    )
+    tracker = models.CharField(max_length=20)
+    variable = models.CharField(max_length=50)
+    value = EncryptedTextField()
+    set_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("tracker", "variable")
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "tracker", "variable"], name="tracker_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.variable} of {self.owner}"

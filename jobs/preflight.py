@@ -9,10 +9,16 @@ from pathlib import Path
 from django.conf import settings
 
 from datasets.formats.parquet import ParquetFacts, column_problem, read_facts
+from datasets.formats.sources import unscored
 from jobs.places import places
 from jobs.verl import checks, schema
+from jobs.verl.batches import check_batches, check_heads
+from jobs.verl.contradictions import check_contradictions
+from jobs.verl.kinds import is_rl
+from jobs.verl.lint import check_companions
 from jobs.verl.model_dir import HUB_NAME, ModelFacts, cached_model, inspect_model
 from jobs.verl.overrides import readable
+from jobs.verl.releases import refusal
 from jobs.verl.spec import Problem, TrainSpec
 from jobs.verl.steps import promised, rows_used, steps_per_epoch
 from platform_site.paths import allowed
@@ -24,18 +30,21 @@ class Preflight:
 
     @cached_property
     def problems(self) -> list[Problem]:
-        found = list(
-            checks.check_overrides(
-                self.spec, schema.load(settings.TRAINYARD_VERL_SCHEMA, self.spec.kind)
-            )
-        )
-        found += checks.check_paths(self.spec, is_allowed)
+        spec = self.spec
+        reason = refusal(spec.kind, spec.verl, str(spec.values.get("device")))
+        if reason:  # there may be no keys to check against
+            return [Problem("machine", reason)]
+        known = schema.load(settings.TRAINYARD_VERL_SCHEMA, spec.kind, spec.verl)
+        found = list(checks.check_overrides(spec, known))
+        found += checks.check_paths(spec, is_allowed)
         found += self._files()
-        found += checks.check_engine(self.spec)
-        found += checks.check_batches(self.spec)
+        found += check_contradictions(self.spec)
+        found += check_batches(self.spec)
         if found:  # what follows would only repeat or mislead
             return found
+        found += check_companions(spec, known)
         found += checks.check_context(self.spec, self.model.context)
+        found += check_heads(self.spec, self.model.heads)
         found += checks.check_validation(self.spec, self._data("val_files")[0].rows)
         return found + list(checks.check_rows(self.spec, self.rows))
 
@@ -65,9 +74,17 @@ class Preflight:
                 message = str(error)
             if message:
                 yield Problem(field, message)
-        if self.model.problem:
-            yield Problem("model_path", self.model.problem)
+        for field in ("model_path", "critic_model", "reward_model"):
+            problem = self._model(field).problem
+            if problem:
+                yield Problem(field, problem)
         yield from self._reward()
+
+    def _model(self, field: str) -> ModelFacts:
+        text = str(self.spec.values.get(field) or "")
+        if field == "model_path":
+            return self.model
+        return find_model(text) if text else ModelFacts()
 
     def _data(self, field: str) -> tuple[ParquetFacts, str | None]:
         facts = read_facts(inside(str(self.spec.values[field])))
@@ -84,12 +101,27 @@ class Preflight:
     def _reward(self) -> Iterator[Problem]:
         path = str(self.spec.values.get("reward_file") or "")
         if not path:
+            yield from self._scorers()
             return
         try:
             if not _reward_file(path).is_file():
                 yield Problem("reward_file", f"There is no file {path}.")
         except (OSError, ValueError) as error:
             yield Problem("reward_file", str(error))
+
+    def _scorers(self) -> Iterator[Problem]:
+        """Without a function, verl scores by the rows' data source: it must know each."""
+        if not is_rl(self.spec.kind) or self.spec.values.get("reward_model"):
+            return
+        for field in ("train_files", "val_files"):
+            try:
+                unknown = unscored(inside(str(self.spec.values[field])))
+            except ValueError:
+                continue  # told already
+            if unknown:
+                names = ", ".join(unknown)
+                what = f"verl has no scorer for the data source {names} of {field}"
+                yield Problem("reward_file", f"{what}: name a reward function.")
 
 
 def _reward_file(path: str) -> Path:

@@ -6,6 +6,7 @@ from compute.runners.rundir import write_script
 from jobs import services
 from jobs.forms import JobForm
 from jobs.verl.spec import Command
+from jobs.verl.variants import variant_of
 
 
 class Preview:
@@ -43,6 +44,18 @@ class Preview:
     @property
     def steps_note(self) -> str:
         return self.form.preflight.steps_note
+
+    @property
+    def notes(self) -> list[str]:
+        """What is unusual, and what the method asks to be known. None of it is an error."""
+        values = self.form.spec.values
+        variant = variant_of(self.form.recipe.kind, values.get("variant"))
+        notes = [f"{variant.label} ({variant.source}). {variant.note}".strip()] if variant else []
+        for name, usual in self.form.recipe.ranges.items():
+            if name in values and values[name] not in usual:
+                told = f"{usual.low:g} to {usual.high:g} is usual"
+                notes.append(f"{self._label(name)} {values[name]}: {told}. {usual.why}")
+        return notes
 
     @property
     def problems(self) -> list[tuple[str | None, str, str]]:

@@ -17,11 +17,13 @@ from compute.models import Machine
 from compute.runners.base import Launch, RunnerError, RunnerUnsure
 from compute.runners.rundir import write_script
 from compute.services import runner_for
-from jobs import lifecycle
+from datasets.models import Version
+from jobs import lifecycle, trackers
 from jobs.models import HOLDS_SLOT, Job, Status
 from jobs.places import places
+from jobs.recipebook import find_recipe
+from jobs.trackers import TrackerError
 from jobs.verl.command import build_command
-from jobs.verl.recipes import all_recipes
 from jobs.verl.spec import Command, Placement, TrainSpec
 from jobs.verl.steps import judge
 
@@ -41,6 +43,7 @@ class Order:
     machine: Machine
     uuid: uuids.UUID
     after: Job | None = None
+    dataset_version: Version | None = None
 
 
 def submit(order: Order, *, start: bool) -> Job:
@@ -61,7 +64,7 @@ def command_for(order: Order) -> Command:
 
 
 def _fields(order: Order) -> dict[str, Any]:
-    recipe = all_recipes().get(order.recipe)
+    recipe = find_recipe(order.recipe, order.owner)
     return {
         "name": order.name,
         "recipe": order.recipe,
@@ -70,6 +73,7 @@ def _fields(order: Order) -> dict[str, Any]:
         "steps": order.steps,
         "machine": order.machine,
         "after": order.after,
+        "dataset_version": order.dataset_version,
         "is_sample": bool(recipe and recipe.is_sample),
     }
 
@@ -81,7 +85,7 @@ def command_of(job: Job) -> Command:
     spec = job.train_spec
     name = f"{slugify(job.name)[:60] or 'run'}-{str(job.uuid)[:8]}"
     placement = Placement(job.run_dir, job.machine.python, name)
-    return build_command(spec, placement, origins(job.recipe, spec))
+    return build_command(spec, placement, origins(job.recipe, spec, job.owner))
 
 
 def script_of(job: Job) -> str:
@@ -90,9 +94,9 @@ def script_of(job: Job) -> str:
     return write_script(command.argv, command.env, command.cwd)
 
 
-def origins(recipe_slug: str, spec: TrainSpec) -> dict[str, str]:
+def origins(recipe_slug: str, spec: TrainSpec, owner: User) -> dict[str, str]:
     """Who set each knob: the recipe, or the user where the value differs from the recipe's."""
-    recipe = all_recipes().get(recipe_slug)
+    recipe = find_recipe(recipe_slug, owner)
     given = recipe.spec(places()).values if recipe else {}
     return {
         name: "recipe" if given.get(name) == value else "you" for name, value in spec.values.items()
@@ -154,10 +158,11 @@ def launch(job: Job) -> None:
     command = command_of(job)
     lifecycle.touch(job, command=command.to_json())
     try:
-        runner_for(job.machine).launch(Launch(job.run_dir, command.argv, command.env))
+        secrets = trackers.environment(job.train_spec, job.owner)
+        runner_for(job.machine).launch(Launch(job.run_dir, command.argv, command.env, secrets))
     except RunnerUnsure as error:
         lifecycle.record(job, "launch unsure", message=str(error))
-    except RunnerError as error:
+    except (RunnerError, TrackerError) as error:
         finish_as(job, Status.FAILED, f"It could not be started. {error}")
     else:
         started(job)
@@ -211,7 +216,7 @@ def finish(job: Job, exit_code: int, error: str = "") -> None:
     verdict = judge(exit_code, job.step, job.steps, job.stop_asked_at is not None)
     reason = verdict.reason
     if verdict.status == Status.FAILED and error:
-        reason = f"{reason} {error}"
+        reason = f"{reason} {trackers.mask(error, job)}"
     finish_as(job, Status(verdict.status), reason, exit_code=exit_code)
 
 

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from jobs import views
+from jobs import compare_views, recipe_views, reward_views, tracker_views, views
 
 app_name = "jobs"
 urlpatterns = [
@@ -8,6 +8,20 @@ urlpatterns = [
     path("new/", views.job_new, name="new"),
     path("new/<slug:slug>/", views.job_create, name="create"),
     path("new/<slug:slug>/preview/", views.job_preview, name="preview"),
+    path("compare/", compare_views.job_compare, name="compare"),
+    path("recipes/import/", recipe_views.recipe_import, name="recipe_import"),
+    path("recipes/<slug:slug>.toml", recipe_views.recipe_export, name="recipe_export"),
+    path("recipes/<slug:slug>/delete/", recipe_views.recipe_delete, name="recipe_delete"),
+    path("try-reward/", reward_views.try_reward_page, name="try-reward"),
+    path("trackers/", tracker_views.tracker_list, name="trackers"),
+    path("trackers/<slug:name>/", tracker_views.tracker_set, name="tracker_set"),
+    path(
+        "trackers/<slug:name>/<slug:variable>/remove/",
+        tracker_views.tracker_remove,
+        name="tracker_remove",
+    ),
+    path("<int:pk>/clone/", recipe_views.job_clone, name="clone"),
+    path("<int:pk>/recipe/", recipe_views.recipe_save, name="recipe_save"),
     path("<int:pk>/start/", views.job_start, name="start"),
     path("<int:pk>/stop/", views.job_stop, name="stop"),
     path("<int:pk>/rename/", views.job_rename, name="rename"),

@@ -3,7 +3,7 @@ from typing import Any
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Count, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
@@ -13,6 +13,7 @@ from jobs import services
 from jobs.forms import JobForm, RenameForm
 from jobs.models import Job, JobQuerySet, Status
 from jobs.preview import Preview
+from jobs.recipebook import find_recipe, own_recipes
 from jobs.verl.recipes import Recipe, all_recipes
 from platform_site.htmx import HtmxHttpRequest
 
@@ -66,18 +67,19 @@ def counted(
 
 
 @require_GET
-def job_new(request: HttpRequest) -> HttpResponse:
-    return render(request, "jobs/new.html", {"recipes": list(all_recipes().values())})
+def job_new(request: HtmxHttpRequest) -> HttpResponse:
+    context = {"own": own_recipes(request.user), "recipes": list(all_recipes().values())}
+    return render(request, "jobs/new.html", context)
 
 
 @require_http_methods(["GET", "POST"])
 def job_create(request: HtmxHttpRequest, slug: str) -> HttpResponse:
-    recipe = get_recipe(slug)
+    recipe = get_recipe(request, slug)
     if request.method == "GET":
         form = JobForm(recipe, request.user)
         trial = JobForm(recipe, request.user, form.initial)
         return render(request, "jobs/form.html", {"form": form, **Preview(trial).context})
-    form = JobForm(recipe, request.user, request.POST)
+    form = JobForm(recipe, request.user, request.POST, is_final=True)
     if not form.is_valid():
         part = "#formbody" if request.htmx else ""
         context = {"form": form, **Preview(form).context}
@@ -89,7 +91,7 @@ def job_create(request: HtmxHttpRequest, slug: str) -> HttpResponse:
 
 @require_POST
 def job_preview(request: HtmxHttpRequest, slug: str) -> HttpResponse:
-    form = JobForm(get_recipe(slug), request.user, request.POST)
+    form = JobForm(get_recipe(request, slug), request.user, request.POST)
     context = {"form": form, "oob": True, **Preview(form).context}
     return render(request, "jobs/form.html#preview", context)
 
@@ -143,8 +145,8 @@ def get_job(request: HtmxHttpRequest, pk: int) -> Job:
     return get_object_or_404(Job.objects.visible_to(request.user), pk=pk)
 
 
-def get_recipe(slug: str) -> Recipe:
-    recipe = all_recipes().get(slug)
+def get_recipe(request: HtmxHttpRequest, slug: str) -> Recipe:
+    recipe = find_recipe(slug, request.user)
     if recipe is None:
         raise Http404("There is no such recipe.")
     return recipe

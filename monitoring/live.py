@@ -11,9 +11,11 @@ from django.conf import settings
 from compute.runners import rundir
 from compute.runners.base import RunnerError
 from compute.services import runner_for
+from jobs import trackers
 from jobs.models import Job
 from jobs.verl.checkpoints import LATEST, Checkpoint, find_checkpoints
 from monitoring.models import Point, Series
+from monitoring.readers.masking import lead_for, masked
 from monitoring.readers.verl_metrics import write_value
 
 LOG_TAIL = 64 * 1024
@@ -23,6 +25,11 @@ KEY_METRICS = (
     "critic/rewards/mean",
     "train/loss",
     "val/loss",
+    "train/rewards/accuracy",
+    "train/rewards/margin",
+    "val/rewards/accuracy",
+    "critic/vf_loss",
+    "critic/vf_explained_var",
     "actor/entropy",
     "actor/ppo_kl",
     "actor/grad_norm",
@@ -136,12 +143,20 @@ def log_from(job: Job, start: int) -> LogPart:
 
 def read_part(job: Job, start: int) -> LogPart | None:
     """Up to ``LOG_STEP`` bytes of whole characters from a byte on, or None when there are none."""
-    data = runner_for(job.machine).read(log_path(job), start, LOG_STEP)
+    data = read_log(job, start, LOG_STEP)
     whole = _whole_characters(data)
     if not whole:
         return None
     text = data[:whole].decode("utf-8", "replace")
     return LogPart(text, start, start + whole, log_size(job))
+
+
+def read_log(job: Job, start: int, limit: int) -> bytes:
+    """Up to ``limit`` bytes of the log from a byte on, with its owner's secrets made unreadable."""
+    secrets = [value.encode() for value in trackers.secret_values(job)]
+    lead = min(start, lead_for(secrets))
+    data = runner_for(job.machine).read(log_path(job), start - lead, limit + lead)
+    return masked(data, secrets)[lead:]
 
 
 def _whole_characters(data: bytes) -> int:

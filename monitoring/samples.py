@@ -16,7 +16,11 @@ from jobs.places import places
 from jobs.verl.recipes import all_recipes
 
 MADE_WITHIN = 600  # seconds, on a slow machine
-SETS = {"sample arithmetic, SFT": ("sft", "sft"), "sample arithmetic, RL": ("rl", "rl")}
+SETS = {
+    "sample arithmetic, SFT": "sft",
+    "sample arithmetic, RL": "rl",
+    "sample arithmetic, DPO": "dpo",
+}
 # A fixed id for each sample run, so that no second start can submit it twice.
 NAMESPACE = uuids.UUID("5b1f3a52-7f5e-4d5c-9a3e-0d3f6f0f7a11")
 
@@ -29,12 +33,13 @@ def make_samples() -> Path:
     """Make what is missing of the sample files, and register the data sets."""
     folder = Path(places()["samples"])
     known = Dataset.objects.filter(name__in=SETS, is_sample=True).count() == len(SETS)
-    if known and (folder / "model-warm/config.json").is_file():
+    there = ("model-warm/config.json", "dpo/train.parquet")  # the last of each version
+    if known and all((folder / name).is_file() for name in there):
         return folder
     _make_files(folder)
-    for name, (kind, sub) in SETS.items():
-        train, val = (str(folder / sub / f"{part}.parquet") for part in ("train", "val"))
-        datasets.register(name, kind, train, val, is_sample=True)
+    for name, target in SETS.items():
+        train, val = (str(folder / target / f"{part}.parquet") for part in ("train", "val"))
+        datasets.register(name, target, train, val, is_sample=True)
     return folder
 
 

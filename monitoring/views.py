@@ -95,12 +95,14 @@ def log(request: HtmxHttpRequest, pk: int) -> StreamingHttpResponse:
 
 async def whole_log(job: Job) -> AsyncIterator[bytes]:
     """Block by block: a log may be larger than memory."""
-    runner, path, offset = runner_for(job.machine), live.log_path(job), 0
-    while data := await sync_to_async(runner.read)(path, offset, BLOCK):
+    offset = 0
+    while data := await sync_to_async(live.read_log)(job, offset, BLOCK):
         yield data
         offset += len(data)
 
 
 def get_job(request: HtmxHttpRequest, pk: int) -> Job:
-    jobs = Job.objects.visible_to(request.user).select_related("machine", "owner", "after")
+    jobs = Job.objects.visible_to(request.user).select_related(
+        "machine", "owner", "after", "dataset_version__dataset"
+    )
     return get_object_or_404(jobs, pk=pk)

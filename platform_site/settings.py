@@ -43,7 +43,7 @@ TRAINYARD_HOME = open_home(TRAINYARD_HOME)
 TRAINYARD_TRAIN_PYTHON = env.path(
     "TRAINYARD_TRAIN_PYTHON", BASE_DIR / "environments/verl-0.9/.venv/bin/python"
 )
-TRAINYARD_VERL_SCHEMA = BASE_DIR / "environments/verl-0.9/schema"
+TRAINYARD_VERL_SCHEMA = BASE_DIR / "environments"  # of each release of verl: its keys
 # Models and data sets are read from these folders only.
 TRAINYARD_PATHS = [
     Path(path).expanduser().resolve()
@@ -53,6 +53,14 @@ TRAINYARD_STOP_GRACE = env.int("TRAINYARD_STOP_GRACE", 20, validate=validate.Ran
 TRAINYARD_HTTPS = env.bool("TRAINYARD_HTTPS", False)
 
 DEBUG = env.bool("TRAINYARD_DEBUG", False)
+# Uploads go to disk as they come. Bytes that one may have:
+TRAINYARD_LARGEST_UPLOAD = env.int("TRAINYARD_LARGEST_UPLOAD", 64 * 1024**3)
+FILE_UPLOAD_TEMP_DIR = open_home(TRAINYARD_HOME / "uploads")
+FILE_UPLOAD_HANDLERS = [
+    "datasets.uploads.SizeGuard",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
+
 SECRET_KEY = env.str("TRAINYARD_SECRET_KEY", "") or secret_key(TRAINYARD_HOME)
 ALLOWED_HOSTS = env.list("TRAINYARD_ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("TRAINYARD_ORIGINS", [], validate=with_scheme)

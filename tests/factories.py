@@ -13,10 +13,10 @@ from django.contrib.auth.models import User
 
 from compute.models import Machine
 from compute.services import local_machine
-from datasets.models import Dataset
+from datasets.models import Dataset, State, Version
 from jobs.models import Job, Status
 from jobs.services import Order
-from jobs.verl.spec import TrainSpec
+from jobs.verl.spec import LATEST, TrainSpec
 
 numbers = itertools.count(1)
 
@@ -51,6 +51,17 @@ GRPO_VALUES: dict[str, Any] = {
     "gpus": 1,
 }
 
+DPO_VALUES: dict[str, Any] = SFT_VALUES | {"dpo_loss": "sigmoid", "beta": 0.1}
+GSPO_VALUES: dict[str, Any] = GRPO_VALUES
+PPO_VALUES: dict[str, Any] = GRPO_VALUES | {"critic_lr": 1e-3}
+VALUES: dict[str, dict[str, Any]] = {
+    "sft": SFT_VALUES,
+    "dpo": DPO_VALUES,
+    "ppo": PPO_VALUES,
+    "grpo": GRPO_VALUES,
+    "gspo": GSPO_VALUES,
+}
+
 
 def make_user(name: str = "", **fields: Any) -> User:
     """A user who logs in by ``force_login`` only: hashing a password is slow."""
@@ -63,6 +74,10 @@ def sft_spec(*overrides: str, **values: Any) -> TrainSpec:
 
 def grpo_spec(*overrides: str, **values: Any) -> TrainSpec:
     return TrainSpec("grpo", GRPO_VALUES | values, overrides)
+
+
+def spec_of(kind: str, *overrides: str, verl: str = LATEST, **values: Any) -> TrainSpec:
+    return TrainSpec(kind, VALUES[kind] | values, overrides, verl)
 
 
 def make_order(owner: User, **fields: Any) -> Order:
@@ -101,15 +116,33 @@ def make_machine(**fields: Any) -> Machine:
     return Machine.objects.create(**given | fields)
 
 
-def make_dataset(train: Path | str = "/nowhere.parquet", **fields: Any) -> Dataset:
+def make_dataset(**fields: Any) -> Dataset:
+    return Dataset.objects.create(**{"name": f"set {next(numbers)}"} | fields)
+
+
+def make_version(
+    train: Path | str = "/nowhere.parquet", dataset: Dataset | None = None, **fields: Any
+) -> Version:
+    """A version that is ready, of files that need not be there."""
+    dataset = dataset or make_dataset()
     given: dict[str, Any] = {
-        "name": f"set {next(numbers)}",
-        "kind": "sft",
+        "number": dataset.versions.count() + 1,
+        "target": "sft",
+        "state": State.READY,
         "train_file": str(train),
         "val_file": str(train),
-        "rows": 2,
+        "rows_train": 2,
+        "rows_val": 2,
     }
-    return Dataset.objects.create(**given | fields)
+    return Version.objects.create(dataset=dataset, **given | fields)
+
+
+def write_lines(path: Path, rows: list[Any]) -> Path:
+    """Rows as JSON lines; a text stands as it is, for lines that are broken."""
+    lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n")
+    return path
 
 
 def write_run_file(job: Job, name: str, content: str | bytes) -> Path:
@@ -156,6 +189,13 @@ def write_rl_rows(path: Path, rows: int) -> Path:
     return write_table(path, columns)
 
 
+def write_pairs(path: Path, rows: int) -> Path:
+    asked = [{"role": "user", "content": "1+1=?"}]
+    said = [[{"role": "assistant", "content": text}] for text in "23"]
+    columns = {"prompt": [asked] * rows, "chosen": [said[0]] * rows, "rejected": [said[1]] * rows}
+    return write_table(path, columns)
+
+
 def write_table(path: Path, columns: dict[str, list[Any]]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns), path)
@@ -170,4 +210,5 @@ def make_samples(home: Path) -> Path:
     for part, rows in (("train", 2048), ("val", 64)):
         write_sft_rows(samples / f"sft/{part}.parquet", rows)
         write_rl_rows(samples / f"rl/{part}.parquet", rows)
+        write_pairs(samples / f"dpo/{part}.parquet", rows)
     return samples

@@ -1,7 +1,7 @@
 """What every runner can do. A fixed set: there is no way to run any other command."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 
@@ -15,11 +15,16 @@ class RunnerUnsure(RunnerError):
 
 @dataclass(frozen=True)
 class Launch:
-    """A process to start in a new attempt directory (absolute paths)."""
+    """A process to start in a new attempt directory (absolute paths).
+
+    ``env`` is written into the run script. ``secrets`` reach the process's environment only: a
+    runner never writes them down, on this machine or another.
+    """
 
     attempt_dir: str
     argv: Sequence[str]
     env: Mapping[str, str]
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,9 @@ class Runner(Protocol):
 
     def alive(self, attempt_dir: str) -> Alive:
         """Look at the recorded processes. Slow (starts a process): for doubts, not for polling."""
+
+    def lacking(self, packages: Sequence[str]) -> set[str]:
+        """Which of these packages the training environment cannot import."""
 
     def sample(self) -> dict[str, Any]:
         """Load of the machine now, with the keys of ``system.jsonl``."""

@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,18 @@ from compute.runners.base import Alive, FileFact, Launch, RunnerError, RunnerUns
 from compute.runners.gpus import read_gpus
 
 ANSWERS_WITHIN = 60  # seconds; a machine under load may take long to start a Python
+# What opens the platform itself is none of a run's business: it may be anybody's code.
+OWN_SECRETS = frozenset(
+    {
+        "TRAINYARD_SECRET_KEY", "TRAINYARD_SECRET_KEYS", "DATABASE_URL",
+        "CHANNEL_REDIS_URL", "QUEUE_REDIS_URL",
+    }
+)  # fmt: skip
+# Without the first entry of the path, which is this process's own folder.
+FIND = (
+    "import importlib.util, sys; del sys.path[0]; "
+    "print(*(name for name in sys.argv[1:] if not importlib.util.find_spec(name)))"
+)
 
 
 class LocalRunner:
@@ -32,7 +44,7 @@ class LocalRunner:
             raise RunnerError(f"{attempt} was started already; an attempt runs once.") from None
         except OSError as error:
             raise RunnerError(f"The run directory could not be made: {error}") from error
-        self._node("run", launch.attempt_dir, "--detach")
+        self._node("run", launch.attempt_dir, "--detach", secrets=launch.secrets)
 
     def read(self, path: str, offset: int, limit: int) -> bytes:
         try:
@@ -73,6 +85,9 @@ class LocalRunner:
         except ValueError as error:
             raise RunnerError(f"alive gave an answer that cannot be read: {error}") from error
 
+    def lacking(self, packages: Sequence[str]) -> set[str]:
+        return set(self._ask("find_spec", ["-c", FIND, *packages]).split())
+
     def sample(self) -> dict[str, Any]:
         try:
             memory, disk = psutil.virtual_memory(), shutil.disk_usage(self.workdir)
@@ -87,10 +102,32 @@ class LocalRunner:
             "gpus": read_gpus(),
         }
 
-    def _node(self, command: str, *words: str, within: float = ANSWERS_WITHIN) -> str:
-        argv = [self.python, "-m", f"trainyard_node.{command}", *words]
+    def _node(
+        self,
+        command: str,
+        *words: str,
+        within: float = ANSWERS_WITHIN,
+        secrets: Mapping[str, str] | None = None,
+    ) -> str:
+        return self._ask(command, ["-m", f"trainyard_node.{command}", *words], within, secrets)
+
+    def _ask(
+        self,
+        command: str,
+        words: Sequence[str],
+        within: float = ANSWERS_WITHIN,
+        secrets: Mapping[str, str] | None = None,
+    ) -> str:
+        kept = {name: value for name, value in os.environ.items() if name not in OWN_SECRETS}
         try:
-            done = subprocess.run(argv, capture_output=True, text=True, timeout=within, check=False)
+            done = subprocess.run(
+                [self.python, *words],
+                env=kept | dict(secrets or {}),
+                capture_output=True,
+                text=True,
+                timeout=within,
+                check=False,
+            )
         except FileNotFoundError:
             raise RunnerError(
                 f"There is no Python at {self.python}. Run make install, or set the machine's "

@@ -10,9 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 # What each trainer of verl 0.9 reads.
+RL = ("data_source", "prompt", "reward_model")
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "sft": ("messages",),
-    "grpo": ("data_source", "prompt", "reward_model"),
+    "dpo": ("prompt", "chosen", "rejected"),
+    "ppo": RL,
+    "grpo": RL,
+    "gspo": RL,
 }
 
 
@@ -39,7 +43,12 @@ def read_facts(path: Path) -> ParquetFacts:
         raise ValueError(f"{path} is not a parquet file: {_short(error)}") from None
 
 
-MESSAGES = ("messages", "prompt")  # columns that hold lists of {role, content}
+MESSAGES = (
+    "messages",
+    "prompt",
+    "chosen",
+    "rejected",
+)  # columns that hold lists of {role, content}
 
 
 def column_problem(

@@ -1,34 +1,24 @@
 """What the commands on jobs share: finding users, jobs and recipes, and printing them."""
 
-import json
 from argparse import ArgumentParser
 from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError
 
+from jobs import recipebook
 from jobs.forms import JobForm, form_data
 from jobs.models import Job
-from jobs.verl.recipes import Recipe, all_recipes
-
-
-class JsonCommand(BaseCommand):
-    """A command that prints for people, or with ``--json`` one JSON value for programs."""
-
-    def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", help="print JSON")
-        self.add_words(parser)
-
-    def add_words(self, parser: ArgumentParser) -> None:
-        """Add the command's own arguments."""
-
-    def show(self, options: dict[str, Any], data: Any, text: str) -> None:
-        self.stdout.write(json.dumps(data, ensure_ascii=False) if options["json"] else text)
+from jobs.verl.recipes import Recipe
 
 
 def add_recipe_words(parser: ArgumentParser) -> None:
     parser.add_argument("recipe", help="a recipe's name: see manage.py recipes")
+    add_order_words(parser)
+
+
+def add_order_words(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--set",
         action="append",
@@ -42,12 +32,22 @@ def add_recipe_words(parser: ArgumentParser) -> None:
 
 def filled_form(options: dict[str, Any]) -> JobForm:
     """The form of a recipe with ``--set`` applied, valid; or ``CommandError`` with every fault."""
-    recipe = find_recipe(options["recipe"])
+    user = find_user(options["user"])
+    recipe = find_recipe(options["recipe"], user)
+    return checked_form(recipe, user, form_data(recipe, options["name"], sets_of(options)))
+
+
+def sets_of(options: dict[str, Any]) -> list[str]:
+    """What ``--set`` was given, each of it with a key."""
     for text in options["set"]:
         if "=" not in text and not text.startswith("~"):
             raise CommandError(f"--set {text}: write key=value.")
-    data = form_data(recipe, options["name"], options["set"])
-    form = JobForm(recipe, find_user(options["user"]), data)
+    sets: list[str] = options["set"]
+    return sets
+
+
+def checked_form(recipe: Recipe, user: User, data: dict[str, Any]) -> JobForm:
+    form = JobForm(recipe, user, data, is_final=True)
     if not form.is_valid():
         raise CommandError(faults(form))
     return form
@@ -62,11 +62,12 @@ def faults(form: JobForm) -> str:
     return "\n".join(["Nothing was started:", *lines])
 
 
-def find_recipe(slug: str) -> Recipe:
-    recipes = all_recipes()
-    if slug not in recipes:
-        raise CommandError(f"There is no recipe {slug}. There are: {', '.join(recipes)}.")
-    return recipes[slug]
+def find_recipe(slug: str, user: User) -> Recipe:
+    recipe = recipebook.find_recipe(slug, user)
+    if recipe is None:
+        known = ", ".join(recipebook.every_recipe(user))
+        raise CommandError(f"There is no recipe {slug}. There are: {known}.")
+    return recipe
 
 
 def find_user(name: str) -> User:
@@ -98,6 +99,8 @@ def as_json(job: Job) -> dict[str, Any]:
         "exit_code": job.exit_code,
         "attempt": job.attempt,
         "machine": job.machine.name,
+        "verl": job.train_spec.verl,
+        "dataset": job.dataset_version.label if job.dataset_version else None,
         "owner": job.owner.get_username(),
         "is_sample": job.is_sample,
         "created_at": _time(job.created_at),

@@ -1,79 +1,47 @@
 """From a spec to the exact process: the argv that runs, with nothing decided later."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from jobs.verl.knobs import COMMAND, knobs_of, number, value_of
+from jobs.verl import cpu
+from jobs.verl.kinds import KINDS, is_rl
+from jobs.verl.knob import ROLLOUT
+from jobs.verl.knobs import COMMAND, Knob, chosen, knobs_of, number, value_of
 from jobs.verl.overrides import write_value
-from jobs.verl.spec import Command, Placement, Setting, TrainSpec
+from jobs.verl.releases import translate
+from jobs.verl.spec import LATEST, Command, Placement, Setting, TrainSpec, Value
+from jobs.verl.variants import AGGREGATE, variant_of
 
-RL_MODULE = "verl.trainer.main_ppo"
-SFT_MODULE = "verl.trainer.sft_trainer"
-
-FP32 = "{param_dtype:fp32,reduce_dtype:fp32,buffer_dtype:fp32}"
-# What a run on the CPU needs beside the plug-in that VERL_PLATFORM=cpu loads: no CUDA kernels, and
-# fp32, since bf16 is slow there. The values are written as Hydra reads them.
-CPU_SFT = (
-    "trainer.device=cpu",
-    "engine.strategy=fsdp2",
-    "engine.use_torch_compile=false",
-    "engine.dtype=float32",
-    f"+engine.mixed_precision={FP32}",
-    "model.use_remove_padding=false",
-    "+model.override_config.attn_implementation=sdpa",
-    "data.num_workers=0",
-)
-CPU_RL = (
-    "trainer.device=cpu",
-    "actor_rollout_ref.actor.strategy=fsdp2",
-    "actor_rollout_ref.actor.use_torch_compile=false",
-    "actor_rollout_ref.actor.fsdp_config.use_torch_compile=false",
-    "actor_rollout_ref.actor.fsdp_config.dtype=float32",
-    f"+actor_rollout_ref.actor.fsdp_config.mixed_precision={FP32}",
-    "actor_rollout_ref.ref.strategy=fsdp2",
-    "actor_rollout_ref.ref.fsdp_config.dtype=float32",
-    "actor_rollout_ref.rollout.dtype=float32",
-    "actor_rollout_ref.model.use_remove_padding=false",
-    "+actor_rollout_ref.model.override_config.attn_implementation=sdpa",
-    "data.dataloader_num_workers=0",
-    # One small machine: few helpers, a small object store, no dashboard.
-    "actor_rollout_ref.rollout.agent.num_workers=1",
-    "reward.num_workers=1",
-    "transfer_queue.backend.SimpleStorage.num_data_storage_units=1",
-    "+ray_kwargs.ray_init.include_dashboard=false",
-    "+ray_kwargs.ray_init.object_store_memory=200000000",
-    # Too few logical CPUs for Ray's actors hang the run without a word.
-    "ray_kwargs.ray_init.num_cpus=32",
-)
-CPU_ENV = {
-    "VERL_PLATFORM": "cpu",
-    "HF_HUB_OFFLINE": "1",
-    "OMP_NUM_THREADS": "1",
-    "GLOO_SOCKET_IFNAME": "lo",
-}
+REWARD_MODEL = "reward.reward_model"
+OVERLONG = "+reward.reward_kwargs"
+# What the platform sets only because newer releases ask for it; an older one goes without.
+NEWER = frozenset({"trainer.use_v1"})
 
 
 def build_command(spec: TrainSpec, placement: Placement, origins: dict[str, str]) -> Command:
     """Build the command of a training run.
 
     ``origins`` maps a knob's name to who set it (``recipe`` or ``you``). The overrides stand in a
-    fixed order: what the platform needs, the knobs in the order of the form, then the free ones,
-    so that nothing the platform adds can undo what the user asked for.
+    fixed order, and each key once: what the platform needs, the method, the knobs in the order of
+    the form, then the free ones, so that nothing the platform adds can undo what the user asked
+    for. Raises ``ValueError`` for a key that ``spec.verl`` lacks; the checks say so before.
     """
-    settings = (
+    asked = (
         *_platform_settings(spec, placement),
+        *_method_settings(spec),
         *_knob_settings(spec, origins),
-        *(Setting(text.partition("=")[0], text, "you") for text in spec.overrides),
     )
+    settings = _once([*translated(asked, spec), *_free_settings(spec)])
     argv = (*_launcher(spec, placement), *(setting.text for setting in settings))
     return Command(argv, _environment(spec, placement), placement.run_dir, settings)
 
 
 def _launcher(spec: TrainSpec, placement: Placement) -> tuple[str, ...]:
-    if spec.kind != "sft":
-        return (placement.python, "-m", RL_MODULE)
+    kind = KINDS[spec.kind]
+    if not kind.torchrun:
+        return (placement.python, "-m", kind.module)
     ranks = f"--nproc_per_node={number(spec, 'gpus')}"
     torchrun = (placement.python, "-m", "torch.distributed.run", "--standalone", "--nnodes=1")
-    return (*torchrun, ranks, "-m", SFT_MODULE)
+    return (*torchrun, ranks, "-m", kind.module)
 
 
 def _platform_settings(spec: TrainSpec, placement: Placement) -> Iterator[Setting]:
@@ -82,27 +50,66 @@ def _platform_settings(spec: TrainSpec, placement: Placement) -> Iterator[Settin
 
 
 def _platform_overrides(spec: TrainSpec, placement: Placement) -> Iterator[str]:
-    on_cpu = value_of(spec, "device") == "cpu"
     folder = placement.run_dir
     yield "trainer.project_name=trainyard"
     yield f"trainer.experiment_name={write_value(placement.name)}"
-    yield "trainer.logger=[console,file]"
+    yield f"trainer.logger=[{','.join(('console', 'file', *chosen(spec, 'loggers')))}]"
     yield f"trainer.default_local_dir={write_value(f'{folder}/checkpoints')}"
     yield f"hydra.run.dir={write_value(f'{folder}/hydra')}"
-    if spec.kind == "sft":
+    if is_rl(spec.kind):
+        yield from _rl_overrides(spec, folder)
+    else:
         yield "data.use_dynamic_bsz=false"  # else the micro batch would not count
-        yield from CPU_SFT if on_cpu else ()
-        return
-    yield "algorithm.adv_estimator=grpo"
+    if value_of(spec, "device") == "cpu":
+        yield from cpu.overrides(spec)
+
+
+def _rl_overrides(spec: TrainSpec, folder: str) -> Iterator[str]:
     yield "trainer.nnodes=1"
     yield f"trainer.rollout_data_dir={write_value(f'{folder}/rollouts')}"
     yield f"trainer.validation_data_dir={write_value(f'{folder}/validation')}"
-    if on_cpu:
-        yield from CPU_RL
-        yield f"+ray_kwargs.ray_init.num_gpus={number(spec, 'gpus')}"
-        if number(spec, "lora_rank", 0):
-            # The CPU's rollout samples from whole weights.
-            yield "actor_rollout_ref.model.lora.merge=true"
+    if number(spec, "lora_rank", 0) and value_of(spec, "engine") != "hf":
+        # The engine must load the base itself: only the adapter is sent to it.
+        yield f"{ROLLOUT}.load_format=safetensors"
+    if spec.kind == "ppo":
+        yield f"critic.model.path={_written(spec, 'model_path')}"
+        yield f"critic.ppo_micro_batch_size_per_gpu={_written(spec, 'micro_batch_size')}"
+        if number(spec, "sequence_parallel") > 1:
+            yield "critic.model.use_remove_padding=true"  # 0.7 leaves it off, and then refuses
+    if value_of(spec, "reward_model"):
+        yield f"{REWARD_MODEL}.enable=true"
+        yield f"{REWARD_MODEL}.rollout.name={_written(spec, 'engine')}"
+        yield f"{REWARD_MODEL}.rollout.tensor_model_parallel_size=1"
+    if value_of(spec, "overlong_buffer"):
+        yield from _overlong_overrides(spec)
+
+
+def _overlong_overrides(spec: TrainSpec) -> Iterator[str]:
+    penalty = value_of(spec, "overlong_penalty")
+    yield "reward.reward_manager.name=dapo"
+    yield f"{OVERLONG}.max_resp_len={_written(spec, 'max_response_length')}"
+    yield f"{OVERLONG}.overlong_buffer_cfg.enable=true"
+    yield f"{OVERLONG}.overlong_buffer_cfg.len={_written(spec, 'overlong_buffer')}"
+    yield f"{OVERLONG}.overlong_buffer_cfg.penalty_factor={1.0 if penalty is None else penalty}"
+    yield f"{OVERLONG}.overlong_buffer_cfg.log=true"
+
+
+def _written(spec: TrainSpec, name: str) -> str:
+    return write_value(spec.values.get(name, ""))
+
+
+def _method_settings(spec: TrainSpec) -> Iterator[Setting]:
+    variant = variant_of(spec.kind, value_of(spec, "variant"))
+    for key, value in variant.settings.items() if variant else ():
+        yield _setting(key, value, "method")
+        if key == AGGREGATE and value == "seq-mean-token-sum-norm":
+            # verl would divide by the longest answer of each micro batch, which is no constant.
+            longest = number(spec, "max_response_length")
+            yield _setting("actor_rollout_ref.actor.loss_scale_factor", longest, "method")
+
+
+def _setting(key: str, value: Value, origin: str) -> Setting:
+    return Setting(key, f"{key}={write_value(value)}", origin)
 
 
 def _knob_settings(spec: TrainSpec, origins: dict[str, str]) -> Iterator[Setting]:
@@ -112,8 +119,43 @@ def _knob_settings(spec: TrainSpec, origins: dict[str, str]) -> Iterator[Setting
             continue
         for key in knob.keys[spec.kind]:
             if key != COMMAND:
-                origin = origins.get(knob.name, "recipe")
-                yield Setting(key, f"{key}={write_value(value)}", origin)
+                yield Setting(
+                    key, f"{key}={_knob_text(knob, value)}", origins.get(knob.name, "recipe")
+                )
+
+
+def _knob_text(knob: Knob, value: Value) -> str:
+    return f"[{value}]" if knob.type is list else write_value(value)
+
+
+def _free_settings(spec: TrainSpec) -> Iterator[Setting]:
+    for text in spec.overrides:
+        yield Setting(text.partition("=")[0].lstrip("+~"), text, "you")
+
+
+def translated(settings: Iterable[Setting], spec: TrainSpec) -> Iterator[Setting]:
+    """The settings in the words of the release that will run them."""
+    for setting in settings:
+        if spec.verl == LATEST:
+            yield setting
+            continue
+        found = translate(setting.key, spec.kind, spec.verl)
+        if found.key is not None:
+            yield _renamed(setting, found.key)
+        elif setting.key not in NEWER:
+            raise ValueError(f"verl {spec.verl} has no {setting.key}: {found.reason}")
+
+
+def _renamed(setting: Setting, key: str) -> Setting:
+    name, _, value = setting.text.partition("=")
+    plus = "+" * (len(name) - len(name.lstrip("+")))
+    return Setting(key, f"{plus}{key}={value}", setting.origin)
+
+
+def _once(settings: Sequence[Setting]) -> tuple[Setting, ...]:
+    """Each key once: the last one counts, in its own place."""
+    last = {setting.key: place for place, setting in enumerate(settings)}
+    return tuple(setting for place, setting in enumerate(settings) if last[setting.key] == place)
 
 
 def _environment(spec: TrainSpec, placement: Placement) -> dict[str, str]:
@@ -122,12 +164,16 @@ def _environment(spec: TrainSpec, placement: Placement) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "VERL_FILE_LOGGER_PATH": f"{placement.run_dir}/metrics.jsonl",
     }
-    if spec.kind == "sft":
-        # verl then says how many steps it will do, which the platform holds it to.
-        env["VERL_SFT_LOGGING_LEVEL"] = "INFO"
-    else:
+    if is_rl(spec.kind):
         # On one machine Ray stays on the loopback address, and reports nothing to its makers.
         env |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    else:
+        # verl then says how many steps it will do, which the platform holds it to.
+        env["VERL_SFT_LOGGING_LEVEL"] = "INFO"
+    if "tensorboard" in chosen(spec, "loggers"):
+        env["TENSORBOARD_DIR"] = f"{placement.run_dir}/tensorboard"
+    if "trackio" in chosen(spec, "loggers"):
+        env["TRACKIO_DIR"] = f"{placement.run_dir}/trackio"
     if value_of(spec, "device") == "cpu":
-        env |= CPU_ENV
+        env |= cpu.ENV
     return env

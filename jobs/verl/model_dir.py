@@ -13,10 +13,12 @@ TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_conf
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """``problem`` is a sentence, or empty; ``context`` is in tokens, or None when not stated."""
+    """``problem`` is a sentence, or empty; ``context`` is in tokens, ``heads`` are attention heads;
+    each is None when the model does not state it."""
 
     problem: str = ""
     context: int | None = None
+    heads: int | None = None
 
 
 def inspect_model(path: Path) -> ModelFacts:
@@ -42,8 +44,15 @@ def _inspect(path: Path) -> ModelFacts:
         return ModelFacts(f"{path} has no weights (*.safetensors or pytorch_model*.bin).")
     if not any((path / name).is_file() for name in TOKENIZERS):
         return ModelFacts(f"{path} has no tokenizer (tokenizer.json or tokenizer.model).")
-    context = config.get("max_position_embeddings")
-    return ModelFacts(context=context if isinstance(context, int) else None)
+    # A model that sees more than text keeps its language model's figures one level down.
+    inner: Any = config.get("text_config")
+    text = inner if isinstance(inner, dict) else config
+    context, heads = text.get("max_position_embeddings"), text.get("num_attention_heads")
+    return ModelFacts(context=_whole(context), heads=_whole(heads))
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 def cached_model(name: str, cache: Path) -> Path | None:

@@ -2,19 +2,37 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+from jobs.verl.kinds import KINDS
 from jobs.verl.knobs import BY_NAME
 from jobs.verl.spec import TrainSpec, Value
+
+
+@dataclass(frozen=True)
+class Range:
+    """Values of a knob that are usual, both ends included, and why."""
+
+    low: float
+    high: float
+    why: str
+
+    def __contains__(self, value: object) -> bool:
+        return not isinstance(value, int | float) or self.low <= value <= self.high
+
 
 FOLDER = Path(__file__).resolve().parent.parent / "recipes"
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A starting point. Paths in ``values`` may hold ``{samples}``, the sample folder."""
+    """A starting point. Paths in ``values`` may hold ``{samples}``, the sample folder.
+
+    ``data`` says what columns the rows have, ``sizes`` for what models it is, ``gpu_floor`` the
+    least that it needs; ``ranges`` are the usual values of some knobs.
+    """
 
     slug: str
     kind: str
@@ -25,10 +43,14 @@ class Recipe:
     is_sample: bool
     values: Mapping[str, Value]
     overrides: tuple[str, ...]
+    data: str = ""
+    sizes: str = ""
+    gpu_floor: str = ""
+    ranges: Mapping[str, Range] = field(default_factory=dict)
 
     @property
     def kind_label(self) -> str:
-        return self.kind.upper()
+        return KINDS[self.kind].label
 
     def spec(self, places: Mapping[str, str]) -> TrainSpec:
         """The recipe's values with folder names such as ``{samples}`` filled in."""
@@ -50,7 +72,8 @@ def read(path: Path) -> Recipe:
     """Read one recipe. Raises ``ValueError`` when it names a knob that its kind does not have."""
     data = tomllib.loads(path.read_text())
     values, kind = data["values"], data["kind"]
-    for name in values:
+    ranges = {name: Range(*parts) for name, parts in data.get("ranges", {}).items()}
+    for name in (*values, *ranges):
         if name not in BY_NAME or kind not in BY_NAME[name].keys:
             raise ValueError(f"{path.name}: {kind} has no knob {name}")
     return Recipe(
@@ -63,4 +86,8 @@ def read(path: Path) -> Recipe:
         is_sample=data.get("sample", False),
         values=values,
         overrides=tuple(data.get("overrides", ())),
+        data=data.get("data", ""),
+        sizes=data.get("sizes", ""),
+        gpu_floor=data.get("gpu_floor", ""),
+        ranges=ranges,
     )

@@ -1,67 +1,129 @@
-"""The keys that the pinned verl has, from a dump of its own composed configuration."""
+"""The keys that a release of verl has, from a dump of its own composed configuration."""
 
 import difflib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from jobs.verl.choices import choices_for, outside
 from jobs.verl.overrides import Override
+from jobs.verl.renames import is_unread, under_another_name
+from jobs.verl.spec import LATEST
 
-CONFIGS: Mapping[str, str] = {"sft": "sft_trainer_engine", "grpo": "ppo_trainer"}
+CONFIGS: Mapping[str, str] = {
+    "sft": "sft_trainer_engine",
+    "dpo": "dpo_trainer",
+    "ppo": "ppo_trainer",
+    "grpo": "ppo_trainer",
+    "gspo": "ppo_trainer",
+}
 NUMERIC = {"int": (int,), "float": (int, float)}
+# Nodes that verl reads though no configuration file and no data class lists what is in
+# them: trainer/main_ppo.py hands ray_init to ray.init; reward_loop and trainer/ppo/reward.py get
+# the reward's own arguments.
+READ_AS_GIVEN = (
+    "ray_kwargs.ray_init",
+    "reward.reward_kwargs",
+    "reward.custom_reward_function.reward_kwargs",
+)
 
 
 @dataclass(frozen=True)
 class Schema:
-    """Keys of one trainer. ``keys`` maps a dotted key to its default and type name."""
+    """Keys of one trainer. ``keys`` maps a dotted key to its default and type name.
+
+    ``fields`` maps what may be added with a plus to its type name: fields of verl's data classes
+    that its configuration files leave out. ``elsewhere`` has the keys of the other releases.
+    """
 
     verl: str
     config: str
     keys: Mapping[str, Mapping[str, Any]]
+    fields: Mapping[str, str] = field(default_factory=dict)
+    elsewhere: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     def problem(self, override: Override) -> str | None:
-        """Say what is wrong with an override, with the nearest known keys, or None."""
-        if override.adds and not self._known(override.key):
-            return None if self._open(override.key) else self._closed(override.key)
-        if not self._known(override.key):
-            return self._unknown(override.key)
+        """Say what is wrong with an override and what would be right, or None."""
+        if is_unread(override.key, self.verl, self.keys):
+            right = under_another_name(override.key, self.verl)
+            return f"verl {self.verl} does not read {override.key}. Write {right}."
+        if not self.takes(override.key, adds=override.adds):
+            return self._unknown(override)
         if override.removes:
             return None
-        return self._type_problem(override)
+        return self._type_problem(override) or self._choice_problem(override)
 
-    def _known(self, key: str) -> bool:
+    def takes(self, key: str, *, adds: bool) -> bool:
+        """True when the release reads the key: as it stands, or where it ``adds``, with a plus."""
+        if self.has(key) or key.startswith("hydra."):
+            return True
+        return adds and (self._is_field(key) or self.is_open(key))
+
+    def has(self, key: str) -> bool:
+        """True for a key, or for a node that holds keys."""
         return key in self.keys or any(known.startswith(key + ".") for known in self.keys)
 
-    def _open(self, key: str) -> bool:
+    def is_open(self, key: str) -> bool:
         """True when the key hangs below a dictionary that verl leaves empty for the user."""
-        parts = key.split(".")
-        parents = (".".join(parts[:n]) for n in range(len(parts) - 1, 0, -1))
-        nearest = next((parent for parent in parents if self._known(parent)), None)
+        if _is_below(key, READ_AS_GIVEN):
+            return True
+        nearest = next((parent for parent in _parents(key) if self.has(parent)), None)
         return nearest is not None and self.keys.get(nearest, {}).get("type") == "dict"
 
-    def _closed(self, key: str) -> str:
-        return f"verl {self.verl} does not read {key}. {self._near(key)}".strip()
+    def _is_field(self, key: str) -> bool:
+        return any(path in self.fields for path in (key, *_parents(key)))
 
-    def _unknown(self, key: str) -> str:
-        if self._open(key):
+    def _unknown(self, override: Override) -> str:
+        key = override.key
+        if self._is_field(key) or self.is_open(key):
             return f"{key} is not in verl's defaults; write +{key}=… to add it."
-        return f"verl {self.verl} has no key {key}. {self._near(key)}".strip()
+        name = under_another_name(key, self.verl)
+        if name and self.takes(name, adds=True):
+            return f"verl {self.verl} has no key {key}: it calls it {name}."
+        said = "does not read" if override.adds else "has no key"
+        others = [other for other, keys in self.elsewhere.items() if key in keys]
+        there = f"; it is in {' and '.join(others)}" if others else ""
+        return f"verl {self.verl} {said} {key}{there}. {self._near(key)}".strip()
 
     def _near(self, key: str) -> str:
         near = nearest(key, self.keys)
         return f"Nearest: {', '.join(near)}." if near else ""
 
     def _type_problem(self, override: Override) -> str | None:
-        wanted = _wanted(self.keys.get(override.key, {"type": "dict"}))
+        wanted = self._wanted(override.key)
         if fits(override.value, wanted):
             return None
         return f"{override.key} takes {_WORDS.get(wanted, wanted)}, not {override.value!r}."
 
+    def _wanted(self, key: str) -> str:
+        if key in self.keys:
+            return _type_of(self.keys[key])
+        if key in self.fields:
+            return self.fields[key]
+        return "dict" if self.has(key) else "null"
 
-def _wanted(known: Mapping[str, Any]) -> str:
+    def _choice_problem(self, override: Override) -> str | None:
+        choices = choices_for(override.key, self.config)
+        wrong = outside(override.value, choices, self.verl) if choices else None
+        if choices is None or wrong is None:
+            return None
+        return f"{override.key} takes {', '.join(choices.of(self.verl))}; not {wrong!r}."
+
+
+def _parents(key: str) -> list[str]:
+    """The nodes above a key, nearest first."""
+    parts = key.split(".")
+    return [".".join(parts[:n]) for n in range(len(parts) - 1, 0, -1)]
+
+
+def _is_below(key: str, nodes: tuple[str, ...]) -> bool:
+    return any(key.startswith(f"{node}.") for node in nodes)
+
+
+def _type_of(known: Mapping[str, Any]) -> str:
     # verl writes 0 and 1 as defaults of fractions too, such as a temperature.
     loose = known["type"] == "int" and known["default"] in (0, 1)
     return "float" if loose else str(known["type"])
@@ -102,7 +164,26 @@ def nearest(key: str, known: Mapping[str, Any], count: int = 3) -> list[str]:
 
 
 @lru_cache
-def load(folder: Path, kind: str) -> Schema:
-    """Read the dump for a kind of run. Raises ``OSError`` when the folder has none."""
-    data = json.loads((folder / f"{CONFIGS[kind]}.json").read_text())
-    return Schema(data["verl"], data["config"], data["keys"])
+def load(environments: Path, kind: str, release: str = LATEST) -> Schema:
+    """Read the dump of a release for a kind of run.
+
+    Raises ``OSError`` when the folder has none: an unknown release, or a kind that it lacks.
+    """
+    name = f"schema/{CONFIGS[kind]}.json"
+    own = environments / folder_name(release) / name
+    data = _read(own)
+    others = [_read(path) for path in sorted(environments.glob(f"verl-*/{name}")) if path != own]
+    elsewhere = {other["verl"]: other["keys"].keys() for other in others}
+    return Schema(data["verl"], data["config"], data["keys"], data["fields"], elsewhere)
+
+
+@lru_cache
+def _read(path: Path) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(path.read_text())
+    return data
+
+
+def folder_name(release: str) -> str:
+    """``verl-0.9`` for ``0.9.1``: where a release's lock and schema are."""
+    major, minor, *_ = release.split(".")
+    return f"verl-{major}.{minor}"

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 Value = str | int | float | bool
+LATEST = "0.9.1"  # the release of verl that a run gets unless it asks for another
 
 
 @dataclass(frozen=True)
@@ -12,19 +13,23 @@ class TrainSpec:
     """A run as the user asked for it.
 
     ``values`` holds one entry a knob (see ``jobs.verl.knobs``); a knob that is absent is left to
-    verl's default. ``overrides`` are Hydra overrides as text, one each, applied last.
+    verl's default. ``overrides`` are Hydra overrides as text, one each, applied last. ``verl`` is
+    the release of verl that will run it, whose keys the command is written in.
     """
 
     kind: str
     values: Mapping[str, Value] = field(default_factory=dict)
     overrides: tuple[str, ...] = ()
+    verl: str = LATEST
 
     @classmethod
     def from_json(cls, kind: str, data: Mapping[str, Any]) -> "TrainSpec":
-        return cls(kind, dict(data.get("values", {})), tuple(data.get("overrides", ())))
+        overrides, verl = tuple(data.get("overrides", ())), data.get("verl", LATEST)
+        return cls(kind, dict(data.get("values", {})), overrides, verl)
 
     def to_json(self) -> dict[str, Any]:
-        return {"values": dict(self.values), "overrides": list(self.overrides)}
+        values, overrides = dict(self.values), list(self.overrides)
+        return {"values": values, "overrides": overrides, "verl": self.verl}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from jobs.verl.kinds import is_rl
 from jobs.verl.knobs import number, value_of
 from jobs.verl.overrides import readable
 from jobs.verl.spec import TrainSpec
@@ -10,13 +11,13 @@ from jobs.verl.spec import TrainSpec
 def steps_per_epoch(spec: TrainSpec, rows: int) -> int:
     """Steps once over ``rows``, as verl 0.9 counts them: the last part batch is dropped.
 
-    SFT splits rows and batch over the data-parallel ranks first (``DistributedSampler`` with
-    ``drop_last``); RL has one loader for all.
+    SFT and DPO split rows and batch over the data-parallel ranks first (``DistributedSampler``
+    with ``drop_last``); RL has one loader for all.
     """
     batch = number(spec, "train_batch_size")
-    if spec.kind != "sft":
+    if is_rl(spec.kind):
         return rows // batch
-    ranks = number(spec, "gpus")
+    ranks = max(1, number(spec, "gpus") // number(spec, "sequence_parallel"))
     return (rows // ranks) // max(1, batch // ranks)
 
 

@@ -155,14 +155,22 @@ def status_badge(status: str, label: str = "") -> dict[str, str]:
 
 
 @register.inclusion_tag("components/sort_header.html", takes_context=True)
-def sort_header(context: RequestContext, field: str, label: str, css: str = "") -> dict[str, str]:
-    """A column head that sorts; a second click turns the order round."""
+def sort_header(
+    context: RequestContext, field: str, label: str, css: str = "", target: str = "#jobs-table"
+) -> dict[str, str]:
+    """A column head that sorts ``target``; a second click turns the order round."""
     current = str(context.get("sort", ""))
     direction = {field: "ascending", f"-{field}": "descending"}.get(current, "none")
     query = context["request"].GET.copy()
     query["sort"] = f"-{field}" if direction == "ascending" else field
     query.pop("page", None)
-    return {"label": label, "direction": direction, "query": query.urlencode(), "css": css}
+    return {
+        "label": label,
+        "direction": direction,
+        "query": query.urlencode(),
+        "css": css,
+        "target": target,
+    }
 
 
 @register.filter
@@ -183,8 +191,9 @@ def control(
     }
     if field.errors:
         attributes["aria-invalid"] = "true"
-    if getattr(field.field, "knob", None) and not field.field.required:
-        attributes["placeholder"] = "verl's default"
+    knob = getattr(field.field, "knob", None)
+    if knob and not field.field.required:
+        attributes["placeholder"] = knob.unset
     if suggestions and suggestions.get(field.name):
         attributes["list"] = f"suggestions-{field.name}"
     return field.as_widget(attrs=attributes)

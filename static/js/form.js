@@ -4,19 +4,22 @@
 
   const INPUTS = "input:not([type='hidden']), select, textarea";
 
-  function valueOf(input) {
-    return input.type === "checkbox" ? String(input.checked) : input.value;
+  // Ticked boxes of one field are one value, joined by commas.
+  function valueOf(field) {
+    const boxes = [...field.querySelectorAll("input[type='checkbox']")];
+    if (boxes.length) return boxes.filter((box) => box.checked).map((box) => box.value).join(",");
+    return field.querySelector(INPUTS).value;
   }
 
-  function setValue(input, value) {
-    if (input.type === "checkbox") input.checked = value === "true";
-    else input.value = value;
+  function setValue(field, value) {
+    const boxes = [...field.querySelectorAll("input[type='checkbox']")];
+    for (const box of boxes) box.checked = value.split(",").includes(box.value);
+    if (!boxes.length) field.querySelector(INPUTS).value = value;
   }
 
   function mark(field) {
-    const input = field.querySelector(INPUTS);
-    if (!input || field.dataset.default === undefined) return;
-    field.classList.toggle("changed", valueOf(input) !== field.dataset.default);
+    if (!field.querySelector(INPUTS) || field.dataset.default === undefined) return;
+    field.classList.toggle("changed", valueOf(field) !== field.dataset.default);
     countIn(field.closest("[data-group]"));
   }
 
@@ -30,7 +33,7 @@
 
   function reset(field) {
     const input = field.querySelector(INPUTS);
-    setValue(input, field.dataset.default);
+    setValue(field, field.dataset.default);
     input.dispatchEvent(new Event("change", { bubbles: true }));
     input.focus();
   }

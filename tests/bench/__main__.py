@@ -1,4 +1,4 @@
-"""``python -m tests.bench [live] [start] [cost] [--json]``: measure and print."""
+"""``python -m tests.bench [live] [start] [cost] [data] [--json]``: measure and print."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.bench.home import open_home
 
-WHAT = ("live", "start", "cost")
+WHAT = ("live", "start", "cost", "data")
 
 
 def main() -> None:
@@ -18,9 +18,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="trainyard-bench-") as folder:
         site = open_home(Path(folder) / "home")
         # These import Django's models, so they come after the home is set.
-        from tests.bench import cost, live, start
+        from tests.bench import cost, data, live, start
 
-        measures = {"live": live.measure, "start": start.measure, "cost": cost.measure}
+        measures = {
+            "live": live.measure,
+            "start": start.measure,
+            "cost": cost.measure,
+            "data": data.measure,
+        }
         for name in options.what or WHAT:
             figures = measures[name](site)
             print(json.dumps({name: figures}) if options.json else table(name, figures), flush=True)

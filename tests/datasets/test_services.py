@@ -1,26 +1,223 @@
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from pytest_django import Settings
 
-from datasets.models import Dataset
-from datasets.services import register
+from datasets import lifecycle, services, working
+from datasets.formats.columns import ColumnMapping
+from datasets.formats.splitting import Split
+from datasets.models import Dataset, Report, Source, State, Version
+from datasets.services import DatasetError
 from tests import factories
 
+pytestmark = pytest.mark.django_db
+QA = ColumnMapping(
+    "rl", "question_answer", {"question": "q", "answer": "a"}, {"data_source": "openai/gsm8k"}
+)
 
-@pytest.mark.django_db
-def test_registered_again_changes_what_differs(home: Path) -> None:
+
+@pytest.fixture
+def source(home: Path, user: User) -> Source:
+    """Twenty questions, imported."""
+    rows = [{"q": f"{n}+1=?", "a": f"so #### {n + 1}"} for n in range(20)]
+    path = factories.write_lines(home / "rows.jsonl", rows)
+    return done(services.import_path(services.create("sums", user), str(path), user))
+
+
+W = TypeVar("W", Source, Version, Report)
+
+
+def done(work: W) -> W:
+    assert working.run(lifecycle.kind_of(work), work.pk)
+    work.refresh_from_db()
+    return work
+
+
+def test_registered_again_is_the_same_version(home: Path) -> None:
     path = str(factories.write_sft_rows(home / "a.parquet", 5))
-    first = register("sums", "sft", path, path)
-    assert (first.rows, first.is_sample, str(first)) == (5, False, "sums")
-    factories.write_sft_rows(home / "a.parquet", 6)
-    second = register("sums", "sft", path, path, is_sample=True)
-    assert second.pk == first.pk
-    assert (second.rows, second.is_sample) == (6, True)
+    first = services.register("sums", "sft", path, path)
+    assert (first.rows_train, first.label, first.is_ready) == (5, "sums@1", True)
+    assert services.register("sums", "sft", path, path, is_sample=True).pk == first.pk
     assert Dataset.objects.count() == 1
 
 
-@pytest.mark.django_db
 def test_a_file_that_is_not_there_is_not_registered(home: Path) -> None:
     with pytest.raises(ValueError, match="There is no file"):
-        register("sums", "sft", str(home / "none"), str(home / "none"))
+        services.register("sums", "sft", str(home / "none"), str(home / "none"))
+    assert Version.objects.count() == 0
+
+
+def test_from_a_file_to_a_version(source: Source, user: User) -> None:
+    assert (source.state, source.rows, source.facts["bad"]) == (State.READY, 20, 0)
+    assert len(source.sha256) == 64
+    version = done(services.compile_version(source, QA, Split(0.25, 1), user))
+    assert (version.state, version.rows_train, version.rows_val) == (State.READY, 15, 5)
+    assert version.label == "sums@1"
+    assert version.source == source
+    assert Path(version.train_file).is_file()
+    report = done(services.check(version, "", None, user))
+    assert report.data["rows_train"] == 15
+
+
+def test_compiled_twice_is_one_version(source: Source, user: User) -> None:
+    first = services.compile_version(source, QA, Split(0.25, 1), user)
+    assert services.compile_version(source, QA, Split(0.25, 1), user) == first
+    assert services.compile_version(source, QA, Split(0.25, 2), user) != first
+
+
+def test_cleaning_makes_a_further_version(home: Path, user: User) -> None:
+    rows = [{"q": f"{n % 15}+1=?", "a": f"#### {n % 15 + 1}"} for n in range(20)]
+    path = factories.write_lines(home / "rows.jsonl", rows)
+    source = done(services.import_path(services.create("twice", user), str(path), user))
+    first = done(services.compile_version(source, QA, Split(0.2, 1), user))
+    second = done(services.clean(first, ["duplicate"], user))
+    assert (second.number, second.parent, second.rows_removed) == (2, first, 5)
+    assert second.removed_file.is_file()
+    assert (second.rows_train or 0) + (second.rows_val or 0) == 15
+    first.refresh_from_db()
+    assert (first.rows_train or 0) + (first.rows_val or 0) == 20
+
+
+def test_work_is_done_once(source: Source, user: User) -> None:
+    version = services.compile_version(source, QA, Split(0.25, 1), user)
+    assert working.run("version", version.pk)
+    assert not working.run("version", version.pk)
+    assert not working.run("version", 999)
+
+
+def test_what_cannot_be_imported_says_why_and_can_be_tried_again(home: Path, user: User) -> None:
+    path = factories.write_lines(home / "rows.jsonl", ["nonsense"])
+    source = done(services.import_path(services.create("bad", user), str(path), user))
+    assert source.state == State.FAILED
+    assert "JSON" in source.error
+    assert not source.folder.exists()
+    factories.write_lines(path, [{"q": "1+1", "a": "2"}])
+    assert services.retry(source)
+    assert done(source).state == State.READY
+
+
+def test_a_fault_of_ours_ends_the_work_too(
+    source: Source, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*args: object, **options: object) -> None:
+        raise KeyError("oh")
+
+    monkeypatch.setattr("datasets.formats.compile.compile_version", fails)
+    version = done(services.compile_version(source, QA, Split(0.25, 1), user))
+    assert version.state == State.FAILED
+    assert "work.log" in version.error
+
+
+def test_waiting_work_is_cancelled_at_once(source: Source, user: User) -> None:
+    version = services.compile_version(source, QA, Split(0.25, 1), user)
+    assert services.cancel(version)
+    assert not working.run("version", version.pk)
+    version.refresh_from_db()
+    assert version.state == State.CANCELLED
+
+
+def test_working_work_stops_when_asked(source: Source, user: User) -> None:
+    version = services.compile_version(source, QA, Split(0.25, 1), user)
+    assert lifecycle.claim(version)
+    assert services.cancel(version)
+    clock = iter([0.0, 2.0, 2.0])
+    beat = lifecycle.progress_of(version, clock=lambda: next(clock))
+    with pytest.raises(lifecycle.Cancelled):
+        beat(1, 10)
+
+
+def test_progress_is_written_once_a_second(source: Source, user: User) -> None:
+    version = services.compile_version(source, QA, Split(0.25, 1), user)
+    assert lifecycle.claim(version)
+    clock = iter([0.0, 0.5, 1.5, 1.5])
+    beat = lifecycle.progress_of(version, clock=lambda: next(clock))
+    beat(1, 10)
+    version.refresh_from_db()
+    assert version.done == 0
+    beat(2, 10)
+    version.refresh_from_db()
+    assert (version.done, version.total, version.percent) == (2, 10, 20.0)
+
+
+def test_an_upload_is_kept_imported_and_then_removed(home: Path, user: User) -> None:
+    upload = SimpleUploadedFile("../../rows.jsonl", b'{"q": "1+1", "a": "2"}\n')
+    source = services.import_upload(services.create("up", user), upload, user)
+    assert (source.name, Path(source.path).is_file()) == ("rows.jsonl", True)
+    kept = source.path
+    assert done(source).state == State.READY
+    assert not Path(kept).exists()
+
+
+def test_an_upload_onto_a_full_disk_leaves_nothing(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(services, "_keep", full)
+    with pytest.raises(DatasetError, match="No space left on device"):
+        services.import_upload(
+            services.create("up", user), SimpleUploadedFile("rows.jsonl", b"{}"), user
+        )
+    assert Source.objects.count() == 0
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "relative.jsonl", "/proc/self/environ"])
+def test_a_path_outside_the_allowed_folders(user: User, path: str) -> None:
+    with pytest.raises(DatasetError, match="outside the allowed folders"):
+        services.import_path(services.create("x", user), path, user)
+
+
+def test_a_name_is_taken_once(user: User) -> None:
+    services.create("sums", user)
+    with pytest.raises(DatasetError, match="already"):
+        services.create("sums", user)
+
+
+def test_find_version(home: Path) -> None:
+    dataset = factories.make_dataset(name="a@b")
+    first = factories.make_version(dataset=dataset)
+    second = factories.make_version(dataset=dataset, target="rl")
+    factories.make_version(dataset=dataset, state=State.WORKING)
+    assert services.find_version("a@b") == second
+    assert services.find_version("a@b@1") == first
+    with pytest.raises(ValueError, match="that is ready"):
+        services.find_version("a@b@3")
+    with pytest.raises(ValueError, match=r"holds Conversations \(SFT\); this run reads Prompts"):
+        services.find_version("a@b@1", "rl")
+
+
+def test_what_a_run_names_stays(source: Source, user: User) -> None:
+    version = done(services.compile_version(source, QA, Split(0.25, 1), user))
+    job = factories.make_job(user, dataset_version=version)
+    with pytest.raises(DatasetError, match="named by runs"):
+        services.delete_version(version)
+    with pytest.raises(DatasetError, match="Runs name a version"):
+        services.delete(version.dataset)
+    job.delete()
+    services.delete(version.dataset)
     assert Dataset.objects.count() == 0
+    assert not version.dataset.folder.exists()
+
+
+def test_silent_work_is_started_again_and_living_work_is_not(source: Source, user: User) -> None:
+    version = services.compile_version(source, QA, Split(0.25, 1), user)
+    assert lifecycle.claim(version)
+    assert not services.retry(version)
+    Version.objects.update(beat_at="2020-01-01T00:00:00Z")
+    assert services.retry(version)
+    assert done(version).state == State.READY
+
+
+def test_the_queue_starts_a_process_for_the_work(
+    source: Source, user: User, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr("subprocess.Popen", lambda argv, **_: started.append(argv))
+    from datasets.tasks import start
+
+    start("source", source.pk)
+    assert started[0][1:] == ["manage.py", "dataset", "work", "source", str(source.pk)]

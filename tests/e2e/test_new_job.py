@@ -45,7 +45,7 @@ def test_bad_input_is_refused_with_what_would_be_right(
     box.fill(value)
     page.get_by_role("button", name="Start").click()
 
-    expect(page.locator("#error-summary")).to_contain_text(says)
+    expect(page.locator("#error-summary")).to_contain_text(says, timeout=30_000)
     assert len(site.manage("jobs")) == before
 
 

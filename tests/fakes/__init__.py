@@ -15,6 +15,9 @@ case "$2" in
   trainyard_node.samples) echo "the fake makes no samples" >&2; exit 1 ;;
   trainyard_node.*) PYTHONPATH={node} exec {python} "$@" ;;
 esac
+case "$1" in
+  -c) exec {python} "$@" ;;
+esac
 exec {python} {fake} {plan} "$@"
 """
 

@@ -8,6 +8,8 @@ Called as ``fake_trainer.py PLAN …the trainer's own arguments…``. The plan i
 ``pause``       seconds between steps (default 0)
 ``grandchild``  start a process that ignores SIGTERM, its id in ``grandchild`` of the run directory
 ``stubborn``    ignore SIGTERM
+``env``         a file to copy the environment into, as JSON
+``echo``        the name of a variable whose value it prints, as careless code might
 ``go``          a file that holds the last step allowed so far; without one all are allowed
 
 It also writes its own arguments to ``argv.json``, so that a test sees what arrived.
@@ -29,6 +31,10 @@ IGNORES_TERM = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); si
 def main() -> int:
     plan: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text())
     Path("argv.json").write_text(json.dumps(sys.argv[2:]))
+    if "env" in plan:
+        Path(plan["env"]).write_text(json.dumps(dict(os.environ)))
+    if "echo" in plan:
+        log(f"{plan['echo']}={os.environ[plan['echo']]}")
     if plan.get("stubborn"):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if plan.get("grandchild"):

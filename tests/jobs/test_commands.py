@@ -13,6 +13,7 @@ from compute.models import MachineSample
 from compute.services import local_machine
 from jobs.models import Job
 from jobs.services import script_of
+from jobs.verl.recipes import all_recipes
 from tests import factories, taskqueue
 from tests.factories import write_run_file
 
@@ -52,7 +53,7 @@ def refusal(*words: str) -> str:
 
 def test_recipes() -> None:
     found = {recipe["name"]: recipe for recipe in data("recipes")}
-    assert list(found) == ["grpo", "sft", "sample-grpo", "sample-sft"]
+    assert list(found) == list(all_recipes())
     assert found["sample-sft"]["is_sample"] is True
     assert found["sft"]["kind"] == "sft"
     assert found["grpo"]["values"]["rollout_n"] == 8
@@ -90,12 +91,12 @@ def test_submit(samples: Path, staff: User, django_capture_on_commit_callbacks: 
 def test_submit_sets_knobs_by_name_and_by_key_and_the_rest_as_overrides(
     samples: Path, staff: User
 ) -> None:
-    sets = ["lr=0.25", "trainer.total_epochs=1", "data.num_workers=3", "overrides=data.pad_mode=x"]
+    sets = ["lr=0.25", "trainer.total_epochs=1", "data.num_workers=3", "overrides=data.tools_key=x"]
     data("submit", "sample-sft", *(word for text in sets for word in ("--set", text)))
     job = Job.objects.get()
     assert job.spec["values"]["lr"] == 0.25
     assert job.spec["values"]["epochs"] == 1
-    assert job.spec["overrides"][-2:] == ["data.num_workers=3", "data.pad_mode=x"]
+    assert job.spec["overrides"][-2:] == ["data.num_workers=3", "data.tools_key=x"]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ def test_bad_input_is_told_and_nothing_is_started(
 
 def test_no_such_recipe(staff: User) -> None:
     assert refusal("submit", "none") == (
-        "There is no recipe none. There are: grpo, sft, sample-grpo, sample-sft."
+        f"There is no recipe none. There are: {', '.join(all_recipes())}."
     )
 
 

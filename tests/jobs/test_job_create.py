@@ -174,7 +174,7 @@ def test_a_link_out_of_the_allowed_folders_is_refused(
         ("engine", "vllm", "vllm needs a GPU; on the CPU the engine is hf."),
         ("mini_batch_size", "24", "32 does not divide by 24 (a mini batch)"),
         ("micro_batch_size", "48", "256 does not divide by 48 (a micro batch)"),
-        ("rollout_n", "1", "greater than or equal to 2"),
+        ("rollout_n", "1", "with one answer nothing is learnt"),
         ("max_response_length", "481", "the model&#x27;s context is 512."),
         ("train_files", "HOME/samples/sft/train.parquet", "No column data_source, prompt"),
         ("reward_file", "/etc/passwd", "lies outside the allowed folders"),
@@ -220,9 +220,9 @@ def test_after_offers_only_ones_own_jobs(
 
 
 def test_a_free_override_arrives_in_the_command(page: Client, sft_data: dict[str, str]) -> None:
-    page.post(URL, {**sft_data, "overrides": "optim.min_lr_ratio=0.1\n\n  data.num_workers=3  \n"})
+    page.post(URL, {**sft_data, "overrides": "optim.num_cycles=0.1\n\n  data.num_workers=3  \n"})
     job = Job.objects.get()
-    assert job.spec["overrides"] == ["optim.min_lr_ratio=0.1", "data.num_workers=3"]
+    assert job.spec["overrides"] == ["optim.num_cycles=0.1", "data.num_workers=3"]
 
 
 @pytest.mark.parametrize("name", ["x'; touch pwned #", "../../up", "größe 🚂", "a" * 200, "#"])

@@ -349,13 +349,13 @@ def test_rename(user: User) -> None:
     assert told(job) == [("renamed", "ada", "from old")]
 
 
-def test_origins_name_who_set_a_value() -> None:
+def test_origins_name_who_set_a_value(user: User) -> None:
     recipe = all_recipes()["sample-sft"].spec(places())
     spec = TrainSpec("sft", {**recipe.values, "lr": 0.5})
-    origins = services.origins("sample-sft", spec)
+    origins = services.origins("sample-sft", spec, user)
     assert origins["lr"] == "you"
     assert origins["epochs"] == "recipe"
-    assert services.origins("gone", spec)["epochs"] == "you"
+    assert services.origins("gone", spec, user)["epochs"] == "you"
 
 
 def queued(user: User, **fields: object) -> Job:

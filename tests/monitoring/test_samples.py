@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
-from datasets.models import Dataset
+from datasets.models import Version
 from jobs.models import Job
 from monitoring import samples as sample_files
 from tests import factories
@@ -36,8 +36,9 @@ def test_made_once_and_registered_as_samples(calls: Path, samples: Path) -> None
         call_command("seed_demo", "--json", stdout=out)
         assert json.loads(out.getvalue()) == {"samples": str(samples)}
     assert calls.read_text() == f"-m trainyard_node.samples {samples}\n"
-    rows = Dataset.objects.values_list("kind", "rows", "is_sample").order_by("kind")
-    assert list(rows) == [("rl", 2048, True), ("sft", 2048, True)]
+    made = Version.objects.order_by("target")
+    rows = made.values_list("target", "rows_train", "rows_val", "dataset__is_sample")
+    assert list(rows) == [(target, 2048, 64, True) for target in ("dpo", "rl", "sft")]
 
 
 def test_made_again_when_files_are_gone(calls: Path, samples: Path) -> None:
@@ -45,7 +46,7 @@ def test_made_again_when_files_are_gone(calls: Path, samples: Path) -> None:
     (samples / "model-warm/config.json").unlink()
     call_command("seed_demo", stdout=io.StringIO())
     assert len(calls.read_text().splitlines()) == 2
-    assert Dataset.objects.count() == 2
+    assert Version.objects.count() == 3
 
 
 def test_no_training_environment(settings: Settings, db: None) -> None:

@@ -1,5 +1,6 @@
 """The sample runs' command lines: what a CPU run of verl needs, and nothing that it does not."""
 
+import os
 import shlex
 import sys
 from dataclasses import dataclass
@@ -8,6 +9,20 @@ from pathlib import Path
 import trainyard_node.rewards.arithmetic as reward
 
 FP32 = "{param_dtype:fp32,reduce_dtype:fp32,buffer_dtype:fp32}"
+
+
+# What a run of SFT or DPO on the CPU needs.
+_SMALL_FSDP = [
+    "trainer.device=cpu",
+    "data.num_workers=0",
+    "engine.strategy=fsdp2",
+    "engine.use_torch_compile=False",
+    "engine.dtype=float32",
+    f"+engine.mixed_precision={FP32}",
+    "model.use_remove_padding=False",
+    "model.enable_gradient_checkpointing=False",
+    "+model.override_config.attn_implementation=sdpa",
+]
 
 
 @dataclass(frozen=True)
@@ -40,19 +55,61 @@ def sft(samples: Path, root: Path, ranks: int = 1, *more: str) -> Command:
         "trainer.save_freq=32",
         "trainer.test_freq=16",
         *_trainer(root),
-        # A CPU run needs these.
-        "trainer.device=cpu",
-        "data.num_workers=0",
-        "engine.strategy=fsdp2",
-        "engine.use_torch_compile=False",
-        "engine.dtype=float32",
-        f"+engine.mixed_precision={FP32}",
-        "model.use_remove_padding=False",
-        "model.enable_gradient_checkpointing=False",
-        "+model.override_config.attn_implementation=sdpa",
+        *_SMALL_FSDP,
         *more,
     ]
     return Command(argv, _environment(root))
+
+
+def dpo(samples: Path, root: Path, ranks: int = 1, *more: str) -> Command:
+    """48 steps of 32 pairs; checkpoints at 24 and 48, validation every 16."""
+    argv = [
+        sys.executable,
+        *["-m", "torch.distributed.run", "--standalone", "--nnodes=1"],
+        *[f"--nproc_per_node={ranks}", "-m", "trainyard_node.dpo"],
+        *dpo_overrides(samples),
+        *_trainer(root),
+        *more,
+    ]
+    return Command(argv, _environment(root))
+
+
+def dpo_overrides(samples: Path) -> list[str]:
+    """What a small DPO run on the CPU needs, without its loggers and folders."""
+    return [
+        f"model.path={samples}/model-warm",
+        f"data.train_files={samples}/dpo/train.parquet",
+        f"data.val_files={samples}/dpo/val.parquet",
+        "data.train_batch_size=32",
+        "data.micro_batch_size_per_gpu=16",
+        "data.max_length=64",
+        "optim.lr=1e-4",
+        "trainer.total_epochs=1",
+        "trainer.save_freq=24",
+        "trainer.test_freq=16",
+        *_SMALL_FSDP,
+    ]
+
+
+def dpo_probe(tests: Path, root: Path, what: str) -> Command:
+    """Ends where the names of its files go."""
+    argv = [
+        sys.executable,
+        *["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=1"],
+        *[f"{tests}/dpo_probe.py", what],
+    ]
+    return Command(argv, _environment(root))
+
+
+def dpo_trl(tests: Path, trl: Path) -> Command:
+    """Likewise, with TRL to import."""
+    env = {"PYTHONPATH": str(trl), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    return Command([sys.executable, f"{tests}/dpo_trl.py"], env)
+
+
+def plain_environment() -> dict[str, str]:
+    """This process's, without anything that chooses a platform for verl."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("VERL_")}
 
 
 def grpo(samples: Path, root: Path, *more: str) -> Command:

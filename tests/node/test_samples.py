@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -104,6 +105,31 @@ def test_rl_rows(samples: dict[str, Any]) -> None:
     assert row["reward_model"]["style"] == "rule"
     assert result_of(row["prompt"][0]["content"]) == int(row["reward_model"]["ground_truth"])
     assert row["extra_info"]["index"] == 0
+
+
+def test_dpo_rows(samples: dict[str, Any]) -> None:
+    for name in ("dpo/train.parquet", "dpo/val.parquet"):
+        for row in rows(samples, name):
+            (question,), (right,), (wrong,) = row["prompt"], row["chosen"], row["rejected"]
+            assert (question["role"], right["role"], wrong["role"]) == (
+                "user", "assistant", "assistant",
+            )  # fmt: skip
+            assert int(right["content"]) == result_of(question["content"])
+            assert 0 <= int(wrong["content"]) != int(right["content"])
+
+
+def test_older_samples_get_the_pairs_and_keep_the_rest(
+    samples: dict[str, Any], tmp_path: Path
+) -> None:
+    older = tmp_path / "samples"
+    shutil.copytree(samples["directory"], older)
+    shutil.rmtree(older / "dpo")
+    manifest = json.loads((older / build.MANIFEST).read_text())
+    manifest |= {"version": 1}
+    manifest["files"] = {k: v for k, v in manifest["files"].items() if not k.startswith("dpo/")}
+    (older / build.MANIFEST).write_text(json.dumps(manifest))
+    assert build.build(older)["files"]["dpo/train.parquet"]["rows"] == data.DPO_ROWS
+    assert fingerprint(older) == fingerprint(Path(samples["directory"]))
 
 
 def test_no_problem_is_in_train_and_validation() -> None:

@@ -3,13 +3,16 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import commands
 import pytest
 from trainyard_node import schema
 
-KEPT = Path(__file__).parents[2] / "environments" / "verl-0.9" / "schema"
+ROOT = Path(__file__).parents[2]
+KEPT = ROOT / "environments" / "verl-0.9" / "schema"
+PLATFORM = ROOT / ".venv/bin/python"
 
 
 def hydra_overrides(argv: list[str]) -> list[str]:
@@ -48,6 +51,48 @@ def test_check_repeats_hydras_refusal(overrides: list[str], said: str) -> None:
     assert done.returncode == 1
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.fixture(scope="module")
+def platform_commands() -> list[tuple[str, str, str, list[str]]]:
+    """What the platform would run: every recipe x algorithm x method, for each release."""
+    asked = [str(PLATFORM), "-m", "tests.composed"]
+    found: list[tuple[str, str, str, list[str]]]
+    found = json.loads(subprocess.check_output(asked, cwd=ROOT, timeout=120))
+    return found
+
+
+@pytest.mark.parametrize("config", schema.CONFIGS)
+def test_the_platforms_commands_compose(
+    config: str, platform_commands: list[tuple[str, str, str, list[str]]]
+) -> None:
+    mine = [
+        [word for word in words if not word.startswith("hydra.")]
+        for _, release, wanted, words in platform_commands
+        if wanted == config and release == version("verl")
+    ]
+    assert mine
+    for words, composed in zip(mine, schema.compose_all(config, mine), strict=True):
+        assert composed.trainer.project_name == "trainyard", words
+
+
+def test_one_unknown_key_among_the_commands_is_an_error() -> None:
+    with pytest.raises(Exception, match="nope"):
+        schema.compose_all("ppo_trainer", [["trainer.nnodes=1"], ["trainer.nope=1"]])
+
+
+def test_a_field_of_a_data_class_is_one_that_verl_builds_with() -> None:
+    fields = schema.dump("sft_trainer_engine")["fields"]
+    assert fields["engine.mixed_precision"] == "dict"
+    assert "engine.dtype" not in fields  # a key already
+    from verl.utils.config import omega_conf_to_dataclass
+
+    built = omega_conf_to_dataclass(
+        schema.compose("sft_trainer_engine", ["+engine.mixed_precision={param_dtype:fp32}"]).engine
+    )
+    assert dict(built.mixed_precision) == {"param_dtype": "fp32"}
+    with pytest.raises(Exception, match="nope"):
+        omega_conf_to_dataclass(schema.compose("sft_trainer_engine", ["+engine.nope=1"]).engine)
 
 
 def test_check_accepts_the_sample_commands(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 
 from compute.models import MachineSample
-from jobs import lifecycle
+from jobs import lifecycle, recipebook, trackers
 from jobs.models import Event, Job
+from jobs.verl.trackers import TRACKERS
 from monitoring.models import Cursor, Point
 from tests import factories, taskqueue
 
@@ -36,8 +37,17 @@ def everything(user: User) -> None:
     job.system_samples.create(at=now, data=data, revision=1, attempt=1, position=0)
     Cursor.objects.create(job=job, attempt=1, file="train.log")
     Event.objects.create(job=job, at=now, kind="queued")
+    recipebook.save_recipe(user, job, "a recipe")
+    trackers.keep(user, TRACKERS["wandb"], {"WANDB_API_KEY": "a key"})
     MachineSample.objects.create(machine=job.machine, at=now, data=data)
-    factories.make_dataset()
+    more_data()
+
+
+def more_data() -> None:
+    """A version with a source and a report."""
+    version = factories.make_version()
+    version.reports.create()
+    version.dataset.sources.create(origin="upload", name="rows.jsonl")
 
 
 def test_every_model_is_there() -> None:
@@ -99,11 +109,13 @@ def more(model: type[Model]) -> None:
             "Cursor": {"job": job, "attempt": n, "file": "x"},
             "Event": {"job": job, "at": now, "kind": "x"},
             "MachineSample": {"machine": job.machine, "at": now, "data": {}},
+            "SavedRecipe": {"slug": f"my-{n}", "title": "x", "spec": {}, "owner": job.owner},
+            "TrackerSecret": {"variable": f"V{n}", "value": "x", "set_at": now, "owner": job.owner},
         }
         if model.__name__ in rows:
             model._default_manager.create(**rows[model.__name__])
-        elif model.__name__ == "Dataset":
-            factories.make_dataset()
+        elif model.__name__ in ("Dataset", "Version", "Source", "Report"):
+            more_data()
 
 
 def act(boss: Client, action: str, *jobs: Job) -> Any:

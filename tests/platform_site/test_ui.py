@@ -162,6 +162,7 @@ def test_sort_header_turns_the_order_round(sort: str, direction: str, following:
 
 
 class Knob:
+    unset = "verl's default"
     default = "32"
 
 

@@ -1,6 +1,7 @@
 """The entry point that verl loads (group `verl.plugins`) in each of its processes.
 
-It does nothing unless VERL_PLATFORM is "cpu": a run on GPUs must not notice this package.
+It does nothing unless VERL_PLATFORM is "cpu" or the wrapper started the run: verl started by hand
+on GPUs must not notice this package, and a run of the wrapper only has more in its rollout record.
 """
 
 import os
@@ -9,3 +10,8 @@ if os.environ.get("VERL_PLATFORM", "").strip().lower() == "cpu":
     from trainyard_node.cpu.activate import activate
 
     activate()
+
+if os.environ.get("TRAINYARD_ATTEMPT"):  # record.MARK; that module is not imported for its name
+    from trainyard_node.rewards import parts
+
+    parts.install()

@@ -1,7 +1,8 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from jobs.management.base import JsonCommand, as_json, find_job
+from jobs.management.base import as_json, find_job
+from platform_site.commands import JsonCommand
 
 
 class Command(JsonCommand):

@@ -1,8 +1,9 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from jobs.management.base import JsonCommand, as_json, as_line
+from jobs.management.base import as_json, as_line
 from jobs.models import Job, Status
+from platform_site.commands import JsonCommand
 
 
 def count(text: str) -> int:

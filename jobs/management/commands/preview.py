@@ -1,8 +1,9 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from jobs.management.base import JsonCommand, add_recipe_words, filled_form
+from jobs.management.base import add_recipe_words, filled_form
 from jobs.preview import Preview
+from platform_site.commands import JsonCommand
 
 
 class Command(JsonCommand):

@@ -4,7 +4,8 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from jobs import services
-from jobs.management.base import JsonCommand, as_json, find_job, find_user
+from jobs.management.base import as_json, find_job, find_user
+from platform_site.commands import JsonCommand
 
 
 class Command(JsonCommand):

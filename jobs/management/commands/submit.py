@@ -5,8 +5,9 @@ from typing import Any
 
 from compute.services import load_of
 from jobs import services
-from jobs.management.base import JsonCommand, add_recipe_words, as_json, as_line, filled_form
+from jobs.management.base import add_recipe_words, as_json, as_line, filled_form
 from jobs.models import Job, Status
+from platform_site.commands import JsonCommand
 
 LOOK_EVERY = 0.5
 

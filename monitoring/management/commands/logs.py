@@ -3,9 +3,10 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
-from jobs.management.base import JsonCommand, find_job
+from jobs.management.base import find_job
 from jobs.models import Job
 from monitoring import live
+from platform_site.commands import JsonCommand
 
 LOOK_EVERY = 0.3
 

@@ -3,8 +3,8 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from jobs.management.base import JsonCommand
 from monitoring.samples import SampleError, make_samples
+from platform_site.commands import JsonCommand
 
 
 class Command(JsonCommand):

@@ -4,11 +4,13 @@ from typing import Any
 import pytest
 
 from jobs.verl import checks
+from jobs.verl.batches import check_batches, check_heads
+from jobs.verl.contradictions import check_contradictions
 from jobs.verl.schema import load
 from jobs.verl.spec import Problem, TrainSpec
-from tests.factories import grpo_spec, sft_spec
+from tests.factories import grpo_spec, sft_spec, spec_of
 
-SCHEMA = Path(__file__).resolve().parents[3] / "environments/verl-0.9/schema"
+SCHEMA = Path(__file__).resolve().parents[3] / "environments"
 
 
 def problems_of(spec: TrainSpec) -> list[Problem]:
@@ -16,7 +18,7 @@ def problems_of(spec: TrainSpec) -> list[Problem]:
 
 
 def test_known_overrides_pass() -> None:
-    assert problems_of(sft_spec("optim.min_lr_ratio=0.1", "+model.override_config.x=1")) == []
+    assert problems_of(sft_spec("optim.num_cycles=0.1", "+model.override_config.x=1")) == []
 
 
 @pytest.mark.parametrize(
@@ -35,7 +37,7 @@ def test_known_overrides_pass() -> None:
         ("~optim", "optim holds keys that fields set"),
         ("trainer.resume_mode=disable", "trainer.resume_mode is set by Trainyard"),
         ("nonsense", "'nonsense' is not key=value"),
-        ("optim.min_lr_ratio=0.1,0.2", "lists several values"),
+        ("optim.num_cycles=0.1,0.2", "lists several values"),
         ("data.train_max_samples=all", "takes a whole number, not 'all'"),
     ],
 )
@@ -46,8 +48,8 @@ def test_a_bad_override_is_named(override: str, words: str) -> None:
 
 
 def test_a_key_that_is_given_twice() -> None:
-    spec = sft_spec("optim.min_lr_ratio=0.1", "++optim.min_lr_ratio=0.2")
-    assert problems_of(spec) == [Problem("overrides", "optim.min_lr_ratio is given twice.")]
+    spec = sft_spec("optim.num_cycles=0.1", "++optim.num_cycles=0.2")
+    assert problems_of(spec) == [Problem("overrides", "optim.num_cycles is given twice.")]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,7 @@ def test_a_key_that_is_given_twice() -> None:
     ],
 )
 def test_sft_batches(values: dict[str, Any], expected: list[Problem]) -> None:
-    assert list(checks.check_batches(sft_spec(**values))) == expected
+    assert list(check_batches(sft_spec(**values))) == expected
 
 
 @pytest.mark.parametrize(
@@ -101,12 +103,12 @@ def test_sft_batches(values: dict[str, Any], expected: list[Problem]) -> None:
     ],
 )
 def test_rl_batches(values: dict[str, Any], fields: list[str]) -> None:
-    assert [problem.field for problem in checks.check_batches(grpo_spec(**values))] == fields
+    assert [problem.field for problem in check_batches(grpo_spec(**values))] == fields
 
 
 def test_a_huge_batch_is_answered_at_once() -> None:
     spec = sft_spec(train_batch_size=2**31 - 2, micro_batch_size=4)
-    [problem] = checks.check_batches(spec)
+    [problem] = check_batches(spec)
     assert problem.message == (
         "2147483646 does not divide by 4 (a micro batch): the nearest that do are 2, 3, 6."
     )
@@ -123,12 +125,12 @@ def test_a_huge_batch_is_answered_at_once() -> None:
     ],
 )
 def test_engine(device: str, engine: str, message: str | None) -> None:
-    found = list(checks.check_engine(grpo_spec(device=device, engine=engine)))
+    found = list(check_contradictions(grpo_spec(device=device, engine=engine)))
     assert found == ([Problem("engine", message)] if message else [])
 
 
 def test_sft_has_no_engine_to_check() -> None:
-    assert list(checks.check_engine(sft_spec())) == []
+    assert list(check_contradictions(sft_spec())) == []
 
 
 @pytest.mark.parametrize(
@@ -190,7 +192,7 @@ def test_context(spec: TrainSpec, context: int | None, expected: list[Problem]) 
         ("data.custom_cls.path=/home/me/cls.py", True),
         ("data.custom_cls.path=/etc/cls.py", False),
         ("data.custom_cls.path=null", True),
-        ("optim.min_lr_ratio=0.1", True),
+        ("optim.num_cycles=0.1", True),
     ],
 )
 def test_files_of_overrides_lie_in_the_allowed_folders(override: str, allowed: bool) -> None:
@@ -205,5 +207,107 @@ def test_a_validation_set_smaller_than_a_batch_gives_no_loss() -> None:
 
 
 def test_the_cpu_rollout_keeps_a_whole_copy() -> None:
-    [problem] = checks.check_engine(grpo_spec(device="cpu", engine="hf", tensor_parallel=2))
+    [problem] = check_contradictions(grpo_spec(device="cpu", engine="hf", tensor_parallel=2))
     assert problem.field == "tensor_parallel"
+
+
+@pytest.mark.parametrize(
+    ("spec", "field", "words"),
+    [
+        (spec_of("grpo", rollout_n=1), "rollout_n", "with one answer nothing is learnt"),
+        (spec_of("grpo", rollout_n=1, variant="rloo"), "rollout_n", "RLOO compares"),
+        (spec_of("gspo", rollout_n=1), "rollout_n", "GSPO compares"),
+        (spec_of("grpo", use_kl_loss=True, use_kl_in_reward=True), "use_kl_loss", "twice"),
+        (spec_of("grpo", variant="rloo", use_kl_loss=True), "use_kl_loss", "twice"),
+        (spec_of("ppo", kl_ctrl="adaptive"), "kl_ctrl", "in the reward, which is off"),
+        (spec_of("sft", lora_alpha=16), "lora_alpha", "counts with LoRA only"),
+        (spec_of("dpo", reference="lora_base"), "reference", "no base to switch to"),
+        (spec_of("dpo", dpo_loss="ipo", label_smoothing=0.1), "label_smoothing", "no smoothing"),
+        (spec_of("dpo", dpo_loss="ipo", length_normalize=True), "length_normalize", "already"),
+        (spec_of("sft", dynamic_batch=True), "max_tokens_per_gpu", "needs their number"),
+        (
+            spec_of("sft", dynamic_batch=True, max_tokens_per_gpu=63),
+            "max_tokens_per_gpu",
+            "A single row may take 64 tokens",
+        ),
+        (
+            spec_of("dpo", dynamic_batch=True, max_tokens_per_gpu=127),
+            "max_tokens_per_gpu",
+            "A single row may take 128 tokens",
+        ),
+        (spec_of("grpo", overlong_buffer=9), "overlong_buffer", "8 tokens at most"),
+        (spec_of("grpo", overlong_penalty=1.0), "overlong_penalty", "where the penalty begins"),
+        (
+            spec_of("grpo", overlong_buffer=4, reward_manager="naive"),
+            "reward_manager",
+            "naive manager",
+        ),
+        (spec_of("sft", strategy="fsdp"), "strategy", "fsdp2 only"),
+        (spec_of("sft", dtype="bfloat16"), "dtype", "float32 only"),
+        (spec_of("sft", remove_padding=True), "remove_padding", "FlashAttention"),
+        (spec_of("grpo", reward_model="/m"), "reward_model", "on a GPU only"),
+        (
+            spec_of("grpo", device="cuda", engine="vllm", reward_model="/m", filter_groups=True),
+            "filter_groups",
+            "before a reward model",
+        ),
+        (spec_of("grpo", variant="remax", filter_groups=True), "filter_groups", "former trainer"),
+        (spec_of("sft", verl="0.8.0"), "machine", "run verl 0.9.1"),
+        (spec_of("sft", verl="9.9.9"), "machine", "There is no verl 9.9.9"),
+        (spec_of("dpo", verl="0.7.1", device="cuda"), "machine", "cannot run DPO"),
+        (
+            spec_of("grpo", verl="0.8.0", device="cuda", engine="vllm", variant="dapo"),
+            "variant",
+            "never drops groups",
+        ),
+    ],
+)
+def test_a_contradiction_is_named(spec: TrainSpec, field: str, words: str) -> None:
+    problems = list(check_contradictions(spec))
+    assert [problem.field for problem in problems] == [field]
+    assert words in problems[0].message
+
+
+@pytest.mark.parametrize("kind", ["sft", "dpo", "ppo", "grpo", "gspo"])
+def test_what_fits_together_passes(kind: str) -> None:
+    assert list(check_contradictions(spec_of(kind))) == []
+    assert list(check_batches(spec_of(kind))) == []
+
+
+@pytest.mark.parametrize("variant", ["reinforce_plus_plus", "remax"])
+def test_a_method_that_compares_nothing_takes_one_answer(variant: str) -> None:
+    spec = spec_of("grpo", variant=variant, rollout_n=1, mini_batch_size=32, micro_batch_size=32)
+    assert list(check_contradictions(spec)) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "heads", "fields"),
+    [
+        ({"tensor_parallel": 4}, 14, ["tensor_parallel"]),
+        ({"tensor_parallel": 2}, 14, []),
+        ({"sequence_parallel": 8}, 28, ["sequence_parallel"]),
+        ({"tensor_parallel": 4}, None, []),
+    ],
+)
+def test_heads(values: dict[str, Any], heads: int | None, fields: list[str]) -> None:
+    assert [p.field for p in check_heads(spec_of("grpo", **values), heads)] == fields
+
+
+def test_the_nearest_degrees_that_divide_the_heads_are_named() -> None:
+    [problem] = check_heads(spec_of("grpo", tensor_parallel=4), 14)
+    assert problem.message == (
+        "The model has 14 attention heads, which tensor parallelism of 4 does not divide: "
+        "1, 2, 7, 14 do."
+    )
+
+
+def test_the_critics_micro_batch_divides_too() -> None:
+    [problem] = check_batches(spec_of("ppo", critic_micro_batch_size=48))
+    assert problem.field == "critic_micro_batch_size"
+
+
+def test_sequence_parallelism_leaves_fewer_replicas() -> None:
+    spec = spec_of("sft", gpus=4, sequence_parallel=2, train_batch_size=6, micro_batch_size=3)
+    assert list(check_batches(spec)) == []
+    [problem] = check_batches(spec_of("sft", gpus=4, sequence_parallel=3))
+    assert problem.field == "sequence_parallel"

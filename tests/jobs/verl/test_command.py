@@ -6,7 +6,7 @@ PLACEMENT = Placement("/runs/1/attempt-1", "/venv/bin/python", "tiny-1234")
 
 
 def test_sft_on_the_cpu() -> None:
-    command = build_command(sft_spec("optim.min_lr_ratio=0.1"), PLACEMENT, {})
+    command = build_command(sft_spec("optim.num_cycles=0.1"), PLACEMENT, {})
     assert command.argv == (
         "/venv/bin/python",
         "-m",
@@ -39,7 +39,7 @@ def test_sft_on_the_cpu() -> None:
         "data.micro_batch_size_per_gpu=32",
         "trainer.total_epochs=2",
         "trainer.n_gpus_per_node=1",
-        "optim.min_lr_ratio=0.1",
+        "optim.num_cycles=0.1",
     )
     assert command.cwd == "/runs/1/attempt-1"
 
@@ -55,7 +55,6 @@ def test_grpo_on_the_cpu() -> None:
         "trainer.logger=[console,file]",
         "trainer.default_local_dir=/runs/1/attempt-1/checkpoints",
         "hydra.run.dir=/runs/1/attempt-1/hydra",
-        "algorithm.adv_estimator=grpo",
         "trainer.nnodes=1",
         "trainer.rollout_data_dir=/runs/1/attempt-1/rollouts",
         "trainer.validation_data_dir=/runs/1/attempt-1/validation",
@@ -79,23 +78,24 @@ def test_grpo_on_the_cpu() -> None:
         "+ray_kwargs.ray_init.object_store_memory=200000000",
         "ray_kwargs.ray_init.num_cpus=32",
         "+ray_kwargs.ray_init.num_gpus=1",
+        "algorithm.adv_estimator=grpo",
         "data.train_files=/data/train.parquet",
         "data.val_files=/data/val.parquet",
         "data.train_batch_size=32",
         "data.max_prompt_length=32",
         "data.max_response_length=8",
         "actor_rollout_ref.model.path=/models/tiny",
+        "actor_rollout_ref.actor.clip_ratio=0.2",
+        "actor_rollout_ref.actor.clip_ratio_low=0.2",
+        "actor_rollout_ref.actor.clip_ratio_high=0.2",
         "actor_rollout_ref.actor.optim.lr=0.0005",
-        "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=64",
         "actor_rollout_ref.actor.ppo_mini_batch_size=32",
         "actor_rollout_ref.rollout.n=8",
         "actor_rollout_ref.rollout.name=hf",
         "actor_rollout_ref.rollout.tensor_model_parallel_size=1",
         "actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=128",
         "actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu=128",
-        "actor_rollout_ref.actor.clip_ratio=0.2",
-        "actor_rollout_ref.actor.clip_ratio_low=0.2",
-        "actor_rollout_ref.actor.clip_ratio_high=0.2",
+        "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=64",
         "trainer.total_epochs=4",
         "trainer.total_training_steps=16",
         "trainer.n_gpus_per_node=1",
@@ -127,13 +127,13 @@ def test_the_environment_says_where_metrics_go() -> None:
 
 def test_each_setting_names_who_asked_for_it() -> None:
     command = build_command(
-        sft_spec("optim.min_lr_ratio=0.1"), PLACEMENT, {"lr": "you", "epochs": "recipe"}
+        sft_spec("optim.num_cycles=0.1"), PLACEMENT, {"lr": "you", "epochs": "recipe"}
     )
     by_key = {setting.key: setting for setting in command.settings}
     assert by_key["trainer.logger"].origin == "platform"
     assert by_key["optim.lr"] == Setting("optim.lr", "optim.lr=0.001", "you")
     assert by_key["trainer.total_epochs"].origin == "recipe"
-    assert by_key["optim.min_lr_ratio"].origin == "you"
+    assert by_key["optim.num_cycles"].origin == "you"
     assert by_key["model.override_config.attn_implementation"].text.startswith("+model.")
 
 

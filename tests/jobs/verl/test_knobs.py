@@ -1,6 +1,7 @@
 """Every knob of every kind: its keys are verl's, and setting it changes what runs."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,9 +10,15 @@ from jobs.verl.knobs import BY_NAME, COMMAND, KNOBS, Knob, find, knobs_of
 from jobs.verl.overrides import Override, parse
 from jobs.verl.schema import CONFIGS, load
 from jobs.verl.spec import Placement, TrainSpec, Value
-from tests.factories import GRPO_VALUES, SFT_VALUES
+from tests.factories import spec_of
 
-SCHEMA = Path(__file__).resolve().parents[3] / "environments/verl-0.9/schema"
+SCHEMA = Path(__file__).resolve().parents[3] / "environments"
+ACTOR = "actor_rollout_ref.actor"
+# The command holds these only together with another.
+TOGETHER: dict[str, dict[str, Value]] = {
+    "overlong_penalty": {"overlong_buffer": 4},
+    "variant": {"variant": "grpo"},
+}
 PLACEMENT = Placement("/runs/attempt-1", "/venv/bin/python", "a-run")
 EVERY = [(kind, knob) for kind in CONFIGS for knob in knobs_of(kind)]
 
@@ -30,14 +37,16 @@ def test_verl_has_every_key_of_the_knob(kind: str, knob: Knob) -> None:
 def test_verls_default_is_of_the_knobs_type(kind: str, knob: Knob) -> None:
     for key in knob.keys[kind]:
         if key != COMMAND:
-            value = another(knob, None)
+            value: object = another(knob, None)
+            value = [value] if knob.type is list else value
             override = Override(key, value, adds=False, removes=False, text="")
             assert load(SCHEMA, kind).problem(override) is None
 
 
 @pytest.mark.parametrize(("kind", "knob"), EVERY, ids=named)
 def test_setting_the_knob_changes_the_command(kind: str, knob: Knob) -> None:
-    before = spec_of(kind)
+    together: dict[str, Any] = TOGETHER.get(knob.name, {})
+    before = spec_of(kind, **together)
     after = TrainSpec(
         kind, {**before.values, knob.name: another(knob, before.values.get(knob.name))}
     )
@@ -47,23 +56,21 @@ def test_setting_the_knob_changes_the_command(kind: str, knob: Knob) -> None:
 @pytest.mark.parametrize(("kind", "knob"), EVERY, ids=named)
 def test_what_was_set_is_what_hydra_reads(kind: str, knob: Knob) -> None:
     value = another(knob, spec_of(kind).values.get(knob.name))
+    wanted = str(value).split(",") if knob.type is list else value
     words = argv(TrainSpec(kind, {**spec_of(kind).values, knob.name: value}))
     read = {override.key: override.value for override in map(parse, words[first_override(words) :])}
     for key in knob.keys[kind]:
         if key != COMMAND:
-            assert read[key] == value
+            assert read[key] == wanted
 
 
 @pytest.mark.parametrize(("kind", "knob"), EVERY, ids=named)
 def test_an_unset_knob_is_left_to_verl(kind: str, knob: Knob) -> None:
     values = {name: value for name, value in spec_of(kind).values.items() if name != knob.name}
-    words = argv(TrainSpec(kind, values))
-    for key in knob.keys[kind]:
-        assert not [word for word in words if word.startswith(f"{key}=")]
-
-
-def spec_of(kind: str) -> TrainSpec:
-    return TrainSpec(kind, SFT_VALUES if kind == "sft" else GRPO_VALUES)
+    command = build_command(TrainSpec(kind, values), PLACEMENT, dict.fromkeys(BY_NAME, "you"))
+    by_hand = {setting.key for setting in command.settings if setting.origin == "you"}
+    others = {key for other in knobs_of(kind) if other.name in values for key in other.keys[kind]}
+    assert by_hand.isdisjoint(set(knob.keys[kind]) - others)
 
 
 def another(knob: Knob, value: Value | None) -> Value:
@@ -84,17 +91,26 @@ def argv(spec: TrainSpec) -> tuple[str, ...]:
 
 
 def first_override(words: tuple[str, ...]) -> int:
-    return words.index("verl.trainer.main_ppo" if words[2].startswith("verl") else MODULE) + 1
-
-
-MODULE = "verl.trainer.sft_trainer"
+    return next(place for place, word in enumerate(words) if "=" in word and word[0] != "-")
 
 
 def test_no_two_knobs_share_a_name_or_a_key() -> None:
     assert len(BY_NAME) == len(KNOBS)
     for kind in CONFIGS:
-        keys = [key for knob in knobs_of(kind) for key in knob.keys[kind] if key != COMMAND]
+        knobs = [knob for knob in knobs_of(kind) if knob.name != "clip_ratio"]  # sets both halves
+        keys = [key for knob in knobs for key in knob.keys[kind] if key != COMMAND]
         assert len(keys) == len(set(keys))
+
+
+def test_the_narrower_knob_wins_over_one_that_sets_more() -> None:
+    spec = spec_of("grpo", clip_ratio=0.2, clip_ratio_high=0.28)
+    settings = {
+        setting.key: setting.text for setting in build_command(spec, PLACEMENT, {}).settings
+    }
+    assert settings[f"{ACTOR}.clip_ratio_low"] == f"{ACTOR}.clip_ratio_low=0.2"
+    assert settings[f"{ACTOR}.clip_ratio_high"] == f"{ACTOR}.clip_ratio_high=0.28"
+    assert find("grpo", f"{ACTOR}.clip_ratio_high") is BY_NAME["clip_ratio_high"]
+    assert find("grpo", f"{ACTOR}.clip_ratio") is BY_NAME["clip_ratio"]
 
 
 def test_every_knob_says_what_it_does() -> None:

@@ -2,15 +2,21 @@ from pathlib import Path
 
 import pytest
 
+from jobs.verl.batches import check_batches
 from jobs.verl.command import build_command
+from jobs.verl.contradictions import check_contradictions
 from jobs.verl.overrides import parse
 from jobs.verl.recipes import all_recipes, read
 from jobs.verl.schema import load
 from jobs.verl.spec import Placement
 
-SCHEMA = Path(__file__).resolve().parents[3] / "environments/verl-0.9/schema"
+SCHEMA = Path(__file__).resolve().parents[3] / "environments"
 PLACES = {"samples": "/home/samples", "rewards": "/node/rewards"}
-RECIPES = ["grpo", "sft", "sample-grpo", "sample-sft"]
+RECIPES = [
+    "dapo-32b", "dapo", "dpo-lora", "dpo", "grpo-7b", "grpo-lora", "grpo", "gspo-moe", "ppo",
+    "sft-large", "sft-lora", "sft",
+    "sample-dpo", "sample-grpo", "sample-gspo", "sample-ppo", "sample-sft",
+]  # fmt: skip
 
 
 def test_all_are_there_samples_last() -> None:
@@ -23,6 +29,12 @@ def test_each_says_what_it_is_for(slug: str) -> None:
     assert recipe.title
     assert recipe.purpose.endswith(".")
     assert recipe.needs.endswith(".")
+    assert recipe.data.endswith(".")
+    assert recipe.sizes
+    assert recipe.tips
+    assert bool(recipe.gpu_floor) is not recipe.is_sample
+    assert all(usual.low < usual.high for usual in recipe.ranges.values())
+    assert all(recipe.values.get(name, usual.low) in usual for name, usual in recipe.ranges.items())
     assert recipe.is_sample is slug.startswith("sample-")
 
 
@@ -54,3 +66,9 @@ def test_a_knob_of_another_kind_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match=r"bad\.toml: sft has no knob rollout_n"):
         read(path)
+
+
+@pytest.mark.parametrize("slug", RECIPES)
+def test_each_passes_every_check_that_needs_no_files(slug: str) -> None:
+    spec = all_recipes()[slug].spec(PLACES)
+    assert [*check_contradictions(spec), *check_batches(spec)] == []

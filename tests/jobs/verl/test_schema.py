@@ -5,7 +5,7 @@ import pytest
 from jobs.verl.overrides import parse
 from jobs.verl.schema import Schema, fits, load, nearest
 
-FOLDER = Path(__file__).resolve().parents[3] / "environments/verl-0.9/schema"
+FOLDER = Path(__file__).resolve().parents[3] / "environments"
 
 SMALL = Schema(
     "0.9.1",
@@ -112,14 +112,23 @@ def test_fits(value: object, wanted: str, expected: bool) -> None:
     assert fits(value, wanted) is expected
 
 
-@pytest.mark.parametrize(
-    ("kind", "config"), [("sft", "sft_trainer_engine"), ("grpo", "ppo_trainer")]
-)
-def test_the_dump_of_each_kind_loads(kind: str, config: str) -> None:
-    schema = load(FOLDER, kind)
-    assert schema.config == config
-    assert schema.verl.startswith("0.9.")
+@pytest.mark.parametrize("release", ["0.7.1", "0.8.0", "0.9.1"])
+@pytest.mark.parametrize("kind", ["sft", "ppo", "grpo", "gspo"])
+def test_the_dump_of_each_kind_and_release_loads(kind: str, release: str) -> None:
+    schema = load(FOLDER, kind, release)
+    assert schema.config == ("sft_trainer_engine" if kind == "sft" else "ppo_trainer")
+    assert schema.verl == release
     assert schema.keys["trainer.total_epochs"]["type"] == "int"
+
+
+def test_dpo_is_of_the_newest_release_only() -> None:
+    assert load(FOLDER, "dpo").keys["dpo.loss_type"]["default"] == "sigmoid"
+    with pytest.raises(OSError, match=r"verl-0\.8"):
+        load(FOLDER, "dpo", "0.8.0")
+
+
+def test_without_a_release_it_is_the_newest() -> None:
+    assert load(FOLDER, "sft") == load(FOLDER, "sft", "0.9.1")
 
 
 def test_the_real_schema_names_the_right_learning_rate() -> None:

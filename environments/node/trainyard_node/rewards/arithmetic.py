@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 WHOLE_NUMBER = re.compile(r"[-+]?\d{1,18}")
-RIGHT, NUMBER, NOTHING = 1.0, 0.1, 0.0
+RIGHT, NUMBER = 0.9, 0.1
 
 
 def compute_score(
@@ -13,15 +13,16 @@ def compute_score(
     ground_truth: Any,
     extra_info: dict[str, Any] | None = None,
     **ignored: Any,
-) -> float:
-    """1.0 for exactly the right whole number, 0.1 for some other whole number, else 0.0.
+) -> dict[str, float]:
+    """`score`: 1.0 for exactly the right whole number, 0.1 for some other whole number, else 0.0;
+    and its two parts: `acc` (it is right) and `number` (it is one), each 1.0 or 0.0.
 
     Takes any text and any ground truth; never raises.
     """
     given = _number(solution_str)
-    if given is None:
-        return NOTHING
-    return RIGHT if given == _number(ground_truth) else NUMBER
+    number = float(given is not None)
+    right = float(given is not None and given == _number(ground_truth))
+    return {"score": RIGHT * right + NUMBER * number, "acc": right, "number": number}
 
 
 def _number(text: Any) -> int | None:

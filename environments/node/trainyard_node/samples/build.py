@@ -6,9 +6,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from trainyard_node.attempt import write_atomic
 from trainyard_node.samples import data, model, warmup
 
 MANIFEST = "samples.json"
+# 2: with preference pairs.
+VERSION = 2
 SEED = 7
 
 
@@ -17,14 +20,15 @@ class Occupied(Exception):
 
 
 def build(output: Path) -> dict[str, Any]:
-    """Make the samples in `output` unless they are there; returns what is there.
+    """Make the samples in `output` unless they are there; returns what is there. What an older
+    version left out is added.
 
     Raises Occupied when `output` holds other things: nothing of a user's is overwritten.
     """
     output = output.expanduser().resolve()
     found = describe(output)
     if found is not None:
-        return found
+        return found if found["version"] == VERSION else _bring_up_to_date(output)
     if output.exists() and any(output.iterdir()):
         raise Occupied(f"{output} is not empty and holds no samples")
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -54,6 +58,13 @@ def describe(output: Path) -> dict[str, Any] | None:
     return {"directory": str(output), **manifest}
 
 
+def _bring_up_to_date(output: Path) -> dict[str, Any]:
+    manifest = json.loads((output / MANIFEST).read_text())
+    manifest["files"] |= _make_pairs(output, *data.problems(SEED))
+    write_atomic(output / MANIFEST, _as_text({**manifest, "version": VERSION}))
+    return describe(output) or {}
+
+
 def _put_in_place(staged: Path, output: Path) -> None:
     try:
         staged.rename(output)
@@ -65,12 +76,16 @@ def _put_in_place(staged: Path, output: Path) -> None:
 def _make(work: Path) -> None:
     train, validation = data.problems(SEED)
     manifest = {
-        "version": 1,
+        "version": VERSION,
         "data_source": data.DATA_SOURCE,
         "models": _make_models(work, train),
         "files": _make_files(work, train, validation),
     }
-    (work / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+    (work / MANIFEST).write_text(_as_text(manifest))
+
+
+def _as_text(manifest: dict[str, Any]) -> str:
+    return json.dumps(manifest, indent=1) + "\n"
 
 
 def _make_files(
@@ -84,6 +99,21 @@ def _make_files(
         "rl/train.parquet": data.write_rl(work / "rl/train.parquet", rl, "train"),
         "rl/val.parquet": data.write_rl(work / "rl/val.parquet", validation, "val"),
     }
+    return _listed(rows) | _make_pairs(work, train, validation)
+
+
+def _make_pairs(
+    work: Path, train: list[data.Problem], validation: list[data.Problem]
+) -> dict[str, Any]:
+    chosen = data.repeated(train, data.DPO_ROWS, SEED + 2)
+    rows = {
+        "dpo/train.parquet": data.write_dpo(work / "dpo/train.parquet", chosen, SEED),
+        "dpo/val.parquet": data.write_dpo(work / "dpo/val.parquet", validation, SEED + 1),
+    }
+    return _listed(rows)
+
+
+def _listed(rows: dict[str, int]) -> dict[str, Any]:
     return {name: {"path": name, "rows": count} for name, count in rows.items()}
 
 

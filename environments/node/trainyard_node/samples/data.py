@@ -8,7 +8,9 @@ from typing import Any
 DATA_SOURCE = "trainyard/arithmetic"
 LARGEST = 9
 VALIDATION_ROWS = 32
-SFT_ROWS, RL_ROWS = 2048, 2048
+SFT_ROWS, RL_ROWS, DPO_ROWS = 2048, 2048, 1536
+# How far a wrong sum is from the right one, at the most.
+NEAR = 9
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,23 @@ def write_rl(path: Path, chosen: list[Problem], split: str) -> int:
         "extra_info": [{"index": index, "split": split} for index in range(len(chosen))],
     }
     return _write(path, columns)
+
+
+def write_dpo(path: Path, chosen: list[Problem], seed: int) -> int:
+    """Write what `trainyard_node.dpo` reads: the right result is chosen, a wrong one rejected."""
+    draw = random.Random(seed)
+    columns = {
+        "prompt": [problem.prompt for problem in chosen],
+        "chosen": [problem.messages[1:] for problem in chosen],
+        "rejected": [_wrong(problem, draw).messages[1:] for problem in chosen],
+    }
+    return _write(path, columns)
+
+
+def _wrong(problem: Problem, draw: random.Random) -> Problem:
+    right = int(problem.answer)
+    near = [result for result in range(max(0, right - NEAR), right + NEAR + 1) if result != right]
+    return Problem(problem.question, str(draw.choice(near)))
 
 
 def repeated(chosen: list[Problem], rows: int, seed: int) -> list[Problem]:

@@ -1,0 +1,180 @@
+"""Which columns of a source take which place: what the mapping form offers."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+
+class Role(NamedTuple):
+    """A place that a column can take."""
+
+    name: str
+    label: str
+    required: bool = False
+
+
+class Shape(NamedTuple):
+    """A common layout of rows, what it can become (the likeliest first), and its roles."""
+
+    label: str
+    targets: tuple[str, ...]
+    roles: tuple[Role, ...]
+
+
+class Option(NamedTuple):
+    """A setting of a mapping; ``choices`` is empty for free text."""
+
+    name: str
+    label: str
+    help: str
+    choices: tuple[str, ...] = ()
+
+
+SYSTEM = Role("system", "System prompt")
+TRUTH = Role("truth", "Ground truth (RL)")
+SOURCE = Role("data_source", "Data source (RL)")
+ABILITY = Role("ability", "Ability (RL)")
+FOR_RL = (TRUTH, SOURCE, ABILITY)
+
+SHAPES: Mapping[str, Shape] = {
+    "messages": Shape(
+        "Conversation of role and content",
+        ("sft", "rl"),
+        (Role("messages", "Conversation", True), SYSTEM, *FOR_RL),
+    ),
+    "prompt_response": Shape(
+        "Prompt and response",
+        ("sft", "rl"),
+        (
+            Role("prompt", "Prompt (text or turns)", True),
+            Role("response", "Response", True),
+            SYSTEM,
+            *FOR_RL,
+        ),
+    ),
+    "instruction": Shape(
+        "Instruction, input, output (Alpaca)",
+        ("sft", "rl"),
+        (
+            Role("instruction", "Instruction", True),
+            Role("input", "Input"),
+            Role("output", "Output", True),
+            SYSTEM,
+            *FOR_RL,
+        ),
+    ),
+    "sharegpt": Shape(
+        "Conversation of from and value (ShareGPT)",
+        ("sft", "rl"),
+        (Role("conversations", "Conversation", True), SYSTEM, *FOR_RL),
+    ),
+    "preference": Shape(
+        "Chosen and rejected",
+        ("dpo", "sft"),
+        (
+            Role("prompt", "Prompt (text or turns)"),
+            Role("chosen", "Chosen", True),
+            Role("rejected", "Rejected", True),
+            SYSTEM,
+        ),
+    ),
+    "question_answer": Shape(
+        "Question and answer",
+        ("rl", "sft"),
+        (
+            Role("question", "Question", True),
+            Role("answer", "Answer or ground truth", True),
+            SYSTEM,
+            SOURCE,
+            ABILITY,
+        ),
+    ),
+    "verl_rl": Shape(
+        "verl's own for RL",
+        ("rl",),
+        (
+            Role("prompt", "Prompt", True),
+            Role("reward_model", "Reward (style, ground_truth)", True),
+            SYSTEM,
+            SOURCE,
+            ABILITY,
+        ),
+    ),
+    "verl_sft": Shape("verl's own for SFT", ("sft",), (Role("messages", "Conversation", True),)),
+    "text": Shape("Text without turns", ("sft",), (Role("text", "Text", True),)),
+}
+ROLES = {name: shape.roles for name, shape in SHAPES.items()}
+
+OPTIONS: Mapping[str, Option] = {
+    option.name: option
+    for option in (
+        Option("system", "System prompt", "Put first where a row has none of its own."),
+        Option("suffix", "Added to each prompt", "Such as how the answer must be written."),
+        Option("data_source", "Data source", "By it verl chooses the scorer: openai/gsm8k."),
+        Option("ability", "Ability", "A label that verl keeps with the row: math."),
+        Option("style", "Reward style", "By a rule or by a model.", ("rule", "model")),
+        Option(
+            "extract",
+            "Ground truth is",
+            "auto: what follows ####, else what is in \\boxed{}, else the whole answer.",
+            ("auto", "whole", "after_hashes", "boxed"),
+        ),
+        Option("keep", "Columns to keep", "Names by commas; they go into extra_info."),
+    )
+}
+
+
+@dataclass(frozen=True)
+class ColumnMapping:
+    """Which column (a dotted path may lead into objects) takes which role, for which target."""
+
+    target: str
+    shape: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "ColumnMapping":
+        return cls(**data)
+
+    def problems(self) -> list[str]:
+        """What keeps this mapping from being used, as sentences."""
+        if self.shape not in SHAPES:
+            return [f"There is no shape {self.shape!r}; it is one of {', '.join(SHAPES)}."]
+        targets = SHAPES[self.shape].targets
+        if self.target not in targets:
+            return [f"Rows of the shape {self.shape} can become {' or '.join(targets)}."]
+        return [*self._role_problems(), *self._option_problems()]
+
+    def _role_problems(self) -> list[str]:
+        roles = {role.name: role for role in ROLES[self.shape]}
+        missing = [r.label for r in roles.values() if r.required and not self.columns.get(r.name)]
+        unknown = [name for name in self.columns if name not in roles]
+        found = [f"Choose the column for: {', '.join(missing)}."] if missing else []
+        if unknown:
+            found.append(f"The shape {self.shape} has no place for: {', '.join(unknown)}.")
+        return found
+
+    def _option_problems(self) -> list[str]:
+        found = [f"There is no option {name}." for name in self.options if name not in OPTIONS]
+        for name, value in self.options.items():
+            choices = OPTIONS[name].choices if name in OPTIONS else ()
+            if value and choices and value not in choices:
+                found.append(f"{OPTIONS[name].label} is one of {', '.join(choices)}.")
+        source = self.options.get("data_source") or self.columns.get("data_source")
+        if self.target == "rl" and not source:
+            found.append("RL needs a data source: by it the trainer chooses the reward.")
+        reserved = {"index", "line", "split"} & set(kept_columns(self))
+        if reserved:
+            found.append(f"extra_info has a field {', '.join(sorted(reserved))} of its own.")
+        return found
+
+
+def kept_columns(mapping: ColumnMapping) -> list[str]:
+    """The columns that go into extra_info as they are."""
+    return list(
+        dict.fromkeys(n.strip() for n in mapping.options.get("keep", "").split(",") if n.strip())
+    )

@@ -1,0 +1,175 @@
+"""From an import to a version: train.parquet, val.parquet, removed.parquet."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from datasets.formats.codes import RowProblem
+from datasets.formats.jsontext import dumps, excerpt, read
+from datasets.formats.kept import Kept
+from datasets.formats.mapping import ColumnMapping, convert, value_at
+from datasets.formats.splitting import Groups, Split, divide
+from datasets.formats.staging import Progress, staged
+from datasets.formats.tables import REMOVED, ROW_GROUP, prompt_text, schema_of, writer
+from datasets.formats.written import hash_of
+
+__all__ = ["Compiled", "Keep", "Removed", "Split", "compile_version", "compiled"]
+
+Keep = Callable[[dict[str, Any]], RowProblem | None]
+EXAMPLES = 5
+
+
+@dataclass
+class Compiled:
+    """A version's files. ``sha256`` is that of the text "<train's sha256> <val's sha256>"."""
+
+    rows_train: int
+    rows_val: int
+    bytes: int
+    sha256: str
+    problem_counts: dict[str, int] = field(default_factory=dict)
+    examples: list[dict[str, Any]] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def compile_version(
+    source: Path,
+    out_dir: Path,
+    mapping: ColumnMapping,
+    split: Split,
+    *,
+    keep: Keep | None = None,
+    progress: Progress | None = None,
+) -> Compiled:
+    """Compile a rows.parquet. The same input gives the same bytes.
+
+    ``keep`` sees each converted row and may say why it is left out. Raises ValueError with a
+    sentence when no version can be made; then ``out_dir`` is as it was.
+    """
+    problems = [*mapping.problems(), *split.problems()]
+    if problems:
+        raise ValueError(" ".join(problems))
+    with staged(out_dir) as folder:
+        every = folder / "every.parquet"
+        with Removed(folder) as removed:
+            kept = Kept(mapping)
+            groups = _convert(source, every, mapping, split, kept, removed, keep, progress)
+        _must_have_rows(groups, removed)
+        rows_val = divide(every, folder, groups.validation(split), mapping.target, kept)
+        every.unlink()
+        return compiled(folder, len(groups) - rows_val, rows_val, removed)
+
+
+class Removed:
+    """removed.parquet: rows that are left out, counted, with a few examples."""
+
+    def __init__(self, folder: Path) -> None:
+        self.counts: Counter[str] = Counter()
+        self.examples: list[dict[str, Any]] = []
+        self._rows: list[dict[str, Any]] = []
+        self._writer = writer(folder / "removed.parquet", REMOVED)
+
+    def __enter__(self) -> "Removed":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._flush()
+        self._writer.close()
+
+    def add(self, line: int, problem: RowProblem, text: str) -> None:
+        self.counts[problem.code] += 1
+        told = {"line": line, "code": problem.code, "message": problem.message}
+        if self.counts[problem.code] <= EXAMPLES:
+            self.examples.append({**told, "excerpt": excerpt(text)})
+        self._rows.append({**told, "json": text})
+        if len(self._rows) >= ROW_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._rows:
+            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=REMOVED))
+        self._rows = []
+
+
+def compiled(folder: Path, rows_train: int, rows_val: int, removed: Removed) -> Compiled:
+    """What was made in a folder."""
+    size, sha256 = hash_of(folder / "train.parquet", folder / "val.parquet")
+    return Compiled(
+        rows_train, rows_val, size, sha256, dict(removed.counts), list(removed.examples)
+    )
+
+
+def _convert(
+    source: Path,
+    every: Path,
+    mapping: ColumnMapping,
+    split: Split,
+    kept: Kept,
+    removed: Removed,
+    keep: Keep | None,
+    progress: Progress | None,
+) -> Groups:
+    """All rows that convert into one file, and the group that each belongs to."""
+    groups, schema = Groups(split.seed), schema_of(mapping.target, kept.as_text())
+    with writer(every, schema) as out:
+        for lines, texts in _batches(source, progress):
+            rows = []
+            for line, text in zip(lines, texts, strict=True):
+                try:
+                    data = read(text)
+                    row = _one(data, mapping, len(groups), line, keep)
+                except RowProblem as problem:
+                    removed.add(line, problem, text)
+                    continue
+                row["extra_info"].update(kept.texts(row["extra_info"]))
+                groups.add(_group(data, row, mapping, split))
+                rows.append(row)
+            if rows:
+                out.write_table(pa.Table.from_pylist(rows, schema=schema))
+    return groups
+
+
+def _one(
+    data: dict[str, Any], mapping: ColumnMapping, index: int, line: int, keep: Keep | None
+) -> dict[str, Any]:
+    row = convert(data, mapping, index, line, "")
+    if keep and (problem := keep(row)):
+        raise problem
+    return row
+
+
+def _group(
+    data: dict[str, Any], row: dict[str, Any], mapping: ColumnMapping, split: Split
+) -> bytes:
+    value = value_at(data, split.group_by) if split.group_by else None
+    return prompt_text(row, mapping.target).encode() if value is None else dumps(value)
+
+
+def _batches(source: Path, progress: Progress | None) -> Iterator[tuple[list[int], list[str]]]:
+    done = 0
+    with pq.ParquetFile(source, pre_buffer=False, buffer_size=2**20) as file:
+        total = file.metadata.num_rows
+        for batch in file.iter_batches(batch_size=ROW_GROUP, use_threads=False):
+            lines: list[Any] = batch["line"].to_pylist()
+            texts: list[Any] = batch["json"].to_pylist()
+            yield lines, texts
+            done += len(batch)
+            if progress:
+                progress(done, total)
+
+
+def _must_have_rows(groups: Groups, removed: Removed) -> None:
+    if len(groups):
+        return
+    first = removed.examples[0] if removed.examples else {"line": 0, "message": "It has no rows."}
+    raise ValueError(
+        f"None of the {removed.counts.total()} rows can be converted by this mapping. "
+        f"Line {first['line']}: {first['message']}"
+    )

@@ -1,0 +1,112 @@
+"""Rows of a CSV file: the first line names the columns, every value is text."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from datasets.formats.codes import RowProblem
+from datasets.formats.json_rows import too_long
+from datasets.formats.jsontext import dumps
+from datasets.formats.sink import Sink
+from datasets.formats.stream import Limits, Stream, lines, size_text
+
+DELIMITERS = ",;\t"
+
+
+def read_csv(stream: Stream, sink: Sink, limits: Limits, folder: Path) -> None:
+    """Raises ValueError for a header that names no columns, or a quote that never closes."""
+    before = csv.field_size_limit(limits.max_line_bytes)
+    try:
+        source = Lines(stream, sink, limits)
+        header = next(source, "")
+        delimiter = max(DELIMITERS, key=header.count)
+        names = _names(next(csv.reader([header], delimiter=delimiter), []))
+        rows = csv.reader(source, delimiter=delimiter, strict=True)
+        _read_rows(rows, source, sink, names)
+    finally:
+        csv.field_size_limit(before)
+
+
+class Lines:
+    """Lines as text for csv.reader. A line beyond the limit is refused and left out."""
+
+    def __init__(self, stream: Stream, sink: Sink, limits: Limits) -> None:
+        self.first = 0  # the line where the row begins that is being read
+        self._number = 0
+        self._held = 0
+        self._sink, self._limits = sink, limits
+        self._lines = self._texts(stream)
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self._held += len(line)
+        self.first = self.first or self._number
+        if self._held > self._limits.max_line_bytes:
+            raise ValueError(
+                f"The row that begins on line {self.first} is longer than the limit of "
+                f"{size_text(self._limits.max_line_bytes)}: is a quote not closed?"
+            )
+        return line
+
+    def row_ends(self) -> None:
+        self.first = self._held = 0
+
+    def _texts(self, stream: Stream) -> Iterator[str]:
+        for first, some in lines(stream, self._limits.max_line_bytes):
+            for self._number, line in enumerate(some, first):
+                if line is None:
+                    self._sink.refuse(self._number, too_long(self._limits), "")
+                else:
+                    yield line.decode("utf-8", "surrogateescape") + "\n"
+
+
+def _read_rows(rows: Iterator[list[str]], source: Lines, sink: Sink, names: list[str]) -> None:
+    source.row_ends()
+    while True:
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            _refuse(sink, source.first, str(error))
+        else:
+            if row:
+                _take(sink, source.first, row, names)
+        source.row_ends()
+
+
+def _refuse(sink: Sink, line: int, said: str) -> None:
+    if "unexpected end" in said:
+        raise ValueError(
+            f"The row that begins on line {line} never ends: a quote is not closed. Nothing was "
+            "imported."
+        )
+    told = f"A quoted field goes on after its quote ({said}); a quote within it is doubled."
+    sink.refuse(line, RowProblem("broken_csv", told), "")
+
+
+def _take(sink: Sink, line: int, row: list[str], names: list[str]) -> None:
+    try:
+        if len(row) != len(names):
+            raise RowProblem("columns", f"It has {len(row)} fields; the header names {len(names)}.")
+        data = dict(zip(names, row, strict=True))
+        text = dumps(data)
+        if b"\\u0000" in text and any("\0" in value for value in row):
+            raise RowProblem("nul", "It holds a NUL byte.")
+        sink.add(line, data, text)
+    except RowProblem as problem:
+        sink.refuse(line, problem, ",".join(row))
+
+
+def _names(header: list[str]) -> list[str]:
+    names = [name.strip() or f"column_{place}" for place, name in enumerate(header, 1)]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if not names:
+        raise ValueError("The first line names no columns.")
+    if twice:
+        raise ValueError(f"The header names {twice[0]} twice; each column needs a name of its own.")
+    return names

@@ -1,0 +1,45 @@
+"""Columns that are kept in extra_info: numbers stay numbers where all values are."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from datasets.formats.columns import ColumnMapping, kept_columns
+from datasets.formats.jsontext import dumps
+
+BIGGEST = 2**63
+
+
+class Kept:
+    """Gathers the types of the kept columns while rows are converted as text."""
+
+    def __init__(self, mapping: ColumnMapping) -> None:
+        self._types: dict[str, set[type]] = {name: set() for name in kept_columns(mapping)}
+
+    def as_text(self) -> list[tuple[str, pa.DataType]]:
+        return [(name, pa.string()) for name in self._types]
+
+    def as_found(self) -> list[tuple[str, pa.DataType]]:
+        """The types that hold every value that was seen."""
+        return [(name, _type_for(types)) for name, types in self._types.items()]
+
+    def texts(self, values: Mapping[str, Any]) -> dict[str, str | None]:
+        """The kept values as text; other things than text as JSON."""
+        for name, types in self._types.items():
+            if (value := values[name]) is not None:
+                big = type(value) is int and not -BIGGEST <= value < BIGGEST
+                types.add(object if big else type(value))
+        return {name: _text(values[name]) for name in self._types}
+
+
+def _text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else dumps(value).decode()
+
+
+def _type_for(types: set[type]) -> pa.DataType:
+    if types == {bool}:
+        return pa.bool_()
+    if types == {int}:
+        return pa.int64()
+    return pa.float64() if types in ({float}, {int, float}) else pa.string()

@@ -1,0 +1,188 @@
+"""Which shape rows have, and the mapping that follows from it."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from datasets.formats.answers import HASHES
+from datasets.formats.codes import RowProblem
+from datasets.formats.mapping import ColumnMapping, convert
+
+Rows = Sequence[Mapping[str, Any]]
+
+PROMPTS = ("prompt", "input", "query", "question", "instruction", "problem")
+RESPONSES = ("response", "completion", "output", "answer", "target", "reply")
+QUESTIONS = ("question", "problem", "prompt", "query")
+ANSWERS = ("answer", "solution", "final_answer", "ground_truth", "target", "label")
+SOURCES = {"after_hashes": "openai/gsm8k", "boxed": "lighteval/MATH"}  # who writes it so
+TALKS = ("messages", "conversation", "conversations", "dialog", "dialogue", "chat", "turns")
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A shape that rows may have. ``confidence`` is 0 to 1; ``reason`` a sentence."""
+
+    shape: str
+    mapping: ColumnMapping
+    confidence: float
+    reason: str
+
+
+def detect(rows: Rows) -> list[Proposal]:
+    """Proposals for sample rows, best first; empty when nothing fits.
+
+    The confidence of a guess by names falls with the share of rows that it does not convert.
+    """
+    if not rows:
+        return []
+    guesses = [guess for find in FINDERS for guess in find(rows)]
+    tried = [
+        Proposal(mapping.shape, mapping, round(trust * _share(rows, mapping), 3), reason)
+        for mapping, trust, reason in guesses
+    ]
+    return sorted(
+        (one for one in tried if one.confidence > 0), key=lambda one: one.confidence, reverse=True
+    )
+
+
+Guess = tuple[ColumnMapping, float, str]
+
+
+def _share(rows: Rows, mapping: ColumnMapping) -> float:
+    return sum(_converts(row, mapping) for row in rows) / len(rows)
+
+
+def _converts(row: Mapping[str, Any], mapping: ColumnMapping) -> bool:
+    try:
+        return bool(convert(row, mapping, 0, 0, ""))
+    except RowProblem:
+        return False
+
+
+def _names(rows: Rows) -> dict[str, str]:
+    """Columns by their lower-case name, in the order they come in."""
+    return {name.lower(): name for row in rows for name in row}
+
+
+def _first(names: Mapping[str, str], wanted: Sequence[str], but: str = "") -> str:
+    return next((names[name] for name in wanted if name in names and names[name] != but), "")
+
+
+def _sample(rows: Rows, name: str) -> Any:
+    return next((row[name] for row in rows if row.get(name) not in (None, "", [])), None)
+
+
+def _columns(**columns: str) -> dict[str, str]:
+    return {role: name for role, name in columns.items() if name}
+
+
+def _verl_rl(rows: Rows) -> Iterator[Guess]:
+    names = _names(rows)
+    reward = _sample(rows, names.get("reward_model", ""))
+    if "prompt" not in names or not isinstance(reward, Mapping) or "ground_truth" not in reward:
+        return
+    columns = _columns(
+        prompt=names["prompt"],
+        reward_model=names["reward_model"],
+        data_source=names.get("data_source", ""),
+        ability=names.get("ability", ""),
+    )
+    mapping = ColumnMapping("rl", "verl_rl", columns, {})
+    yield mapping, 1.0, "The columns are those that verl reads for RL."
+
+
+def _talks(rows: Rows) -> Iterator[Guess]:
+    names = _names(rows)
+    for name in (names[known] for known in TALKS if known in names):
+        talk = _sample(rows, name)
+        turn = talk[0] if isinstance(talk, list) and talk else None
+        if not isinstance(turn, Mapping):
+            continue
+        system = _columns(system=_first(names, ("system", "system_prompt")))
+        if "from" in turn and "value" in turn:
+            columns = {"conversations": name, **system}
+            said = f"{name} holds turns of from and value, as ShareGPT writes them."
+            yield ColumnMapping("sft", "sharegpt", columns, {}), 0.95, said
+        elif "role" in turn and "content" in turn:
+            shape = "verl_sft" if set(names.values()) <= {name, "extra_info"} else "messages"
+            said = f"{name} holds turns of role and content."
+            yield ColumnMapping("sft", shape, {"messages": name}, {}), 0.95, said
+
+
+def _preference(rows: Rows) -> Iterator[Guess]:
+    names = _names(rows)
+    if "chosen" not in names or "rejected" not in names:
+        return
+    columns = _columns(
+        prompt=_first(names, PROMPTS),
+        chosen=names["chosen"],
+        rejected=names["rejected"],
+        system=_first(names, ("system", "system_prompt")),
+    )
+    mapping = ColumnMapping("dpo", "preference", columns, {})
+    yield mapping, 0.97, "The columns chosen and rejected hold two answers."
+
+
+def _instruction(rows: Rows) -> Iterator[Guess]:
+    names = _names(rows)
+    output = _first(names, ("output", "response"))
+    if "instruction" not in names or not output:
+        return
+    columns = _columns(
+        instruction=names["instruction"],
+        input=_first(names, ("input", "context")),
+        output=output,
+        system=_first(names, ("system", "system_prompt")),
+    )
+    mapping = ColumnMapping("sft", "instruction", columns, {})
+    yield mapping, 0.93, f"instruction and {output} are there, as Alpaca has them."
+
+
+def _question_answer(rows: Rows) -> Iterator[Guess]:
+    names = _names(rows)
+    question = _first(names, QUESTIONS)
+    answer = _first(names, ANSWERS, but=question)
+    if not question or not answer:
+        return
+    sample = str(_sample(rows, answer) or "")
+    hashes = HASHES in sample
+    extract = "after_hashes" if hashes else "boxed" if "\\boxed{" in sample else "whole"
+    columns = _columns(question=question, answer=answer, data_source=names.get("data_source", ""))
+    options = {"extract": extract}
+    if "data_source" not in names and extract in SOURCES:
+        options["data_source"] = SOURCES[extract]
+    said = f"{question} and {answer} are there"
+    said += ", with the result after ####." if hashes else "."
+    # Short answers are results to compare with; long ones without a mark are text to learn.
+    trust = 0.92 if hashes or extract == "boxed" else 0.75 if len(sample) < 60 else 0.4
+    yield ColumnMapping("rl", "question_answer", columns, options), trust, said
+
+
+def _prompt_response(rows: Rows) -> Iterator[Guess]:
+    names = _names(rows)
+    prompt = _first(names, PROMPTS)
+    response = _first(names, RESPONSES, but=prompt)
+    if not prompt or not response:
+        return
+    system = _first(names, ("system", "system_prompt"))
+    columns = _columns(prompt=prompt, response=response, system=system)
+    said = f"{prompt} and {response} look like a prompt and its answer."
+    yield ColumnMapping("sft", "prompt_response", columns, {}), 0.7, said
+
+
+def _text(rows: Rows) -> Iterator[Guess]:
+    name = _first(_names(rows), ("text", "content"))
+    if name:
+        said = f"{name} is text without turns; all of it would be learnt as one answer."
+        yield ColumnMapping("sft", "text", {"text": name}, {}), 0.2, said
+
+
+FINDERS: tuple[Callable[[Rows], Iterator[Guess]], ...] = (
+    _verl_rl,
+    _talks,
+    _preference,
+    _instruction,
+    _question_answer,
+    _prompt_response,
+    _text,
+)

@@ -1,0 +1,94 @@
+"""The format of a file, by its name and its first bytes, which must agree."""
+
+from contextlib import closing
+from pathlib import Path
+
+import orjson
+
+from datasets.formats.stream import Limits, Stream
+
+BY_SUFFIX = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+FOREIGN = {
+    b"PK\x03\x04": "a zip archive (or a spreadsheet): unpack it, or save it as CSV",
+    b"ARROW1": "an Arrow file: save it as parquet",
+    b"BZh": "packed with bzip2: unpack it",
+    b"\xfd7zXZ": "packed with xz: unpack it",
+    b"\x28\xb5\x2f\xfd": "packed with zstd: unpack it",
+    b"\xff\xfe": "UTF-16 text: save it as UTF-8",
+    b"\xfe\xff": "UTF-16 text: save it as UTF-8",
+    b"%PDF": "a PDF document: rows are needed",
+    b"SQLite format 3": "an SQLite database: export the table as CSV",
+}
+
+
+def format_of(path: Path, name: str, limits: Limits) -> str:
+    """ "jsonl", "json", "csv" or "parquet". Raises ValueError with a sentence."""
+    with Stream(path, limits) as stream:
+        packed = stream.packed
+        with closing(stream.blocks()) as blocks:
+            head = next((block for block in blocks if block.strip()), b"")
+    if name.lower().endswith(".gz") and not packed:
+        raise ValueError(f"{name} says that it is packed with gzip, and it is not.")
+    named = BY_SUFFIX.get(Path(name.lower().removesuffix(".gz")).suffix)
+    return _agreed(name, named, _content(head), head)
+
+
+def _content(head: bytes) -> str:
+    for magic, what in FOREIGN.items():
+        if head.startswith(magic):
+            raise ValueError(f"The file is {what}. JSON, JSONL, CSV and parquet can be imported.")
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not text:
+        raise ValueError("The file is empty: it has no rows.")
+    if text.startswith(b"["):
+        return "jsonl" if _is_value(text) and b"\n[" in text else "json"
+    if text.startswith(b"{"):
+        return "jsonl" if _is_value(text) or b"\n{" in text else "json"
+    return "text"
+
+
+def _is_value(text: bytes) -> bool:
+    """Whether the first line is a value by itself, and more lines follow."""
+    line, _, rest = text.partition(b"\n")
+    if not rest.strip():
+        return False
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _agreed(name: str, named: str | None, content: str, head: bytes) -> str:
+    if named is None and content == "text":
+        raise ValueError(
+            f"What {name} holds is not known: JSON, JSONL, CSV and parquet can be imported, and "
+            "the name ends in .json, .jsonl, .csv or .parquet (and .gz)."
+        )
+    if named is None or named == content:
+        return content
+    if named == "csv" and content != "parquet":
+        return "csv"  # a header may begin with anything
+    if named == "json" and content == "jsonl":
+        return "jsonl"
+    if named == "jsonl" and content in ("json", "text"):
+        return _lines_or_array(name, head)
+    holds = "something else" if content == "text" else content
+    raise ValueError(f"{name} says that it is {named}, but it holds {holds}.")
+
+
+def _lines_or_array(name: str, head: bytes) -> str:
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text.startswith(b"[") and not text[1:].lstrip().startswith((b"[", b'"', b"]")):
+        raise ValueError(f"{name} says that it is jsonl, but it holds a JSON array: call it .json.")
+    return "jsonl"

@@ -1,0 +1,110 @@
+"""Train and validation: drawn by groups, so that what belongs together stays together."""
+
+import hashlib
+from array import array
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from datasets.formats.kept import Kept
+from datasets.formats.tables import ROW_GROUP, schema_of, writer
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which rows validate: a share (below 1) or a number of rows, drawn with ``seed``.
+
+    Rows with the same value in ``group_by`` (a dotted path in the source; "" is the prompt) stay
+    on one side.
+    """
+
+    validation: float | int = 0.05
+    seed: int = 0
+    group_by: str = ""
+
+    def problems(self) -> list[str]:
+        if self.validation > 0 and (self.validation < 1 or self.validation == int(self.validation)):
+            return []
+        return [
+            "Validation is a share between 0 and 1, or a number of rows from 1: without rows of "
+            "its own a run would take verl's default file."
+        ]
+
+
+class Groups:
+    """For each row a number that stands for its group, in an order that the seed shuffles."""
+
+    def __init__(self, seed: int) -> None:
+        self._salt = seed.to_bytes(16, "little", signed=True)
+        self._hashes = array("Q")
+
+    def __len__(self) -> int:
+        return len(self._hashes)
+
+    def add(self, group: bytes) -> None:
+        digest = hashlib.blake2b(group, digest_size=8, salt=self._salt).digest()
+        self._hashes.append(int.from_bytes(digest, "little"))
+
+    def validation(self, split: Split) -> "np.ndarray":
+        """Whether each row validates. Raises ValueError when one side would be empty."""
+        hashes = np.frombuffer(self._hashes, dtype=np.uint64)
+        wanted = split.validation * (len(hashes) if split.validation < 1 else 1)
+        names, sizes = np.unique(hashes, return_counts=True)
+        if len(names) < 2:
+            raise ValueError(
+                "All rows have the same prompt (or group), so none can be set apart to validate."
+            )
+        chosen = _draw(sizes, max(1, round(wanted)))
+        if chosen.all():
+            raise ValueError(f"{round(wanted)} rows to validate would leave none to train.")
+        return np.isin(hashes, names[chosen])
+
+
+def divide(every: Path, folder: Path, validates: "np.ndarray", target: str, kept: Kept) -> int:
+    """Write train.parquet and val.parquet out of all rows; returns the rows that validate."""
+    schema, start = schema_of(target, kept.as_found()), 0
+    with (
+        pq.ParquetFile(every, pre_buffer=False, buffer_size=2**20) as file,
+        writer(folder / "train.parquet", schema) as train,
+        writer(folder / "val.parquet", schema) as val,
+    ):
+        for batch in file.iter_batches(batch_size=ROW_GROUP, use_threads=False):
+            mask = validates[start : start + len(batch)]
+            for out, which, name in ((train, ~mask, "train"), (val, mask, "val")):
+                part = batch.filter(pa.array(which))
+                if len(part):
+                    out.write_table(_named(part, schema, name))
+            start += len(batch)
+    return int(validates.sum())
+
+
+def _draw(sizes: "np.ndarray", wanted: int) -> "np.ndarray":
+    """Groups in their order, as long as they fit; at least one."""
+    chosen = np.cumsum(sizes) <= wanted
+    left = wanted - int(sizes[chosen].sum())
+    for place in np.flatnonzero(~chosen):
+        if left <= 0:
+            break
+        if sizes[place] <= left:
+            chosen[place] = True
+            left -= int(sizes[place])
+    if not chosen.any():
+        chosen[int(np.argmin(sizes))] = True
+    return chosen
+
+
+def _named(part: pa.RecordBatch, schema: pa.Schema, split: str) -> pa.Table:
+    """The rows with the split's name, and the kept columns in their types."""
+    extra: Any = part["extra_info"]
+    wanted = schema.field("extra_info").type
+    values = [
+        pa.array([split] * len(part)) if field.name == "split"
+        else extra.field(field.name).cast(field.type)
+        for field in wanted
+    ]  # fmt: skip
+    columns = [*part.columns[:-1], pa.StructArray.from_arrays(values, fields=list(wanted))]
+    return pa.Table.from_arrays(columns, schema=schema)

@@ -1,0 +1,156 @@
+"""Forms on data sets. Pages and commands check through the same services."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django import forms
+
+from datasets.formats.columns import OPTIONS, SHAPES, ColumnMapping
+from datasets.formats.splitting import Split
+from datasets.models import Source
+
+CODE = {"spellcheck": "false", "autocomplete": "off"}
+
+
+def one_line(text: str) -> None:
+    if not text.isprintable():
+        raise forms.ValidationError("A name is one line of printable characters.")
+    if "@" in text:
+        raise forms.ValidationError("A name has no @: that is where a version's number begins.")
+
+
+class NameForm(forms.Form):
+    name = forms.CharField(max_length=100, validators=[one_line])
+    description = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 2}))
+
+
+class AddForm(forms.Form):
+    """Rows for a data set: exactly one of an upload, a file of this machine, a hub name."""
+
+    file = forms.FileField(
+        required=False,
+        label="Upload",
+        help_text="JSON, JSONL, CSV or Parquet, gz or not, of any size.",
+    )
+    path = forms.CharField(
+        required=False,
+        max_length=1000,
+        label="File on this machine",
+        help_text="A whole path inside the allowed folders.",
+        widget=forms.TextInput(attrs=CODE),
+    )
+    hub = forms.CharField(
+        required=False,
+        max_length=300,
+        label="Hugging Face data set",
+        help_text="owner/name, or owner/name:file where it has several. Needs a network.",
+        widget=forms.TextInput(attrs=CODE),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        given = [name for name in ("file", "path", "hub") if cleaned.get(name)]
+        if len(given) != 1 and not self.errors:
+            raise forms.ValidationError("Give one of the three: an upload, a path or a hub name.")
+        return cleaned
+
+
+class NewForm(AddForm, NameForm):
+    field_order = ("name", "description", "file", "path", "hub")
+
+
+class MapForm(forms.Form):
+    """Which column takes which role, for one shape of rows."""
+
+    shape = forms.ChoiceField(choices=[(name, shape.label) for name, shape in SHAPES.items()])
+    target = forms.ChoiceField(label="For")
+    validation = forms.CharField(
+        initial="0.05",
+        label="Validation",
+        help_text="A share below 1, or a number of rows; they are never trained on.",
+    )
+    seed = forms.IntegerField(initial=1, min_value=0, max_value=2**31 - 1)
+    group_by = forms.CharField(
+        required=False,
+        label="Keep together by",
+        help_text="Rows with the same value here stay on one side; empty takes the prompt.",
+    )
+
+    def __init__(self, source: Source, shape: str, *args: Any, **options: Any) -> None:
+        self.source, self.layout = source, SHAPES[shape]
+        super().__init__(*args, **options)
+        targets = {"sft": "SFT", "rl": "RL (PPO, GRPO, GSPO)", "dpo": "DPO"}
+        choices = [(target, targets[target]) for target in self.layout.targets]
+        self.fields["target"] = forms.ChoiceField(label="For", choices=choices)
+        for role in self.layout.roles:
+            self.fields[f"role_{role.name}"] = self._role_field(role.label, role.required)
+        for option in OPTIONS.values():
+            self.fields[f"option_{option.name}"] = self._option_field(option)
+
+    def _role_field(self, label: str, required: bool) -> forms.Field:
+        return forms.CharField(
+            label=label,
+            required=required,
+            max_length=500,
+            widget=forms.TextInput(attrs={**CODE, "list": "columns"}),
+        )
+
+    def _option_field(self, option: Any) -> forms.Field:
+        if option.choices:
+            choices = [(choice, choice.replace("_", " ")) for choice in option.choices]
+            return forms.ChoiceField(
+                label=option.label, help_text=option.help, choices=choices, required=False
+            )
+        return forms.CharField(
+            label=option.label, help_text=option.help, required=False, max_length=5000
+        )
+
+    def clean_validation(self) -> float | int:
+        text = self.cleaned_data["validation"]
+        try:
+            return int(text) if text.isdecimal() else float(text)
+        except ValueError:
+            raise forms.ValidationError("Write a share such as 0.05, or a number.") from None
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if not self.errors:
+            for message in [*self.mapping.problems(), *self.split.problems()]:
+                self.add_error(None, message)
+        return cleaned
+
+    @property
+    def mapping(self) -> ColumnMapping:
+        given = self.cleaned_data
+        columns = {role.name: given[f"role_{role.name}"] for role in self.layout.roles}
+        options = {name: given[f"option_{name}"] for name in OPTIONS}
+        return ColumnMapping(
+            given["target"],
+            given["shape"],
+            {name: column for name, column in columns.items() if column},
+            {name: value for name, value in options.items() if value},
+        )
+
+    @property
+    def split(self) -> Split:
+        given = self.cleaned_data
+        return Split(given["validation"], given["seed"], given["group_by"])
+
+    @property
+    def role_fields(self) -> Iterator[forms.BoundField]:
+        return (self[f"role_{role.name}"] for role in self.layout.roles)
+
+    @property
+    def option_fields(self) -> Iterator[forms.BoundField]:
+        return (self[f"option_{name}"] for name in OPTIONS)
+
+    @property
+    def split_fields(self) -> Iterator[forms.BoundField]:
+        return (self[name] for name in ("validation", "seed", "group_by"))
+
+
+def initial_of(mapping: ColumnMapping) -> dict[str, Any]:
+    """A mapping as the form shows it."""
+    roles = {f"role_{name}": column for name, column in mapping.columns.items()}
+    options = {f"option_{name}": value for name, value in mapping.options.items()}
+    return {"shape": mapping.shape, "target": mapping.target, **roles, **options}

@@ -1,0 +1,46 @@
+"""From what a user says about columns, and what the rows look like, to a mapping."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from datasets.formats.columns import SHAPES, ColumnMapping
+from datasets.formats.shapes import Proposal, detect
+from datasets.formats.source import read_source
+from datasets.models import Source
+from datasets.services import DatasetError
+
+LOOKED_AT = 200
+
+
+def proposals(source: Source) -> list[Proposal]:
+    """What the first rows of a source look like, the best guess first."""
+    return detect([row.data for row in read_source(source.rows_file, 0, LOOKED_AT)])
+
+
+def propose(
+    source: Source,
+    shape: str,
+    target: str,
+    columns: Mapping[str, str],
+    options: Mapping[str, str],
+) -> ColumnMapping:
+    """The best mapping for a source, with what was said by hand. Raises ``DatasetError``."""
+    if shape and shape not in SHAPES:
+        raise DatasetError(f"There is no shape {shape}: {', '.join(SHAPES)}.")
+    found = [p.mapping for p in proposals(source) if shape in ("", p.shape)]
+    found = [m for m in found if target in ("", *SHAPES[m.shape].targets)]
+    if not found and not shape:
+        names = ", ".join(source.facts.get("fields", {}))
+        raise DatasetError(
+            f"No shape fits the rows: say which, with its columns. They have: {names}."
+        )
+    mapping = found[0] if found else ColumnMapping(SHAPES[shape].targets[0], shape, {})
+    mapping = replace(
+        mapping,
+        target=target or mapping.target,
+        columns={**mapping.columns, **columns},
+        options={**mapping.options, **options},
+    )
+    if wrong := mapping.problems():
+        raise DatasetError(" ".join(wrong))
+    return mapping

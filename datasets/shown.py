@@ -1,0 +1,100 @@
+"""What pages and commands show of data sets."""
+
+import json
+from typing import Any
+
+from datasets.formats.tokens import RowView
+from datasets.models import Source, Version
+
+
+def source_json(source: Source) -> dict[str, Any]:
+    return {
+        "dataset": source.dataset.name,
+        "source": str(source.uuid),
+        "name": source.name,
+        "state": source.state,
+        "rows": source.rows,
+        "bytes": source.size,
+        "sha256": source.sha256,
+        "error": source.error,
+        "facts": source.facts,
+    }
+
+
+def version_json(version: Version) -> dict[str, Any]:
+    return {
+        "version": version.label,
+        "target": version.target,
+        "state": version.state,
+        "rows_train": version.rows_train,
+        "rows_val": version.rows_val,
+        "rows_removed": version.rows_removed,
+        "sha256": version.sha256,
+        "train_file": version.train_file,
+        "val_file": version.val_file,
+        "source": version.source.name if version.source else None,
+        "parent": version.parent.label if version.parent else None,
+        "mapping": version.mapping,
+        "options": version.options,
+        "problems": version.problems.get("counts", {}),
+        "created_at": version.created_at.isoformat(),
+    }
+
+
+def version_line(version: Version) -> str:
+    rows = f"{version.rows_train or 0} + {version.rows_val or 0}"
+    return f"{version.label:<40} {version.target:<4} {version.state:<9} {rows:>20} rows"
+
+
+def row_parts(row: dict[str, Any], width: int | None = 200) -> list[tuple[str, Any]]:
+    """A compiled row by column: turns as turns, anything else as text, each at most ``width``."""
+    return [
+        (name, _turns(value, width) if _is_turns(value) else _cut(_text(value), width))
+        for name, value in row.items()
+        if name != "extra_info"
+    ]
+
+
+def _is_turns(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+
+
+def _turns(value: list[dict[str, Any]], width: int | None) -> list[dict[str, str]]:
+    return [
+        {"role": str(turn.get("role")), "content": _cut(_text(turn.get("content")), width)}
+        for turn in value
+    ]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _cut(text: str, width: int | None) -> str:
+    return text if width is None or len(text) <= width else text[: width - 1] + "…"
+
+
+INVISIBLE = {"\n": "\u21b5", "\t": "\u21e5", "\r": "\u240d"}
+
+
+def token_view(view: RowView) -> dict[str, Any]:
+    """A row's tokens in order, those that are cut among them; what cannot be seen is drawn."""
+    parts = ((view.cut_left, True), (view.tokens, False), (view.cut_right, True))
+    shown = [
+        {"id": t.id, "text": visible(t.text), "bears_loss": t.bears_loss, "is_cut": is_cut}
+        for tokens, is_cut in parts
+        for t in tokens
+    ]
+    counts = {"cut_left": len(view.cut_left), "cut_right": len(view.cut_right)}
+    losing = sum(token.bears_loss for token in view.tokens)
+    return {
+        **counts,
+        "shown": shown,
+        "total": view.total,
+        "losing": losing,
+        "refusal": view.refusal,
+    }
+
+
+def visible(text: str) -> str:
+    return "".join(INVISIBLE.get(character, character) for character in text)

@@ -1,0 +1,26 @@
+"""How large an upload may be, said before it is parsed."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from django.core.files.uploadhandler import FileUploadHandler
+
+
+class SizeGuard(FileUploadHandler):
+    """Refuses a request that says it is larger than the limit; it handles no file itself."""
+
+    def handle_raw_input(
+        self, input_data: Any, META: Any, content_length: int, boundary: Any, encoding: Any = None
+    ) -> None:
+        if content_length > settings.TRAINYARD_LARGEST_UPLOAD:
+            gib = settings.TRAINYARD_LARGEST_UPLOAD / 1024**3
+            raise RequestDataTooBig(
+                f"An upload may have {gib:g} GiB: see TRAINYARD_LARGEST_UPLOAD."
+            )
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
+        return raw_data
+
+    def file_complete(self, file_size: int) -> None:
+        return None

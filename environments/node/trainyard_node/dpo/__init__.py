@@ -1,0 +1,1 @@
+"""Direct preference optimisation on verl's model engine: `torchrun ... -m trainyard_node.dpo`."""

@@ -1,0 +1,122 @@
+"""Loading and calling a reward function the way verl 0.9.1 does it.
+
+Loaded as by `verl.utils.import_utils.load_extern_object`: the module is not in sys.modules and its
+folder is not on sys.path. Called as by verl's reward manager "naive": with keywords, a plain
+function in a thread of an event loop (so signal.alarm fails there), an async one awaited.
+"""
+
+import asyncio
+import importlib.util
+import inspect
+import math
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Function = Callable[..., Any]
+SINGLE_TURN = 2  # verl counts the user's turn and the answer
+
+
+class WrongReturn(Exception):
+    """The function returned what verl cannot use as a reward."""
+
+
+def load_function(path: str, name: str) -> Function:
+    """The function `name` of the file `path`. Raises what the file raises, or FileNotFoundError,
+    ImportError (no Python file), AttributeError (no such name), TypeError (not a function)."""
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"There is no file {path}.")
+    spec = importlib.util.spec_from_file_location(f"custom_module_{hash(path)}", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is not a Python file: its name does not end in .py.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, name):
+        known = [k for k, v in vars(module).items() if inspect.isfunction(v) and k[:1] != "_"]
+        raise AttributeError(
+            f"There is no {name} in {path}; its functions: {', '.join(known) or 'none'}."
+        )
+    function: Function = getattr(module, name)
+    if not callable(function):
+        raise TypeError(f"{name} is {type(function).__name__}, not a function.")
+    return function
+
+
+def builtin_function() -> Function:
+    """verl's own scorers by data source. Importing verl takes seconds."""
+    from verl.utils.reward_score import default_compute_score
+
+    function: Function = default_compute_score
+    return function
+
+
+def signature_problem(function: Function, kwargs: Mapping[str, Any]) -> str:
+    """Why verl's call does not fit the function's parameters, or an empty text."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return ""
+    given = {"data_source": "", "solution_str": "", "ground_truth": "", "extra_info": {}, **kwargs}
+    try:
+        signature.bind(**given)
+    except TypeError as error:
+        called = ", ".join(f"{name}=…" for name in given)
+        return f"It takes {signature}, and verl calls it with ({called}): {error}."
+    return ""
+
+
+def call(
+    loop: asyncio.AbstractEventLoop,
+    function: Function,
+    row: Mapping[str, Any],
+    kwargs: Mapping[str, Any],
+) -> Any:
+    """What the function returns for one row; raises what it raises, SystemExit included."""
+    # The manager adds these two before each call.
+    extra_info = {**(row.get("extra_info") or {}), "num_turns": SINGLE_TURN}
+    given = {
+        "data_source": row.get("data_source"),
+        "solution_str": row.get("solution_str"),
+        "ground_truth": row.get("ground_truth"),
+        "extra_info": {**extra_info, "rollout_reward_scores": {}},
+        **kwargs,
+    }
+    return loop.run_until_complete(_call(function, given))
+
+
+async def _call(function: Function, given: dict[str, Any]) -> Any:
+    if inspect.iscoroutinefunction(function):
+        return await function(**given)
+    return await asyncio.get_running_loop().run_in_executor(None, lambda: function(**given))
+
+
+def judge(result: Any) -> tuple[float, dict[str, Any]]:
+    """The score and the other entries of a dict. Raises WrongReturn with what would be right."""
+    if not isinstance(result, dict):
+        return _number(result, "It"), {}
+    if "score" not in result:
+        raise WrongReturn(f"The dict has no key 'score'; it has {', '.join(map(str, result))}.")
+    parts = {str(key): value for key, value in result.items() if key != "score"}
+    return _number(result["score"], "The dict's score"), parts
+
+
+def _number(value: Any, what: str) -> float:
+    if inspect.iscoroutine(value):
+        value.close()
+        raise WrongReturn("It returned a coroutine: write it as `async def`, or await inside.")
+    # verl writes it into a tensor: numbers, bools and scalars of numpy and torch can stand there.
+    scalar = value.item() if getattr(value, "ndim", None) == 0 else value
+    if not isinstance(scalar, int | float):
+        raise WrongReturn(
+            f"{what} is {_short(value)} ({type(value).__name__}); verl needs a number, "
+            "or a dict with a number as 'score'."
+        )
+    number = float(scalar) if abs(scalar) < 1e300 or isinstance(scalar, float) else math.inf
+    if not math.isfinite(number):
+        raise WrongReturn(f"{what} is {number}; such a reward spoils the whole step.")
+    return number
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:79] + "…"

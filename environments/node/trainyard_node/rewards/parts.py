@@ -1,0 +1,123 @@
+"""The parts of a dict reward in the rollout record, which verl's V1 trainer leaves out.
+
+verl 0.9.1 keeps what a reward function returned (its TransferQueue holds it until the step is
+over), and writes it into validation/<step>.jsonl but not into rollouts/<step>.jsonl. Here the
+trainer's own method that writes both is handed the parts as well. Should verl look different, it is
+left as it is, and the log says so.
+"""
+
+import functools
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import inspect
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+from trainyard_node.rewards.plain import plain
+
+MODULE = "verl.trainer.ppo.v1.trainer_base"
+PARAMETERS = ("self", "inputs", "outputs", "gts", "scores", "reward_extra_infos_dict", "dump_path")
+TAKEN = ("input", "output", "gts", "score", "step", "uid")  # verl's own names in a line
+PARTITION = "train"
+
+
+def install() -> None:
+    """Have the trainer keep the parts once its module is imported; imports nothing of verl now."""
+    if MODULE in sys.modules:
+        keep_parts(sys.modules[MODULE])
+    elif not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
+
+
+def keep_parts(module: ModuleType) -> bool:
+    """Wrap the trainer's writing method; False, and a line in the log, when verl is different."""
+    try:
+        trainer = module.PPOTrainer
+        original = trainer._dump_generations
+        if hasattr(original, "__keeps_parts__"):
+            return True
+        found = tuple(inspect.signature(original).parameters)
+        if found != PARAMETERS:
+            raise AttributeError(f"_dump_generations takes {found}")
+        batch_get = module.tq.kv_batch_get
+    except AttributeError as error:
+        _say(f"this verl writes its rollouts in another way ({error})")
+        return False
+    trainer._dump_generations = _wrapped(original, batch_get)
+    return True
+
+
+def _wrapped(original: Any, batch_get: Any) -> Any:
+    @functools.wraps(original)
+    def dump_generations(self: Any, *args: Any, **kwargs: Any) -> Any:
+        infos = kwargs.get("reward_extra_infos_dict")
+        # Validation brings its parts along; a rollout brings nothing but the keys of its samples.
+        if infos is not None and set(infos) == {"uid"}:
+            kwargs["reward_extra_infos_dict"] = _with_parts(infos, batch_get)
+        return original(self, *args, **kwargs)
+
+    dump_generations.__keeps_parts__ = True  # type: ignore[attr-defined]
+    return dump_generations
+
+
+def _with_parts(infos: dict[str, list[Any]], batch_get: Any) -> dict[str, list[Any]]:
+    try:
+        data = batch_get(keys=infos["uid"], partition_id=PARTITION, select_fields=["extra_fields"])
+        fields = data.pop("extra_fields").tolist()
+        return {**columns([field.get("reward_extra_info") or {} for field in fields]), **infos}
+    except Exception as error:  # a record without parts is better than a run that ends here
+        _say_once(f"{type(error).__name__}: {error}")
+        return infos
+
+
+def columns(rewards: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """One list a part, None where a reward has no such part; names that verl uses are left out."""
+    names = dict.fromkeys(name for reward in rewards for name in reward if name not in TAKEN)
+    return {str(name): [plain(reward.get(name)) for reward in rewards] for name in names}
+
+
+@functools.cache
+def _say_once(reason: str) -> None:
+    _say(reason)
+
+
+def _say(reason: str) -> None:
+    print(
+        f"trainyard_node: the parts of the rewards are not in the rollout record: {reason}",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds one module as it would be found anyway, and looks at it once it is loaded."""
+
+    def find_spec(
+        self, name: str, path: Any = None, target: Any = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if name != MODULE:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Loader(spec.loader)
+        return spec
+
+
+class _Loader(importlib.abc.Loader):
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        module: ModuleType | None = self._real.create_module(spec)
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._real.exec_module(module)
+        keep_parts(module)
+
+    def __getattr__(self, name: str) -> Any:  # get_source and its like, for tracebacks
+        return getattr(self._real, name)

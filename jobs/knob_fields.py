@@ -1,0 +1,124 @@
+"""Form fields of knobs: one for each type of value, with the knob's words and limits."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.http import QueryDict
+
+from jobs.verl.knobs import COMMAND, LARGEST, Knob
+from jobs.verl.spec import Value
+from jobs.verl.variants import VARIANTS, variant_of
+
+BOX_NAMES = {"hf_model": "Hugging Face folder", "wandb": "W&B", "mlflow": "MLflow"} | {
+    "tensorboard": "TensorBoard", "swanlab": "SwanLab", "trackio": "Trackio",
+}  # fmt: skip
+
+
+def shown(value: Value) -> str:
+    """A value as a field shows it and reads it back."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+class Boxes(forms.CheckboxSelectMultiple):
+    """Ticked boxes whose value is one text, joined by commas, as a spec and a command hold it."""
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> list[str]:
+        given = data.getlist(name) if isinstance(data, QueryDict) else [data.get(name) or ""]
+        return [word for text in given for word in text.split(",") if word]
+
+    def format_value(self, value: Any) -> list[str]:
+        return value.split(",") if isinstance(value, str) else list(value or ())
+
+    def id_for_label(self, id_: str, index: str | int | None = None) -> str:
+        # The label and the links to an error lead to the first box.
+        return super().id_for_label(id_, "0" if index is None else str(index))
+
+
+class BoxesField(forms.MultipleChoiceField):
+    widget = Boxes
+
+    def clean(self, value: Any) -> Any:
+        picked: list[str] = super().clean(value)
+        return ",".join(choice for choice, _ in self.choices if choice in picked)  # type: ignore[union-attr, misc]
+
+
+@dataclass(frozen=True)
+class ShownKnob:
+    """A knob as one form shows it; ``key`` is its Hydra key for the form's kind of run."""
+
+    name: str
+    label: str
+    unit: str
+    help: str
+    key: str
+    default: str
+    choices: tuple[str, ...]
+    unset: str  # whose value it has when it is left empty
+
+
+def knob_field(knob: Knob, kind: str, default: Value | None) -> forms.Field:
+    """A form field for a knob; templates find the knob at ``field.knob``."""
+    field = _field(knob, unset_word(knob, kind))
+    field.label, field.help_text, field.required = knob.label, knob.help, knob.required
+    example = "" if default is None else shown(default)
+    if knob.type in (int, float):
+        wanted = "a whole number" if knob.type is int else "a number"
+        hint = f", such as {example}" if example else ""
+        field.error_messages["invalid"] = f"Write {wanted}{hint}."
+    field.knob = ShownKnob(  # type: ignore[attr-defined]  # a plain attribute, for templates
+        knob.name,
+        knob.label,
+        knob.unit,
+        knob.help,
+        key_of(knob, kind),
+        example,
+        knob.choices,
+        unset_word(knob, kind),
+    )
+    return field
+
+
+def key_of(knob: Knob, kind: str) -> str:
+    """The Hydra key shown at a field; none for a knob that shapes the command itself."""
+    return "" if knob.key(kind) == COMMAND else knob.key(kind)
+
+
+def unset_word(knob: Knob, kind: str) -> str:
+    """Whose value a knob has when it is left empty: a method sets some of them."""
+    methods = VARIANTS.values() if kind == "grpo" else filter(None, [variant_of(kind, None)])
+    by_method = {key for method in methods for key in method.settings}
+    return "verl's default" if by_method.isdisjoint(knob.keys[kind]) else "as the method has it"
+
+
+def _field(knob: Knob, unset: str) -> forms.Field:
+    if knob.type is list:
+        return BoxesField(choices=[(c, BOX_NAMES.get(c, c)) for c in knob.choices])
+    if knob.choices:
+        first = [] if knob.required else [("", unset)]
+        return forms.ChoiceField(choices=first + [(c, _named(knob, c)) for c in knob.choices])
+    if knob.type is bool:
+        answers = [("", unset), ("true", "yes"), ("false", "no")]
+        return forms.TypedChoiceField(
+            choices=answers, coerce=lambda text: text == "true", empty_value=None
+        )
+    limits: dict[str, Any] = {"min_value": knob.minimum, "max_value": knob.maximum}
+    if knob.type is int:
+        limits["max_value"] = knob.maximum or LARGEST
+        return forms.IntegerField(widget=_figure("numeric"), **limits)
+    if knob.type is float:
+        return forms.FloatField(widget=_figure("decimal"), **limits)
+    return forms.CharField(max_length=500, widget=_text())
+
+
+def _figure(mode: str) -> forms.TextInput:
+    # A number input would hand an unreadable figure over as empty.
+    return forms.TextInput(attrs={"inputmode": mode, "autocomplete": "off", "class": "figure"})
+
+
+def _text() -> forms.TextInput:
+    return forms.TextInput(attrs={"spellcheck": "false", "autocomplete": "off"})
+
+
+def _named(knob: Knob, choice: str) -> str:
+    return VARIANTS[choice].label if knob.name == "variant" else choice

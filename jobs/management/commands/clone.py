@@ -1,0 +1,34 @@
+from argparse import ArgumentParser
+from typing import Any
+
+from jobs import recipebook, services
+from jobs.forms import form_data
+from jobs.management.base import (
+    add_order_words,
+    as_json,
+    as_line,
+    checked_form,
+    find_job,
+    find_user,
+    sets_of,
+)
+from platform_site.commands import JsonCommand
+
+
+class Command(JsonCommand):
+    help = "Make a new job with the settings of another. It is a draft unless --start is given."
+
+    def add_words(self, parser: ArgumentParser) -> None:
+        parser.add_argument("id", type=int)
+        add_order_words(parser)
+        parser.add_argument("--start", action="store_true", help="put it into the queue at once")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        job, user = find_job(options["id"]), find_user(options["user"])
+        base, filled = recipebook.cloned_from(job, user)
+        sets = [f"machine={job.machine_id}", *sets_of(options)]
+        form = checked_form(base, user, form_data(filled, options["name"], sets))
+        if gone := recipebook.known_part(job.train_spec)[1]:
+            self.stderr.write(f"Left out, since there is no such setting any more: {gone}.")
+        copy = services.submit(form.order(), start=options["start"])
+        self.show(options, as_json(copy), as_line(copy))

@@ -1,0 +1,160 @@
+"""All recipes that a user may start from: Trainyard's own, those that the user saved, any job.
+
+A slug says which: ``my-…`` is a saved recipe, ``job-<number>`` the values of a job, anything else a
+file in ``jobs/recipes``.
+"""
+
+import re
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.utils.text import slugify
+
+from jobs.models import Job, SavedRecipe
+from jobs.verl.kinds import KINDS
+from jobs.verl.knobs import BY_NAME
+from jobs.verl.recipes import Recipe, all_recipes
+from jobs.verl.spec import TrainSpec
+
+OWN = "my-"
+OF_JOB = re.compile(r"job-(\d{1,18})")
+
+
+def find_recipe(slug: str, user: User) -> Recipe | None:
+    """The recipe behind a slug, if this user may use it."""
+    if slug.startswith(OWN):
+        saved = SavedRecipe.objects.filter(owner=user, slug=slug).first()
+        return as_recipe(saved) if saved else None
+    if found := OF_JOB.fullmatch(slug):
+        job = Job.objects.visible_to(user).filter(pk=int(found[1])).first()
+        return _of_values(job) if job else None
+    return all_recipes().get(slug)
+
+
+def own_recipes(user: User) -> list[Recipe]:
+    return [as_recipe(saved) for saved in SavedRecipe.objects.filter(owner=user)]
+
+
+def every_recipe(user: User) -> dict[str, Recipe]:
+    """The user's own recipes, then Trainyard's, by slug."""
+    own = {recipe.slug: recipe for recipe in own_recipes(user)}
+    return own | dict(all_recipes())
+
+
+def as_recipe(saved: SavedRecipe) -> Recipe:
+    """A saved recipe as any other; values without a knob of today are left out, by name."""
+    spec, left_out = known_part(saved.train_spec)
+    tips = (f"Left out, since {KINDS[spec.kind].label} has no such setting: {left_out}.",)
+    return _recipe(
+        spec,
+        slug=saved.slug,
+        title=saved.title,
+        purpose=saved.purpose,
+        tips=tips if left_out else (),
+        is_sample=saved.is_sample,
+    )
+
+
+def cloned_from(job: Job, user: User) -> tuple[Recipe, Recipe]:
+    """For a copy of a job: the recipe that it changes, and that recipe with the job's values."""
+    base = find_recipe(job.recipe, user)
+    if base is None or base.kind != job.kind:
+        base = _of_values(job)
+    spec, _ = known_part(job.train_spec)
+    filled = _recipe(spec, slug=base.slug, title=copy_name(job.name), is_sample=base.is_sample)
+    return base, filled
+
+
+def copy_name(name: str) -> str:
+    """``run``, ``run copy``, ``run copy 2``, … in the room that a name has."""
+    found = re.fullmatch(r"(.*) copy(?: (\d{1,6}))?", name)
+    if not found:
+        return f"{name[:190]} copy"
+    return f"{found[1][:180]} copy {int(found[2] or 1) + 1}"
+
+
+def known_part(spec: TrainSpec) -> tuple[TrainSpec, str]:
+    """The spec with the knobs that its kind has today, and the other values in words."""
+    known = {name: value for name, value in spec.values.items() if has_knob(spec.kind, name)}
+    gone = ", ".join(f"{n} = {v}" for n, v in spec.values.items() if n not in known)
+    return TrainSpec(spec.kind, known, spec.overrides), gone
+
+
+def has_knob(kind: str, name: str) -> bool:
+    """Whether a kind of run has a knob of this name today."""
+    return name in BY_NAME and kind in BY_NAME[name].keys
+
+
+def save_recipe(owner: User, job: Job, title: str, purpose: str = "") -> SavedRecipe:
+    """Keep a job's values as a recipe of the user's own."""
+    return keep_recipe(
+        title,
+        owner=owner,
+        purpose=purpose,
+        kind=job.kind,
+        spec=job.spec,
+        is_sample=job.is_sample,
+        job=job,
+    )
+
+
+def keep_recipe(title: str, **fields: Any) -> SavedRecipe:
+    """Keep a recipe under a slug that no other has."""
+    try:
+        with transaction.atomic():
+            return SavedRecipe.objects.create(title=title, slug=_free_slug(title), **fields)
+    except IntegrityError:  # someone took that slug just now
+        return SavedRecipe.objects.create(title=title, slug=_free_slug(title), **fields)
+
+
+def delete_recipe(saved: SavedRecipe) -> None:
+    saved.delete()
+
+
+def _of_values(job: Job) -> Recipe:
+    """A job's values as the recipe of its copies."""
+    spec, _ = known_part(job.train_spec)
+    purpose = f"The settings of job {job.pk}."
+    title = job.name
+    return _recipe(
+        spec, slug=f"job-{job.pk}", title=title, purpose=purpose, is_sample=job.is_sample
+    )
+
+
+def _recipe(
+    spec: TrainSpec,
+    *,
+    slug: str,
+    title: str,
+    purpose: str = "",
+    tips: tuple[str, ...] = (),
+    is_sample: bool = False,
+) -> Recipe:
+    # A recipe's texts are filled with folder names, so a brace of the user's own is doubled.
+    values = {
+        name: value.replace("{", "{{").replace("}", "}}") if isinstance(value, str) else value
+        for name, value in spec.values.items()
+    }
+    return Recipe(
+        slug=slug,
+        kind=spec.kind,
+        title=title,
+        purpose=purpose,
+        needs="",
+        tips=tips,
+        is_sample=is_sample,
+        values=values,
+        overrides=spec.overrides,
+    )
+
+
+def _free_slug(title: str) -> str:
+    """A slug that no recipe of any user has: a page's address tells recipes apart by it."""
+    first = f"{OWN}{slugify(title)[:80] or 'recipe'}"
+    taken = set(SavedRecipe.objects.filter(slug__startswith=first).values_list("slug", flat=True))
+    number, slug = 1, first
+    while slug in taken:
+        number += 1
+        slug = f"{first}-{number}"
+    return slug

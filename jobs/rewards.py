@@ -1,0 +1,339 @@
+"""Reward functions, tried before a run: by the training Python, in processes of their own."""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from django.conf import settings
+
+from jobs.places import places
+from platform_site.paths import allowed
+
+COLUMNS = ("data_source", "prompt", "reward_model")
+KEPT = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "HF_HOME")
+MARGIN = 20.0  # seconds to start, and to end what is left
+AT_ONCE = threading.BoundedSemaphore(2)
+
+
+class TrialError(Exception):
+    """The trial itself could not be made; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is tried: a function in a file or, without a path, verl's scorers by data source."""
+
+    path: str = ""
+    name: str = "compute_score"
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def words(self) -> list[str]:
+        if not self.path:
+            return ["--builtin"]
+        return ["--path", self.path, "--name", self.name, "--kwargs", json.dumps(self.kwargs)]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds for one answer, for loading the file and for all of it; MiB of memory."""
+
+    call: float = 10.0
+    load: float = 60.0
+    total: float = 90.0
+    memory_mb: int = 4096
+
+    @property
+    def words(self) -> list[str]:
+        seconds = {"call": self.call, "load": self.load, "total": self.total}
+        words = [f"--{name}-seconds={value}" for name, value in seconds.items()]
+        return [*words, f"--memory-mb={self.memory_mb}"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One answer to score. Answers to the same prompt carry the same ``group``."""
+
+    group: int
+    question: str
+    answer: str
+    ground_truth: Any = None
+    data_source: str = ""
+    extra_info: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def row(self) -> dict[str, Any]:
+        return {
+            "data_source": self.data_source,
+            "solution_str": self.answer,
+            "ground_truth": self.ground_truth,
+            "extra_info": dict(self.extra_info),
+        }
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What came of one case: a score with its parts, or a problem."""
+
+    case: Case
+    score: float | None
+    parts: Mapping[str, Any]
+    seconds: float | None
+    kind: str = ""
+    problem: str = ""
+    traceback: str = ""
+    output: str = ""
+
+    @property
+    def milliseconds(self) -> float | None:
+        return None if self.seconds is None else self.seconds * 1000
+
+
+@dataclass(frozen=True)
+class Trial:
+    """``problem`` and ``traceback``: why the function could not be loaded, else empty."""
+
+    scored: tuple[Scored, ...]
+    seconds: float
+    problem: str = ""
+    traceback: str = ""
+    signature_problem: str = ""
+    output: str = ""
+
+    @property
+    def groups(self) -> list[list[Scored]]:
+        found: dict[int, list[Scored]] = {}
+        for answer in self.scored:
+            found.setdefault(answer.case.group, []).append(answer)
+        return list(found.values())
+
+    @property
+    def compared(self) -> int:
+        """Prompts with several answers, all of them scored."""
+        return sum(_is_compared(group) for group in self.groups)
+
+    @property
+    def flat(self) -> int:
+        """Of those, the ones whose answers all have the same score: they teach GRPO nothing."""
+        groups = [group for group in self.groups if _is_compared(group)]
+        return sum(len({answer.score for answer in group}) == 1 for group in groups)
+
+    @property
+    def failed(self) -> int:
+        return sum(answer.score is None for answer in self.scored)
+
+    @property
+    def mean(self) -> float | None:
+        scores = [answer.score for answer in self.scored if answer.score is not None]
+        return sum(scores) / len(scores) if scores else None
+
+
+def _is_compared(group: Sequence[Scored]) -> bool:
+    return len(group) > 1 and all(answer.score is not None for answer in group)
+
+
+def reward_path(text: str) -> Path:
+    """The real path of a reward function's file: in an allowed folder, or one of Trainyard's own.
+
+    Raises ValueError with a sentence.
+    """
+    if not Path(text).is_absolute():
+        raise ValueError(f"{text} is not a whole path: it begins with /.")
+    real = _ours(text) or allowed(text)
+    if real is None:
+        roots = ", ".join(str(root) for root in settings.TRAINYARD_PATHS)
+        raise ValueError(f"{text} lies outside the allowed folders ({roots}): see TRAINYARD_PATHS.")
+    if not real.is_file():
+        raise ValueError(f"There is no file {text}.")
+    return real
+
+
+def _ours(text: str) -> Path | None:
+    try:
+        real = Path(text).resolve()
+    except (OSError, RuntimeError, ValueError):
+        return None
+    return real if real.is_relative_to(places()["rewards"]) else None
+
+
+def try_reward(subject: Subject, cases: Sequence[Case], limits: Limits | None = None) -> Trial:
+    """Score the cases, whatever the function does. Raises TrialError."""
+    limits = limits or Limits()
+    if not AT_ONCE.acquire(timeout=MARGIN):
+        raise TrialError("Other trials are running. Try again when they are through.")
+    try:
+        document = _run(subject, cases, limits)
+    finally:
+        AT_ONCE.release()
+    return read_trial(document, cases)
+
+
+def read_trial(document: Mapping[str, Any], cases: Sequence[Case]) -> Trial:
+    """The node's document on these cases."""
+    load = document["load"]
+    return Trial(
+        scored=tuple(_scored(row, case) for row, case in zip(document["rows"], cases, strict=True)),
+        seconds=document["seconds"],
+        problem=load.get("problem", ""),
+        traceback="\n".join(load.get("traceback", [])),
+        signature_problem=load.get("signature_problem", ""),
+        output=load.get("output", ""),
+    )
+
+
+def _scored(row: Mapping[str, Any], case: Case) -> Scored:
+    problem = row.get("problem") or {}
+    return Scored(
+        case,
+        row["score"],
+        row.get("parts", {}),
+        row.get("seconds"),
+        problem.get("kind", ""),
+        problem.get("message", ""),
+        "\n".join(problem.get("traceback", [])),
+        row.get("output", ""),
+    )
+
+
+def _run(subject: Subject, cases: Sequence[Case], limits: Limits) -> dict[str, Any]:
+    argv = [str(settings.TRAINYARD_TRAIN_PYTHON), "-m", "trainyard_node.rewards.trial"]
+    lines = "".join(json.dumps(case.row, default=str) + "\n" for case in cases)
+    try:
+        process = subprocess.Popen(
+            [*argv, *subject.words, *limits.words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # Not the site's folder: its `datasets` would stand before Hugging Face's.
+            cwd="/",
+            # The function is the user's: it gets none of the site's settings and keys.
+            env={name: os.environ[name] for name in KEPT if name in os.environ},
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise TrialError(
+            f"The training Python {settings.TRAINYARD_TRAIN_PYTHON} cannot be started "
+            f"({error.strerror}): see TRAINYARD_TRAIN_PYTHON."
+        ) from error
+    return _document(process, lines, limits.total + MARGIN)
+
+
+def _document(process: "subprocess.Popen[str]", lines: str, within: float) -> dict[str, Any]:
+    with process:
+        try:
+            out, errors = process.communicate(lines, timeout=within)
+        except subprocess.TimeoutExpired:
+            _end(process)
+            raise TrialError(f"The trial did not end within {within:g} s.") from None
+    try:
+        document: dict[str, Any] = json.loads(out)
+    except ValueError as error:
+        said = errors.strip().splitlines()[-1:] or [f"exit code {process.returncode}"]
+        raise TrialError(f"The trial gave no answer: {said[0]}") from error
+    return document
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    process.send_signal(signal.SIGTERM)  # it ends the function's process before itself
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def rl_rows(path: Path, count: int) -> list[dict[str, Any]]:
+    """The first rows of an RL parquet file. Raises ValueError with a sentence."""
+    try:
+        with pq.ParquetFile(path) as file:
+            missing = [name for name in COLUMNS if name not in file.schema_arrow.names]
+            if missing:
+                raise ValueError(f"{path} has no column {', '.join(missing)}: it is no RL data.")
+            batch = next(file.iter_batches(batch_size=count), None)
+    except FileNotFoundError:
+        raise ValueError(f"There is no file {path}.") from None
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from None
+    return batch.to_pylist() if batch else []
+
+
+def cases_of(row: Mapping[str, Any], group: int, answers: Sequence[str]) -> Iterator[Case]:
+    """A case for each answer to one row of RL data."""
+    turns = row.get("prompt") or []
+    question = str(turns[-1].get("content") or "") if turns else ""
+    for answer in answers:
+        yield Case(
+            group,
+            question,
+            answer,
+            (row.get("reward_model") or {}).get("ground_truth"),
+            str(row.get("data_source") or ""),
+            row.get("extra_info") or {},
+        )
+
+
+def truth_of(row: Mapping[str, Any]) -> str:
+    """The ground truth as an answer would say it."""
+    truth = (row.get("reward_model") or {}).get("ground_truth")
+    return truth if isinstance(truth, str) else json.dumps(truth, default=str)
+
+
+def check_function(
+    path: str,
+    name: str,
+    rows: Sequence[Mapping[str, Any]],
+    kwargs: Mapping[str, Any] | None = None,
+) -> list[str]:
+    """What would go wrong with this reward function on these rows of RL data, as sentences.
+
+    Each row is answered with its ground truth and with nothing. The same file, function and rows
+    are tried once. Empty also where nothing can be tried here, for want of a training Python.
+    """
+    try:
+        real = reward_path(path)
+        state = real.stat()
+    except (OSError, ValueError) as error:
+        return [str(error)]
+    words = (name, json.dumps(dict(kwargs or {})), json.dumps(list(rows), default=str))
+    try:
+        return list(_checked(str(real), state.st_mtime_ns, state.st_size, *words))
+    except TrialError:
+        return []
+
+
+@lru_cache(maxsize=64)
+def _checked(
+    path: str, modified: int, size: int, name: str, kwargs: str, rows: str
+) -> tuple[str, ...]:
+    subject = Subject(path, name, json.loads(kwargs))
+    cases = [
+        case
+        for group, row in enumerate(json.loads(rows))
+        for case in cases_of(row, group, [truth_of(row), ""])
+    ]
+    trial = try_reward(subject, cases, Limits(call=10, load=30, total=30))
+    return tuple(problems_of(trial))
+
+
+def problems_of(trial: Trial) -> Iterator[str]:
+    """What stands against a run with this function: each kind of problem once."""
+    if trial.problem:
+        yield f"The reward function cannot be loaded. {trial.problem}"
+    elif trial.signature_problem:
+        yield f"The reward function cannot be called. {trial.signature_problem}"
+    else:
+        found: dict[str, int] = {}
+        for answer in trial.scored:
+            if answer.problem and answer.kind != "not_run":
+                found[answer.problem] = found.get(answer.problem, 0) + 1
+        for message, count in found.items():
+            yield f"The reward function failed on {count} of {len(trial.scored)} tries. {message}"

@@ -1,0 +1,173 @@
+"""Users' accounts at trackers: kept encrypted, handed to a run's process and to nothing else."""
+
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.cache import cache
+from django.utils import timezone
+
+from compute.models import Machine
+from compute.runners.base import RunnerError
+from compute.services import local_machine, runner_for
+from jobs.models import Job, TrackerSecret
+from jobs.verl.spec import Problem, TrainSpec
+from jobs.verl.trackers import ALL, Tracker, asked_by, trackers_of
+from platform_site.secrets import SecretError
+
+LONGEST = 4000
+BELIEVED_FOR = 20  # seconds, of what the training Python says that it has
+
+
+class TrackerError(Exception):
+    """A run cannot log where it was asked to. The message is a sentence for the user."""
+
+
+def keep(owner: User, tracker: Tracker, values: Mapping[str, str]) -> None:
+    """Set variables of an account; those that are not named stay as they are."""
+    for variable, value in values.items():
+        TrackerSecret.objects.update_or_create(
+            owner=owner,
+            tracker=tracker.name,
+            variable=variable,
+            defaults={"value": value, "set_at": timezone.now()},
+        )
+
+
+def remove(owner: User, tracker: Tracker, variable: str = "") -> int:
+    """Forget one variable of an account, or all; says how many there were."""
+    found = TrackerSecret.objects.filter(owner=owner, tracker=tracker.name)
+    return (found.filter(variable=variable) if variable else found).delete()[0]
+
+
+def fault(tracker: Tracker, name: str, value: str) -> str | None:
+    """What is wrong with a value for a variable, or None."""
+    if problem := unknown(tracker, name):
+        return problem
+    if not value.isprintable() or len(value) > LONGEST:
+        return f"A value is one line of printable characters, at most {LONGEST}."
+    choices = next(one.choices for one in tracker.variables if one.name == name)
+    if choices and value not in choices:
+        return f"{name} is one of {', '.join(choices)}."
+    return None
+
+
+def unknown(tracker: Tracker, name: str) -> str | None:
+    """Why a tracker has no such variable, or None when it has."""
+    names = [variable.name for variable in tracker.variables]
+    if name in names:
+        return None
+    known = f"It has {', '.join(names)}." if names else "It needs no account."
+    return f"{tracker.label} has no variable {name or 'without a name'}. {known}"
+
+
+def overview(user: User) -> list[dict[str, Any]]:
+    """Each tracker with its variables and when the user set them. No value is in it."""
+    found = TrackerSecret.objects.filter(owner=user).defer("value")
+    times = {(secret.tracker, secret.variable): secret.set_at for secret in found}
+    lacking = lacking_packages(local_machine())
+    return [
+        {
+            "tracker": tracker,
+            "variables": [(v, times.get((tracker.name, v.name))) for v in tracker.variables],
+            "has_package": tracker.package not in lacking,
+        }
+        for tracker in ALL
+    ]
+
+
+def environment(spec: TrainSpec, owner: User) -> dict[str, str]:
+    """The variables of the owner's accounts that a run needs, open: for its process only.
+
+    Raises ``TrackerError`` when one is missing or does not open.
+    """
+    accounts = _accounts(spec, owner)
+    for tracker, values in accounts:
+        if problem := _missing(tracker, values):
+            raise TrackerError(problem)
+    return {name: value for _, values in accounts for name, value in values.items()}
+
+
+def problems(spec: TrainSpec, user: User, machine: Machine | None = None) -> list[Problem]:
+    """Why a run could not log where it is asked to: no account, or no package."""
+    field = asked_by(spec)
+    try:
+        accounts = _accounts(spec, user)
+    except TrackerError as error:
+        return [Problem(field, str(error))]
+    found = [_missing(tracker, values) for tracker, values in accounts]
+    lacking = _packages_lacking([t for t, _ in accounts], machine or local_machine())
+    return [Problem(field, text) for text in (*found, *lacking) if text]
+
+
+def mask(text: str, job: Job) -> str:
+    """A text of a run with its owner's secrets made unreadable."""
+    for value in secret_values(job):
+        text = text.replace(value, "*" * len(value))
+    return text
+
+
+def secret_values(job: Job) -> list[str]:
+    """What must not be shown of a job's output, the longest first."""
+    try:
+        accounts = _accounts(job.train_spec, job.owner_id)
+    except TrackerError:
+        return []
+    values = {
+        found[variable.name]
+        for tracker, found in accounts
+        for variable in tracker.variables
+        if variable.name in found and variable.must_hide(found[variable.name])
+    }
+    return sorted(values, key=len, reverse=True)
+
+
+def _accounts(spec: TrainSpec, owner: User | int) -> list[tuple[Tracker, dict[str, str]]]:
+    trackers = trackers_of(spec)
+    if not trackers:
+        return []
+    names = [tracker.name for tracker in trackers]
+    secrets = list(TrackerSecret.objects.filter(owner=owner, tracker__in=names))
+    return [(t, _opened(s for s in secrets if s.tracker == t.name)) for t in trackers]
+
+
+def _opened(secrets: Iterable[TrackerSecret]) -> dict[str, str]:
+    try:
+        return {secret.variable: secret.value.open() for secret in secrets}
+    except SecretError as error:
+        raise TrackerError(str(error)) from None
+
+
+def _missing(tracker: Tracker, values: Mapping[str, str]) -> str | None:
+    variable = tracker.missing(values)
+    return variable and (
+        f"{tracker.label} needs {variable}: set it on the page Trackers (/jobs/trackers/), or with "
+        f"manage.py tracker set {tracker.name} {variable}."
+    )
+
+
+def _packages_lacking(chosen: list[Tracker], machine: Machine) -> list[str]:
+    lacking = lacking_packages(machine) if chosen else frozenset[str]()
+    return [
+        f"The training environment of {machine} has no {tracker.package}. Install it there: "
+        f"{machine.python} -m pip install {tracker.package}"
+        for tracker in chosen
+        if tracker.package in lacking
+    ]
+
+
+def lacking_packages(machine: Machine) -> frozenset[str]:
+    """The trackers' packages that a machine's training Python does not have.
+
+    None are lacking where it cannot be asked: what is wrong with a machine is told elsewhere.
+    """
+    key = f"packages-{machine.pk}-{sha256(machine.python.encode()).hexdigest()}"
+    known: frozenset[str] | None = cache.get(key)
+    if known is None:
+        try:
+            known = frozenset(runner_for(machine).lacking([tracker.package for tracker in ALL]))
+        except RunnerError:
+            return frozenset()
+        cache.set(key, known, BELIEVED_FOR)
+    return known

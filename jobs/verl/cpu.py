@@ -1,0 +1,69 @@
+"""What a run on the CPU needs beside the plug-in that VERL_PLATFORM=cpu loads: no CUDA kernels, and
+fp32, since bf16 is slow there. The values are written as Hydra reads them."""
+
+from collections.abc import Iterator
+
+from jobs.verl.kinds import is_rl
+from jobs.verl.knobs import number
+from jobs.verl.spec import TrainSpec
+
+FP32 = "{param_dtype:fp32,reduce_dtype:fp32,buffer_dtype:fp32}"
+SUPERVISED = (
+    "trainer.device=cpu",
+    "engine.strategy=fsdp2",
+    "engine.use_torch_compile=false",
+    "engine.dtype=float32",
+    f"+engine.mixed_precision={FP32}",
+    "model.use_remove_padding=false",
+    "+model.override_config.attn_implementation=sdpa",
+    "data.num_workers=0",
+)
+RL = (
+    "trainer.device=cpu",
+    "actor_rollout_ref.actor.strategy=fsdp2",
+    "actor_rollout_ref.actor.use_torch_compile=false",
+    "actor_rollout_ref.actor.fsdp_config.use_torch_compile=false",
+    "actor_rollout_ref.actor.fsdp_config.dtype=float32",
+    f"+actor_rollout_ref.actor.fsdp_config.mixed_precision={FP32}",
+    "actor_rollout_ref.ref.strategy=fsdp2",
+    "actor_rollout_ref.ref.fsdp_config.dtype=float32",
+    "actor_rollout_ref.rollout.dtype=float32",
+    "actor_rollout_ref.model.use_remove_padding=false",
+    "+actor_rollout_ref.model.override_config.attn_implementation=sdpa",
+    "data.dataloader_num_workers=0",
+    # One small machine: few helpers, a small object store, no dashboard.
+    "actor_rollout_ref.rollout.agent.num_workers=1",
+    "reward.num_workers=1",
+    "transfer_queue.backend.SimpleStorage.num_data_storage_units=1",
+    "+ray_kwargs.ray_init.include_dashboard=false",
+    "+ray_kwargs.ray_init.object_store_memory=200000000",
+    # Too few logical CPUs for Ray's actors hang the run without a word.
+    "ray_kwargs.ray_init.num_cpus=32",
+)
+CRITIC = (
+    "critic.strategy=fsdp2",
+    "critic.fsdp.use_torch_compile=false",
+    "critic.fsdp.dtype=float32",
+    f"+critic.fsdp.mixed_precision={FP32}",
+    "critic.model.use_remove_padding=false",
+    "+critic.model.override_config.attn_implementation=sdpa",
+)
+ENV = {
+    "VERL_PLATFORM": "cpu",
+    "HF_HUB_OFFLINE": "1",
+    "OMP_NUM_THREADS": "1",
+    "GLOO_SOCKET_IFNAME": "lo",
+}
+
+
+def overrides(spec: TrainSpec) -> Iterator[str]:
+    """The overrides of a run on the CPU."""
+    if not is_rl(spec.kind):
+        yield from SUPERVISED
+        return
+    yield from RL
+    yield from CRITIC if spec.kind == "ppo" else ()
+    yield f"+ray_kwargs.ray_init.num_gpus={number(spec, 'gpus')}"
+    if number(spec, "lora_rank", 0):
+        # The CPU's rollout samples from whole weights.
+        yield "actor_rollout_ref.model.lora.merge=true"

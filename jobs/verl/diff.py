@@ -1,0 +1,178 @@
+"""Compare runs: what was set differently, the settings that matter most first."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jobs.verl import schema
+from jobs.verl.knobs import BY_NAME, COMMAND, KNOBS, Knob, knobs_of
+from jobs.verl.overrides import parse, write_value
+from jobs.verl.releases import translate
+from jobs.verl.spec import LATEST, Setting, TrainSpec
+
+# Learning rate, batch sizes, lengths, KL, data, model; then the rest, as the form orders it.
+IMPORTANT = (
+    "lr", "critic_lr",
+    "train_batch_size", "mini_batch_size", "micro_batch_size", "rollout_n",
+    "max_length", "max_prompt_length", "max_response_length",
+    "use_kl_loss", "kl_loss_coef", "kl_loss_type", "use_kl_in_reward", "kl_coef", "kl_penalty",
+    "beta",
+    "train_files", "val_files",
+    "model_path", "lora_rank", "lora_alpha", "target_modules",
+)  # fmt: skip
+# What a knob without a key of verl's means when it is left out; the others then ask for nothing.
+UNSET = {"variant": "grpo"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A spec, with what is read where it sets nothing.
+
+    ``fixed`` holds by Hydra key what the method or the platform sets: the value and which of the
+    two; ``defaults`` what verl takes otherwise. Keys are in the words of the newest release.
+    """
+
+    spec: TrainSpec
+    fixed: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one run reads for a setting.
+
+    ``given`` says by whom: ``set`` in the job, by the ``method``, by the ``platform``, verl's
+    ``default`` (then ``text`` is empty where it is not known), nobody (``unset``: verl has no such
+    setting), or ``absent``: not of this run.
+    """
+
+    text: str
+    given: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting over all runs; ``key`` is its Hydra key, several where the kinds differ."""
+
+    name: str
+    label: str
+    key: str
+    unit: str
+    cells: tuple[Cell, ...]
+    differs: bool
+
+
+def run_of(spec: TrainSpec, settings: Iterable[Setting], environments: Path) -> Run:
+    """A run from its spec and its command's settings; ``environments`` holds the dumped schemas."""
+    fixed = {}
+    for setting in settings:
+        if setting.origin in ("method", "platform"):
+            with suppress(ValueError):
+                fixed[setting.key] = (parse(setting.text).value, setting.origin)
+    return Run(spec, fixed, _defaults(spec, environments))
+
+
+def _defaults(spec: TrainSpec, environments: Path) -> dict[str, Any]:
+    try:
+        known = schema.load(environments, spec.kind, spec.verl).keys
+    except (OSError, KeyError, ValueError):
+        return {}  # a release or a kind that has no dump: nothing is said of its defaults
+    keys = {knob.key(spec.kind) for knob in knobs_of(spec.kind)}
+    words = {key: _in_release(key, spec) for key in keys}
+    return {key: known[word]["default"] for key, word in words.items() if word and word in known}
+
+
+def _in_release(key: str, spec: TrainSpec) -> str | None:
+    return key if spec.verl == LATEST else translate(key, spec.kind, spec.verl).key
+
+
+def compare(runs: Sequence[Run]) -> list[Row]:
+    """One row for each setting that any of the runs has, the important ones first.
+
+    Runs that read the same value are equal, whoever set it.
+    """
+    rows = [_knob_row(knob, runs) for knob in ordered(run.spec.kind for run in runs)]
+    return rows + [_free_row(key, runs) for key in _free_keys(runs)]
+
+
+def ordered(kinds: Iterable[str]) -> list[Knob]:
+    """The knobs of some kinds: the important ones, then the rest in the form's order."""
+    wanted = set(kinds)
+    known = [knob for knob in KNOBS if wanted & set(knob.keys)]
+    first = [BY_NAME[name] for name in IMPORTANT if BY_NAME[name] in known]
+    return first + [knob for knob in known if knob not in first]
+
+
+def _knob_row(knob: Knob, runs: Sequence[Run]) -> Row:
+    found = [_read(knob, run) for run in runs]
+    cells = tuple(Cell("" if given == "absent" else _plain(v), given) for v, given in found)
+    keys = dict.fromkeys(knob.key(r.spec.kind) for r in runs if r.spec.kind in knob.keys)
+    shown = " · ".join(key for key in keys if key != COMMAND)
+    return Row(knob.name, knob.label, shown, knob.unit, cells, _knobs_differ(found))
+
+
+def _knobs_differ(found: Sequence[tuple[Any, str]]) -> bool:
+    """Whether runs read different values, or one was given what another kind does not have."""
+    has = [(_comparable(value), given) for value, given in found if given != "absent"]
+    lacks = len(has) < len(found) and any(given in ("set", "method") for _, given in has)
+    return lacks or _differ([value for value, _ in has])
+
+
+def _read(knob: Knob, run: Run) -> tuple[Any, str]:
+    """The value that a run reads for a knob, and who gave it."""
+    if run.spec.kind not in knob.keys:
+        return None, "absent"
+    value = run.spec.values.get(knob.name)
+    if value not in (None, ""):
+        return (str(value).split(",") if knob.type is list else value), "set"
+    key = knob.key(run.spec.kind)
+    if key == COMMAND:
+        return UNSET.get(knob.name, ""), "unset"
+    return run.fixed.get(key) or (run.defaults.get(key, ""), "default")
+
+
+def _comparable(value: Any) -> Any:
+    # In Python true equals 1.
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return ("number", float(value)) if number else (type(value).__name__, value)
+
+
+def _differ(values: Sequence[Any]) -> bool:
+    return any(value != values[0] for value in values[1:])
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value)) or "none"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _free_keys(runs: Iterable[Run]) -> list[str]:
+    return sorted({key for run in runs for key in _free(run.spec)})
+
+
+def _free_row(key: str, runs: Sequence[Run]) -> Row:
+    texts = [_free(run.spec).get(key) for run in runs]
+    cells = tuple(Cell(text or "", "absent" if text is None else "set") for text in texts)
+    return Row(key, "Override", key, "", cells, _differ(texts))
+
+
+def _free(spec: TrainSpec) -> dict[str, str]:
+    """The free overrides by key, the last of each; one that cannot be read stands by itself."""
+    found = {}
+    for text in spec.overrides:
+        try:
+            override = parse(text)
+        except ValueError:
+            found[text] = text
+            continue
+        found[override.key] = "removed" if override.removes else _written(override.value)
+    return found
+
+
+def _written(value: Any) -> str:
+    return write_value(value) if isinstance(value, str) else _plain(value)

@@ -1,0 +1,34 @@
+"""The kinds of run: what each is called, what data it reads, and what starts it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Kind:
+    """``target`` names the data it reads: ``sft``, ``dpo`` or ``rl``.
+
+    ``torchrun`` kinds start one process a device themselves; the others hand that to Ray.
+    ``module`` is what Python runs with ``-m``.
+    """
+
+    label: str
+    target: str
+    module: str
+    torchrun: bool = False
+
+
+RL_MODULE = "verl.trainer.main_ppo"
+KINDS: Mapping[str, Kind] = {
+    "sft": Kind("SFT", "sft", "verl.trainer.sft_trainer", torchrun=True),
+    "dpo": Kind("DPO", "dpo", "trainyard_node.dpo", torchrun=True),
+    "ppo": Kind("PPO", "rl", RL_MODULE),
+    "grpo": Kind("GRPO", "rl", RL_MODULE),
+    "gspo": Kind("GSPO", "rl", RL_MODULE),
+}
+SUPERVISED = tuple(name for name, kind in KINDS.items() if kind.target != "rl")
+RL = tuple(name for name, kind in KINDS.items() if kind.target == "rl")
+
+
+def is_rl(kind: str) -> bool:
+    return kind in RL

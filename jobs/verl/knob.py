@@ -1,0 +1,57 @@
+"""What a knob is, and short ways to write its Hydra keys for the kinds of run that have it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jobs.verl.kinds import RL, SUPERVISED
+
+COMMAND = "(command)"
+LARGEST = 2**31 - 1  # whole numbers above it fit neither verl nor the database
+ACTOR = "actor_rollout_ref.actor"
+MODEL = "actor_rollout_ref.model"
+REF = "actor_rollout_ref.ref"
+ROLLOUT = "actor_rollout_ref.rollout"
+Keys = dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Knob:
+    """One everyday setting.
+
+    ``keys`` holds the Hydra keys that it sets, by kind of run, in the words of the newest release;
+    a kind without an entry does not have the knob. A knob of type ``list`` holds some of its
+    ``choices`` as text, joined by commas.
+    """
+
+    name: str
+    label: str
+    group: str
+    type: type
+    help: str
+    keys: Mapping[str, tuple[str, ...]]
+    unit: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    required: bool = False
+
+    def key(self, kind: str) -> str:
+        """The Hydra key shown for a kind; a knob that sets several shows the first."""
+        return self.keys[kind][0]
+
+
+def everywhere(supervised: str, *rl: str, ppo: tuple[str, ...] = ()) -> Keys:
+    """One key for SFT and DPO, and those for RL where they differ; PPO may add its critic's."""
+    return {**only(SUPERVISED, supervised), **in_rl(*(rl or (supervised,)), ppo=ppo)}
+
+
+def in_rl(*keys: str, ppo: tuple[str, ...] = ()) -> Keys:
+    return {**only(RL, *keys), "ppo": (*keys, *ppo)}
+
+
+def supervised(*keys: str) -> Keys:
+    return only(SUPERVISED, *keys)
+
+
+def only(kinds: tuple[str, ...], *keys: str) -> Keys:
+    return dict.fromkeys(kinds, keys)

@@ -1,0 +1,115 @@
+"""Every recipe x algorithm x method x release as a command; `python -m tests.composed` prints them.
+
+For each kind and release there is also a run with every knob set. A recipe is tried as each other
+kind that reads the same sort of data, too, with what that kind asks for beside it. It needs no
+Django, so the training environment's tests can ask for it.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from jobs.verl.command import build_command
+from jobs.verl.kinds import KINDS, RL, SUPERVISED
+from jobs.verl.knobs import Knob, knobs_of
+from jobs.verl.recipes import Recipe, all_recipes
+from jobs.verl.releases import RELEASES, refusal
+from jobs.verl.schema import CONFIGS
+from jobs.verl.spec import LATEST, Placement, TrainSpec, Value
+from jobs.verl.variants import VARIANTS
+
+PLACES = {"samples": "/home/samples", "rewards": "/node/rewards"}
+PLACEMENT = Placement("/runs/attempt-1", "/venv/bin/python", "a-run")
+# What a form asks for and a recipe leaves to the user, or another kind asks for beside it.
+FILLED: dict[str, Value] = {
+    "train_files": "/data/train.parquet",
+    "val_files": "/data/val.parquet",
+    "model_path": "/models/tiny",
+    "dpo_loss": "sigmoid",
+    "beta": 0.1,
+}
+EVERY_KNOB = "every-knob"
+LACKED = ("filter_groups", "filter_metric")  # before 0.9
+ON_A_GPU: dict[str, Value] = {"device": "cuda", "engine": "vllm"}
+
+
+@dataclass(frozen=True)
+class Case:
+    recipe: str
+    variant: str  # empty for a kind that has none
+    spec: TrainSpec
+
+    @property
+    def name(self) -> str:
+        parts = (self.recipe, self.spec.kind, self.variant, self.spec.verl)
+        return "-".join(part for part in parts if part)
+
+    @property
+    def overrides(self) -> list[str]:
+        """As they stand on the command line. Raises `ValueError` where the release refuses."""
+        return [setting.text for setting in build_command(self.spec, PLACEMENT, {}).settings]
+
+
+def cases() -> Iterator[Case]:
+    yield from with_every_knob()
+    for recipe in all_recipes().values():
+        for kind in RL if recipe.kind in RL else SUPERVISED:
+            for variant in VARIANTS if kind == "grpo" else ("",):
+                for release in RELEASES:
+                    yield Case(recipe.slug, variant, spec_of(recipe, kind, variant, release))
+
+
+def with_every_knob() -> Iterator[Case]:
+    """A run of each kind with all its knobs set, but for those that its release lacks."""
+    for kind in KINDS:
+        for release in RELEASES:
+            values = {
+                knob.name: legal(knob)
+                for knob in knobs_of(kind)
+                if release == LATEST or knob.name not in LACKED
+            }
+            yield Case(EVERY_KNOB, "", TrainSpec(kind, values, (), release))
+
+
+def legal(knob: Knob) -> Value:
+    if knob.choices:
+        return ",".join(knob.choices) if knob.type is list else knob.choices[0]
+    if knob.type is bool:
+        return True
+    if knob.type is str:
+        return "/somewhere"
+    value = max(knob.minimum or 0, min(1, knob.maximum or 1))
+    return int(value) if knob.type is int else float(value)
+
+
+def spec_of(recipe: Recipe, kind: str, variant: str, release: str) -> TrainSpec:
+    """The recipe as this kind; where the release cannot train on the CPU, on a GPU."""
+    spec = recipe.spec(PLACES)
+    values = {**FILLED, **spec.values}
+    if refusal("sft", release, str(values["device"])):
+        values |= ON_A_GPU
+    if variant:
+        values |= {"variant": variant}
+    had = {knob.name for knob in knobs_of(kind)}
+    mine = {name: value for name, value in values.items() if name in had}
+    return replace(spec, kind=kind, values=mine, verl=release)
+
+
+def main() -> None:
+    """Print the cases that compose: name, release, trainer's configuration and overrides."""
+    found = []
+    for case in cases():
+        if refusal(case.spec.kind, case.spec.verl):
+            continue
+        try:
+            overrides = case.overrides
+        except ValueError:  # tests/jobs/verl/test_compose.py says which may be refused
+            continue
+        config = CONFIGS[case.spec.kind]
+        found.append((case.name, case.spec.verl, config, overrides))
+    json.dump(found, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

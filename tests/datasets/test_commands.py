@@ -1,0 +1,98 @@
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+
+from datasets.models import Dataset, Version
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+def data(*words: str) -> Any:
+    out = io.StringIO()
+    call_command("dataset", *words, "--json", stdout=out)
+    return json.loads(out.getvalue())
+
+
+def text(*words: str) -> str:
+    out = io.StringIO()
+    call_command("dataset", *words, stdout=out)
+    return out.getvalue()
+
+
+@pytest.fixture
+def rows(home: Path, staff: User) -> str:
+    rows = [{"instruction": f"Say {n % 18}", "output": f"{n % 18}."} for n in range(20)]
+    return str(factories.write_lines(home / "rows.jsonl", [*rows, "broken {"]))
+
+
+def test_from_a_file_to_a_clean_version(rows: str) -> None:
+    imported = data("import", rows, "--name", "say")
+    assert (imported["rows"], imported["facts"]["bad"]) == (20, 1)
+    compiled = data("compile", "say", "--val", "4")
+    assert (compiled["version"], compiled["target"], compiled["state"]) == ("say@1", "sft", "ready")
+    assert compiled["mapping"]["shape"] == "instruction"
+    report = data("check", "say")
+    assert report["counts"]["duplicate"] == 2
+    cleaned = data("clean", "say@1", "--drop", "duplicate")
+    assert (cleaned["version"], cleaned["parent"], cleaned["rows_removed"]) == ("say@2", "say@1", 2)
+    assert [version["version"] for version in data("list")] == ["say@2", "say@1"]
+    assert data("show", "say@1") == compiled
+    assert "say@2" in text("list")
+    assert "sha256" in text("show", "say")
+    assert "Nothing was found" in text("check", "say@2")
+
+
+def test_columns_and_options_by_hand(rows: str) -> None:
+    data("import", rows, "--name", "say")
+    made = data(
+        *("compile", "say", "--shape", "question_answer", "--target", "rl"),
+        *("--map", "question=instruction", "--map", "answer=output"),
+        *("--option", "data_source=mine", "--val", "0.2", "--seed", "3"),
+    )
+    assert made["mapping"]["columns"] == {"question": "instruction", "answer": "output"}
+    assert made["options"]["split"]["seed"] == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("import", "/etc/passwd", "--name", "x"), "outside the allowed folders"),
+        (("import", "no such name", "--name", "x"), "is not owner/name"),
+        (("compile", "none"), "Nothing was imported into none"),
+        (("check", "none"), "no data set none"),
+        (("clean", "none", "--drop", "nonsense"), "No such fault: nonsense"),
+        (("show", "none@3"), "no data set none@3"),
+    ],
+)
+def test_bad_input_is_told(staff: User, words: tuple[str, ...], says: str) -> None:
+    with pytest.raises(CommandError, match=says):
+        call_command("dataset", *words)
+    assert Version.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--shape", "nonsense"), "There is no shape nonsense"),
+        (("--map", "nonsense"), "write key=value"),
+        (("--val", "x"), "write a share"),
+        (("--val", "0"), "between 0 and 1"),
+        (("--target", "dpo"), "No shape fits"),
+    ],
+)
+def test_a_bad_mapping_is_told(rows: str, words: tuple[str, ...], says: str) -> None:
+    data("import", rows, "--name", "say")
+    with pytest.raises(CommandError, match=says):
+        call_command("dataset", "compile", "say", *words)
+
+
+def test_a_refused_import_leaves_no_data_set(staff: User) -> None:
+    with pytest.raises(CommandError):
+        call_command("dataset", "import", "/etc/passwd", "--name", "x")
+    assert Dataset.objects.count() == 0

@@ -1,0 +1,190 @@
+import html
+import io
+import json
+import re
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.test import Client
+
+from jobs.models import Job
+from platform_site.templatetags.ui import MISSING
+from tests import factories
+from tests.pages import HTMX, asks_for_login, queries, refuses_other_methods
+
+URL = "/jobs/compare/"
+
+
+def make(user: User, name: str, *overrides: str, **values: object) -> Job:
+    return factories.make_job(
+        user, name=name, spec=factories.sft_spec(*overrides, **values).to_json()
+    )
+
+
+@pytest.fixture
+def two(user: User) -> tuple[Job, Job]:
+    return make(user, "one", lr=0.25, seed=7), make(user, "two", "data.num_workers=3", lr=0.5)
+
+
+def rows(content: bytes) -> dict[str, list[str]]:
+    """The cells of each setting's row, by its label, in the order of the page."""
+    body = content.decode().split("</tbody>")[1]
+    found = {}
+    for row in re.findall(r"<tr.*?</tr>", body, re.DOTALL):
+        label, *cells = re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row, re.DOTALL)
+        found[plain(label)] = [plain(cell) for cell in cells]
+    return found
+
+
+def plain(markup: str) -> str:
+    return " ".join(re.sub(r"<[^>]*>", " ", markup).split())
+
+
+def test_shows_the_differences_the_important_ones_first(page: Client, two: tuple[Job, Job]) -> None:
+    response = page.get(f"{URL}?a={two[0].pk}&b={two[1].pk}")
+    assert response.status_code == 200
+    assert rows(response.content) == {
+        "Learning rate optim.lr": ["0.25", "0.5"],
+        "Seed trainer.seed": ["7", "verl's default (1)"],
+        "Override data.num_workers": [MISSING, "3"],
+    }
+
+
+def test_shows_what_became_of_them(page: Client, user: User) -> None:
+    one = factories.make_job(user, name="one", status="completed", step=3, steps=3)
+    two = factories.make_job(user, name="two", status="failed", step=1, steps=3)
+    content = page.get(f"{URL}?job={one.pk}&job={two.pk}").content.decode()
+    assert content.index('data-status="completed"') < content.index('data-status="failed"')
+    assert "3 of 3" in content
+    assert "1 of 3" in content
+    assert f'href="/jobs/{one.pk}/"' in content
+
+
+def test_all_settings_when_asked(page: Client, two: tuple[Job, Job]) -> None:
+    query = f"job={two[0].pk}&job={two[1].pk}"
+    found = rows(page.get(f"{URL}?{query}&all=1").content)
+    assert next(iter(found)).startswith("Learning rate differs")
+    assert found["Batch size rows data.train_batch_size"] == ["64", "64"]
+    assert len(found) > 20
+    assert f'href="?{query}&all=1"' in html.unescape(page.get(f"{URL}?{query}").content.decode())
+    assert f'href="?{query}"' in html.unescape(page.get(f"{URL}?{query}&all=1").content.decode())
+
+
+def test_htmx_is_given_the_table_alone(page: Client, two: tuple[Job, Job]) -> None:
+    response = page.get(f"{URL}?a={two[0].pk}&b={two[1].pk}", headers=HTMX)
+    assert b'id="comparison"' in response.content
+    assert b"<html" not in response.content
+
+
+def test_equal_jobs(page: Client, user: User) -> None:
+    jobs = [make(user, "x"), make(user, "x")]
+    content = page.get(f"{URL}?job={jobs[0].pk}&job={jobs[1].pk}").content.decode()
+    assert "These jobs set the same throughout." in content
+
+
+def test_six_at_most(page: Client, user: User) -> None:
+    jobs = [make(user, f"run {n}", lr=n / 100) for n in range(8)]
+    query = "&".join(f"job={job.pk}" for job in jobs)
+    content = page.get(f"{URL}?{query}")
+    assert rows(content.content)["Learning rate optim.lr"] == [
+        "0.0", "0.01", "0.02", "0.03", "0.04", "0.05",
+    ]  # fmt: skip
+    assert "2 more were asked for: 6 jobs are compared at once." in plain(content.content.decode())
+
+
+def test_one_job_asks_for_a_second(page: Client, two: tuple[Job, Job]) -> None:
+    content = page.get(f"{URL}?job={two[0].pk}").content.decode()
+    assert "Choose a second job" in content
+    assert f'<option value="{two[1].pk}">' in content
+    assert f'<option value="{two[0].pk}">' not in content
+
+
+def test_none_leads_to_the_list(page: Client) -> None:
+    content = page.get(URL).content.decode()
+    assert "Choose two jobs" in content
+    assert 'href="/jobs/"' in content
+
+
+def test_the_same_job_twice_is_one(page: Client, two: tuple[Job, Job]) -> None:
+    assert b"Choose a second job" in page.get(f"{URL}?a={two[0].pk}&b={two[0].pk}").content
+
+
+@pytest.mark.parametrize("query", ["job=x", "job=99999", "job=-1", f"job={2**70}", "a=1&b=%00"])
+def test_no_such_job(page: Client, query: str) -> None:
+    assert page.get(f"{URL}?{query}").status_code == 404
+
+
+def test_someone_elses_job(page: Client, two: tuple[Job, Job], other: User) -> None:
+    theirs = make(other, "theirs")
+    assert page.get(f"{URL}?job={two[0].pk}&job={theirs.pk}").status_code == 404
+    assert b"theirs" not in page.get(f"{URL}?job={two[0].pk}").content
+
+
+def test_a_hostile_value_shows_as_written(page: Client, user: User) -> None:
+    jobs = [make(user, "x", model_path="<script>alert(1)</script>"), make(user, "y")]
+    content = page.get(f"{URL}?job={jobs[0].pk}&job={jobs[1].pk}").content
+    assert b"<script>alert" not in content
+
+
+def test_a_job_whose_settings_make_no_command_is_compared_all_the_same(
+    page: Client, user: User, two: tuple[Job, Job]
+) -> None:
+    odd = make(user, "odd", variant=3)
+    Job.objects.filter(pk=odd.pk).update(kind="grpo", spec={"values": {"variant": "no such"}})
+    assert page.get(f"{URL}?job={odd.pk}&job={two[0].pk}").status_code == 200
+
+
+def test_takes_the_same_queries_for_two_and_four(page: Client, user: User) -> None:
+    jobs = [make(user, f"run {n}") for n in range(4)]
+    url = f"{URL}?job={jobs[0].pk}&job={jobs[1].pk}"
+    page.get(url)
+    assert queries(page, url) == queries(page, f"{url}&job={jobs[2].pk}&job={jobs[3].pk}")
+
+
+def test_the_list_and_the_run_lead_to_it(page: Client, two: tuple[Job, Job]) -> None:
+    content = page.get("/jobs/").content.decode()
+    assert 'id="compare-form" method="get" action="/jobs/compare/"' in content
+    assert re.search(rf'name="job"\s+value="{two[0].pk}"\s+form="compare-form"', content)
+    run = page.get(f"/jobs/{two[0].pk}/").content.decode()
+    assert f'href="/jobs/compare/?job={two[0].pk}"' in run
+
+
+def test_anonymous(db: None) -> None:
+    assert asks_for_login(URL)
+
+
+def test_wrong_method(page: Client) -> None:
+    assert refuses_other_methods(page, URL, "get")
+
+
+def compare(*words: str) -> str:
+    out = io.StringIO()
+    call_command("compare", *words, stdout=out)
+    return out.getvalue()
+
+
+def test_by_command(two: tuple[Job, Job]) -> None:
+    numbers = [str(job.pk) for job in two]
+    found = json.loads(compare(*numbers, "--json"))
+    assert [job["name"] for job in found["jobs"]] == ["one", "two"]
+    assert [row["name"] for row in found["settings"]] == ["lr", "seed", "data.num_workers"]
+    assert found["settings"][0] == {
+        "name": "lr",
+        "label": "Learning rate",
+        "key": "optim.lr",
+        "unit": "",
+        "differs": True,
+        "cells": [{"value": "0.25", "given": "set"}, {"value": "0.5", "given": "set"}],
+    }
+    lines = compare(*numbers).splitlines()
+    assert lines[0].split() == ["Learning", "rate", "0.25", "|", "0.5"]
+    assert lines[2].split() == ["data.num_workers", MISSING, "|", "3"]
+    assert len(compare(*numbers, "--all").splitlines()) > 20
+
+
+def test_the_command_says_what_is_wrong(two: tuple[Job, Job]) -> None:
+    with pytest.raises(CommandError, match="Name two to 6 different jobs"):
+        compare(str(two[0].pk), str(two[0].pk))
+    with pytest.raises(CommandError, match="There is no job 999"):
+        compare(str(two[0].pk), "999")

@@ -1,0 +1,99 @@
+"""Files that the platform compiles, read by verl's own data set classes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.verl
+
+ROOT = Path(__file__).parents[2]
+PLATFORM_PYTHON = os.environ.get("TRAINYARD_PLATFORM_PYTHON", str(ROOT / ".venv/bin/python"))
+ROWS = 10
+COMPILE = """
+import json, sys
+from pathlib import Path
+from datasets.formats.compile import Split, compile_version
+from datasets.formats.mapping import ColumnMapping
+from datasets.formats.source import import_file
+
+folder = Path(sys.argv[1])
+import_file(folder / "rows.jsonl", folder / "source")
+columns = {"question": "q", "answer": "a"}
+for target, options in (("sft", {}), ("rl", {"data_source": "openai/gsm8k", "keep": "level"})):
+    mapping = ColumnMapping(target, "question_answer", columns, options)
+    compile_version(folder / "source/rows.parquet", folder / target, mapping, Split(3))
+"""
+
+
+@pytest.fixture(scope="module")
+def version(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("version")
+    rows = [{"q": f"What is {n} + 1?", "a": f"#### {n + 1}", "level": n} for n in range(ROWS)]
+    (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    command = [PLATFORM_PYTHON, "-c", COMPILE, str(folder)]
+    subprocess.run(command, check=True, cwd=ROOT, timeout=120)
+    return folder
+
+
+READ_SFT = """
+import json, sys
+from omegaconf import OmegaConf
+from verl.utils import hf_tokenizer
+from verl.utils.dataset.multiturn_sft_dataset import MultiTurnSFTDataset
+
+tokenizer = hf_tokenizer(sys.argv[2])
+config = OmegaConf.create({"max_length": 512, "truncation": "error", "pad_mode": "no_padding"})
+data = MultiTurnSFTDataset(sys.argv[1], tokenizer, config)
+items = [data[at] for at in range(len(data))]
+print(json.dumps([tokenizer.decode(i["input_ids"][i["loss_mask"].bool()]) for i in items]))
+"""
+READ_RL = """
+import json, sys
+from omegaconf import OmegaConf
+from verl.utils import hf_tokenizer
+from verl.utils.dataset.rl_dataset import RLHFDataset
+from verl.utils.reward_score import default_compute_score
+
+config = OmegaConf.create({
+    "cache_dir": "cache", "max_prompt_length": 512, "filter_overlong_prompts": True,
+    "filter_overlong_prompts_workers": 1,
+})
+data = RLHFDataset(sys.argv[1], hf_tokenizer(sys.argv[2]), config)
+def told(item):
+    level, truth = item["extra_info"]["level"], item["reward_model"]["ground_truth"]
+    score = default_compute_score(item["data_source"], f"#### {level + 1}", truth)
+    return int(level), item["raw_prompt"][0]["content"], truth, float(score)
+print(json.dumps([told(data[at]) for at in range(len(data))]))
+"""
+
+
+def read(code: str, file: Path, samples: dict[str, Any]) -> Any:
+    """What verl makes of a file, away from the checkout: its datasets would hide another's."""
+    model = samples["models"]["model-warm"]["path"]
+    command = [sys.executable, "-c", code, str(file), model]
+    done = subprocess.run(
+        command, cwd=file.parent, capture_output=True, text=True, timeout=180, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize(("part", "rows"), [("train", 7), ("val", 3)])
+def test_sft(version: Path, samples: dict[str, Any], part: str, rows: int) -> None:
+    found = read(READ_SFT, version / f"sft/{part}.parquet", samples)
+    assert len(found) == rows
+    assert all("####" in trained_on for trained_on in found)
+
+
+@pytest.mark.parametrize(("part", "rows"), [("train", 7), ("val", 3)])
+def test_rl(version: Path, samples: dict[str, Any], part: str, rows: int) -> None:
+    found = read(READ_RL, version / f"rl/{part}.parquet", samples)
+    assert len(found) == rows
+    for level, prompt, truth, score in found:
+        assert prompt == f"What is {level} + 1?"
+        assert (truth, score) == (str(level + 1), 1.0)

@@ -1,0 +1,50 @@
+"""What the training environment's installer refuses, before it fetches anything."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[2] / "environments/install.sh"
+
+
+def install(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", str(SCRIPT), *words], capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def test_without_a_release_it_says_how_it_is_called() -> None:
+    done = install()
+    assert done.returncode == 1
+    assert "usage: install.sh RELEASE VENV [PYTHON]" in done.stderr
+
+
+def test_an_unknown_release_is_told_the_known_ones(tmp_path: Path) -> None:
+    done = install("0.6", str(tmp_path / "venv"), sys.executable)
+    assert done.returncode == 1
+    assert done.stderr.strip().endswith("there are: verl-0.7 verl-0.8 verl-0.9")
+    assert not (tmp_path / "venv").exists()
+
+
+@pytest.mark.parametrize("release", ["0.7", "0.8", "0.9"])
+def test_a_folder_in_use_is_left_alone(release: str, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("mine")
+    done = install(release, str(folder), sys.executable)
+    assert done.returncode == 1
+    assert "in use for something else" in done.stderr
+    assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
+
+
+def test_another_python_than_verl_runs_on_is_refused(tmp_path: Path) -> None:
+    python = tmp_path / "bin/python"
+    python.parent.mkdir()
+    python.write_text('#!/bin/sh\n[ "$1" = -V ] && echo "Python 3.9.9" && exit 0\nexit 1\n')
+    python.chmod(0o755)
+    done = install("0.8", str(tmp_path))
+    assert done.returncode == 1
+    assert "needs Python 3.11 or 3.12" in done.stderr
+    assert "Python 3.9.9" in done.stderr
