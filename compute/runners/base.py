@@ -2,11 +2,17 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
+
+Ask: TypeAlias = Literal["pause", "save"]
 
 
 class RunnerError(Exception):
     """The machine could not do it. The message is a sentence for the user."""
+
+
+class Unreachable(RunnerError):
+    """There is no connection to the machine: nothing is known of what is on it."""
 
 
 class RunnerUnsure(RunnerError):
@@ -37,6 +43,28 @@ class FileFact:
 
 
 @dataclass(frozen=True)
+class Stretch:
+    """A part of a file: up to ``limit`` bytes from ``offset``."""
+
+    path: str
+    offset: int
+    limit: int
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What a saved checkpoint is worth. ``faults`` are sentences; a whole one has none."""
+
+    step: int
+    world_size: int
+    faults: Sequence[str]
+
+    @property
+    def whole(self) -> bool:
+        return not self.faults
+
+
+@dataclass(frozen=True)
 class Alive:
     """Which of a run's two processes is there, by recorded identity."""
 
@@ -56,6 +84,9 @@ class Runner(Protocol):
     def read(self, path: str, offset: int, limit: int) -> bytes:
         """Up to ``limit`` bytes from ``offset``; empty when there is no such file or no more."""
 
+    def read_many(self, stretches: Sequence[Stretch]) -> list[bytes]:
+        """``read`` for each, in one round trip where the machine is far away."""
+
     def stat(self, path: str) -> FileFact | None:
         """Facts of one file, or None when there is none."""
 
@@ -70,6 +101,18 @@ class Runner(Protocol):
 
         Returns at once while the wrapper lives; without it, when the run has ended.
         """
+
+    def ask(self, attempt_dir: str, what: Ask) -> None:
+        """Leave a request in the run's ``control/`` folder; the trainer looks once a step."""
+
+    def examine(self, checkpoint: str) -> Examined:
+        """Look whether a ``global_step_N`` folder can be resumed from. Slow: starts a process."""
+
+    def stack(self, attempt_dir: str) -> str:
+        """Where each Python process of the run stands now (py-spy); says so when it cannot."""
+
+    def now(self) -> float:
+        """The machine's own clock, epoch seconds: heartbeats are compared with it, not ours."""
 
     def alive(self, attempt_dir: str) -> Alive:
         """Look at the recorded processes. Slow (starts a process): for doubts, not for polling."""

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,20 @@ from typing import Any
 import psutil
 
 from compute.runners import rundir
-from compute.runners.base import Alive, FileFact, Launch, RunnerError, RunnerUnsure
+from compute.runners.base import (
+    Alive,
+    Ask,
+    Examined,
+    FileFact,
+    Launch,
+    RunnerError,
+    RunnerUnsure,
+    Stretch,
+)
 from compute.runners.gpus import read_gpus
 
 ANSWERS_WITHIN = 60  # seconds; a machine under load may take long to start a Python
+EXAMINED_WITHIN = 600  # a checkpoint may be hundreds of gigabytes on a slow disk
 # What opens the platform itself is none of a run's business: it may be anybody's code.
 OWN_SECRETS = frozenset(
     {
@@ -56,6 +67,9 @@ class LocalRunner:
         except OSError as error:
             raise RunnerError(f"{path} cannot be read: {error.strerror}") from error
 
+    def read_many(self, stretches: Sequence[Stretch]) -> list[bytes]:
+        return [self.read(part.path, part.offset, part.limit) for part in stretches]
+
     def stat(self, path: str) -> FileFact | None:
         try:
             facts = Path(path).stat()
@@ -77,6 +91,27 @@ class LocalRunner:
     def stop(self, attempt_dir: str, grace: int) -> None:
         # A run whose wrapper is dead is ended by this command itself, which takes its time.
         self._node("stop", attempt_dir, "--grace", str(grace), within=grace + ANSWERS_WITHIN)
+
+    def ask(self, attempt_dir: str, what: Ask) -> None:
+        control = Path(attempt_dir, rundir.CONTROL)
+        try:
+            control.mkdir(exist_ok=True)
+            (control / what).touch()
+        except OSError as error:
+            raise RunnerError(f"The run could not be asked to {what}: {error}") from error
+
+    def examine(self, checkpoint: str) -> Examined:
+        answer = self._node("examine", checkpoint, within=EXAMINED_WITHIN)
+        try:
+            return rundir.read_examined(answer)
+        except ValueError as error:
+            raise RunnerError(f"examine gave an answer that cannot be read: {error}") from error
+
+    def stack(self, attempt_dir: str) -> str:
+        return self._node("stack", attempt_dir)
+
+    def now(self) -> float:
+        return time.time()
 
     def alive(self, attempt_dir: str) -> Alive:
         answer = self._node("alive", attempt_dir)

@@ -4,6 +4,8 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 
+from compute.runners.base import Examined
+
 SCRIPT = "run.sh"
 LOG = "train.log"
 METRICS = "metrics.jsonl"
@@ -12,6 +14,7 @@ EVENTS = "events.jsonl"
 PID = "pid"
 HEARTBEAT = "heartbeat"
 EXIT_CODE = "exit_code"
+CONTROL = "control"
 
 
 def write_script(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> str:
@@ -54,3 +57,16 @@ def read_alive(text: str) -> tuple[bool, bool]:
         return bool(facts["wrapper"]), bool(facts["process"])
     except (KeyError, TypeError):
         raise ValueError(f"{text[:80]!r} does not say what is alive") from None
+
+
+def read_examined(text: str) -> Examined:
+    """Read the answer of ``trainyard_node.examine``.
+
+    Raises ``ValueError`` when the text is no such answer.
+    """
+    try:
+        facts = json.loads(text)
+        faults = tuple(str(fault) for fault in facts["faults"])
+        return Examined(int(facts["step"]), int(facts["world_size"]), faults)
+    except (KeyError, TypeError):
+        raise ValueError(f"{text[:80]!r} does not say what a checkpoint is worth") from None
