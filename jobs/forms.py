@@ -12,7 +12,7 @@ from compute.services import local_machine
 from datasets.models import Version
 from datasets.services import find_version
 from jobs import rewards, trackers
-from jobs.knob_fields import knob_field, shown
+from jobs.knob_fields import figure, knob_field, shown
 from jobs.models import ENDED, Job
 from jobs.places import places
 from jobs.preflight import Preflight, inside
@@ -23,7 +23,7 @@ from jobs.verl.recipes import Recipe
 from jobs.verl.spec import Problem, TrainSpec
 
 OPEN_GROUPS = ("Data", "Model", "Preference", "Algorithm", "Optimiser")
-SET_FIELDS = ("name", "machine", "after", "uuid", "dataset")
+SET_FIELDS = ("name", "machine", "after", "uuid", "dataset", "retries", "max_hours")
 TRIED_ROWS = 4  # of the data, with the reward function, before a run
 
 
@@ -60,6 +60,23 @@ class JobForm(forms.Form):
     uuid = forms.UUIDField(widget=forms.HiddenInput)
     name = forms.CharField(max_length=200, label="Name", validators=[one_line])
     machine = forms.ModelChoiceField(Machine.objects.all(), empty_label=None)
+    retries = forms.IntegerField(
+        widget=figure("numeric"),
+        min_value=0,
+        max_value=20,
+        required=False,
+        initial=0,
+        label="Retries after a crash",
+        help_text="Each goes on from the last checkpoint. Not for an error that would repeat.",
+    )
+    max_hours = forms.FloatField(
+        widget=figure("decimal"),
+        min_value=0.1,
+        max_value=24 * 365,
+        required=False,
+        label="Time limit in hours",
+        help_text="Before it is over, the run saves a checkpoint and pauses. Empty: no limit.",
+    )
     overrides = forms.CharField(
         required=False,
         label="Further overrides",
@@ -143,6 +160,8 @@ class JobForm(forms.Form):
             uuid=self.cleaned_data["uuid"],
             after=self.cleaned_data["after"],
             dataset_version=self.cleaned_data["dataset"] or self._version_of_files(),
+            retries=self.cleaned_data["retries"] or 0,
+            max_seconds=_seconds(self.cleaned_data["max_hours"]),
         )
 
     def _version_of_files(self) -> Version | None:
@@ -180,6 +199,16 @@ class JobForm(forms.Form):
             "val_files": [version.val_file for version in known],
             "model_path": [f"{samples}/model", f"{samples}/model-warm"],
         }
+
+
+def limits_of(job: Job) -> dict[str, Any]:
+    """The fields of a form that hold a job's own limits."""
+    hours = "" if job.max_seconds is None else job.max_seconds / 3600
+    return {"retries": job.retries, "max_hours": hours}
+
+
+def _seconds(hours: float | None) -> int | None:
+    return None if hours is None else round(hours * 3600)
 
 
 def with_files(data: Any, field: VersionField) -> Any:

@@ -105,13 +105,13 @@ def _field(knob: Knob, unset: str) -> forms.Field:
     limits: dict[str, Any] = {"min_value": knob.minimum, "max_value": knob.maximum}
     if knob.type is int:
         limits["max_value"] = knob.maximum or LARGEST
-        return forms.IntegerField(widget=_figure("numeric"), **limits)
+        return forms.IntegerField(widget=figure("numeric"), **limits)
     if knob.type is float:
-        return forms.FloatField(widget=_figure("decimal"), **limits)
+        return forms.FloatField(widget=figure("decimal"), **limits)
     return forms.CharField(max_length=500, widget=_text())
 
 
-def _figure(mode: str) -> forms.TextInput:
+def figure(mode: str) -> forms.TextInput:
     # A number input would hand an unreadable figure over as empty.
     return forms.TextInput(attrs={"inputmode": mode, "autocomplete": "off", "class": "figure"})
 

@@ -1,22 +1,25 @@
 """The allowed moves of a job. Each is one conditional UPDATE: false means someone was first."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from jobs.models import Event, Job, Status
+from jobs.models import ENDED, Event, Job, Status
 
 MOVES: Mapping[Status, frozenset[Status]] = {
     Status.DRAFT: frozenset({Status.QUEUED}),
     Status.QUEUED: frozenset({Status.STARTING, Status.STOPPED}),
     # A run may be over before anyone saw it run.
-    Status.STARTING: frozenset(
-        {Status.RUNNING, Status.COMPLETED, Status.FAILED, Status.STOPPED, Status.LOST}
-    ),
-    Status.RUNNING: frozenset({Status.COMPLETED, Status.FAILED, Status.STOPPED, Status.LOST}),
+    Status.STARTING: frozenset({Status.RUNNING, Status.PAUSED, *ENDED}),
+    Status.RUNNING: frozenset({Status.PAUSED, *ENDED}),
+    # What goes on, goes on in a new attempt: see jobs.resuming.
+    Status.PAUSED: frozenset({Status.QUEUED, Status.STOPPED}),
+    Status.FAILED: frozenset({Status.QUEUED}),
+    Status.STOPPED: frozenset({Status.QUEUED}),
+    Status.LOST: frozenset({Status.QUEUED}),
 }
 
 
@@ -24,7 +27,7 @@ def move(
     job: Job,
     to: Status,
     *,
-    only_from: Status | None = None,
+    only_from: Collection[Status] = (),
     who: str = "",
     reason: str = "",
     **fields: Any,
@@ -32,21 +35,27 @@ def move(
     """Move the job and record the event in one transaction; ``job`` is then as in the database."""
     sources = [status for status, targets in MOVES.items() if to in targets]
     if only_from:
-        sources = [status for status in sources if status == only_from]
+        sources = [status for status in sources if status in only_from]
     with transaction.atomic():
         moved = Job.objects.filter(pk=job.pk, status__in=sources).update(
             status=to, reason=reason, revision=F("revision") + 1, **fields
         )
+        job.refresh_from_db()
         if moved:
             record(job, to.value, who=who, message=reason)
-    job.refresh_from_db()
     return bool(moved)
 
 
-def record(job: Job, kind: str, *, who: str = "", message: str = "") -> None:
+def record(job: Job, kind: str, *, who: str = "", message: str = "", **data: Any) -> None:
     """Write an event of the platform's own."""
     Event.objects.create(
-        job=job, at=timezone.now(), kind=kind, who=who, message=message, attempt=job.attempt
+        job=job,
+        at=timezone.now(),
+        kind=kind,
+        who=who,
+        message=message,
+        data=data,
+        attempt=job.attempt,
     )
 
 

@@ -13,6 +13,7 @@ from django.utils.functional import cached_property
 
 from compute.models import Machine
 from datasets.models import Version
+from jobs.verl import resumable
 from jobs.verl.spec import TrainSpec
 from platform_site.secrets import EncryptedTextField
 
@@ -22,6 +23,7 @@ class Status(models.TextChoices):
     QUEUED = "queued", "Queued"
     STARTING = "starting", "Starting"
     RUNNING = "running", "Running"
+    PAUSED = "paused", "Paused"
     COMPLETED = "completed", "Completed"
     FAILED = "failed", "Failed"
     STOPPED = "stopped", "Stopped"
@@ -31,6 +33,7 @@ class Status(models.TextChoices):
 HOLDS_SLOT = (Status.STARTING, Status.RUNNING)
 ENDED = (Status.COMPLETED, Status.FAILED, Status.STOPPED, Status.LOST)
 NEEDS_ATTENTION = (Status.FAILED, Status.LOST)
+CAN_RESUME = (Status.PAUSED, Status.FAILED, Status.STOPPED, Status.LOST)
 
 
 class JobQuerySet(models.QuerySet["Job"]):
@@ -99,6 +102,25 @@ class Job(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     stop_asked_at = models.DateTimeField(null=True, blank=True)
+    pause_asked_at = models.DateTimeField(null=True, blank=True)
+    then_stop = models.BooleanField(default=False, help_text="The pause that was asked is an end.")
+
+    resume_step = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Of the checkpoint to go on from; empty: the newest whole."
+    )
+    resume_from = models.CharField(
+        max_length=1000, blank=True, help_text="The checkpoint that this attempt began with."
+    )
+    seconds_before = models.FloatField(default=0, help_text="That earlier attempts took.")
+    retries = models.PositiveSmallIntegerField(
+        default=0, help_text="Times that a crash may be answered by going on."
+    )
+    retried = models.PositiveSmallIntegerField(default=0)
+    retry_at = models.DateTimeField(null=True, blank=True)
+    last_error = models.TextField(blank=True, help_text="With its step: the same twice is final.")
+    max_seconds = models.PositiveIntegerField(
+        null=True, blank=True, help_text="All attempts together may take so long."
+    )
 
     objects = JobQuerySet.as_manager()
 
@@ -128,12 +150,33 @@ class Job(models.Model):
         return self.status in ENDED
 
     @property
+    def may_change(self) -> bool:
+        """Whether something may happen to it without a user asking for it on its page."""
+        waits = self.status in (Status.QUEUED, Status.PAUSED) or self.retry_at is not None
+        return self.is_active or waits
+
+    @property
     def can_start(self) -> bool:
         return self.status == Status.DRAFT
 
     @property
     def can_stop(self) -> bool:
-        return self.status in (Status.QUEUED, *HOLDS_SLOT) and self.stop_asked_at is None
+        ways = (Status.QUEUED, Status.PAUSED, *HOLDS_SLOT)
+        return self.status in ways and self.stop_asked_at is None
+
+    @property
+    def can_pause(self) -> bool:
+        asked = self.pause_asked_at or self.stop_asked_at
+        return self.status == Status.RUNNING and not asked and not self.cannot_save
+
+    @property
+    def cannot_save(self) -> str:
+        """Why this run cannot be asked for a checkpoint; empty when it can."""
+        return resumable.refusal(self.train_spec)
+
+    @property
+    def can_resume(self) -> bool:
+        return self.status in CAN_RESUME and self.started_at is not None
 
     @property
     def percent(self) -> float | None:
@@ -141,7 +184,11 @@ class Job(models.Model):
 
     @property
     def elapsed(self) -> timedelta | None:
-        return (self.ended_at or timezone.now()) - self.started_at if self.started_at else None
+        """Over all attempts; the time between them does not count."""
+        if self.started_at is None:
+            return timedelta(seconds=self.seconds_before) if self.seconds_before else None
+        this = (self.ended_at or timezone.now()) - self.started_at
+        return this + timedelta(seconds=self.seconds_before)
 
     @property
     def seconds_per_step(self) -> float | None:

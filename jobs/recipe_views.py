@@ -6,7 +6,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from jobs import recipe_files, recipebook
-from jobs.forms import JobForm, initial
+from jobs.forms import JobForm, initial, limits_of
 from jobs.models import Job, SavedRecipe
 from jobs.preview import Preview
 from jobs.recipe_files import RecipeError
@@ -20,7 +20,7 @@ def job_clone(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     job = get_object_or_404(Job.objects.visible_to(request.user), pk=pk)
     base, filled = recipebook.cloned_from(job, request.user)
     form = JobForm(base, request.user)
-    form.initial = initial(filled) | {"machine": job.machine_id}
+    form.initial = initial(filled) | {"machine": job.machine_id, **limits_of(job)}
     if gone := recipebook.known_part(job.train_spec)[1]:
         messages.warning(request, f"Left out, since there is no such setting any more: {gone}.")
     trial = JobForm(base, request.user, form.initial)

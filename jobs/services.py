@@ -19,11 +19,13 @@ from compute.runners.rundir import write_script
 from compute.services import runner_for
 from datasets.models import Version
 from jobs import lifecycle, trackers
-from jobs.models import HOLDS_SLOT, Job, Status
+from jobs.checkpoints import RESUMED, Chosen, choose
+from jobs.models import HOLDS_SLOT, Event, Job, Status
 from jobs.places import places
 from jobs.recipebook import find_recipe
 from jobs.trackers import TrackerError
 from jobs.verl.command import build_command
+from jobs.verl.retries import Crash, Decision, decide
 from jobs.verl.spec import Command, Placement, TrainSpec
 from jobs.verl.steps import judge
 
@@ -44,6 +46,8 @@ class Order:
     uuid: uuids.UUID
     after: Job | None = None
     dataset_version: Version | None = None
+    retries: int = 0
+    max_seconds: int | None = None
 
 
 def submit(order: Order, *, start: bool) -> Job:
@@ -74,6 +78,8 @@ def _fields(order: Order) -> dict[str, Any]:
         "machine": order.machine,
         "after": order.after,
         "dataset_version": order.dataset_version,
+        "retries": order.retries,
+        "max_seconds": order.max_seconds,
         "is_sample": bool(recipe and recipe.is_sample),
     }
 
@@ -84,7 +90,7 @@ def command_of(job: Job) -> Command:
         return Command.from_json(job.command)
     spec = job.train_spec
     name = f"{slugify(job.name)[:60] or 'run'}-{str(job.uuid)[:8]}"
-    placement = Placement(job.run_dir, job.machine.python, name)
+    placement = Placement(job.run_dir, job.machine.python, name, job.resume_from)
     return build_command(spec, placement, origins(job.recipe, spec, job.owner))
 
 
@@ -105,7 +111,9 @@ def origins(recipe_slug: str, spec: TrainSpec, owner: User) -> dict[str, str]:
 
 def enqueue(job: Job, *, who: str) -> bool:
     with transaction.atomic():
-        queued = lifecycle.move(job, Status.QUEUED, who=who, queued_at=timezone.now())
+        queued = lifecycle.move(
+            job, Status.QUEUED, only_from=(Status.DRAFT,), who=who, queued_at=timezone.now()
+        )
         if queued:
             kick(job.machine_id)
     return queued
@@ -155,9 +163,11 @@ def claim_next(machine_id: int) -> Job | None:
 
 def launch(job: Job) -> None:
     """Start a claimed job. When it is unsure whether that worked, the run directory will tell."""
-    command = command_of(job)
-    lifecycle.touch(job, command=command.to_json())
     try:
+        if job.attempt > 1:
+            go_on_from(job, choose(job, job.resume_step))
+        command = command_of(job)
+        lifecycle.touch(job, command=command.to_json())
         secrets = trackers.environment(job.train_spec, job.owner)
         runner_for(job.machine).launch(Launch(job.run_dir, command.argv, command.env, secrets))
     except RunnerUnsure as error:
@@ -166,6 +176,17 @@ def launch(job: Job) -> None:
         finish_as(job, Status.FAILED, f"It could not be started. {error}")
     else:
         started(job)
+
+
+def go_on_from(job: Job, chosen: Chosen) -> None:
+    """Let the attempt begin with a checkpoint; without any, at the beginning."""
+    for refusal in chosen.refused:
+        lifecycle.record(job, "checkpoint refused", message=refusal)
+    saved = chosen.saved
+    step, folder = (saved.step, saved.folder) if saved else (0, "")
+    what = f"from the checkpoint of step {step}" if saved else "anew: no checkpoint was saved"
+    lifecycle.record(job, RESUMED, message=f"Goes on {what}.", step=step)
+    lifecycle.touch(job, resume_from=folder, resume_step=step, step=step)
 
 
 def started(job: Job) -> None:
@@ -192,11 +213,17 @@ def _stop_waiting(job: Job, who: str) -> bool:
     return lifecycle.move(
         job,
         Status.STOPPED,
-        only_from=Status.QUEUED,  # a worker may have begun to start it meanwhile
+        only_from=(Status.QUEUED, Status.PAUSED),  # a worker may have begun to start it meanwhile
         who=who,
-        reason="Stopped before it started.",
-        ended_at=timezone.now(),
+        reason=_not_running(job),
+        ended_at=job.ended_at or timezone.now(),
     )
+
+
+def _not_running(job: Job) -> str:
+    if job.status == Status.PAUSED:
+        return f"Stopped while it was paused after step {job.step}."
+    return "Stopped before it started."
 
 
 def stop_run(job: Job) -> None:
@@ -213,15 +240,41 @@ def finish(job: Job, exit_code: int, error: str = "") -> None:
 
     ``error`` is what the run itself said last, told to the user when it failed.
     """
-    verdict = judge(exit_code, job.step, job.steps, job.stop_asked_at is not None)
-    reason = verdict.reason
-    if verdict.status == Status.FAILED and error:
-        reason = f"{reason} {trackers.mask(error, job)}"
-    finish_as(job, Status(verdict.status), reason, exit_code=exit_code)
+    stop_asked = job.stop_asked_at is not None
+    verdict = judge(exit_code, job.step, job.steps, stop_asked, paused_at(job), job.then_stop)
+    if verdict.status != Status.FAILED:
+        finish_as(job, Status(verdict.status), verdict.reason, exit_code=exit_code)
+        return
+    error = trackers.mask(error, job)
+    reason = f"{verdict.reason} {error}" if error else verdict.reason
+    crashed(job, Status.FAILED, reason, exit_code, error)
+
+
+def paused_at(job: Job) -> int | None:
+    """The step after which the run says it paused, with its checkpoint saved."""
+    said = job.events.filter(kind="paused", source=Event.Source.RUN, attempt=job.attempt).last()
+    return int(said.data["step"]) if said else None
 
 
 def lose(job: Job, reason: str) -> None:
-    finish_as(job, Status.LOST, reason)
+    crashed(job, Status.LOST, reason, None, "")
+
+
+def crashed(job: Job, status: Status, reason: str, exit_code: int | None, error: str) -> None:
+    """End a job that broke; where its policy says so, it goes on later (see jobs.resuming)."""
+    crash = Crash(job.step, job.resume_step or 0, exit_code, error)
+    decision = Decision(None, "")
+    if not job.stop_asked_at:
+        decision = decide(crash, job.last_error, job.retried, job.retries)
+    again = timedelta(seconds=decision.wait) if decision.wait is not None else None
+    finish_as(
+        job,
+        status,
+        f"{reason} {decision.why}".strip(),
+        exit_code=exit_code,
+        last_error=crash.mark,
+        retry_at=timezone.now() + again if again is not None else None,
+    )
 
 
 def finish_as(job: Job, status: Status, reason: str, **fields: Any) -> None:

@@ -1,11 +1,19 @@
 """What workers do: load, call the service."""
 
-from jobs import services
+from jobs import resuming, services
 from jobs.models import Job
 
 
 def launch_queued(machine_id: int) -> None:
     services.launch_queued(machine_id)
+
+
+def ask_to_pause(job_id: int) -> None:
+    resuming.ask_run(Job.objects.get(pk=job_id), "pause")
+
+
+def ask_to_save(job_id: int) -> None:
+    resuming.ask_run(Job.objects.get(pk=job_id), "save")
 
 
 def stop_run(job_id: int) -> None:

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from jobs import compare_views, recipe_views, reward_views, tracker_views, views
+from jobs import compare_views, recipe_views, reward_views, run_views, tracker_views, views
 
 app_name = "jobs"
 urlpatterns = [
@@ -24,6 +24,9 @@ urlpatterns = [
     path("<int:pk>/recipe/", recipe_views.recipe_save, name="recipe_save"),
     path("<int:pk>/start/", views.job_start, name="start"),
     path("<int:pk>/stop/", views.job_stop, name="stop"),
+    path("<int:pk>/pause/", run_views.job_pause, name="pause"),
+    path("<int:pk>/save/", run_views.job_save, name="save"),
+    path("<int:pk>/resume/", run_views.job_resume, name="resume"),
     path("<int:pk>/rename/", views.job_rename, name="rename"),
     path("<int:pk>/run.sh", views.job_command, name="command"),
     path("<int:pk>/overrides.txt", views.job_overrides, name="overrides"),

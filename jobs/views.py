@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django.views.decorators.vary import vary_on_headers
 from django_htmx.http import HttpResponseClientRedirect
 
-from jobs import services
+from jobs import resuming, services
 from jobs.forms import JobForm, RenameForm
 from jobs.models import Job, JobQuerySet, Status
 from jobs.preview import Preview
@@ -108,7 +108,11 @@ def job_stop(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     job = get_job(request, pk)
     if request.method == "GET":
         return render(request, "jobs/stop.html", {"job": job})
-    services.stop(job, who=request.user.get_username())
+    who = request.user.get_username()
+    if request.POST.get("save"):
+        resuming.pause(job, who=who, then_stop=True)
+    else:
+        services.stop(job, who=who)
     return redirect(job)
 
 

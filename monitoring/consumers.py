@@ -106,8 +106,9 @@ class RunConsumer(FollowingConsumer):
         """The page's cursor: what it shows already, at the start and after a lost connection."""
         try:
             said = json.loads(text_data or "")
-            self.seen = live.Seen(max(0, int(said["revision"])), max(0, int(said["log"])))
-        except (ValueError, KeyError, TypeError, OverflowError):
+            attempt = int(said.get("attempt", 1))
+            self.seen = live.Seen(max(0, int(said["revision"])), max(0, int(said["log"])), attempt)
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             return
         self.begin()
 
@@ -126,12 +127,16 @@ class RunConsumer(FollowingConsumer):
         job = jobs.filter(pk=self.pk).first()
         if job is None:
             return None
+        if job.attempt != self.seen.attempt:
+            # Another log, and curves that go back: the page is read anew.
+            self.seen.attempt = job.attempt
+            return [json.dumps({"type": "reload"})]
         messages = self.log_news(job)
         if job.revision > self.seen.revision:
             messages += self.change_news(job)
             self.seen.revision = job.revision
         # An ended run has no more news once all of it was sent.
-        return None if job.has_ended and not messages else messages
+        return messages if messages or job.may_change else None
 
     def log_news(self, job: Job) -> list[str]:
         try:

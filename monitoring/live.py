@@ -55,10 +55,11 @@ class LogPart:
 
 @dataclass
 class Seen:
-    """A page's cursor: the job's revision and the log's byte offset."""
+    """A page's cursor: the job's revision, the log's byte offset, and the attempt it shows."""
 
     revision: int = 0
     log: int = 0
+    attempt: int = 1
 
 
 def points_since(job: Job, revision: int) -> Points:

@@ -4,16 +4,17 @@ import time
 from datetime import UTC, datetime
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Max
 from django.utils import timezone
 
 from compute.runners import rundir
 from compute.runners.base import Runner
 from compute.services import runner_for
 from jobs import services as jobs
+from jobs.limits import keep_limit
 from jobs.models import Job, Status
 from monitoring.ingest import FILES, Save, save_log
-from monitoring.models import Cursor
+from monitoring.models import Cursor, Point, Series
 from monitoring.readers.failure import last_error
 from monitoring.readers.lines import Line, whole_lines
 
@@ -22,6 +23,7 @@ LONGEST_LINE = 16 << 20
 LOG_END = 256 * 1024  # where an error is looked for
 SILENT = 15.0  # seconds without a heartbeat before anyone looks at the processes
 LOOK_AT_PROCESSES = 5.0  # seconds between two looks at the processes of one silent job
+SAVE_TIME = "timing_s/save_checkpoint"
 NEVER_STARTED = 120.0  # seconds in STARTING without a sign of a process
 
 
@@ -42,7 +44,16 @@ def follow(job: Job) -> bool:
         jobs.finish(job, exit_code, _last_error(runner, job) if exit_code else "")
     else:
         check_life(job, runner)
+        keep_limit(job, _longest_save(job))
     return job.revision != before
+
+
+def _longest_save(job: Job) -> float | None:
+    if job.max_seconds is None:
+        return None
+    saves = Point.objects.filter(series__job=job, series__name=SAVE_TIME)
+    longest: float | None = saves.aggregate(longest=Max("value"))["longest"]
+    return longest
 
 
 def read_on(job: Job, runner: Runner, name: str, save: Save) -> None:
@@ -65,7 +76,29 @@ def read_on(job: Job, runner: Runner, name: str, save: Save) -> None:
 
 def _cursor(job: Job, name: str) -> Cursor:
     wanted = {"job": job, "attempt": job.attempt, "file": name}
-    return Cursor.objects.filter(**wanted).first() or Cursor(**wanted)
+    known = Cursor.objects.filter(**wanted).first()
+    if known is None and name == rundir.METRICS and job.resume_step is not None:
+        _leave_other_story(job, job.resume_step)
+    return known or Cursor.objects.create(**wanted)
+
+
+def _leave_other_story(job: Job, step: int) -> None:
+    """Remove what an earlier attempt did after the checkpoint that this one went on from."""
+    with transaction.atomic():
+        Job.objects.filter(pk=job.pk).update(revision=F("revision") + 1)
+        Point.objects.filter(job=job, step__gt=step).delete()
+        for series in job.series.filter(last_step__gt=step):
+            _end_at_last_point(series)
+    job.refresh_from_db()
+
+
+def _end_at_last_point(series: Series) -> None:
+    last = series.points.last()
+    if last is None:
+        series.delete()
+        return
+    series.last_step, series.last_value = last.step, last.value
+    series.save()
 
 
 def _keep(job: Job, runner: Runner, cursor: Cursor, lines: list[Line], save: Save) -> None:

@@ -56,6 +56,9 @@ def _platform_overrides(spec: TrainSpec, placement: Placement) -> Iterator[str]:
     yield f"trainer.logger=[{','.join(('console', 'file', *chosen(spec, 'loggers')))}]"
     yield f"trainer.default_local_dir={write_value(f'{folder}/checkpoints')}"
     yield f"hydra.run.dir={write_value(f'{folder}/hydra')}"
+    if placement.resume_from:
+        yield "trainer.resume_mode=resume_path"
+        yield f"trainer.resume_from_path={write_value(placement.resume_from)}"
     if is_rl(spec.kind):
         yield from _rl_overrides(spec, folder)
     else:

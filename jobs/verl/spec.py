@@ -34,11 +34,15 @@ class TrainSpec:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a run goes: its run directory, its Python, and the name that trackers will show."""
+    """Where a run goes: its run directory, its Python, and the name that trackers will show.
+
+    ``resume_from`` is the ``global_step_N`` folder that it goes on from; empty for a first attempt.
+    """
 
     run_dir: str
     python: str
     name: str
+    resume_from: str = ""
 
 
 @dataclass(frozen=True)

@@ -39,17 +39,31 @@ def promised(spec: TrainSpec, rows: int) -> int:
 
 @dataclass(frozen=True)
 class Verdict:
-    """``status`` is completed, failed or stopped; ``reason`` says why in a sentence."""
+    """``status`` is completed, failed, stopped or paused; ``reason`` says why in a sentence."""
 
     status: str
     reason: str
 
 
-def judge(exit_code: int, step: int, steps: int | None, stop_asked: bool) -> Verdict:
-    """Decide what an exit was. Exit code 0 alone is never success."""
+def judge(
+    exit_code: int,
+    step: int,
+    steps: int | None,
+    stop_asked: bool,
+    paused_at: int | None = None,
+    then_stop: bool = False,
+) -> Verdict:
+    """Decide what an exit was. Exit code 0 alone is never success.
+
+    ``paused_at`` is the step whose checkpoint the run says it saved before it ended as asked, and
+    ``then_stop`` that this was meant as its end.
+    """
     progress = f"step {step} of {steps}" if steps else f"step {step}"
     if exit_code == 0 and steps and step >= steps:
         return Verdict("completed", f"All {steps} steps done.")
+    if exit_code == 0 and paused_at is not None:
+        status, word = ("stopped", "Stopped") if then_stop else ("paused", "Paused")
+        return Verdict(status, f"{word} after step {paused_at}, whose checkpoint is saved.")
     if stop_asked:
         return Verdict("stopped", f"Stopped on request at {progress}.")
     if exit_code == 0 and steps is None:

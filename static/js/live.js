@@ -21,7 +21,7 @@
   const badge = document.querySelector("[data-connection]");
   if (!root || !badge || !root.hasAttribute("ws-connect")) return;
 
-  const seen = { revision: Number(root.dataset.revision || 0), log: Number(root.dataset.log || 0) };
+  const seen = { revision: Number(root.dataset.revision || 0), log: Number(root.dataset.log || 0), attempt: Number(root.dataset.attempt || 1) };
   let wrapper = null;
   let socket = null;
   let heardAt = Date.now();
@@ -87,6 +87,7 @@
   }
 
   function route(message) {
+    if (message.type === "reload") return window.location.reload();
     if (message.type === "points") seen.revision = Math.max(seen.revision, message.revision);
     if (message.type === "log") {
       // A gap means that something was lost on the way: ask again from the last byte seen.

@@ -21,6 +21,13 @@ ALLOWED = {
     ("running", "failed"),
     ("running", "stopped"),
     ("running", "lost"),
+    ("starting", "paused"),
+    ("running", "paused"),
+    ("paused", "queued"),
+    ("paused", "stopped"),
+    ("failed", "queued"),
+    ("stopped", "queued"),
+    ("lost", "queued"),
 }
 EVERY = [(a, b) for a in Status.values for b in Status.values]
 
@@ -48,7 +55,7 @@ def test_a_move_is_told_with_who_and_why(user: User) -> None:
 
 def test_a_move_from_one_state_only(user: User) -> None:
     job = factories.make_job(user, status=Status.RUNNING)
-    assert lifecycle.move(job, Status.STOPPED, only_from=Status.QUEUED) is False
+    assert lifecycle.move(job, Status.STOPPED, only_from=(Status.QUEUED,)) is False
     assert job.status == Status.RUNNING
 
 

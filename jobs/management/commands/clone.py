@@ -2,7 +2,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from jobs import recipebook, services
-from jobs.forms import form_data
+from jobs.forms import form_data, limits_of
 from jobs.management.base import (
     add_order_words,
     as_json,
@@ -26,7 +26,8 @@ class Command(JsonCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         job, user = find_job(options["id"]), find_user(options["user"])
         base, filled = recipebook.cloned_from(job, user)
-        sets = [f"machine={job.machine_id}", *sets_of(options)]
+        own = {"machine": job.machine_id, **limits_of(job)}
+        sets = [*(f"{name}={value}" for name, value in own.items()), *sets_of(options)]
         form = checked_form(base, user, form_data(filled, options["name"], sets))
         if gone := recipebook.known_part(job.train_spec)[1]:
             self.stderr.write(f"Left out, since there is no such setting any more: {gone}.")

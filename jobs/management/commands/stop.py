@@ -3,22 +3,33 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from jobs import services
+from jobs import resuming, services
 from jobs.management.base import as_json, find_job, find_user
+from jobs.models import Job
 from platform_site.commands import JsonCommand
 
 
 class Command(JsonCommand):
-    help = "Stop a job: SIGTERM to its processes, SIGKILL after the grace period. Nothing is saved."
+    help = "Stop a job: SIGTERM, then SIGKILL after the grace period; --save keeps its work first."
 
     def add_words(self, parser: ArgumentParser) -> None:
         parser.add_argument("id", type=int)
+        parser.add_argument("--save", action="store_true", help="save a checkpoint, then end")
         parser.add_argument("--user", default="", help="who asks (default: first administrator)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         job = find_job(options["id"])
         who = find_user(options["user"]).get_username()
-        if not services.stop(job, who=who):
-            asked = "was asked to stop before" if job.stop_asked_at else f"is {job.status}"
-            raise CommandError(f"Job {job.pk} {asked}.")
+        if options["save"]:
+            done = resuming.pause(job, who=who, then_stop=True)
+        else:
+            done = services.stop(job, who=who)
+        if not done:
+            raise CommandError(f"Job {job.pk} {why_not(job, saving=options['save'])}.")
         self.show(options, as_json(job), f"Job {job.pk}: stop asked, now {job.status}.")
+
+
+def why_not(job: Job, *, saving: bool) -> str:
+    if saving and job.cannot_save:
+        return f"cannot save first. {job.cannot_save}".removesuffix(".")
+    return "was asked to stop before" if job.stop_asked_at else f"is {job.status}"

@@ -13,6 +13,7 @@ from django.db import DatabaseError, connection
 from compute.models import Machine
 from compute.runners.base import RunnerError
 from compute.services import local_machine, record_sample
+from jobs import resuming
 from jobs import services as jobs
 from jobs.models import Job
 from monitoring import live
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 LOOK_EVERY = 0.25
 MEASURE_EVERY = 5.0
 KICK_EVERY = 2.0
+RETRY_EVERY = 5.0
+ASK_EVERY = 60.0
 
 
 class Command(BaseCommand):
@@ -49,9 +52,14 @@ def take(lock: Any, stop: threading.Event) -> bool:
 
 class Watcher:
     def __init__(self) -> None:
-        self.due = {self.measure: 0.0, self.kick: 0.0}
         self.said: dict[int, str] = {}
-        self.every = {self.measure: MEASURE_EVERY, self.kick: KICK_EVERY}
+        self.every = {
+            self.measure: MEASURE_EVERY,
+            self.kick: KICK_EVERY,
+            resuming.retry_due: RETRY_EVERY,
+            resuming.ask_again: ASK_EVERY,
+        }
+        self.due = dict.fromkeys(self.every, 0.0)
 
     def run(self, stop: threading.Event) -> None:
         local_machine()

@@ -75,6 +75,26 @@ def test_verdict(
     assert judge(exit_code, step, steps, stop_asked) == verdict
 
 
+@pytest.mark.parametrize(
+    ("exit_code", "paused_at", "then_stop", "status", "reason"),
+    [
+        (0, 20, False, "paused", "Paused after step 20, whose checkpoint is saved."),
+        (0, 20, True, "stopped", "Stopped after step 20, whose checkpoint is saved."),
+        (1, 20, False, "failed", "Exit code 1 at step 20 of 64."),
+        (0, None, False, "failed", "Ended without an error, but at step 20 of 64."),
+    ],
+)
+def test_a_pause_is_one_only_where_the_run_says_so_and_ends_well(
+    exit_code: int, paused_at: int | None, then_stop: bool, status: str, reason: str
+) -> None:
+    verdict = judge(exit_code, 20, 64, False, paused_at, then_stop)
+    assert verdict == Verdict(status, reason)
+
+
+def test_the_last_step_is_completed_even_when_a_pause_was_asked() -> None:
+    assert judge(0, 64, 64, False, 64).status == "completed"
+
+
 def test_an_exit_code_is_named() -> None:
     verdict = judge(1, 64, 64, False)
     assert verdict.status == "failed"

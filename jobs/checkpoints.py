@@ -1,0 +1,87 @@
+"""The checkpoints of a job over all its attempts, and the one to go on from."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from compute.runners.base import Runner, RunnerError
+from compute.services import runner_for
+from jobs.models import Job
+from jobs.verl.checkpoints import LATEST, Checkpoint, find_checkpoints
+
+RESUMED = "resumed"  # the event that says which step an attempt went on from
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint of one attempt; ``folder`` is its absolute path on the machine."""
+
+    attempt: int
+    folder: str
+    facts: Checkpoint
+
+    @property
+    def step(self) -> int:
+        return self.facts.step
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The checkpoint to go on from, or None to begin anew; and what was refused, in sentences."""
+
+    saved: Saved | None
+    refused: tuple[str, ...] = ()
+
+
+def saved_of(job: Job) -> list[Saved]:
+    """All checkpoints that the job as it stands now came by, newest first.
+
+    An attempt that went on from step 20 makes what its forerunner saved after step 20 another
+    story: it is left out. Raises ``RunnerError``.
+    """
+    runner, found = runner_for(job.machine), list[Saved]()
+    latest: int | None = None
+    began = _began(job)
+    for attempt in range(job.attempt, 0, -1):
+        found += [
+            saved
+            for saved in _of_attempt(job, attempt, runner)
+            if latest is None or saved.step <= latest
+        ]
+        if attempt in began:
+            latest = began[attempt] if latest is None else min(latest, began[attempt])
+    return found
+
+
+def _began(job: Job) -> dict[int, int]:
+    """The step that each attempt went on from; an attempt that never started has none."""
+    rows = job.events.filter(kind=RESUMED).values_list("attempt", "data")
+    return {attempt: int(data.get("step", 0)) for attempt, data in rows}
+
+
+def _of_attempt(job: Job, attempt: int, runner: Runner) -> Iterator[Saved]:
+    run_dir = job.machine.attempt_dir(job.uuid, attempt)
+    latest = runner.read(f"{run_dir}/checkpoints/{LATEST}", 0, 20).strip()
+    files = runner.files(f"{run_dir}/checkpoints")
+    for facts in find_checkpoints(files, int(latest) if latest.isdigit() else 0):
+        yield Saved(attempt, f"{run_dir}/{facts.path}", facts)
+
+
+def choose(job: Job, wanted: int | None) -> Chosen:
+    """The checkpoint of the wanted step, or else the newest that can be gone on from.
+
+    Each is looked into before it is taken: a broken one is refused, and the one before is tried.
+    Raises ``RunnerError`` when the wanted one is not there or broken, or all are broken.
+    """
+    runner, refused = runner_for(job.machine), list[str]()
+    candidates = [saved for saved in saved_of(job) if wanted in (None, saved.step)]
+    if wanted is not None and not candidates:
+        raise RunnerError(f"There is no checkpoint of step {wanted} any more.")
+    for saved in candidates:
+        examined = runner.examine(saved.folder)
+        if examined.whole:
+            return Chosen(saved, tuple(refused))
+        faults = " ".join(examined.faults)
+        refused.append(f"The checkpoint of step {saved.step} cannot be gone on from: {faults}")
+    if refused:
+        raise RunnerError(" ".join(refused))
+    return Chosen(None)

@@ -1,0 +1,60 @@
+"""What is asked of a run while it goes, and how it goes on after it ended early."""
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_POST
+
+from compute.runners.base import RunnerError
+from jobs import resuming
+from jobs.checkpoints import Saved, saved_of
+from jobs.models import Job
+from jobs.run_forms import ResumeForm
+from jobs.views import get_job
+from platform_site.htmx import HtmxHttpRequest
+
+
+@require_POST
+def job_pause(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    job = get_job(request, pk)
+    if not resuming.pause(job, who=request.user.get_username()):
+        messages.error(request, f"{job.name} was not paused. {why_not(job)}")
+    return redirect(job)
+
+
+@require_POST
+def job_save(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    job = get_job(request, pk)
+    if resuming.save_now(job, who=request.user.get_username()):
+        messages.success(request, "It saves a checkpoint after this step, and goes on.")
+    else:
+        messages.error(request, f"{job.name} was not asked to save. {why_not(job)}")
+    return redirect(job)
+
+
+def why_not(job: Job) -> str:
+    return job.cannot_save or f"It is {job.get_status_display().lower()}."
+
+
+@require_http_methods(["GET", "POST"])
+def job_resume(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    job = get_job(request, pk)
+    found, problem = look_for_checkpoints(job)
+    form = ResumeForm(found, request.POST if request.method == "POST" else None)
+    context = {"job": job, "form": form, "found": found, "problem": problem}
+    if request.method == "GET":
+        return render(request, "jobs/resume.html", context)
+    if not form.is_valid():
+        return render(request, "jobs/resume.html", context, status=422)
+    who = request.user.get_username()
+    if not resuming.resume(job, who=who, step=form.cleaned_data["step"]):
+        messages.error(request, f"{job.name} was not resumed: it is {job.get_status_display()}.")
+    return redirect(job)
+
+
+def look_for_checkpoints(job: Job) -> tuple[list[Saved], str]:
+    """Complete checkpoints, newest first, or why they cannot be listed."""
+    try:
+        return [saved for saved in saved_of(job) if saved.facts.complete], ""
+    except RunnerError as error:
+        return [], str(error)

@@ -1,0 +1,321 @@
+"""Pause, save, resume, retry: requests are kept, checkpoints chosen, attempts counted."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
+
+from compute.runners.base import Examined, Launch, RunnerError
+from compute.runners.local import LocalRunner
+from jobs import checkpoints, resuming, services
+from jobs.models import Event, Job, Status
+from tests import factories, taskqueue
+from tests.waiting import together
+
+pytestmark = [pytest.mark.backends, pytest.mark.usefixtures("queue")]
+
+
+@pytest.fixture
+def job(user: User) -> Job:
+    began = timezone.now() - timedelta(minutes=10)
+    return factories.make_job(user, status=Status.RUNNING, started_at=began, step=30, steps=40)
+
+
+@pytest.fixture
+def launched(monkeypatch: pytest.MonkeyPatch) -> list[Launch]:
+    found: list[Launch] = []
+    monkeypatch.setattr(LocalRunner, "launch", lambda self, launch: found.append(launch))
+    return found
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """Steps whose checkpoint is broken; all others are whole."""
+    steps: set[int] = set()
+
+    def examine(self: LocalRunner, folder: str) -> Examined:
+        step = int(folder.rpartition("_")[2])
+        return Examined(step, 1, ("Its model file is cut short.",) if step in steps else ())
+
+    monkeypatch.setattr(LocalRunner, "examine", examine)
+    return steps
+
+
+def save(job: Job, attempt: int, *steps: int) -> None:
+    folder = Path(job.machine.attempt_dir(job.uuid, attempt), "checkpoints")
+    for step in steps:
+        (folder / f"global_step_{step}").mkdir(parents=True)
+        (folder / f"global_step_{step}/model_world_size_1_rank_0.pt").write_bytes(b"x")
+    (folder / "latest_checkpointed_iteration.txt").write_text(str(max(steps)))
+
+
+def kinds(job: Job) -> list[str]:
+    return list(job.events.values_list("kind", flat=True))
+
+
+def told(job: Job, kind: str) -> str:
+    return job.events.filter(kind=kind).latest("pk").message
+
+
+def end(job: Job, status: Status = Status.PAUSED) -> None:
+    Job.objects.filter(pk=job.pk).update(status=status, ended_at=timezone.now())
+    job.refresh_from_db()
+
+
+def test_a_pause_is_left_in_the_run_directory(
+    job: Job, django_capture_on_commit_callbacks: OnCommit
+) -> None:
+    Path(job.run_dir).mkdir(parents=True)
+    with django_capture_on_commit_callbacks(execute=True):
+        assert resuming.pause(job, who="ada") is True
+    assert job.status == Status.RUNNING  # until the run says that it has paused
+    assert job.pause_asked_at is not None
+    assert taskqueue.work() == [("jobs.tasks.ask_to_pause", (job.pk,))]
+    assert Path(job.run_dir, "control/pause").exists()
+    assert resuming.pause(job, who="ada") is False
+    assert kinds(job) == ["pause asked"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_tabs_one_asks() -> None:
+    job = factories.make_job(status=Status.RUNNING, started_at=timezone.now())
+    answers: list[bool] = []
+    together(lambda: answers.append(resuming.pause(Job.objects.get(pk=job.pk), who="ada")), 6)
+    assert sorted(answers) == [False] * 5 + [True]
+    assert kinds(job) == ["pause asked"]
+
+
+def test_a_request_that_cannot_be_left_is_told_and_may_be_made_again(job: Job) -> None:
+    resuming.pause(job, who="ada")
+    resuming.ask_run(job, "pause")  # there is no run directory
+    job.refresh_from_db()
+    assert job.pause_asked_at is None
+    assert told(job, "pause failed").startswith("The run could not be asked to pause:")
+    assert job.can_pause
+
+
+@pytest.mark.parametrize("status", [s for s in Status if s != Status.RUNNING])
+def test_only_what_runs_can_be_paused_or_saved(user: User, status: Status) -> None:
+    job = factories.make_job(user, status=status)
+    assert resuming.pause(job, who="ada") is False
+    assert resuming.save_now(job, who="ada") is False
+    assert kinds(job) == []
+
+
+def test_saving_goes_on(job: Job, django_capture_on_commit_callbacks: OnCommit) -> None:
+    Path(job.run_dir).mkdir(parents=True)
+    with django_capture_on_commit_callbacks(execute=True):
+        assert resuming.save_now(job, who="ada") is True
+    taskqueue.work()
+    assert Path(job.run_dir, "control/save").exists()
+    assert (job.status, job.pause_asked_at) == (Status.RUNNING, None)
+
+
+def test_what_the_run_says_makes_it_paused(job: Job) -> None:
+    said = {"kind": "paused", "source": Event.Source.RUN, "at": timezone.now(), "position": 1}
+    job.events.create(**said, data={"step": 30})
+    services.finish(job, 0)
+    assert (job.status, job.reason) == (
+        Status.PAUSED,
+        "Paused after step 30, whose checkpoint is saved.",
+    )
+    assert (job.can_resume, job.can_stop, job.has_ended) == (True, True, False)
+
+
+def test_what_an_earlier_attempt_said_does_not_count(job: Job) -> None:
+    said = {"kind": "paused", "source": Event.Source.RUN, "at": timezone.now(), "position": 1}
+    job.events.create(**said, data={"step": 30}, attempt=1)
+    Job.objects.filter(pk=job.pk).update(attempt=2)
+    job.refresh_from_db()
+    services.finish(job, 0)
+    assert job.status == Status.FAILED
+
+
+def test_a_resume_is_a_new_attempt_from_the_newest_checkpoint(
+    job: Job, launched: list[Launch], broken: set[int]
+) -> None:
+    save(job, 1, 10, 20)
+    end(job)
+    assert resuming.resume(job, who="ada") is True
+    assert (job.status, job.attempt, job.command, job.started_at) == (Status.QUEUED, 2, None, None)
+    assert job.seconds_before == pytest.approx(600, abs=5)
+    services.launch_queued(job.machine_id)
+    [launch] = launched
+    first = job.machine.attempt_dir(job.uuid, 1)
+    assert launch.attempt_dir == job.machine.attempt_dir(job.uuid, 2)
+    assert "trainer.resume_mode=resume_path" in launch.argv
+    assert f"trainer.resume_from_path={first}/checkpoints/global_step_20" in launch.argv
+    job.refresh_from_db()
+    assert (job.step, job.resume_step) == (20, 20)
+    assert told(job, "resumed") == "Goes on from the checkpoint of step 20."
+    assert job.events.get(kind="resumed").attempt == 2
+
+
+def test_a_first_attempt_resumes_nothing(job: Job) -> None:
+    words = services.command_of(job).argv
+    assert not any(word.startswith("trainer.resume") for word in words)
+
+
+def test_a_broken_newest_checkpoint_is_refused_for_the_one_before(
+    job: Job, launched: list[Launch], broken: set[int]
+) -> None:
+    save(job, 1, 10, 20)
+    broken.add(20)
+    end(job)
+    resuming.resume(job, who="ada")
+    services.launch_queued(job.machine_id)
+    job.refresh_from_db()
+    assert (job.status, job.resume_step) == (Status.RUNNING, 10)
+    assert told(job, "checkpoint refused") == (
+        "The checkpoint of step 20 cannot be gone on from: Its model file is cut short."
+    )
+
+
+def test_when_all_are_broken_nothing_starts(
+    job: Job, launched: list[Launch], broken: set[int]
+) -> None:
+    save(job, 1, 10, 20)
+    broken |= {10, 20}
+    end(job)
+    resuming.resume(job, who="ada")
+    services.launch_queued(job.machine_id)
+    job.refresh_from_db()
+    assert launched == []
+    assert job.status == Status.FAILED
+    assert "step 20" in job.reason
+    assert "step 10" in job.reason
+
+
+def test_a_step_can_be_picked_and_must_be_there(
+    job: Job, launched: list[Launch], broken: set[int]
+) -> None:
+    save(job, 1, 10, 20)
+    end(job)
+    resuming.resume(job, who="ada", step=10)
+    services.launch_queued(job.machine_id)
+    job.refresh_from_db()
+    assert job.resume_step == 10
+    end(job, Status.FAILED)
+    resuming.resume(job, who="ada", step=15)
+    services.launch_queued(job.machine_id)
+    job.refresh_from_db()
+    assert job.status == Status.FAILED
+    assert job.reason.endswith("There is no checkpoint of step 15 any more.")
+    assert len(launched) == 1
+
+
+def test_without_a_checkpoint_it_begins_anew(job: Job, launched: list[Launch]) -> None:
+    end(job, Status.LOST)
+    resuming.resume(job, who="ada")
+    services.launch_queued(job.machine_id)
+    job.refresh_from_db()
+    assert (job.step, job.resume_from) == (0, "")
+    assert told(job, "resumed") == "Goes on anew: no checkpoint was saved."
+    assert len(launched) == 1
+
+
+def test_what_an_attempt_left_behind_it_is_another_story(job: Job, broken: set[int]) -> None:
+    save(job, 1, 10, 20, 30)
+    save(job, 2, 15)
+    Job.objects.filter(pk=job.pk).update(attempt=2)
+    job.refresh_from_db()
+    job.events.create(kind="resumed", at=timezone.now(), attempt=2, data={"step": 10})
+    found = [(saved.attempt, saved.step) for saved in checkpoints.saved_of(job)]
+    assert found == [(2, 15), (1, 10)]
+    chosen = checkpoints.choose(job, None).saved
+    assert chosen is not None
+    assert chosen.step == 15
+
+
+@pytest.mark.parametrize("status", [Status.DRAFT, Status.QUEUED, Status.RUNNING, Status.COMPLETED])
+def test_only_what_ended_early_goes_on(user: User, status: Status) -> None:
+    job = factories.make_job(user, status=status, started_at=timezone.now())
+    assert resuming.resume(job, who="ada") is False
+    assert (job.status, job.attempt) == (status, 1)
+
+
+def test_of_two_that_resume_one_wins(job: Job) -> None:
+    end(job)
+    other = Job.objects.get(pk=job.pk)
+    assert resuming.resume(job, who="ada") is True
+    assert resuming.resume(other, who="bob") is False
+    assert job.attempt == 2
+
+
+def test_a_paused_job_is_stopped_at_once(job: Job) -> None:
+    end(job)
+    assert services.stop(job, who="ada") is True
+    assert (job.status, job.reason) == (
+        Status.STOPPED,
+        "Stopped while it was paused after step 30.",
+    )
+
+
+def crash(job: Job, error: str, exit_code: int = 1) -> None:
+    services.finish(job, exit_code, error)
+
+
+def retry(job: Job) -> None:
+    Job.objects.filter(pk=job.pk).update(retry_at=timezone.now() - timedelta(seconds=1))
+    resuming.retry_due()
+    job.refresh_from_db()
+
+
+def test_a_crash_goes_on_by_itself_until_it_repeats(
+    job: Job, launched: list[Launch], broken: set[int]
+) -> None:
+    Job.objects.filter(pk=job.pk).update(retries=3)
+    job.refresh_from_db()
+    save(job, 1, 20)
+    crash(job, "RuntimeError: CUDA error")
+    assert job.status == Status.FAILED
+    assert job.reason.endswith("Goes on by itself in 30 s: retry 1 of 3.")
+    resuming.retry_due()
+    job.refresh_from_db()
+    assert job.status == Status.FAILED  # its wait is not over
+    retry(job)
+    assert (job.status, job.attempt, job.retried) == (Status.QUEUED, 2, 1)
+    services.launch_queued(job.machine_id)
+    Job.objects.filter(pk=job.pk).update(step=30)
+    job.refresh_from_db()
+    crash(job, "RuntimeError: CUDA error")
+    assert job.retry_at is None
+    assert "the same error at step 30 as before" in job.reason
+
+
+def test_a_stopped_run_is_not_tried_again(job: Job) -> None:
+    Job.objects.filter(pk=job.pk).update(retries=3, stop_asked_at=timezone.now())
+    job.refresh_from_db()
+    services.lose(job, "Gone.")
+    assert (job.status, job.retry_at) == (Status.LOST, None)
+
+
+def test_a_lost_run_is_tried_again(job: Job) -> None:
+    Job.objects.filter(pk=job.pk).update(retries=1)
+    job.refresh_from_db()
+    services.lose(job, "Its processes are gone.")
+    assert job.retry_at is not None
+    retry(job)
+    assert job.status == Status.QUEUED
+
+
+def test_requests_are_left_again_only_after_a_while(job: Job) -> None:
+    resuming.pause(job, who="ada")
+    taskqueue.clear()
+    resuming.ask_again()
+    assert taskqueue.take_all() == []
+
+
+def test_an_unreadable_machine_is_told_by_choose(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(self: LocalRunner, path: str, offset: int, limit: int) -> bytes:
+        raise RunnerError("It cannot be read.")
+
+    monkeypatch.setattr(LocalRunner, "read", unreadable)
+    end(job)
+    resuming.resume(job, who="ada")
+    services.launch_queued(job.machine_id)
+    job.refresh_from_db()
+    assert job.reason == "It could not be started. It cannot be read."
