@@ -8,34 +8,14 @@ import functools
 from types import ModuleType
 from typing import Any
 
-import torch.distributed
-
-from trainyard_node.control import Asked, Control
 from trainyard_node.hooks import rows, shape
+from trainyard_node.hooks.ranks import SharedControl
 from trainyard_node.hooks.turn import Paused, Turn
 
 USES = (
     *("resume_global_step", "training_client", "train_batch", "total_training_steps"),
     *("save_freq", "ckpt_handler", "save_checkpoint"),
 )
-
-
-class SharedControl(Control):
-    """The same requests on every rank. Each rank must look once a step."""
-
-    def look(self) -> Asked | None:
-        is_first = torch.distributed.get_rank() == 0
-        answer = [super().look() if is_first else None]
-        torch.distributed.broadcast_object_list(answer, src=0)
-        return answer[0]
-
-    def saved(self, asked: Asked) -> None:
-        if torch.distributed.get_rank() == 0:
-            super().saved(asked)
-
-    def paused(self, step: int) -> None:
-        if torch.distributed.get_rank() == 0:
-            super().paused(step)
 
 
 def attach(module: ModuleType) -> bool:
