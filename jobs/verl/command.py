@@ -37,11 +37,12 @@ def build_command(spec: TrainSpec, placement: Placement, origins: dict[str, str]
 
 def _launcher(spec: TrainSpec, placement: Placement) -> tuple[str, ...]:
     kind = KINDS[spec.kind]
+    module = kind.module if spec.verl == LATEST else kind.plain_module or kind.module
     if not kind.torchrun:
-        return (placement.python, "-m", kind.module)
+        return (placement.python, "-m", module)
     ranks = f"--nproc_per_node={number(spec, 'gpus')}"
     torchrun = (placement.python, "-m", "torch.distributed.run", "--standalone", "--nnodes=1")
-    return (*torchrun, ranks, "-m", kind.module)
+    return (*torchrun, ranks, "-m", module)
 
 
 def _platform_settings(spec: TrainSpec, placement: Placement) -> Iterator[Setting]:

@@ -9,18 +9,20 @@ class Kind:
     """``target`` names the data it reads: ``sft``, ``dpo`` or ``rl``.
 
     ``torchrun`` kinds start one process a device themselves; the others hand that to Ray.
-    ``module`` is what Python runs with ``-m``.
+    ``module`` is what Python runs with ``-m``; releases of verl before the latest have no plug-in
+    point for it and run verl's own ``plain_module`` instead, where there is one.
     """
 
     label: str
     target: str
     module: str
     torchrun: bool = False
+    plain_module: str = ""
 
 
 RL_MODULE = "verl.trainer.main_ppo"
 KINDS: Mapping[str, Kind] = {
-    "sft": Kind("SFT", "sft", "verl.trainer.sft_trainer", torchrun=True),
+    "sft": Kind("SFT", "sft", "trainyard_node.sft", True, "verl.trainer.sft_trainer"),
     "dpo": Kind("DPO", "dpo", "trainyard_node.dpo", torchrun=True),
     "ppo": Kind("PPO", "rl", RL_MODULE),
     "grpo": Kind("GRPO", "rl", RL_MODULE),

@@ -41,7 +41,7 @@ def sft(samples: Path, root: Path, ranks: int = 1, *more: str) -> Command:
     argv = [
         sys.executable,
         *["-m", "torch.distributed.run", "--standalone", "--nnodes=1"],
-        *[f"--nproc_per_node={ranks}", "-m", "verl.trainer.sft_trainer"],
+        *[f"--nproc_per_node={ranks}", "-m", "trainyard_node.sft"],
         f"model.path={samples}/model",
         f"data.train_files={samples}/sft/train.parquet",
         f"data.val_files={samples}/sft/val.parquet",

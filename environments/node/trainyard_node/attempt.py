@@ -54,8 +54,12 @@ class Attempt:
         return self.root / "events.jsonl"
 
     @property
+    def control(self) -> Path:
+        return self.root / "control"
+
+    @property
     def stop_request(self) -> Path:
-        return self.root / "control" / "stop"
+        return self.control / "stop"
 
     @property
     def checkpoints(self) -> Path:

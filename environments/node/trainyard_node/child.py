@@ -5,7 +5,7 @@ import os
 import subprocess
 
 from trainyard_node.attempt import Attempt
-from trainyard_node.record import MARK
+from trainyard_node.record import MARK, RUN_DIR
 
 
 def spawn(attempt: Attempt, mark: str) -> int:
@@ -20,7 +20,7 @@ def spawn(attempt: Attempt, mark: str) -> int:
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=attempt.root,
-            env={**os.environ, MARK: mark},
+            env={**os.environ, MARK: mark, RUN_DIR: str(attempt.root)},
             start_new_session=True,
         )
     # The supervisor reaps every child itself; Popen must not wait for this one as well.

@@ -1,7 +1,8 @@
 """The entry point that verl loads (group `verl.plugins`) in each of its processes.
 
 It does nothing unless VERL_PLATFORM is "cpu" or the wrapper started the run: verl started by hand
-on GPUs must not notice this package, and a run of the wrapper only has more in its rollout record.
+on GPUs must not notice this package. A run of the wrapper has more in its rollout record and can be
+paused.
 """
 
 import os
@@ -15,3 +16,8 @@ if os.environ.get("TRAINYARD_ATTEMPT"):  # record.MARK; that module is not impor
     from trainyard_node.rewards import parts
 
     parts.install()
+
+if os.environ.get("TRAINYARD_RUN_DIR"):  # record.RUN_DIR, likewise
+    from trainyard_node import hooks
+
+    hooks.install()

@@ -10,6 +10,8 @@ from trainyard_node.identity import Identity, boot_id, identify
 
 # Inherited by everything that the run starts; it tells a survivor from a stranger.
 MARK = "TRAINYARD_ATTEMPT"
+# Likewise; the attempt directory, where a trainer looks for what is asked of it.
+RUN_DIR = "TRAINYARD_RUN_DIR"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 from jobs.verl.command import build_command
+from jobs.verl.releases import RELEASES
 from jobs.verl.spec import Placement, Setting
-from tests.factories import grpo_spec, sft_spec
+from tests.factories import grpo_spec, sft_spec, spec_of
 
 PLACEMENT = Placement("/runs/1/attempt-1", "/venv/bin/python", "tiny-1234")
 
@@ -15,7 +16,7 @@ def test_sft_on_the_cpu() -> None:
         "--nnodes=1",
         "--nproc_per_node=1",
         "-m",
-        "verl.trainer.sft_trainer",
+        "trainyard_node.sft",
         "trainer.project_name=trainyard",
         "trainer.experiment_name=tiny-1234",
         "trainer.logger=[console,file]",
@@ -42,6 +43,18 @@ def test_sft_on_the_cpu() -> None:
         "optim.num_cycles=0.1",
     )
     assert command.cwd == "/runs/1/attempt-1"
+
+
+def test_an_older_verl_runs_its_own_sft_trainer() -> None:
+    modules = {
+        release: build_command(spec_of("sft", verl=release, device="cuda"), PLACEMENT, {}).argv[7]
+        for release in RELEASES
+    }
+    assert modules == {
+        "0.7.1": "verl.trainer.sft_trainer",
+        "0.8.0": "verl.trainer.sft_trainer",
+        "0.9.1": "trainyard_node.sft",
+    }
 
 
 def test_grpo_on_the_cpu() -> None:

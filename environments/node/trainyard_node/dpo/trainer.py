@@ -16,6 +16,7 @@ from trainyard_node.dpo.objective import PreferenceLoss
 from trainyard_node.dpo.order import Order, Training, every_row
 from trainyard_node.dpo.reference import Reference, reference_of
 from trainyard_node.dpo.refused import Refused
+from trainyard_node.hooks.ranks import SharedControl
 
 OURS = ("rewards/", "logps/")
 # Named as verl's SFT trainer does.
@@ -43,11 +44,12 @@ class Trainer:
         self._reference = self._reference_of("train", self._train)
         if self._validation is not None:
             self._val_reference = self._reference_of("val", self._validation)
+        self._control = SharedControl.of_this_run()
         self._checkpoints = self._checkpoint_handler()
         self._training.next_step = self._resume()
 
     def fit(self) -> None:
-        """Train to the last step; validate, log and save on the way."""
+        """Train to the last step, or until a pause is asked for; validate, log and save."""
         self._say(f"Total training steps: {self.total_steps},")
         done = self._training.next_step
         if done >= self.total_steps:
@@ -61,8 +63,8 @@ class Trainer:
                 metrics |= self._validate(self._validation)
             if tracking is not None:
                 tracking.log(data=metrics, step=step)
-            if self._is_due("save_freq", step):
-                self._checkpoints.save_checkpoint(step=step)
+            if self._saved_and_paused(step):
+                return
 
     def _step(self, step: int, batch: Batch) -> Metrics:
         began = time.perf_counter()
@@ -87,6 +89,19 @@ class Trainer:
                     metrics[f"val/{name}"] = metrics.get(f"val/{name}", 0.0) + part
         metrics["timing_s/validate"] = time.perf_counter() - began
         return metrics
+
+    def _saved_and_paused(self, step: int) -> bool:
+        """Save when that is due or asked for. True: the run was asked to end here."""
+        asked = self._control.look() if self._control else None
+        if asked or self._is_due("save_freq", step):
+            self._checkpoints.save_checkpoint(step=step)
+        if self._control is None or asked is None:
+            return False
+        self._control.saved(asked)
+        if asked == "save" or step == self.total_steps:
+            return False
+        self._control.paused(step)
+        return True
 
     def _batches(self) -> Iterator[Batch]:
         return batches(self._train, self._training, self._config.data.num_workers)

@@ -7,15 +7,13 @@ left as it is, and the log says so.
 """
 
 import functools
-import importlib.abc
-import importlib.machinery
-import importlib.util
 import inspect
 import sys
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
+from trainyard_node.imports import when_imported
 from trainyard_node.rewards.plain import plain
 
 MODULE = "verl.trainer.ppo.v1.trainer_base"
@@ -26,10 +24,7 @@ PARTITION = "train"
 
 def install() -> None:
     """Have the trainer keep the parts once its module is imported; imports nothing of verl now."""
-    if MODULE in sys.modules:
-        keep_parts(sys.modules[MODULE])
-    elif not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Finder())
+    when_imported(MODULE, keep_parts)
 
 
 def keep_parts(module: ModuleType) -> bool:
@@ -90,34 +85,3 @@ def _say(reason: str) -> None:
         file=sys.stderr,
         flush=True,
     )
-
-
-class _Finder(importlib.abc.MetaPathFinder):
-    """Finds one module as it would be found anyway, and looks at it once it is loaded."""
-
-    def find_spec(
-        self, name: str, path: Any = None, target: Any = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        if name != MODULE:
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader)
-        return spec
-
-
-class _Loader(importlib.abc.Loader):
-    def __init__(self, real: Any) -> None:
-        self._real = real
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
-        module: ModuleType | None = self._real.create_module(spec)
-        return module
-
-    def exec_module(self, module: ModuleType) -> None:
-        self._real.exec_module(module)
-        keep_parts(module)
-
-    def __getattr__(self, name: str) -> Any:  # get_source and its like, for tracebacks
-        return getattr(self._real, name)

@@ -1,0 +1,13 @@
+"""`torchrun ... -m trainyard_node.sft key=value ...`: verl's SFT trainer, which can be paused.
+
+Settings, data and checkpoints are those of `verl.trainer.sft_trainer`; a resume at the end of an
+epoch goes on with the next one.
+"""
+
+from verl.trainer import sft_trainer
+
+from trainyard_node.hooks import sft
+
+if __name__ == "__main__":
+    sft.attach(sft_trainer)
+    sft_trainer.main()
