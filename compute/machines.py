@@ -14,6 +14,7 @@ from compute.runners.base import RunnerError
 from compute.runners.hostkeys import HostKey
 from compute.services import address_of
 
+SECRET_NAMES = frozenset(MachineSecret.Name.values)
 FILES = {"ssh-ed25519": "ed25519", "ssh-rsa": "rsa"}
 
 
