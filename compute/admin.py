@@ -1,11 +1,62 @@
-from django.contrib import admin
+from typing import Any
 
-from compute.models import Machine, MachineSample
+from django.contrib import admin
+from django.http import HttpRequest
+
+from compute import machines
+from compute.models import Machine, MachineSample, MachineSecret, SetUp
+
+# What is found out or confirmed, and so not typed in here.
+FOUND = (
+    "host_key", "fingerprint", "confirmed_by", "confirmed_at", "jump_host_key", "jump_fingerprint",
+    "checks", "facts", "check_asked_at", "checked_at", "unreachable_since", "unreachable_reason",
+    "seen_at", "is_retired", "created_at", "changed_at",
+)  # fmt: skip
+# Another address is another machine, to be confirmed anew: the page of the machine sees to that.
+ADDRESS = ("kind", "host", "port", "jump_host", "jump_port", "workdir")
+
+
+class ReadOnly(admin.ModelAdmin[Any]):
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
 
 
 @admin.register(Machine)
 class MachineAdmin(admin.ModelAdmin[Machine]):
-    list_display = ("name", "kind", "slots", "workdir", "python")
+    """Machines are added and removed on their own pages, which confirm the host key."""
+
+    list_display = ("name", "kind", "host", "slots", "workdir", "seen_at", "is_retired")
+    list_filter = ("kind", "is_retired")
+    search_fields = ("name", "host")
+    readonly_fields = (*FOUND, *ADDRESS)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Machine | None = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Machine, form: Any, change: bool) -> None:
+        machine = Machine.objects.get(pk=obj.pk)
+        machines.change(machine, {name: form.cleaned_data[name] for name in form.changed_data}, {})
+
+
+@admin.register(MachineSecret)
+class MachineSecretAdmin(ReadOnly):
+    """What is set, of which machine and when. The values are shown and changed nowhere here."""
+
+    list_display = ("machine", "name", "set_at")
+    list_filter = ("name",)
+    fields = readonly_fields = ("machine", "name", "set_at")
+
+
+@admin.register(SetUp)
+class SetUpAdmin(ReadOnly):
+    list_display = ("machine", "state", "step", "asked_at", "ended_at")
+    list_filter = ("state",)
 
 
 @admin.register(MachineSample)

@@ -1,18 +1,54 @@
 from pathlib import PurePosixPath
+from typing import Any, Self
 
-from django.core.validators import MinValueValidator
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+from django.utils import timezone
+
+from platform_site.secrets import EncryptedTextField
+
+PORTS = [MinValueValidator(1), MaxValueValidator(65535)]
+# A check or a set-up whose process gave no sign of life for so long is not waited for.
+SILENT_AFTER = 420  # seconds; longer than any one question to a machine
+
+
+class MachineQuerySet(models.QuerySet["Machine"]):
+    def kept(self) -> Self:
+        """Without those that were removed and stay for the history of their jobs only."""
+        return self.filter(is_retired=False)
+
+    def ready(self) -> Self:
+        """Those that a job may be sent to."""
+        return self.kept().filter(Q(kind=Machine.Kind.LOCAL) | ~Q(host_key=""))
 
 
 class Machine(models.Model):
     class Kind(models.TextChoices):
         LOCAL = "local", "This machine"
+        SSH = "ssh", "SSH"
 
     name = models.CharField(max_length=100, unique=True)
     kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.LOCAL)
+    host = models.CharField(max_length=253, blank=True, help_text="Name or address.")
+    port = models.PositiveIntegerField(default=22, validators=PORTS)
+    user = models.CharField(max_length=100, blank=True, help_text="An ordinary user is enough.")
+    host_key = models.TextField(blank=True, help_text="As it was confirmed; empty before that.")
+    fingerprint = models.CharField(max_length=100, blank=True)
+    confirmed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    confirmed_at = models.DateTimeField(null=True, blank=True)
+    jump_host = models.CharField(max_length=253, blank=True, help_text="Reached first, when set.")
+    jump_port = models.PositiveIntegerField(default=22, validators=PORTS)
+    jump_user = models.CharField(max_length=100, blank=True, help_text="Empty: the same user.")
+    jump_host_key = models.TextField(blank=True)
+    jump_fingerprint = models.CharField(max_length=100, blank=True)
     workdir = models.CharField(max_length=500, help_text="Runs are kept below this folder.")
     python = models.CharField(
-        max_length=500, help_text="The Python that has verl and trainyard_node."
+        max_length=500, blank=True, help_text="The Python that has verl and trainyard_node."
     )
     verl = models.CharField(
         max_length=20, default="0.9.1", help_text="The release of verl that this Python has."
@@ -20,7 +56,20 @@ class Machine(models.Model):
     slots = models.PositiveSmallIntegerField(
         default=1, validators=[MinValueValidator(1)], help_text="Runs at the same time."
     )
+    checks = models.JSONField(default=list, blank=True, help_text="What the last check found.")
+    facts = models.JSONField(default=dict, blank=True, help_text="What was last known of it.")
+    check_asked_at = models.DateTimeField(null=True, blank=True)
+    checked_at = models.DateTimeField(null=True, blank=True)
+    unreachable_since = models.DateTimeField(null=True, blank=True)
+    unreachable_reason = models.TextField(blank=True)
+    seen_at = models.DateTimeField(null=True, blank=True)
+    is_retired = models.BooleanField(
+        default=False, help_text="Removed: kept for the history of its jobs."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField(default=timezone.now)
+
+    objects = MachineQuerySet.as_manager()
 
     class Meta:
         ordering = ("name",)
@@ -28,8 +77,106 @@ class Machine(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def get_absolute_url(self) -> str:
+        return reverse("compute:detail", args=[self.pk])
+
     def attempt_dir(self, run_id: object, attempt: int) -> str:
         return str(PurePosixPath(self.workdir) / "runs" / str(run_id) / f"attempt-{attempt}")
+
+    @property
+    def is_local(self) -> bool:
+        return self.kind == self.Kind.LOCAL
+
+    @property
+    def address(self) -> str:
+        if self.is_local:
+            return ""
+        shown = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.user}@{shown}" + (f":{self.port}" if self.port != 22 else "")
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether a user said that the machine at this address is the right one."""
+        return self.is_local or bool(self.host_key)
+
+    @property
+    def state(self) -> str:
+        """One word for what is known of the machine's whereabouts."""
+        if self.is_retired:
+            return "removed"
+        if not self.is_confirmed:
+            return "unconfirmed"
+        if self.unreachable_since:
+            return "unreachable"
+        return "reachable" if self.is_local or self.seen_at else "unseen"
+
+    @property
+    def is_being_checked(self) -> bool:
+        asked, done = self.check_asked_at, self.checked_at
+        if asked is None or (done and done >= asked):
+            return False
+        return (timezone.now() - asked).total_seconds() < SILENT_AFTER
+
+
+class MachineSecret(models.Model):
+    """One secret of the account on a machine, or on the one before it. Shown to no one."""
+
+    class Name(models.TextChoices):
+        PASSWORD = "password", "Password"
+        PRIVATE_KEY = "private_key", "Private key"
+        PASSPHRASE = "passphrase", "Passphrase of the key"  # a name
+        JUMP_PASSWORD = "jump_password", "Password of the jump host"
+        JUMP_PRIVATE_KEY = "jump_private_key", "Private key of the jump host"
+        JUMP_PASSPHRASE = "jump_passphrase", "Passphrase of the jump host's key"
+
+    machine = models.ForeignKey(Machine, on_delete=models.CASCADE, related_name="secrets")
+    name = models.CharField(max_length=20, choices=Name.choices)
+    value = EncryptedTextField()
+    set_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("machine", "name")
+        constraints = [
+            models.UniqueConstraint(fields=["machine", "name"], name="machine_secret_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_name_display()} of {self.machine}"
+
+
+class SetUp(models.Model):
+    """The last time that a training environment was made on a machine, and how far it came."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "Waiting"
+        WORKING = "working", "Working"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+
+    machine = models.OneToOneField(Machine, on_delete=models.CASCADE, related_name="set_up")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
+    step = models.CharField(max_length=200, blank=True, help_text="What is done now.")
+    log = models.TextField(blank=True, help_text="The last lines that it printed.")
+    error = models.TextField(blank=True)
+    asked_at = models.DateTimeField()
+    beat_at = models.DateTimeField(help_text="The last sign of life of the process that does it.")
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-asked_at",)
+
+    def __str__(self) -> str:
+        return f"Set-up of {self.machine}"
+
+    @property
+    def is_busy(self) -> bool:
+        return self.state in (self.State.WAITING, self.State.WORKING) and not self.is_silent
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the process that should do it is gone; it can then be started again."""
+        ended = self.state in (self.State.DONE, self.State.FAILED)
+        return not ended and (timezone.now() - self.beat_at).total_seconds() > SILENT_AFTER
 
 
 class MachineSample(models.Model):
@@ -43,3 +190,7 @@ class MachineSample(models.Model):
 
     def __str__(self) -> str:
         return f"{self.machine_id} at {self.at:%F %T}"
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        return {"at": self.at, **self.data}

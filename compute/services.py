@@ -1,17 +1,25 @@
-"""Machines: the one that is always there, its runner, and its load."""
+"""Machines: the one that is always there, their runners, their load, and whether they answer."""
 
+import logging
 import subprocess
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Q
 from django.utils import timezone
 
-from compute.models import Machine, MachineSample
-from compute.runners.base import Runner
+from compute.models import Machine, MachineSample, MachineSecret
+from compute.runners.address import Address, Login
+from compute.runners.base import Runner, RunnerError, Unreachable
 from compute.runners.local import LocalRunner
+from compute.runners.ssh import SshRunner
+from platform_site.secrets import SecretError
 
+log = logging.getLogger(__name__)
 KEEP_SAMPLES = timedelta(hours=1)
+SEEN_EVERY = timedelta(seconds=10)  # a machine that answers all the time is not written each time
 LOCAL_NAME = "this machine"
 
 
@@ -51,23 +59,104 @@ def _local_facts() -> dict[str, str]:
 
 
 def runner_for(machine: Machine) -> Runner:
-    return LocalRunner(machine.python, machine.workdir)
+    """What starts, reads and stops runs there. Raises ``RunnerError`` when its secrets are shut."""
+    if machine.is_local:
+        return LocalRunner(machine.python, machine.workdir)
+    if machine.is_retired:
+        raise Unreachable(f"{machine} was removed from Trainyard, with what opens it.")
+    return SshRunner(address_of(machine), machine.python, machine.workdir)
 
 
-def record_sample(machine: Machine) -> MachineSample:
-    """Measure the machine's load, keep it, and forget what is older than an hour."""
-    sample = MachineSample(machine=machine, at=timezone.now(), data=runner_for(machine).sample())
+def address_of(machine: Machine) -> Address:
+    """Where the machine is and how to log in, with its secrets open: for its connection only."""
+    return _address(machine.pk, machine.changed_at)
+
+
+@lru_cache(maxsize=256)
+def _address(pk: int, changed_at: datetime) -> Address:
+    """A machine that changed has another ``changed_at``, so an address is read once for each."""
+    machine, opened = Machine.objects.get(pk=pk), _opened(pk)
+    given = {name: opened.get(name, "") for name in ("password", "private_key", "passphrase")}
+    return Address(
+        machine.host,
+        Login(machine.user, **given),
+        port=machine.port,
+        host_key=machine.host_key,
+        jump=_jump(machine, given, opened),
+    )
+
+
+def _jump(machine: Machine, given: dict[str, str], opened: dict[str, str]) -> Address | None:
+    """The host before it, with secrets of its own or else the machine's."""
+    if not machine.jump_host:
+        return None
+    own = {name: opened.get(f"jump_{name}", "") for name in given}
+    login = Login(machine.jump_user or machine.user, **(own if any(own.values()) else given))
+    return Address(machine.jump_host, login, port=machine.jump_port, host_key=machine.jump_host_key)
+
+
+def _opened(pk: int) -> dict[str, str]:
+    try:
+        secrets = MachineSecret.objects.filter(machine=pk)
+        return {secret.name: secret.value.open() for secret in secrets}
+    except SecretError as error:
+        raise RunnerError(str(error)) from None
+
+
+def mark_reachable(machine: Machine) -> None:
+    """The machine answered just now."""
+    now = timezone.now()
+    back = Machine.objects.filter(pk=machine.pk, unreachable_since__isnull=False)
+    if back.update(unreachable_since=None, unreachable_reason="", seen_at=now):
+        log.info("%s answers again", machine)
+        return
+    old = Q(seen_at=None) | Q(seen_at__lt=now - SEEN_EVERY)
+    Machine.objects.filter(old, pk=machine.pk).update(seen_at=now)
+
+
+def mark_unreachable(machine: Machine, error: Unreachable) -> None:
+    """The machine does not answer: since when, first of all, and why now."""
+    since = datetime.fromtimestamp(error.since, UTC) if error.since else timezone.now()
+    found = Machine.objects.filter(pk=machine.pk)
+    new = found.filter(unreachable_since=None)
+    if new.update(unreachable_since=since, unreachable_reason=str(error)):
+        log.warning("%s: %s", machine, error)
+        return
+    known = found.values_list("unreachable_reason", flat=True).first()
+    # While it backs off, an error is the last one with a further sentence: not written each time.
+    if known is not None and not str(error).startswith(known):
+        found.update(unreachable_reason=str(error))
+
+
+def record_sample(machine: Machine) -> MachineSample | None:
+    """Measure the machine's load, keep it, and forget what is older than an hour.
+
+    None where there is nothing to measure: it is removed, not confirmed yet, or does not answer.
+    """
+    if machine.is_retired or not machine.is_confirmed:
+        return None
+    try:
+        data = runner_for(machine).sample()
+    except Unreachable as error:
+        mark_unreachable(machine, error)
+        return None
+    mark_reachable(machine)
+    sample = MachineSample(machine=machine, at=timezone.now(), data=data)
     sample.save()
     machine.samples.filter(at__lt=sample.at - KEEP_SAMPLES).delete()
     return sample
 
 
 def load_of(machine: Machine, points: int = 60) -> dict[str, Any]:
-    """The last sample (None when it is older than half a minute) and recent CPU use."""
+    """The last sample and recent CPU use.
+
+    ``sample`` is None when the last is older than half a minute; that one is then ``last``.
+    """
     recent = list(machine.samples.all()[:points])
     fresh = recent and timezone.now() - recent[0].at < timedelta(seconds=30)
     return {
         "machine": machine,
-        "sample": {"at": recent[0].at, **recent[0].data} if fresh else None,
+        "sample": recent[0].shown if fresh else None,
+        "last": recent[0].shown if recent and not fresh else None,
         "cpu_history": [sample.data["cpu_percent"] for sample in reversed(recent)],
     }

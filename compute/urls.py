@@ -1,6 +1,15 @@
 from django.urls import path
 
-from compute import views
+from compute import edit_views, views
 
 app_name = "compute"
-urlpatterns = [path("", views.machine_list, name="list")]
+urlpatterns = [
+    path("", views.machine_list, name="list"),
+    path("new/", edit_views.machine_new, name="new"),
+    path("<int:pk>/", views.machine_detail, name="detail"),
+    path("<int:pk>/check/", views.machine_check, name="check"),
+    path("<int:pk>/setup/", views.machine_set_up, name="set_up"),
+    path("<int:pk>/edit/", edit_views.machine_edit, name="edit"),
+    path("<int:pk>/key/", edit_views.machine_key, name="key"),
+    path("<int:pk>/remove/", edit_views.machine_remove, name="remove"),
+]

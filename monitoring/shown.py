@@ -29,7 +29,7 @@ def board(user: Any) -> dict[str, Any]:
         "running": list(jobs.filter(status__in=HOLDS_SLOT).order_by("started_at")),
         "queued": queued(jobs),
         "recent": list(jobs.filter(status__in=ENDED).order_by("-ended_at")[:RECENT]),
-        "machines": [load_of(machine) for machine in Machine.objects.all()],
+        "machines": [load_of(machine) for machine in Machine.objects.ready()],
         "has_jobs": jobs.exists(),
     }
 

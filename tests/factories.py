@@ -116,6 +116,20 @@ def make_machine(**fields: Any) -> Machine:
     return Machine.objects.create(**given | fields)
 
 
+def make_ssh_machine(**fields: Any) -> Machine:
+    """A machine that is reached by SSH and was confirmed, though there is none at its address."""
+    given: dict[str, Any] = {
+        "kind": Machine.Kind.SSH,
+        "host": "192.0.2.7",  # of a block that is kept for examples
+        "user": "ada",
+        "workdir": "~/trainyard",
+        "python": "",
+        "host_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA",
+        "fingerprint": "SHA256:confirmed",
+    }
+    return make_machine(**given | fields)
+
+
 def make_dataset(**fields: Any) -> Dataset:
     return Dataset.objects.create(**{"name": f"set {next(numbers)}"} | fields)
 

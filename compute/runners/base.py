@@ -1,10 +1,13 @@
 """What every runner can do. A fixed set: there is no way to run any other command."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
 Ask: TypeAlias = Literal["pause", "save"]
+Told: TypeAlias = Callable[[int, int], None]
+"""Called with the bytes that are there and the bytes of the whole file."""
 
 
 class RunnerError(Exception):
@@ -12,7 +15,20 @@ class RunnerError(Exception):
 
 
 class Unreachable(RunnerError):
-    """There is no connection to the machine: nothing is known of what is on it."""
+    """There is no connection to the machine: nothing is known of what is on it.
+
+    ``since`` is when it was first found so, epoch seconds, if it was before this call.
+    """
+
+    since: float | None = None
+
+
+class LoginRefused(Unreachable):
+    """The machine answers, and does not let this user in."""
+
+
+class HostKeyRefused(Unreachable):
+    """The machine's host key is not the one that the user confirmed, or none was confirmed."""
 
 
 class RunnerUnsure(RunnerError):
@@ -122,3 +138,17 @@ class Runner(Protocol):
 
     def sample(self) -> dict[str, Any]:
         """Load of the machine now, with the keys of ``system.jsonl``."""
+
+    def put(self, source: Path, digest: str, told: Told) -> str:
+        """Have a file of this machine on that one, and return its path there.
+
+        ``digest`` is its SHA-256 in hex. What is there already is never sent again: a whole file
+        not at all, a part of one only from where it ends. It has its final name only when its
+        digest was checked there.
+        """
+
+    def get(self, path: str, target: Path, told: Told) -> None:
+        """Bring a file of that machine here. A ``.part`` beside the target is gone on with.
+
+        The target is replaced in one step, when size and SHA-256 were checked.
+        """

@@ -6,7 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import psutil
 
@@ -20,8 +20,10 @@ from compute.runners.base import (
     RunnerError,
     RunnerUnsure,
     Stretch,
+    Told,
 )
 from compute.runners.gpus import read_gpus
+from compute.runners.parts import CHUNK, Part, hash_start
 
 ANSWERS_WITHIN = 60  # seconds; a machine under load may take long to start a Python
 EXAMINED_WITHIN = 600  # a checkpoint may be hundreds of gigabytes on a slow disk
@@ -137,6 +139,21 @@ class LocalRunner:
             "gpus": read_gpus(),
         }
 
+    def put(self, source: Path, digest: str, told: Told) -> str:
+        size = self.stat(str(source))
+        if size is None:
+            raise RunnerError(f"{source} cannot be read: there is no such file.")
+        told(size.size, size.size)
+        return str(source)
+
+    def get(self, path: str, target: Path, told: Told) -> None:
+        try:
+            with Path(path).open("rb") as file:
+                if not target.exists() or not target.samefile(path):
+                    _copy(file, target, told)
+        except OSError as error:
+            raise RunnerError(f"{path} cannot be read: {error.strerror}") from error
+
     def _node(
         self,
         command: str,
@@ -176,3 +193,19 @@ class LocalRunner:
             said = done.stderr.strip().splitlines()
             raise RunnerError(said[-1] if said else f"{command} ended with {done.returncode}.")
         return done.stdout
+
+
+def _copy(file: BinaryIO, target: Path, told: Told) -> None:
+    size = os.fstat(file.fileno()).st_size
+    with Part(target) as part:
+        have, digest = hash_start(file, min(part.have, size))
+        if have != part.have or digest.digest() != part.digest.digest():
+            part.begin_at(0)
+            have, digest = hash_start(file, 0)
+        told(have, size)
+        while have < size and (data := file.read(min(CHUNK, size - have))):
+            digest.update(data)
+            part.add(data)
+            have += len(data)
+            told(have, size)
+        part.finish(digest.hexdigest())

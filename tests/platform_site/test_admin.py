@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 
-from compute.models import MachineSample
+from compute.models import MachineSample, MachineSecret, SetUp
 from jobs import lifecycle, recipebook, trackers
 from jobs.models import Event, Job
 from jobs.verl.trackers import TRACKERS
@@ -40,6 +40,8 @@ def everything(user: User) -> None:
     recipebook.save_recipe(user, job, "a recipe")
     trackers.keep(user, TRACKERS["wandb"], {"WANDB_API_KEY": "a key"})
     MachineSample.objects.create(machine=job.machine, at=now, data=data)
+    MachineSecret.objects.create(machine=job.machine, name="password", value="a word", set_at=now)
+    SetUp.objects.create(machine=job.machine, asked_at=now, beat_at=now)
     more_data()
 
 

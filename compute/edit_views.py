@@ -1,0 +1,149 @@
+"""Adding, changing, confirming and removing machines: for staff only."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from django.views.decorators.http import require_http_methods
+
+from compute import checking, machines
+from compute.forms import LocalForm, MachineForm
+from compute.machines import MachineError, Offered
+from compute.models import Machine
+from compute.runners.base import RunnerError
+from compute.views import changeable
+from platform_site.htmx import HtmxHttpRequest
+
+OWN = ("private_key", "key_path", "passphrase", "password")
+JUMP = (
+    "jump_host", "jump_port", "jump_user", "jump_private_key", "jump_passphrase", "jump_password",
+)  # fmt: skip
+GROUPS = (
+    ("Where it is", "", ("name", "host", "port", "user")),
+    ("How to log in", "a key, a password, or both", OWN),
+    ("What runs there", "", ("workdir", "verl", "python", "slots")),
+    ("Jump host", "only where the machine is behind one", JUMP),
+)
+
+
+@sensitive_post_parameters()
+@sensitive_variables()
+@require_http_methods(["GET", "POST"])
+def machine_new(request: HtmxHttpRequest) -> HttpResponse:
+    if not request.user.is_staff:
+        raise PermissionDenied("Only staff may add machines.")
+    form = MachineForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        machine = machines.add(form.values, form.secrets)
+        messages.success(request, f"{machine} is kept. Confirm its host key, and it can be used.")
+        return redirect("compute:key", machine.pk)
+    return render(request, "compute/form.html", shown(form), status=422 if form.errors else 200)
+
+
+@sensitive_post_parameters()
+@sensitive_variables()
+@require_http_methods(["GET", "POST"])
+def machine_edit(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    machine = changeable(request, pk)
+    if machine.is_local:
+        return edit_local(request, machine)
+    form = MachineForm(request.POST if request.method == "POST" else None, machine=machine)
+    if request.method == "POST" and form.is_valid():
+        try:
+            machines.change(machine, form.values, form.secrets, form.forget)
+        except MachineError as error:
+            form.add_error(error.field, str(error))
+        else:
+            messages.success(request, f"{machine} is changed.")
+            return onward(machine)
+    return render(
+        request, "compute/form.html", shown(form, machine), status=422 if form.errors else 200
+    )
+
+
+def onward(machine: Machine) -> HttpResponse:
+    """To the machine, or to its key while that is still to be confirmed."""
+    return redirect(machine) if machine.is_confirmed else redirect("compute:key", machine.pk)
+
+
+def edit_local(request: HtmxHttpRequest, machine: Machine) -> HttpResponse:
+    given = {"slots": machine.slots}
+    form = LocalForm(request.POST if request.method == "POST" else None, initial=given)
+    if request.method == "POST" and form.is_valid():
+        machines.change(machine, form.cleaned_data, {})
+        return redirect(machine)
+    rows = [{"field": form["slots"]}]
+    context = {"form": form, "machine": machine, "groups": [("What runs there", "", rows)]}
+    return render(request, "compute/form.html", context, status=422 if form.errors else 200)
+
+
+def shown(form: MachineForm, machine: Machine | None = None) -> dict[str, Any]:
+    groups = [(title, note, [row(form, name) for name in names]) for title, note, names in GROUPS]
+    opened = bool(machine and machine.jump_host) or any(name in form.errors for name in JUMP)
+    return {"form": form, "machine": machine, "groups": groups, "opened": opened}
+
+
+def row(form: MachineForm, name: str) -> dict[str, Any]:
+    """A field, when its secret was set, and the box that removes it."""
+    secret = form.kept.get(name)
+    return {
+        "field": form[name],
+        "set_at": secret.set_at if secret else None,
+        "forget": form[f"forget_{name}"] if secret else None,
+        "is_secret": name in machines.SECRET_NAMES,
+    }
+
+
+@require_http_methods(["GET", "POST"])
+def machine_key(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """The host's key as it is now, to be compared by eye and confirmed."""
+    machine = changeable(request, pk)
+    if machine.is_local:
+        return redirect(machine)
+    problem = confirmed(request, machine) if request.method == "POST" else ""
+    if problem is None:
+        return onward(machine)
+    offered: Offered | None = None
+    try:
+        offered = machines.offered(machine)
+    except RunnerError as error:
+        problem = problem or str(error)
+    context = {
+        "machine": machine,
+        "offered": offered,
+        "problem": problem,
+        "by_hand": checking.by_hand(machine),
+    }
+    return render(request, "compute/key.html", context, status=422 if request.POST else 200)
+
+
+def confirmed(request: HtmxHttpRequest, machine: Machine) -> str | None:
+    """Confirm what was posted; why not, or None when it is done."""
+    try:
+        found = machines.confirm(machine, request.POST.get("fingerprint", ""), request.user)
+    except (MachineError, RunnerError) as error:
+        return str(error)
+    messages.success(request, f"The key of {found.host} is confirmed.")
+    if machine.is_confirmed:
+        checking.ask_check(machine)
+    return None
+
+
+@require_http_methods(["GET", "POST"])
+def machine_remove(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    machine = changeable(request, pk)
+    if request.method == "POST":
+        name = machine.name
+        try:
+            stays = machines.remove(machine)
+        except MachineError as error:
+            messages.error(request, str(error))
+            return redirect(machine)
+        kept = " Its jobs keep their history." if stays else ""
+        messages.success(request, f"{name} is removed, with its secrets.{kept}")
+        return redirect("compute:list")
+    context = {"machine": machine, "held": machines.in_the_way(machine)}
+    return render(request, "compute/remove.html", context)

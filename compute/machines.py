@@ -1,0 +1,189 @@
+"""Adding, changing, confirming and removing machines."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.utils import timezone
+
+from compute.models import Machine, MachineSecret
+from compute.runners import hostkeys
+from compute.runners.base import RunnerError
+from compute.runners.hostkeys import HostKey
+from compute.services import address_of
+
+SECRET_NAMES = frozenset(MachineSecret.Name.values)
+FILES = {"ssh-ed25519": "ed25519", "ssh-rsa": "rsa"}
+
+
+class MachineError(Exception):
+    """It cannot be done. The message is a sentence, about the input ``field`` where it has one."""
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+@dataclass(frozen=True)
+class Offered:
+    """The key that a host shows now, and the fingerprint that was confirmed before, if any."""
+
+    hop: Literal["machine", "jump"]
+    host: str
+    key: HostKey
+    known: str
+
+    @property
+    def kind(self) -> str:
+        return self.key.text.split()[0]
+
+    @property
+    def is_changed(self) -> bool:
+        return bool(self.known) and self.known != self.key.fingerprint
+
+    @property
+    def compare(self) -> str:
+        """The command that prints the same fingerprint on the host itself."""
+        file = FILES.get(self.kind, "ecdsa")
+        return f"ssh-keygen -lf /etc/ssh/ssh_host_{file}_key.pub"
+
+
+def add(fields: Mapping[str, Any], secrets: Mapping[str, str]) -> Machine:
+    """Keep a new machine. It is used only after its host key was confirmed."""
+    with transaction.atomic():
+        machine = Machine.objects.create(kind=Machine.Kind.SSH, **fields)
+        _keep_secrets(machine, secrets)
+    return machine
+
+
+def change(
+    machine: Machine,
+    fields: Mapping[str, Any],
+    secrets: Mapping[str, str],
+    forget: Collection[str] = (),
+) -> None:
+    """Change a machine. Secrets that are not named stay; another address is to be confirmed anew.
+
+    Raises ``MachineError``.
+    """
+    workdir = fields.get("workdir", machine.workdir)
+    if workdir != machine.workdir and machine.jobs.exists():
+        raise MachineError(
+            f"Its jobs have their runs below {machine.workdir}, where they would not be found any "
+            "more. Add the machine a second time, with the other folder.",
+            "workdir",
+        )
+    with transaction.atomic():
+        for name, value in (dict(fields) | _to_confirm_anew(machine, fields)).items():
+            setattr(machine, name, value)
+        machine.changed_at = timezone.now()
+        machine.save()
+        machine.secrets.filter(name__in=forget).delete()
+        _keep_secrets(machine, secrets)
+
+
+def _to_confirm_anew(machine: Machine, fields: Mapping[str, Any]) -> dict[str, Any]:
+    anew: dict[str, Any] = {}
+    if _moves(machine, fields, "host", "port"):
+        anew |= {"host_key": "", "fingerprint": "", "confirmed_by": None, "confirmed_at": None}
+        anew |= {"unreachable_since": None, "unreachable_reason": ""}
+    if _moves(machine, fields, "jump_host", "jump_port"):
+        anew |= {"jump_host_key": "", "jump_fingerprint": ""}
+    return anew
+
+
+def _moves(machine: Machine, fields: Mapping[str, Any], *names: str) -> bool:
+    return any(name in fields and fields[name] != getattr(machine, name) for name in names)
+
+
+def _keep_secrets(machine: Machine, secrets: Mapping[str, str]) -> None:
+    for name, value in secrets.items():
+        MachineSecret.objects.update_or_create(
+            machine=machine, name=name, defaults={"value": value, "set_at": timezone.now()}
+        )
+
+
+def offered(machine: Machine) -> Offered:
+    """Ask the machine for its key; first the one before it, while that is not confirmed.
+
+    Raises ``RunnerError`` when there is no answer.
+    """
+    address = address_of(machine)
+    if address.jump and not machine.jump_host_key:
+        return Offered("jump", machine.jump_host, hostkeys.scan(address.jump), "")
+    try:
+        key = hostkeys.scan(address)
+    except RunnerError:
+        if address.jump is None:
+            raise
+        jump = Offered(
+            "jump", machine.jump_host, hostkeys.scan(address.jump), machine.jump_fingerprint
+        )
+        if not jump.is_changed:
+            raise
+        return jump
+    return Offered("machine", machine.host, key, machine.fingerprint)
+
+
+def confirm(machine: Machine, fingerprint: str, who: User | None) -> Offered:
+    """Trust the key that the user saw. The host is asked again, so it must still show that one.
+
+    Raises ``MachineError``, or ``RunnerError`` when there is no answer.
+    """
+    found = offered(machine)
+    if found.key.fingerprint != fingerprint.strip():
+        raise MachineError(
+            f"{found.host} now shows {found.key.fingerprint}, which is not what was confirmed "
+            f"({fingerprint.strip()[:100] or 'nothing'}). Nothing was kept. Compare again."
+        )
+    if found.hop == "jump":
+        kept: dict[str, Any] = {
+            "jump_host_key": found.key.text,
+            "jump_fingerprint": fingerprint.strip(),
+        }
+    else:
+        kept = {
+            "host_key": found.key.text,
+            "fingerprint": fingerprint.strip(),
+            "confirmed_by": who,
+            "confirmed_at": timezone.now(),
+        }
+    kept |= {"unreachable_since": None, "unreachable_reason": "", "changed_at": timezone.now()}
+    Machine.objects.filter(pk=machine.pk).update(**kept)
+    machine.refresh_from_db()
+    return found
+
+
+def remove(machine: Machine) -> bool:
+    """Forget a machine and its secrets; true when it stays for the history of its jobs.
+
+    Raises ``MachineError`` while jobs run or wait there.
+    """
+    if machine.is_local:
+        raise MachineError("This machine is the one that Trainyard runs on. It is always there.")
+    if held := in_the_way(machine):
+        raise MachineError(f"Jobs still run or wait there: {held}. Stop them first.")
+    if not machine.jobs.exists():
+        machine.delete()
+        return False
+    with transaction.atomic():
+        machine.secrets.all().delete()
+        Machine.objects.filter(pk=machine.pk).update(
+            is_retired=True, changed_at=timezone.now(), name=_name_of_removed(machine)
+        )
+    machine.refresh_from_db()
+    return True
+
+
+def in_the_way(machine: Machine) -> str:
+    """The jobs that keep a machine from being removed, in words; empty when there are none."""
+    jobs = [*machine.jobs.holding_slot(), *machine.jobs.queued()]
+    shown = ", ".join(f"{job.pk} ({job.name})" for job in jobs[:5])
+    return shown + (f" and {len(jobs) - 5} more" if len(jobs) > 5 else "")
+
+
+def _name_of_removed(machine: Machine) -> str:
+    """Another name, so that a new machine may have this one."""
+    return f"{machine.name[:70]} (removed, {machine.pk})"

@@ -1,0 +1,239 @@
+import sys
+from argparse import ArgumentParser
+from getpass import getpass
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.management.base import CommandError
+
+from compute import checking, environments, machines, settingup
+from compute.forms import FIELDS, MachineForm
+from compute.machines import MachineError, Offered
+from compute.models import Machine, SetUp
+from compute.runners.base import RunnerError
+from compute.runners.setup import Progress
+from platform_site.commands import JsonCommand
+
+DOES = ("add", "list", "show", "check", "confirm", "setup", "remove", "work")
+FILES = ("key", "passphrase", "password")
+PLAIN = ("host", "port", "user", "workdir", "python", "verl", "slots")
+OF_JUMP = ("jump_host", "jump_port", "jump_user")
+
+
+class Command(JsonCommand):
+    help = (
+        "Machines that are reached by SSH. Secrets are read from a file, or with - from the "
+        "standard input; they are never arguments, which every process could read."
+    )
+
+    def add_words(self, parser: ArgumentParser) -> None:
+        parser.add_argument("do", choices=DOES)
+        parser.add_argument("name", nargs="?", default="", help="the machine's name")
+        for name in PLAIN:
+            parser.add_argument(f"--{name}", help="as in the form of the page")
+        for name in (*FILES, *(f"jump-{name}" for name in FILES)):
+            parser.add_argument(f"--{name}-file", metavar="FILE", help="holds it; - is the input")
+        parser.add_argument("--jump", metavar="[USER@]HOST[:PORT]", default="")
+        parser.add_argument("--fingerprint", help="SHA256:… that the host must show")
+        parser.add_argument("--user-name", default="", help="who confirms (first administrator)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            getattr(self, f"do_{options['do']}")(options)
+        except (MachineError, RunnerError) as error:
+            raise CommandError(str(error)) from None
+
+    def do_list(self, options: dict[str, Any]) -> None:
+        data = [as_json(machine) for machine in Machine.objects.kept()]
+        self.show(options, data, "\n".join(map(in_a_line, data)))
+
+    def do_show(self, options: dict[str, Any]) -> None:
+        data = as_json(found(options))
+        self.show(options, data, "\n".join(f"{name:<20} {value}" for name, value in data.items()))
+
+    def do_add(self, options: dict[str, Any]) -> None:
+        form = MachineForm(form_data(options))
+        if not form.is_valid():
+            lines = [f"{name}: {' '.join(map(str, said))}" for name, said in form.errors.items()]
+            raise CommandError("\n".join(lines))
+        self.confirm_all(machines.add(form.values, form.secrets), options)
+
+    def do_confirm(self, options: dict[str, Any]) -> None:
+        self.confirm_all(found(options), options)
+
+    def confirm_all(self, machine: Machine, options: dict[str, Any]) -> None:
+        """Its jump host first, where it has one; each is compared by itself."""
+        while True:
+            try:
+                offered = machines.offered(machine)
+            except RunnerError as error:
+                raise CommandError(
+                    f"{machine} is kept. {error} Then: manage.py machine confirm {machine}"
+                ) from None
+            same = offered.known == offered.key.fingerprint
+            if not same and not self.agrees(offered, options):
+                return self.tell(machine, offered, options)
+            if not same:
+                machines.confirm(machine, offered.key.fingerprint, confirmer(options))
+            if offered.hop == "machine":
+                return self.tell(machine, offered, options)
+
+    def agrees(self, offered: Offered, options: dict[str, Any]) -> bool:
+        given = (options["fingerprint"] or "").split(",")
+        if options["fingerprint"]:
+            if offered.key.fingerprint in given:
+                return True
+            raise CommandError(
+                f"{offered.host} shows {offered.key.fingerprint}, which was not named. Nothing "
+                "was confirmed."
+            )
+        if options["json"] or not sys.stdin.isatty():
+            return False
+        self.stdout.write(in_words(offered))
+        return input("Is it the same? Type yes to confirm: ").strip() == "yes"
+
+    def tell(self, machine: Machine, offered: Offered, options: dict[str, Any]) -> None:
+        machine.refresh_from_db()
+        shown = {
+            "host": offered.host,
+            "kind": offered.kind,
+            "fingerprint": offered.key.fingerprint,
+            "compare": offered.compare,
+        }
+        text = f"{machine} is confirmed: {offered.kind} {offered.key.fingerprint}"
+        fingerprint = machine.jump_fingerprint if offered.hop == "jump" else machine.fingerprint
+        if fingerprint != offered.key.fingerprint:
+            text = (
+                f"{in_words(offered)}\nNothing is confirmed yet. When it is the same: manage.py "
+                f"machine confirm '{machine}' --fingerprint {offered.key.fingerprint}"
+            )
+        self.show(options, as_json(machine) | {"shown": shown}, text)
+
+    def do_check(self, options: dict[str, Any]) -> None:
+        machine = found(options)
+        if not machine.is_confirmed:
+            raise MachineError(f"Confirm its host key first: manage.py machine confirm '{machine}'")
+        looked = checking.check(machine)
+        data = {"name": machine.name, "checks": machine.checks, "failed": len(looked.failed)}
+        self.show(options, data, "\n".join(map(check_in_words, machine.checks)))
+        if not looked.is_good:
+            raise SystemExit(1)
+
+    def do_setup(self, options: dict[str, Any]) -> None:
+        machine = found(options)
+        progress = Progress() if options["json"] else Printed(self)
+        python = settingup.set_up(machine, progress)
+        self.show(options, {"name": machine.name, "python": python}, f"Ready: {python}")
+
+    def do_work(self, options: dict[str, Any]) -> None:
+        """Do the set-up that somebody asked for on the page; the workers start this."""
+        settingup.work_off(SetUp.objects.select_related("machine").get(machine=found(options)))
+
+    def do_remove(self, options: dict[str, Any]) -> None:
+        machine = found(options)
+        name, stays = machine.name, machines.remove(machine)
+        kept = " Its jobs keep their history." if stays else ""
+        self.show(options, {"removed": name, "kept": stays}, f"{name} is removed.{kept}")
+
+
+class Printed(Progress):
+    def __init__(self, command: Command) -> None:
+        self.command = command
+
+    def step(self, words: str) -> None:
+        self.command.stdout.write(f"== {words}")
+
+    def log(self, text: str) -> None:
+        self.command.stdout.write(text, ending="")
+        self.command.stdout.flush()
+
+
+def found(options: dict[str, Any]) -> Machine:
+    machine = Machine.objects.kept().filter(name=options["name"]).first()
+    if machine is None:
+        raise CommandError("There is no machine of that name: manage.py machine list names all.")
+    return machine
+
+
+def confirmer(options: dict[str, Any]) -> User | None:
+    named = options["user_name"]
+    users = User.objects.filter(username=named) if named else User.objects.filter(is_superuser=True)
+    return users.order_by("pk").first()
+
+
+def form_data(options: dict[str, Any]) -> dict[str, Any]:
+    fields = MachineForm.base_fields
+    data = {name: fields[name].initial for name in FIELDS if fields[name].initial is not None}
+    data |= {name: options[name] for name in PLAIN if options[name] is not None}
+    data |= jump_of(options["jump"]) | {"name": options["name"]}
+    data.setdefault("verl", environments.releases()[0])
+    asked = [name for name in secret_files(options) if secret_files(options)[name] == "-"]
+    if len(asked) > 1:
+        raise CommandError("Only one secret can be read from the standard input.")
+    return data | {name: read(name, file) for name, file in secret_files(options).items()}
+
+
+def secret_files(options: dict[str, Any]) -> dict[str, str]:
+    """The file that each secret is in, by the secret's field."""
+    named = {
+        f"{prefix}{'private_key' if name == 'key' else name}": options[f"{prefix}{name}_file"]
+        for prefix in ("", "jump_")
+        for name in FILES
+    }
+    return {name: file for name, file in named.items() if file}
+
+
+def read(name: str, file: str) -> str:
+    if file == "-" and sys.stdin.isatty() and not name.endswith("private_key"):
+        return getpass(f"{name}: ")
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).expanduser().read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{file} cannot be read: {error}.") from None
+    return text if name.endswith("private_key") else text.removesuffix("\n")
+
+
+def jump_of(text: str) -> dict[str, str]:
+    user, _, place = text.rpartition("@")
+    host, _, port = place.partition(":")
+    return dict(zip(OF_JUMP, (host, port or "22", user), strict=True)) if text else {}
+
+
+def as_json(machine: Machine) -> dict[str, Any]:
+    plain = {name: getattr(machine, name) for name in ("name", "kind", *PLAIN, *OF_JUMP)}
+    times = {
+        name: value and value.isoformat()
+        for name in ("confirmed_at", "checked_at", "seen_at", "unreachable_since")
+        for value in [getattr(machine, name)]
+    }
+    return (
+        plain
+        | times
+        | {
+            "state": machine.state,
+            "fingerprint": machine.fingerprint,
+            "unreachable_reason": machine.unreachable_reason,
+            "secrets": [secret.name for secret in machine.secrets.defer("value")],
+            "failed": [check["name"] for check in machine.checks if check["outcome"] == "fail"],
+        }
+    )
+
+
+def in_a_line(data: dict[str, Any]) -> str:
+    where = f"{data['user']}@{data['host']}:{data['port']}" if data["host"] else ""
+    return f"{data['name']:<24} {data['kind']:<6} {data['state']:<12} {data['slots']:>3} {where}"
+
+
+def in_words(offered: Offered) -> str:
+    before = f"\nConfirmed before: {offered.known}" if offered.is_changed else ""
+    return (
+        f"{offered.host} shows this {offered.kind} key: {offered.key.fingerprint}{before}\n"
+        f"Compare it with what the host itself prints: {offered.compare}"
+    )
+
+
+def check_in_words(check: dict[str, str]) -> str:
+    words = " ".join(word for word in (check["found"], check["says"]) if word)
+    fix = f"\n{'':<24} fix: {check['fix']}" if check["fix"] else ""
+    return f"{check['outcome']:<8} {check['label']:<15} {words}{fix}"

@@ -1,0 +1,20 @@
+"""A host's key, asked for without logging in to it."""
+
+from compute.runners.address import Address
+from compute.runners.connection import line_to
+from compute.runners.dial import CONNECT_WITHIN, negotiate
+from compute.runners.trust import HostKey, host_key_of
+
+__all__ = ["HostKey", "scan"]
+
+
+def scan(address: Address, within: float = CONNECT_WITHIN) -> HostKey:
+    """The key that a host shows now; through its jump host when it has one, which must be known.
+
+    Nothing is sent to the host but what the key exchange needs. Raises ``Unreachable``.
+    """
+    transport = negotiate(line_to(address, within), address, within=within)
+    try:
+        return host_key_of(transport)
+    finally:
+        transport.close()

@@ -1,0 +1,167 @@
+"""A machine that is reached by SSH: the same runner as ``local``, through one connection."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from compute.runners import rundir, transfer, workdir
+from compute.runners.address import Address
+from compute.runners.base import (
+    Alive,
+    Ask,
+    Examined,
+    FileFact,
+    Launch,
+    RunnerError,
+    RunnerUnsure,
+    Stretch,
+    Told,
+)
+from compute.runners.connection import connection_to
+from compute.runners.far import LOADER, MARK, program
+from compute.runners.far.common import frame, unframe
+from compute.runners.files import FarFiles
+from compute.runners.process import ANSWERS_WITHIN, NOT_EXECUTABLE, NOT_FOUND, Ended
+
+EXAMINED_WITHIN = 600.0  # a checkpoint may be hundreds of gigabytes on a slow disk
+
+
+class SshRunner:
+    def __init__(self, address: Address, python: str, workdir: str) -> None:
+        self._connection = connection_to(address)
+        self._python, self._workdir = python, workdir
+
+    @property
+    def python(self) -> str:
+        return self._connection.at_home(self._python)
+
+    @property
+    def workdir(self) -> str:
+        """The absolute path; a leading ``~`` is the far user's home, which is asked for once."""
+        try:
+            home = self._connection.home() if self._workdir.startswith("~") else ""
+            return workdir.resolve(self._workdir, home)
+        except ValueError as error:
+            raise RunnerError(str(error)) from None
+
+    def launch(self, launch: Launch) -> None:
+        folder = self._at(launch.attempt_dir)
+        script = rundir.write_script(launch.argv, launch.env, folder)
+        made = {"folder": folder, "name": rundir.SCRIPT, "script": script}
+        self._node("run", folder, "--detach", env=launch.secrets, made=made)
+
+    def read(self, path: str, offset: int, limit: int) -> bytes:
+        return self.read_many([Stretch(path, offset, limit)])[0]
+
+    def read_many(self, stretches: Sequence[Stretch]) -> list[bytes]:
+        asked = [(self._at(part.path), part.offset, part.limit) for part in stretches]
+        header, payload = self._files.ask("read", stretches=asked)
+        found, begin = [], 0
+        for size in header["sizes"]:
+            found.append(payload[begin : begin + size])
+            begin += size
+        return found
+
+    def stat(self, path: str) -> FileFact | None:
+        facts = self._files.ask("stat", path=self._at(path))[0]["facts"]
+        return FileFact(path, *facts) if facts else None
+
+    def files(self, path: str) -> Iterator[FileFact]:
+        found = self._files.ask("files", path=self._at(path))[0]["files"]
+        return (FileFact(*facts) for facts in found)
+
+    def exists(self, path: str) -> bool:
+        return bool(self._files.ask("exists", path=self._at(path))[0]["exists"])
+
+    def stop(self, attempt_dir: str, grace: int) -> None:
+        # A run whose wrapper is dead is ended by this command itself, which takes its time.
+        within = grace + ANSWERS_WITHIN
+        self._node("stop", self._at(attempt_dir), "--grace", str(grace), within=within)
+
+    def ask(self, attempt_dir: str, what: Ask) -> None:
+        control = f"{self._at(attempt_dir)}/{rundir.CONTROL}"
+        self._files.ask("ask", control=control, what=what)
+
+    def examine(self, checkpoint: str) -> Examined:
+        answer = self._node("examine", self._at(checkpoint), within=EXAMINED_WITHIN)
+        try:
+            return rundir.read_examined(answer)
+        except ValueError as error:
+            raise RunnerError(f"examine gave an answer that cannot be read: {error}") from error
+
+    def stack(self, attempt_dir: str) -> str:
+        return self._node("stack", self._at(attempt_dir))
+
+    def now(self) -> float:
+        return float(self._files.ask("now")[0]["now"])
+
+    def alive(self, attempt_dir: str) -> Alive:
+        answer = self._node("alive", self._at(attempt_dir))
+        try:
+            return Alive(*rundir.read_alive(answer))
+        except ValueError as error:
+            raise RunnerError(f"alive gave an answer that cannot be read: {error}") from error
+
+    def lacking(self, packages: Sequence[str]) -> set[str]:
+        answer = self._call("find_spec", "find", list(packages))
+        return set(unframe(answer))
+
+    def sample(self) -> dict[str, Any]:
+        return self._files.ask("sample", path=self.workdir)[0]
+
+    def put(self, source: Path, digest: str, told: Told) -> str:
+        if not transfer.DIGEST.fullmatch(digest):
+            raise RunnerError(f"{digest!r} is no SHA-256 in hex.")
+        folder = f"{self.workdir}/files/{digest}"
+        transfer.put(self._connection, self.python, source, folder, digest, told)
+        return f"{folder}/{transfer.safe_name(source.name)}"
+
+    def get(self, path: str, target: Path, told: Told) -> None:
+        transfer.get(self._connection, self.python, self._at(path), target, told)
+
+    @property
+    def _files(self) -> FarFiles:
+        return self._connection.files_by(self.python)
+
+    def _at(self, path: str) -> str:
+        """A path as the far side takes it: absolute, and the home in place of a ``~``."""
+        if "\0" in path:
+            raise RunnerError("A path cannot have a zero byte in it.")
+        path = self._connection.at_home(path)
+        if not path.startswith("/"):
+            raise RunnerError(f"{path!r} is no absolute path; what it begins at is not known.")
+        return path
+
+    def _node(
+        self,
+        command: str,
+        *words: str,
+        within: float = ANSWERS_WITHIN,
+        env: Mapping[str, str] | None = None,
+        made: Mapping[str, str] | None = None,
+    ) -> str:
+        asked = {"python": self.python, "command": command, "words": words, "env": dict(env or {})}
+        asked |= made or {}
+        return self._call(command, "node", asked, within).decode(errors="replace")
+
+    def _call(self, command: str, name: str, asked: Any, within: float = ANSWERS_WITHIN) -> bytes:
+        """What a far program wrote after its mark."""
+        with self._connection.start([self.python, "-c", LOADER]) as process:
+            try:
+                wrote = process.finish(program(name) + frame(asked), within)
+            except Ended as error:
+                raise self._failed(command, error) from None
+            except RunnerUnsure as error:
+                raise RunnerUnsure(f"{command} gave no answer: {error}") from error
+        _, mark, answer = wrote.partition(MARK)
+        if not mark:
+            raise RunnerError(f"{self.python} on {process.name} is no Python: {command} failed.")
+        return answer
+
+    def _failed(self, command: str, error: Ended) -> RunnerError:
+        if error.code in (NOT_FOUND, NOT_EXECUTABLE):
+            return RunnerError(
+                f"There is no Python at {self.python}. Set the machine up, or set its Python to "
+                "one that has verl and trainyard_node."
+            )
+        return RunnerError(error.said or f"{command} ended with {error.code}.")
