@@ -67,6 +67,19 @@ def runner_for(machine: Machine) -> Runner:
     return SshRunner(address_of(machine), machine.python, machine.workdir)
 
 
+def settle_paths(machine: Machine) -> None:
+    """Write the home of the far user in place of a ``~``: what a run is told must be whole paths.
+
+    Raises ``RunnerError``.
+    """
+    runner = runner_for(machine)
+    if isinstance(runner, SshRunner):
+        whole = {"workdir": runner.workdir, "python": runner.python}
+        if (machine.workdir, machine.python) != (whole["workdir"], whole["python"]):
+            Machine.objects.filter(pk=machine.pk).update(**whole)
+            machine.workdir, machine.python = whole["workdir"], whole["python"]
+
+
 def address_of(machine: Machine) -> Address:
     """Where the machine is and how to log in, with its secrets open: for its connection only."""
     return _address(machine.pk, machine.changed_at)

@@ -1,10 +1,13 @@
 """The checkpoints of a job over all its attempts, and the one to go on from."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
 
 from compute.runners.base import Runner, RunnerError
 from compute.services import runner_for
+from jobs import lifecycle
 from jobs.models import Job
 from jobs.verl.checkpoints import LATEST, Checkpoint, find_checkpoints
 
@@ -22,6 +25,15 @@ class Saved:
     @property
     def step(self) -> int:
         return self.facts.step
+
+    def to_json(self) -> dict[str, Any]:
+        facts = asdict(self.facts) | {"modified": self.facts.modified.isoformat()}
+        return {"attempt": self.attempt, "folder": self.folder, "facts": facts}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Saved":
+        facts = data["facts"] | {"modified": datetime.fromisoformat(data["facts"]["modified"])}
+        return cls(data["attempt"], data["folder"], Checkpoint(**facts))
 
 
 @dataclass(frozen=True)
@@ -50,6 +62,23 @@ def saved_of(job: Job) -> list[Saved]:
         if attempt in began:
             latest = began[attempt] if latest is None else min(latest, began[attempt])
     return found
+
+
+def list_checkpoints(job: Job) -> None:
+    """Keep what a far machine has, so that pages need not ask it. Raises ``RunnerError``."""
+    if not job.machine.is_local:
+        found = [saved.to_json() for saved in saved_of(job)]
+        lifecycle.touch(job, checkpoints=found, listing_due=False)
+
+
+def known_of(job: Job) -> list[Saved]:
+    """The checkpoints as far as they are known here, without asking a far machine."""
+    if not job.machine.is_local:
+        return [Saved.from_json(data) for data in job.checkpoints]
+    try:
+        return saved_of(job)
+    except RunnerError:
+        return []
 
 
 def _began(job: Job) -> dict[int, int]:

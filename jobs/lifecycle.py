@@ -13,7 +13,8 @@ MOVES: Mapping[Status, frozenset[Status]] = {
     Status.DRAFT: frozenset({Status.QUEUED}),
     Status.QUEUED: frozenset({Status.STARTING, Status.STOPPED}),
     # A run may be over before anyone saw it run.
-    Status.STARTING: frozenset({Status.RUNNING, Status.PAUSED, *ENDED}),
+    # Back into the queue when its machine could not be reached to start it.
+    Status.STARTING: frozenset({Status.RUNNING, Status.QUEUED, Status.PAUSED, *ENDED}),
     Status.RUNNING: frozenset({Status.PAUSED, *ENDED}),
     # What goes on, goes on in a new attempt: see jobs.resuming.
     Status.PAUSED: frozenset({Status.QUEUED, Status.STOPPED}),

@@ -94,6 +94,13 @@ class Job(models.Model):
     anchor_step = models.PositiveIntegerField(null=True, blank=True)
     anchor_at = models.DateTimeField(null=True, blank=True)
     exit_code = models.IntegerField(null=True, blank=True)
+    recent_steps = models.JSONField(default=list, blank=True, help_text="[[step, epoch], …]")
+    stalled_step = models.PositiveIntegerField(null=True, blank=True)
+    silent_since = models.DateTimeField(null=True, blank=True)
+    checkpoints = models.JSONField(
+        default=list, blank=True, help_text="As they were last listed on a far machine."
+    )
+    listing_due = models.BooleanField(default=False)
     # Grows with every change, so that a page knows what it has not seen yet.
     revision = models.PositiveBigIntegerField(default=1)
 
@@ -154,6 +161,10 @@ class Job(models.Model):
         """Whether something may happen to it without a user asking for it on its page."""
         waits = self.status in (Status.QUEUED, Status.PAUSED) or self.retry_at is not None
         return self.is_active or waits
+
+    @property
+    def is_stalled(self) -> bool:
+        return self.is_active and self.stalled_step == self.step
 
     @property
     def can_start(self) -> bool:

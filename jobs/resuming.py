@@ -1,6 +1,7 @@
 """Pause, save, resume, retry: a run that ends on purpose, or goes on in a new attempt."""
 
 from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import F, Value
@@ -88,10 +89,11 @@ def resume(job: Job, *, who: str, step: int | None = None, why: str = "") -> boo
 
 
 # What belongs to one attempt only.
-FRESH = {
+FRESH: dict[str, Any] = {
     "command": None, "resume_from": "", "exit_code": None, "started_at": None, "ended_at": None,
     "stop_asked_at": None, "pause_asked_at": None, "then_stop": False, "retry_at": None,
-    "step_at": None, "anchor_step": None, "anchor_at": None,
+    "step_at": None, "anchor_step": None, "anchor_at": None, "recent_steps": [],
+    "stalled_step": None, "silent_since": None,
 }  # fmt: skip
 
 

@@ -1,8 +1,11 @@
 """Verbs on jobs: the only writers. Web, admin and commands all come through here."""
 
+import subprocess
+import sys
 import uuid as uuids
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -14,15 +17,16 @@ from django.utils.text import slugify
 from django_q.tasks import async_task, queue_size
 
 from compute.models import Machine
-from compute.runners.base import Launch, RunnerError, RunnerUnsure
+from compute.runners.base import Launch, RunnerError, RunnerUnsure, Unreachable
 from compute.runners.rundir import write_script
-from compute.services import runner_for
+from compute.services import mark_unreachable, runner_for, settle_paths
 from datasets.models import Version
 from jobs import lifecycle, trackers
 from jobs.checkpoints import RESUMED, Chosen, choose
 from jobs.models import HOLDS_SLOT, Event, Job, Status
 from jobs.places import places
 from jobs.recipebook import find_recipe
+from jobs.shipping import shipped
 from jobs.trackers import TrackerError
 from jobs.verl.command import build_command
 from jobs.verl.retries import Crash, Decision, decide
@@ -88,10 +92,13 @@ def command_of(job: Job) -> Command:
     """The command that was started or, before that, the one that would be."""
     if job.command:
         return Command.from_json(job.command)
-    spec = job.train_spec
+    return build(job, job.train_spec)
+
+
+def build(job: Job, spec: TrainSpec) -> Command:
     name = f"{slugify(job.name)[:60] or 'run'}-{str(job.uuid)[:8]}"
     placement = Placement(job.run_dir, job.machine.python, name, job.resume_from)
-    return build_command(spec, placement, origins(job.recipe, spec, job.owner))
+    return build_command(spec, placement, origins(job.recipe, job.train_spec, job.owner))
 
 
 def script_of(job: Job) -> str:
@@ -135,7 +142,8 @@ def kick_stuck() -> None:
     if queue_size():
         return  # the workers have not come to it yet
     waiting = Job.objects.runnable().filter(queued_at__lt=timezone.now() - STUCK_QUEUE)
-    for machine in Machine.objects.filter(pk__in=waiting.values("machine")):
+    reachable = Machine.objects.filter(unreachable_since=None)
+    for machine in reachable.filter(pk__in=waiting.values("machine")):
         if machine.jobs.holding_slot().count() < machine.slots:
             kick(machine.pk)
     overdue = timezone.now() - STUCK_STOP - timedelta(seconds=settings.TRAINYARD_STOP_GRACE)
@@ -144,8 +152,22 @@ def kick_stuck() -> None:
 
 
 def launch_queued(machine_id: int) -> None:
+    """Start what can start. What takes long before it starts gets a process of its own."""
     while job := claim_next(machine_id):
-        launch(job)
+        if job.machine.is_local and job.attempt == 1:
+            launch(job)
+        else:
+            spawn_launch(job)
+
+
+def spawn_launch(job: Job) -> None:
+    """A task may take two minutes only; sending data, or examining a checkpoint, takes longer."""
+    with (Path(settings.TRAINYARD_HOME) / "launch.log").open("ab") as out:
+        subprocess.Popen(
+            [sys.executable, "manage.py", "launch", str(job.pk)],
+            cwd=settings.BASE_DIR, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            start_new_session=True,
+        )  # fmt: skip
 
 
 def claim_next(machine_id: int) -> Job | None:
@@ -153,7 +175,7 @@ def claim_next(machine_id: int) -> Job | None:
     with transaction.atomic():
         # The lock orders two workers on PostgreSQL; SQLite's IMMEDIATE transaction does it there.
         machine = Machine.objects.select_for_update().get(pk=machine_id)
-        if machine.jobs.holding_slot().count() >= machine.slots:
+        if machine.unreachable_since or machine.jobs.holding_slot().count() >= machine.slots:
             return None
         job = Job.objects.runnable().filter(machine=machine).first()
         if job and lifecycle.move(job, Status.STARTING, started_at=timezone.now()):
@@ -164,18 +186,40 @@ def claim_next(machine_id: int) -> Job | None:
 def launch(job: Job) -> None:
     """Start a claimed job. When it is unsure whether that worked, the run directory will tell."""
     try:
-        if job.attempt > 1:
-            go_on_from(job, choose(job, job.resume_step))
-        command = command_of(job)
-        lifecycle.touch(job, command=command.to_json())
-        secrets = trackers.environment(job.train_spec, job.owner)
-        runner_for(job.machine).launch(Launch(job.run_dir, command.argv, command.env, secrets))
+        launch_of = prepare(job)
+        runner_for(job.machine).launch(launch_of)
+    except Unreachable as error:
+        wait_for_machine(job, error)
     except RunnerUnsure as error:
         lifecycle.record(job, "launch unsure", message=str(error))
     except (RunnerError, TrackerError) as error:
-        finish_as(job, Status.FAILED, f"It could not be started. {error}")
+        why = f"It could not be started. {error}"
+        finish_as(job, Status.FAILED, why, only_from=(Status.STARTING,))
     else:
         started(job)
+
+
+def prepare(job: Job) -> Launch:
+    """All that comes before the start: the checkpoint, the data, the command."""
+    settle_paths(job.machine)
+    try:
+        if job.attempt > 1:
+            go_on_from(job, choose(job, job.resume_step))
+        spec = shipped(job, runner_for(job.machine))
+    except RunnerUnsure as error:  # nothing was started yet
+        raise RunnerError(str(error)) from error
+    command = build(job, spec)
+    lifecycle.touch(job, command=command.to_json(), reason="", started_at=timezone.now())
+    secrets = trackers.environment(job.train_spec, job.owner)
+    return Launch(job.run_dir, command.argv, command.env, secrets)
+
+
+def wait_for_machine(job: Job, error: Unreachable) -> None:
+    """Nothing was started: the job goes back into the queue until the machine answers."""
+    mark_unreachable(job.machine, error)
+    lifecycle.move(
+        job, Status.QUEUED, only_from=(Status.STARTING,), reason=str(error), started_at=None
+    )
 
 
 def go_on_from(job: Job, chosen: Chosen) -> None:

@@ -12,6 +12,7 @@ from monitoring.readers.records import Record, read_records
 from monitoring.readers.verl_metrics import read_points
 
 log = logging.getLogger(__name__)
+SAVES = {"checkpoint", "paused"}  # events after which there is another checkpoint
 Save = Callable[[Job, list[Line]], dict[str, object]]
 
 
@@ -72,10 +73,9 @@ def save_system(job: Job, lines: list[Line]) -> dict[str, object]:
 
 
 def save_events(job: Job, lines: list[Line]) -> dict[str, object]:
-    Event.objects.bulk_create(
-        [_event(job, record) for record in read_records(lines)], ignore_conflicts=True
-    )
-    return {}
+    events = [_event(job, record) for record in read_records(lines)]
+    Event.objects.bulk_create(events, ignore_conflicts=True)
+    return {"listing_due": True} if SAVES & {event.kind for event in events} else {}
 
 
 def _event(job: Job, record: Record) -> Event:

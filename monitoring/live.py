@@ -8,12 +8,9 @@ from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from django.conf import settings
 
-from compute.runners import rundir
-from compute.runners.base import RunnerError
-from compute.services import runner_for
 from jobs import trackers
 from jobs.models import Job
-from jobs.verl.checkpoints import LATEST, Checkpoint, find_checkpoints
+from monitoring.mirror import HERE, log_file
 from monitoring.models import Point, Series
 from monitoring.readers.masking import lead_for, masked
 from monitoring.readers.verl_metrics import write_value
@@ -156,7 +153,7 @@ def read_log(job: Job, start: int, limit: int) -> bytes:
     """Up to ``limit`` bytes of the log from a byte on, with its owner's secrets made unreadable."""
     secrets = [value.encode() for value in trackers.secret_values(job)]
     lead = min(start, lead_for(secrets))
-    data = runner_for(job.machine).read(log_path(job), start - lead, limit + lead)
+    data = HERE.read(str(log_file(job)), start - lead, limit + lead)
     return masked(data, secrets)[lead:]
 
 
@@ -173,21 +170,8 @@ def _whole_characters(data: bytes) -> int:
 
 
 def log_size(job: Job) -> int:
-    fact = runner_for(job.machine).stat(log_path(job))
+    fact = HERE.stat(str(log_file(job)))
     return fact.size if fact else 0
-
-
-def log_path(job: Job) -> str:
-    return f"{job.run_dir}/{rundir.LOG}"
-
-
-def checkpoints_of(job: Job) -> list[Checkpoint]:
-    folder, runner = f"{job.run_dir}/checkpoints", runner_for(job.machine)
-    try:
-        latest = runner.read(f"{folder}/{LATEST}", 0, 20).strip()
-        return find_checkpoints(runner.files(folder), int(latest) if latest.isdigit() else 0)
-    except RunnerError:
-        return []
 
 
 def group_of(job_id: int) -> str:

@@ -1,6 +1,5 @@
 """Follow a run: read on in its files, exactly once, and settle what it has become."""
 
-import time
 from datetime import UTC, datetime
 
 from django.db import transaction
@@ -8,42 +7,41 @@ from django.db.models import F, Max
 from django.utils import timezone
 
 from compute.runners import rundir
-from compute.runners.base import Runner
-from compute.services import runner_for
 from jobs import services as jobs
+from jobs.checkpoints import list_checkpoints
 from jobs.limits import keep_limit
-from jobs.models import Job, Status
+from jobs.models import Job
 from monitoring.ingest import FILES, Save, save_log
+from monitoring.life import check_life
+from monitoring.looks import Look, look_at
+from monitoring.mirror import keep_log
 from monitoring.models import Cursor, Point, Series
 from monitoring.readers.failure import last_error
 from monitoring.readers.lines import Line, whole_lines
+from monitoring.readers.pace import remember
 
 CHUNK = 1 << 20
 LONGEST_LINE = 16 << 20
 LOG_END = 256 * 1024  # where an error is looked for
-SILENT = 15.0  # seconds without a heartbeat before anyone looks at the processes
-LOOK_AT_PROCESSES = 5.0  # seconds between two looks at the processes of one silent job
 SAVE_TIME = "timing_s/save_checkpoint"
-NEVER_STARTED = 120.0  # seconds in STARTING without a sign of a process
 
 
-_looked: dict[int, float] = {}
-
-
-def follow(job: Job) -> bool:
+def follow(job: Job, look: Look | None = None) -> bool:
     """Read on in all files of an active job and settle its status; true when anything changed.
 
     The exit code is looked at first: whatever the run wrote before it is then in the files, so a
     job ends only after its last line was read.
     """
-    runner, before = runner_for(job.machine), job.revision
-    exit_code = rundir.read_exit_code(_small_file(runner, job, rundir.EXIT_CODE))
+    look, before = look or look_at(job.machine, [job]), job.revision
+    exit_code = rundir.read_exit_code(look.small_file(job, rundir.EXIT_CODE))
     for name, save in FILES.items():
-        read_on(job, runner, name, save)
+        read_on(job, look, name, save)
+    if job.listing_due or exit_code is not None:
+        list_checkpoints(job)
     if exit_code is not None:
-        jobs.finish(job, exit_code, _last_error(runner, job) if exit_code else "")
+        jobs.finish(job, exit_code, _last_error(look, job) if exit_code else "")
     else:
-        check_life(job, runner)
+        check_life(job, look)
         keep_limit(job, _longest_save(job))
     return job.revision != before
 
@@ -56,22 +54,24 @@ def _longest_save(job: Job) -> float | None:
     return longest
 
 
-def read_on(job: Job, runner: Runner, name: str, save: Save) -> None:
+def read_on(job: Job, look: Look, name: str, save: Save) -> None:
     """Read all whole lines after the cursor; what is saved and the cursor move together."""
     cursor = _cursor(job, name)
     path, limit = f"{job.run_dir}/{name}", CHUNK
-    while data := runner.read(path, cursor.offset, limit):
+    while data := look.reader.read(path, cursor.offset, limit):
+        if name == rundir.LOG and not job.machine.is_local:
+            keep_log(job, cursor.offset, data)
         lines, end = whole_lines(data, cursor.offset)
         if end > cursor.offset:
             cursor.offset = end
-            _keep(job, runner, cursor, lines, save)
+            _keep(job, look, cursor, lines, save)
         elif len(data) < limit:
             return  # the last line is still being written
         elif limit < LONGEST_LINE:
             limit *= 2
         else:  # no line of ours is that long: leave it out rather than hold it in memory
             cursor.offset += len(data)
-            _keep(job, runner, cursor, [], save)
+            _keep(job, look, cursor, [], save)
 
 
 def _cursor(job: Job, name: str) -> Cursor:
@@ -101,75 +101,40 @@ def _end_at_last_point(series: Series) -> None:
     series.save()
 
 
-def _keep(job: Job, runner: Runner, cursor: Cursor, lines: list[Line], save: Save) -> None:
+def _keep(job: Job, look: Look, cursor: Cursor, lines: list[Line], save: Save) -> None:
     row = Job.objects.filter(pk=job.pk)
     if cursor.file == rundir.LOG and not save_log(job, lines):
         cursor.save()  # pages read the log by themselves: nothing of the job has changed
         return
+    written = _written_at(job, look) if cursor.file == rundir.METRICS else None
     with transaction.atomic():
         # First the revision: its row lock puts writers in order, so no viewer can have seen it.
         row.update(revision=F("revision") + 1)
         job.refresh_from_db()
         changes = save(job, lines) if lines else {}
-        if "step" in changes:
-            changes |= _pace(job, runner, changes["step"])
+        if written and "step" in changes:
+            changes |= _pace(job, int(str(changes["step"])), written)
         if changes:
             row.update(**changes)
         cursor.save()
     job.refresh_from_db()
 
 
-def _pace(job: Job, runner: Runner, step: object) -> dict[str, object]:
-    """When the newest step was written, by its file, and the first such fact as the anchor."""
-    fact = runner.stat(f"{job.run_dir}/{rundir.METRICS}")
-    at = datetime.fromtimestamp(fact.modified, UTC) if fact else timezone.now()
+def _written_at(job: Job, look: Look) -> datetime:
+    """When the newest line of metrics was written, by its file."""
+    fact = look.runner.stat(f"{job.run_dir}/{rundir.METRICS}")
+    return datetime.fromtimestamp(fact.modified, UTC) if fact else timezone.now()
+
+
+def _pace(job: Job, step: int, at: datetime) -> dict[str, object]:
+    """When the newest steps were written, and the first such fact as the anchor."""
     anchor = {} if job.anchor_at else {"anchor_step": step, "anchor_at": at}
-    return {"step_at": at, **anchor}
+    recent = remember(job.recent_steps, step, at.timestamp())
+    return {"step_at": at, "recent_steps": recent, **anchor}
 
 
-def check_life(job: Job, runner: Runner) -> None:
-    """See a start through, and find out when a run has vanished without a verdict."""
-    beat = rundir.read_heartbeat(_small_file(runner, job, rundir.HEARTBEAT))
-    if beat is None:
-        _check_start(job, runner)
-        return
-    if job.status == Status.STARTING:
-        jobs.started(job)
-    if time.time() - beat > SILENT:
-        _lose_if_gone(job, runner, "Its processes are gone and left no exit code.")
-
-
-def _check_start(job: Job, runner: Runner) -> None:
-    """Never start it again: either the run directory shows a process, or the job is lost."""
-    if job.started_at and (timezone.now() - job.started_at).total_seconds() < NEVER_STARTED:
-        return
-    starting = job.status == Status.STARTING
-    never = "It never gave a sign of life after it was started."
-    _lose_if_gone(job, runner, never if starting else "Its run directory and processes are gone.")
-
-
-def _lose_if_gone(job: Job, runner: Runner, reason: str) -> None:
-    """Look at the processes, which is slow, so not at every turn.
-
-    The verdict is looked for last: it may have come while the processes were looked at.
-    """
-    if time.monotonic() < _looked.get(job.pk, 0) + LOOK_AT_PROCESSES:
-        return
-    _looked[job.pk] = time.monotonic()
-    alive = runner.alive(job.run_dir)
-    if alive.wrapper or alive.process:
-        return
-    if not _small_file(runner, job, rundir.EXIT_CODE):
-        jobs.lose(job, f"{reason} The last step seen is {job.step} of {job.steps or '?'}.")
-
-
-def _last_error(runner: Runner, job: Job) -> str:
+def _last_error(look: Look, job: Job) -> str:
     path = f"{job.run_dir}/{rundir.LOG}"
-    fact = runner.stat(path)
+    fact = look.runner.stat(path)
     start = max(0, fact.size - LOG_END) if fact else 0
-    return last_error(runner.read(path, start, LOG_END).decode("utf-8", "replace"))
-
-
-def _small_file(runner: Runner, job: Job, name: str) -> str | None:
-    data = runner.read(f"{job.run_dir}/{name}", 0, 200)
-    return data.decode("ascii", "replace") if data else None
+    return last_error(look.runner.read(path, start, LOG_END).decode("utf-8", "replace"))

@@ -5,6 +5,7 @@ from typing import Any
 
 from compute.models import Machine
 from compute.services import load_of
+from jobs.checkpoints import known_of
 from jobs.models import ENDED, HOLDS_SLOT, Job, JobQuerySet
 from monitoring import live
 
@@ -42,6 +43,6 @@ def live_context(job: Job) -> dict[str, Any]:
         "revision": job.revision,
         "series_groups": live.series_groups(job),
         "events": list(job.events.all()),
-        "checkpoints": live.checkpoints_of(job),
+        "checkpoints": known_of(job),
         "system": {"at": sample.at, **sample.data} if sample else None,
     }

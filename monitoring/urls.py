@@ -9,4 +9,5 @@ urlpatterns = [
     path("jobs/<int:pk>/points/", views.points, name="points"),
     path("jobs/<int:pk>/system/", views.system, name="system"),
     path("jobs/<int:pk>/log/", views.log, name="log"),
+    path("jobs/<int:pk>/stack/", views.stack, name="stack"),
 ]

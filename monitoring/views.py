@@ -59,9 +59,23 @@ def run_context(job: Job) -> dict[str, Any]:
 
 
 def problem_of(job: Job) -> str:
+    if not job.machine.is_local:
+        return far_problem(job)
     if job.started_at and not runner_for(job.machine).exists(job.run_dir):
         return f"The run directory {job.run_dir} is not there. What was read before is shown."
     return ""
+
+
+def far_problem(job: Job) -> str:
+    """A far machine is not asked by a page: what the watcher knows of it is shown."""
+    since = job.machine.unreachable_since
+    if since is None or job.has_ended:
+        return ""
+    when = timezone.localtime(since).strftime("%Y-%m-%d %H:%M:%S %Z")
+    return (
+        f"{job.machine} is unreachable since {when}: {job.machine.unreachable_reason} "
+        "What was known before is shown; the run goes on there, or not, without us."
+    )
 
 
 def read_log(job: Job) -> live.LogPart:
@@ -81,6 +95,19 @@ def points(request: HtmxHttpRequest, pk: int) -> JsonResponse:
 @require_GET
 def system(request: HtmxHttpRequest, pk: int) -> JsonResponse:
     return JsonResponse(live.system_history(get_job(request, pk)))
+
+
+@require_GET
+def stack(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """Where the run's processes stand now; it takes a moment, and the machine must answer."""
+    job = get_job(request, pk)
+    text = ""
+    if job.is_active:
+        try:
+            text = runner_for(job.machine).stack(job.run_dir)
+        except RunnerError as error:
+            text = str(error)
+    return render(request, "monitoring/stack.html", {"job": job, "text": text})
 
 
 @require_GET

@@ -22,6 +22,7 @@ ALLOWED = {
     ("running", "stopped"),
     ("running", "lost"),
     ("starting", "paused"),
+    ("starting", "queued"),
     ("running", "paused"),
     ("paused", "queued"),
     ("paused", "stopped"),

@@ -52,6 +52,13 @@ def save(job: Job, attempt: int, *steps: int) -> None:
     (folder / "latest_checkpointed_iteration.txt").write_text(str(max(steps)))
 
 
+def start(job: Job) -> None:
+    """As the workers do it, in this process."""
+    claimed = services.claim_next(job.machine_id)
+    assert claimed == job
+    services.launch(claimed)
+
+
 def kinds(job: Job) -> list[str]:
     return list(job.events.values_list("kind", flat=True))
 
@@ -142,7 +149,7 @@ def test_a_resume_is_a_new_attempt_from_the_newest_checkpoint(
     assert resuming.resume(job, who="ada") is True
     assert (job.status, job.attempt, job.command, job.started_at) == (Status.QUEUED, 2, None, None)
     assert job.seconds_before == pytest.approx(600, abs=5)
-    services.launch_queued(job.machine_id)
+    start(job)
     [launch] = launched
     first = job.machine.attempt_dir(job.uuid, 1)
     assert launch.attempt_dir == job.machine.attempt_dir(job.uuid, 2)
@@ -166,7 +173,7 @@ def test_a_broken_newest_checkpoint_is_refused_for_the_one_before(
     broken.add(20)
     end(job)
     resuming.resume(job, who="ada")
-    services.launch_queued(job.machine_id)
+    start(job)
     job.refresh_from_db()
     assert (job.status, job.resume_step) == (Status.RUNNING, 10)
     assert told(job, "checkpoint refused") == (
@@ -181,7 +188,7 @@ def test_when_all_are_broken_nothing_starts(
     broken |= {10, 20}
     end(job)
     resuming.resume(job, who="ada")
-    services.launch_queued(job.machine_id)
+    start(job)
     job.refresh_from_db()
     assert launched == []
     assert job.status == Status.FAILED
@@ -195,12 +202,12 @@ def test_a_step_can_be_picked_and_must_be_there(
     save(job, 1, 10, 20)
     end(job)
     resuming.resume(job, who="ada", step=10)
-    services.launch_queued(job.machine_id)
+    start(job)
     job.refresh_from_db()
     assert job.resume_step == 10
     end(job, Status.FAILED)
     resuming.resume(job, who="ada", step=15)
-    services.launch_queued(job.machine_id)
+    start(job)
     job.refresh_from_db()
     assert job.status == Status.FAILED
     assert job.reason.endswith("There is no checkpoint of step 15 any more.")
@@ -210,7 +217,7 @@ def test_a_step_can_be_picked_and_must_be_there(
 def test_without_a_checkpoint_it_begins_anew(job: Job, launched: list[Launch]) -> None:
     end(job, Status.LOST)
     resuming.resume(job, who="ada")
-    services.launch_queued(job.machine_id)
+    start(job)
     job.refresh_from_db()
     assert (job.step, job.resume_from) == (0, "")
     assert told(job, "resumed") == "Goes on anew: no checkpoint was saved."
@@ -278,7 +285,7 @@ def test_a_crash_goes_on_by_itself_until_it_repeats(
     assert job.status == Status.FAILED  # its wait is not over
     retry(job)
     assert (job.status, job.attempt, job.retried) == (Status.QUEUED, 2, 1)
-    services.launch_queued(job.machine_id)
+    start(job)
     Job.objects.filter(pk=job.pk).update(step=30)
     job.refresh_from_db()
     crash(job, "RuntimeError: CUDA error")
@@ -316,6 +323,6 @@ def test_an_unreadable_machine_is_told_by_choose(job: Job, monkeypatch: pytest.M
     monkeypatch.setattr(LocalRunner, "read", unreadable)
     end(job)
     resuming.resume(job, who="ada")
-    services.launch_queued(job.machine_id)
+    start(job)
     job.refresh_from_db()
     assert job.reason == "It could not be started. It cannot be read."

@@ -5,6 +5,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from jobs.checkpoints import known_of
 from jobs.models import Job, Status
 from monitoring import live, services
 from tests import factories
@@ -154,5 +155,5 @@ def sample(job: Job, n: int, **data: Any) -> None:
 
 def test_checkpoints(job: Job) -> None:
     write_run_file(job, "checkpoints/global_step_2/model.pt", "123")
-    [checkpoint] = live.checkpoints_of(job)
-    assert (checkpoint.step, checkpoint.size) == (2, 3)
+    [saved] = known_of(job)
+    assert (saved.attempt, saved.step, saved.facts.size) == (1, 2, 3)

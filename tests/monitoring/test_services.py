@@ -14,7 +14,7 @@ from django.utils import timezone
 from compute.runners.base import Alive, RunnerUnsure
 from compute.runners.local import LocalRunner
 from jobs.models import Job, Status
-from monitoring import services
+from monitoring import life, services
 from monitoring.models import Cursor, Point, Series
 from tests import factories
 from tests.factories import append_run_file, metrics_line, write_run_file
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.backends, pytest.mark.usefixtures("queue")]
 
 @pytest.fixture(autouse=True)
 def looks_at_every_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "LOOK_AT_PROCESSES", 0.0)
+    monkeypatch.setattr(life, "LOOK_AT_PROCESSES", 0.0)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from compute.models import MachineSample
 from compute.runners.base import RunnerError
 from jobs import services
 from jobs.models import Job, Status
+from monitoring.looks import Look
 from monitoring.management.commands.watchjobs import Watcher
 from monitoring.models import Cursor, Point, SystemSample
 from monitoring.services import follow as follow_run
@@ -132,7 +133,7 @@ def test_stop_ends_all_of_a_run(user: User, trainer: FakeTrainer, env: dict[str,
 def test_a_run_whose_processes_were_killed_is_lost(
     user: User, trainer: FakeTrainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitoring.services.SILENT", 0.0)
+    monkeypatch.setattr("monitoring.life.SILENT", 0.0)
     trainer.plan(steps=3, gated=True)
     job = launched(user)
     trainer.go(3 - 1)
@@ -263,12 +264,12 @@ def test_one_run_that_cannot_be_followed_does_not_keep_the_others_from_it(
         jobs[2].pk: KeyError("x"),
     }
 
-    def follow(job: Job) -> bool:
+    def follow(job: Job, look: Look) -> bool:
         if job.pk in errors:
             raise errors[job.pk]
-        return follow_run(job)
+        return follow_run(job, look)
 
-    monkeypatch.setattr("monitoring.management.commands.watchjobs.follow", follow)
+    monkeypatch.setattr("monitoring.following.follow", follow)
     Watcher().look()
     jobs[3].refresh_from_db()
     assert jobs[3].step == 1

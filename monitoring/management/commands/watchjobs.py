@@ -11,17 +11,13 @@ from django.core.management.base import BaseCommand
 from django.db import DatabaseError, connection
 
 from compute.models import Machine
-from compute.runners.base import RunnerError
-from compute.services import local_machine, record_sample
+from compute.services import local_machine
 from jobs import resuming
 from jobs import services as jobs
-from jobs.models import Job
-from monitoring import live
-from monitoring.services import follow
+from monitoring.following import LOOK_EVERY, Follower
 
 log = logging.getLogger(__name__)
-LOOK_EVERY = 0.25
-MEASURE_EVERY = 5.0
+LEAVES_WITHIN = 5.0
 KICK_EVERY = 2.0
 RETRY_EVERY = 5.0
 ASK_EVERY = 60.0
@@ -51,67 +47,56 @@ def take(lock: Any, stop: threading.Event) -> bool:
 
 
 class Watcher:
+    """Follows this machine itself and each other machine in a thread of its own."""
+
     def __init__(self) -> None:
-        self.said: dict[int, str] = {}
-        self.every = {
-            self.measure: MEASURE_EVERY,
-            self.kick: KICK_EVERY,
+        self.every: dict[Callable[[], None], float] = {
+            jobs.kick_stuck: KICK_EVERY,
             resuming.retry_due: RETRY_EVERY,
             resuming.ask_again: ASK_EVERY,
         }
         self.due = dict.fromkeys(self.every, 0.0)
+        self.here: dict[int, Follower] = {}
+        self.far: dict[int, threading.Thread] = {}
 
     def run(self, stop: threading.Event) -> None:
         local_machine()
         while not stop.is_set():
             try:
                 self.look()
+                self.follow_far(stop)
             except DatabaseError:
                 # What was read is not saved and the cursor has not moved: it is read again.
                 log.exception("The database refused; looking again")
                 connection.close()  # opens again by itself
                 stop.wait(1)
             stop.wait(LOOK_EVERY)
+        for thread in self.far.values():
+            thread.join(LEAVES_WITHIN)
 
     def look(self) -> None:
-        for job in Job.objects.holding_slot().select_related("machine"):
-            self.follow(job)
+        for machine in Machine.objects.kept().filter(kind=Machine.Kind.LOCAL):
+            self.here.setdefault(machine.pk, Follower(machine)).look(machine)
         for act, at in self.due.items():
             if time.monotonic() >= at:
                 self.due[act] = time.monotonic() + self.every[act]
                 self.try_to(act)
 
-    def follow(self, job: Job) -> None:
-        try:
-            if follow(job):
-                live.ping(job.pk)
-        except Exception as error:
-            # What was read is not saved and the cursor has not moved: it is read again.
-            # One run that cannot be followed must not keep the others from it.
-            self.complain(job, error)
-
-    def complain(self, job: Job, error: Exception) -> None:
-        """Say it once, not four times a second."""
-        if self.said.get(job.pk) != str(error):
-            trace = None if isinstance(error, RunnerError) else error
-            log.error("%s cannot be followed: %s", job, error, exc_info=trace)
-        self.said[job.pk] = str(error)
+    def follow_far(self, stop: threading.Event) -> None:
+        """A thread for each confirmed machine; one that ended, ended with its machine."""
+        for machine in Machine.objects.ready().exclude(kind=Machine.Kind.LOCAL):
+            thread = self.far.get(machine.pk)
+            if thread is None or not thread.is_alive():
+                follower = Follower(machine)
+                thread = threading.Thread(target=follower.run, args=(stop,), daemon=True)
+                self.far[machine.pk] = thread
+                thread.start()
 
     def try_to(self, act: Callable[[], None]) -> None:
-        """A queue that is away, or a machine that cannot be measured, must not stop the rest."""
+        """A queue that is away must not stop the rest."""
         try:
             act()
         except DatabaseError:
             raise
         except Exception:
             log.exception("%s did not work; trying again later", act.__name__)
-
-    def measure(self) -> None:
-        for machine in Machine.objects.all():
-            try:
-                record_sample(machine)
-            except RunnerError as error:
-                log.warning("%s: %s", machine, error)
-
-    def kick(self) -> None:
-        jobs.kick_stuck()
