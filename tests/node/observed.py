@@ -4,6 +4,7 @@ that the test names.
 
 OBSERVED_ROWS names the file for the rows. OBSERVED_ASKS is JSON: {"pause": 20} asks for a pause
 during the 20th step that this process does; the trainer looks once a step, at its end.
+verl's V1 trainer waits two seconds for each batch of answers; here it looks again sooner.
 """
 
 import json
@@ -52,6 +53,16 @@ def watch_rows(module: Any) -> None:
     data_set.__getitem__ = getitem
 
 
+def hurry(module: Any) -> None:
+    original = module.ReplayBuffer.__init__
+
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **{"poll_interval": 0.05, **kwargs})
+
+    module.ReplayBuffer.__init__ = init
+
+
 watch_looks()
+when_imported("verl.trainer.ppo.v1.replay_buffer", hurry)
 for module_name in DATA_SETS:
     when_imported(module_name, watch_rows)

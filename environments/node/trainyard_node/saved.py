@@ -1,0 +1,64 @@
+"""Whether one file of a checkpoint is whole, without loading it."""
+
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+LOCAL_HEADER = b"PK\x03\x04"
+LOCAL_HEADER_SIZE = 30
+
+
+class Damaged(Exception):
+    """The file is not whole; the message says in what way."""
+
+
+def check_torch(path: Path, *, deep: bool = False) -> None:
+    """Raises Damaged unless this is a whole file of torch.save, which is a zip file. `deep` reads
+    all of it and compares the checksums."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_entries(path, archive)
+            if deep and (entry := archive.testzip()):
+                raise Damaged(f"the checksum of its part {entry} is wrong")
+    except zipfile.BadZipFile as error:
+        raise Damaged(f"it is cut short or no file of torch.save: {error}") from None
+    except (OSError, ValueError, NotImplementedError) as error:
+        raise Damaged(f"it cannot be read: {_reason(error)}") from None
+
+
+def read_json(path: Path) -> Any:
+    """Raises Damaged for what is no JSON."""
+    try:
+        return json.loads(path.read_text())
+    except OSError as error:
+        raise Damaged(f"it cannot be read: {_reason(error)}") from None
+    except ValueError:
+        raise Damaged("it is cut short or no JSON") from None
+
+
+def _check_entries(path: Path, archive: zipfile.ZipFile) -> None:
+    entries = archive.infolist()
+    if not any(entry.filename.endswith("/data.pkl") for entry in entries):
+        raise Damaged("it is no file of torch.save: it has no data.pkl")
+    # Where the list of entries begins: all that they hold lies before it.
+    limit: int = archive.start_dir
+    with path.open("rb") as file:
+        for entry in entries:
+            file.seek(entry.header_offset)
+            header = file.read(LOCAL_HEADER_SIZE)
+            if entry.header_offset + _size(header, entry) > limit:
+                raise Damaged(f"its part {entry.filename} is not all there")
+
+
+def _size(header: bytes, entry: zipfile.ZipInfo) -> int:
+    if len(header) < LOCAL_HEADER_SIZE or not header.startswith(LOCAL_HEADER):
+        raise Damaged(f"its part {entry.filename} does not begin where it should")
+    name, extra = (int.from_bytes(header[at : at + 2], "little") for at in (26, 28))
+    return LOCAL_HEADER_SIZE + name + extra + entry.compress_size
+
+
+def _reason(error: Exception) -> str:
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else str(error)
