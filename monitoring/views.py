@@ -59,9 +59,12 @@ def run_context(job: Job) -> dict[str, Any]:
 
 
 def problem_of(job: Job) -> str:
-    if job.started_at and not runner_for(job.machine).exists(job.run_dir):
-        return f"The run directory {job.run_dir} is not there. What was read before is shown."
-    return ""
+    try:
+        if not job.started_at or runner_for(job.machine).exists(job.run_dir):
+            return ""
+    except RunnerError as error:
+        return f"{error} What was read before is shown."
+    return f"The run directory {job.run_dir} is not there. What was read before is shown."
 
 
 def read_log(job: Job) -> live.LogPart:
