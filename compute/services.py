@@ -4,7 +4,7 @@ import logging
 import subprocess
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.db.models import Q
@@ -59,12 +59,28 @@ def _local_facts() -> dict[str, str]:
 
 
 def runner_for(machine: Machine) -> Runner:
-    """What starts, reads and stops runs there. Raises ``RunnerError`` when its secrets are shut."""
+    """What starts, reads and stops runs there. Making it asks nothing of the machine."""
     if machine.is_local:
         return LocalRunner(machine.python, machine.workdir)
     if machine.is_retired:
-        raise Unreachable(f"{machine} was removed from Trainyard, with what opens it.")
-    return SshRunner(address_of(machine), machine.python, machine.workdir)
+        return no_runner(f"{machine} was removed from Trainyard, with what opens it.")
+    try:
+        return SshRunner(address_of(machine), machine.python, machine.workdir)
+    except RunnerError as error:
+        return no_runner(str(error))
+
+
+def no_runner(reason: str) -> Runner:
+    """Stands for a machine that cannot be asked: whatever is asked of it, this is the answer."""
+
+    class NoRunner:
+        def __getattr__(self, name: str) -> Any:
+            def refuse(*_: Any, **__: Any) -> None:
+                raise Unreachable(reason)
+
+            return refuse
+
+    return cast(Runner, NoRunner())
 
 
 def settle_paths(machine: Machine) -> None:

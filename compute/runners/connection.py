@@ -1,5 +1,6 @@
 """One persistent connection a machine and process, made again after a cut, with back-off."""
 
+import logging
 import os
 import threading
 import time
@@ -23,7 +24,12 @@ KEEP_ALIVE = 15  # seconds between signs of life, so that no router forgets the 
 OPEN_WITHIN = 15.0  # seconds for one more channel in a connection that is there
 FIRST_PAUSE = 1.0  # seconds before a machine that was not reached is tried again
 LONGEST_PAUSE = 60.0
+KEPT = 2  # processes that answer about files, each by another Python
 SESSIONS = 8  # at the same time; sshd allows ten in one connection
+
+
+# Each fault is raised to whoever asked; paramiko would log it a second time, with a traceback.
+logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
 
 class Connection:
@@ -51,12 +57,18 @@ class Connection:
     @contextmanager
     def start(self, argv: Sequence[str]) -> Iterator[FarProcess]:
         """A process on the far side. It loses its streams at the end of the block."""
-        with self._sessions:
+        if not self._sessions.acquire(timeout=ANSWERS_WITHIN):
+            raise RunnerError(
+                f"{SESSIONS} commands already run on {self.address}. Try again later."
+            )
+        try:
             channel = self._open_session()
             try:
                 yield self._execute(channel, argv)
             finally:
                 channel.close()
+        finally:
+            self._sessions.release()
 
     def sftp(self) -> paramiko.SFTPClient:
         """A new SFTP session over this connection; the caller closes it."""
@@ -75,8 +87,14 @@ class Connection:
     def files_by(self, python: str) -> FarFiles:
         """What answers questions about files there, by this Python; made once and kept."""
         with self._lock:
-            made = FarFiles(self.start, python, str(self.address))
-            return self._files.setdefault(python, made)
+            files = self._files.pop(python, None)
+            files = files or FarFiles(self.start, python, str(self.address))
+            self._files[python] = files
+            old = list(self._files)[:-KEPT]
+            dropped = [self._files.pop(each) for each in old]
+        for each in dropped:
+            each.close()
+        return files
 
     def home(self) -> str:
         """The far user's home, asked for once."""

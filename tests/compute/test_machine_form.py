@@ -230,7 +230,7 @@ def test_the_work_folder_of_runs_stays(boss: Client, box: Machine, user: User) -
 
 def test_of_this_machine_only_the_slots_change(boss: Client, settings: Settings) -> None:
     machine = local_machine()
-    assert boss.post(edit(machine), {"slots": "4", "workdir": "/tmp"}).status_code == 302
+    assert boss.post(edit(machine), {"slots": "4", "workdir": "/elsewhere"}).status_code == 302
     machine.refresh_from_db()
     assert (machine.slots, machine.workdir) == (4, str(settings.TRAINYARD_HOME))
     assert boss.post(edit(machine), {"slots": "0"}).status_code == 422

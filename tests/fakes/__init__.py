@@ -16,7 +16,7 @@ case "$2" in
   trainyard_node.*) PYTHONPATH={node} exec {python} "$@" ;;
 esac
 case "$1" in
-  -c) exec {python} "$@" ;;
+  -c) PYTHONPATH={node} exec {python} "$@" ;;
 esac
 exec {python} {fake} {plan} "$@"
 """
@@ -25,14 +25,20 @@ exec {python} {fake} {plan} "$@"
 class FakeTrainer:
     """A ``Machine.python`` whose trainer is a fake that follows a plan (see fake_trainer.py)."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        python: str = sys.executable,
+        node: Path = NODE,
+        fake: Path = HERE / "fake_trainer.py",
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.python = str(folder / "fake_trainer_python")
         words = {
-            "node": NODE,
-            "python": sys.executable,
-            "fake": HERE / "fake_trainer.py",
+            "node": node,
+            "python": python,
+            "fake": fake,
             "plan": folder / "plan.json",
         }
         quoted = {name: shlex.quote(str(word)) for name, word in words.items()}

@@ -1,0 +1,105 @@
+"""The places where a runner runs: this machine, and a far one behind a real sshd."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from compute.runners.base import Runner
+from compute.runners.connection import close_all
+from compute.runners.local import LocalRunner
+from compute.runners.ssh import SshRunner
+from tests.fakes import FakeTrainer
+from tests.sshd import Account, Sshd, account, far_trainer
+
+
+@dataclass(frozen=True)
+class Place:
+    """A machine as the tests see it: both kinds have their files on this disk."""
+
+    kind: str
+    workdir: Path
+    trainer: FakeTrainer
+    make: Callable[[str, str], Runner]
+    own: Callable[[Path], Path]
+
+    def runner(self, python: str = "", workdir: str = "") -> Runner:
+        return self.make(python or self.trainer.python, workdir or str(self.workdir))
+
+    def python(self, script: str) -> str:
+        """A Python that is none, and does this instead."""
+        path = self.trainer.folder / "no_python"
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        return str(path)
+
+    def folder(self, name: str) -> Path:
+        """A new folder in the work folder, as the machine's own user makes it."""
+        path = self.workdir / name
+        path.mkdir(parents=True)
+        self.own(self.workdir)
+        return path
+
+
+@pytest.fixture(scope="session")
+def far_account() -> Account:
+    return account()
+
+
+@pytest.fixture(scope="session")
+def sshd(far_account: Account) -> Iterator[Sshd]:
+    """A server that the tests share; those that stop or cut one start their own."""
+    with Sshd(far_account) as server:
+        yield server
+        close_all()
+
+
+@pytest.fixture
+def own_sshd(far_account: Account) -> Iterator[Sshd]:
+    with Sshd(far_account) as server:
+        yield server
+        close_all()
+
+
+@pytest.fixture
+def far_folder(far_account: Account) -> Iterator[Path]:
+    """A folder of the far user's; what runs there still is ended after the test, by its id."""
+    folder = far_account.folder()
+    yield folder
+    for process in psutil.process_iter():
+        try:
+            inside = str(folder) in " ".join(process.cmdline())
+        except psutil.Error:
+            continue
+        if inside and process.pid != os.getpid():
+            process.kill()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def far(far_account: Account, far_folder: Path, sshd: Sshd) -> Place:
+    return far_place(far_account, far_folder, sshd)
+
+
+def far_place(of: Account, folder: Path, server: Sshd) -> Place:
+    trainer = far_trainer(of, folder / "fake")
+    workdir = folder / "work"
+    workdir.mkdir()
+    of.owns(workdir)
+
+    def make(python: str, workdir: str) -> Runner:
+        return SshRunner(server.address(), python, workdir)
+
+    return Place("ssh", workdir, trainer, make, of.owns)
+
+
+@pytest.fixture(params=["local", "ssh"])
+def place(request: pytest.FixtureRequest, home: Path, trainer: FakeTrainer) -> Place:
+    if request.param == "local":
+        return Place("local", home, trainer, LocalRunner, lambda path: path)
+    made: Place = request.getfixturevalue("far")
+    return made

@@ -1,0 +1,206 @@
+"""A real sshd on the loopback address, and the ordinary user that it lets in.
+
+As root the user is an account made for the tests, kept from one run to the next; else it is
+whoever runs the tests, who then has no password here. Everything the far side needs lies in a
+folder that this user can read: it does not see the checkout, nor the platform's Python.
+"""
+
+import getpass
+import os
+import pwd
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from compute.runners.address import Address, Login
+from tests.fakes import HERE, NODE, FakeTrainer
+from tests.waiting import eventually
+
+SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
+PYTHON = "/usr/bin/python3"
+ACCOUNT = "trainyard-test"
+PASSWORD_FILE = Path("/run/trainyard-test-password")  # only root reads it; tests side by side share
+CONFIG = """
+Port {port}
+ListenAddress 127.0.0.1
+{keys}
+AuthorizedKeysFile {folder}/authorized_keys
+PidFile none
+StrictModes no
+UsePAM no
+PasswordAuthentication yes
+KbdInteractiveAuthentication no
+MaxStartups 100
+Subsystem sftp internal-sftp
+"""
+
+
+@dataclass(frozen=True)
+class Account:
+    """Who logs in; ``password`` is empty for a user whose own one is not known."""
+
+    name: str
+    password: str = field(repr=False)
+
+    @property
+    def home(self) -> Path:
+        return Path(pwd.getpwnam(self.name).pw_dir)
+
+    def owns(self, path: Path) -> Path:
+        """Give a file or a folder, with all in it, to the account."""
+        if os.getuid() == 0:
+            for each in (path, *path.rglob("*")):
+                shutil.chown(each, self.name)
+        return path
+
+    def folder(self, parent: Path | None = None) -> Path:
+        """A new folder of the account's."""
+        return self.owns(Path(tempfile.mkdtemp(prefix="trainyard-far-", dir=parent)))
+
+
+def account() -> Account:
+    if os.getuid() != 0:
+        return Account(getpass.getuser(), "")
+    if not PASSWORD_FILE.exists():
+        PASSWORD_FILE.touch(0o600)
+        PASSWORD_FILE.write_text(secrets.token_urlsafe())
+    password = PASSWORD_FILE.read_text()
+    asked = ["openssl", "passwd", "-6", "-stdin"]
+    hashed = subprocess.run(asked, input=password, capture_output=True, text=True, check=True)
+    make = ["useradd", "--create-home", "--shell", "/bin/bash", ACCOUNT]
+    if subprocess.run(make, capture_output=True, check=False).returncode not in (0, 9):
+        raise RuntimeError(f"the account {ACCOUNT} could not be made")
+    subprocess.run(["usermod", "--password", hashed.stdout.strip(), ACCOUNT], check=True)
+    return Account(ACCOUNT, password)
+
+
+def far_trainer(of: Account, folder: Path) -> FakeTrainer:
+    """A far ``Machine.python``: the node's commands run for real, the trainer is a fake."""
+    shutil.copytree(NODE, folder / "node", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(HERE / "fake_trainer.py", folder)
+    made = FakeTrainer(folder, PYTHON, folder / "node", folder / "fake_trainer.py")
+    of.owns(folder)
+    return made
+
+
+class Sshd:
+    """One server with host keys of its own. ``stop`` it, or leave a ``with`` block."""
+
+    def __init__(self, of: Account, kinds: tuple[str, ...] = ("ed25519",)) -> None:
+        self.account = of
+        self.folder = Path(tempfile.mkdtemp(prefix="trainyard-sshd-"))
+        self.folder.chmod(0o755)  # the account's own process reads the authorized keys
+        self.port = free_port()
+        self.kinds = kinds
+        self._process: subprocess.Popen[bytes] | None = None
+        for kind in kinds:
+            self.new_host_key(kind)
+        make_key(self.folder / "login")
+        self.allow((self.folder / "login.pub").read_text())
+
+    def __enter__(self) -> "Sshd":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        shutil.rmtree(self.folder)
+
+    def start(self) -> None:
+        if os.getuid() == 0:
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        words = {"port": self.port, "folder": self.folder, "keys": self._key_lines()}
+        (self.folder / "config").write_text(CONFIG.format(**words))
+        log = (self.folder / "log").open("ab")
+        argv = [SSHD, "-D", "-e", "-f", str(self.folder / "config")]
+        self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        log.close()
+        eventually(self._answers, what=f"an sshd: {(self.folder / 'log').read_text()}")
+
+    def stop(self) -> None:
+        """End the server and every session that it has."""
+        if self._process:
+            sessions = self._sessions()
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+            end(sessions)
+
+    def cut(self) -> None:
+        """End every session; the server goes on listening."""
+        sessions = self._sessions()
+        end(sessions)
+
+    def allow(self, public_key: str) -> None:
+        with (self.folder / "authorized_keys").open("a") as file:
+            file.write(public_key + "\n")
+
+    def new_host_key(self, kind: str = "ed25519") -> None:
+        for path in self.folder.glob(f"host_{kind}*"):
+            path.unlink()
+        make_key(self.folder / f"host_{kind}", kind)
+
+    def host_key(self, kind: str = "ed25519") -> str:
+        """As a user confirms it."""
+        return " ".join((self.folder / f"host_{kind}.pub").read_text().split()[:2])
+
+    def fingerprint(self, kind: str = "ed25519") -> str:
+        """As ssh-keygen prints it."""
+        return fingerprint_of(self.folder / f"host_{kind}.pub")
+
+    def login(self) -> Login:
+        return Login(self.account.name, private_key=(self.folder / "login").read_text())
+
+    def address(self, kind: str = "ed25519", jump: Address | None = None) -> Address:
+        return Address("127.0.0.1", self.login(), self.port, self.host_key(kind), jump)
+
+    def _key_lines(self) -> str:
+        return "\n".join(f"HostKey {self.folder}/host_{kind}" for kind in self.kinds)
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 1) as line:
+                return line.recv(4) == b"SSH-"
+        except OSError:
+            return False
+
+    def _sessions(self) -> list[psutil.Process]:
+        """The processes of sshd that serve somebody; what they started is left alone."""
+        assert self._process
+        below = psutil.Process(self._process.pid).children(recursive=True)
+        return [process for process in below if "sshd" in process.name()]
+
+
+def make_key(path: Path, kind: str = "ed25519", passphrase: str = "", form: str = "") -> str:
+    """A new key pair beside its ``.pub``; the private half's text. ``form`` is PEM or PKCS8."""
+    argv = ["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "a test", "-f", str(path)]
+    subprocess.run(argv + (["-m", form] if form else []), check=True)
+    return path.read_text()
+
+
+def fingerprint_of(path: Path) -> str:
+    done = subprocess.run(
+        ["ssh-keygen", "-lf", str(path)], capture_output=True, text=True, check=True
+    )
+    return done.stdout.split()[1]
+
+
+def free_port() -> int:
+    with socket.socket() as line:
+        line.bind(("127.0.0.1", 0))
+        return int(line.getsockname()[1])
+
+
+def end(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(processes, 5)
