@@ -16,7 +16,6 @@ import pytest
 import torch
 from conftest import Run, read_lines, train, until
 from torch.utils.data import DistributedSampler
-from torchdata.stateful_dataloader.sampler import RandomSampler
 from trainyard_node.examine import examine
 
 pytestmark = pytest.mark.verl
@@ -201,7 +200,7 @@ def test_sft_on_two_ranks_is_paused_from_outside(samples: dict[str, Any], tmp_pa
     assert_paused(again, paused + 3)
     assert steps(run, again) == list(range(1, paused + 4))
     for rank in range(ranks):
-        order = list(DistributedSampler(range(2048), ranks, rank, drop_last=True))  # type: ignore[arg-type]
+        order = list(DistributedSampler(range(2048), ranks, rank, drop_last=True))
         assert rows(run, rank) + rows(again, rank) == order[: (paused + 3) * BATCH // ranks]
 
 
@@ -227,9 +226,9 @@ def prompts(run: Run, step: int) -> list[str]:
 
 def shuffled(count: int, batches: int) -> list[int]:
     """The rows of an RL run's first two epochs, each of so many batches."""
-    sampler = RandomSampler(range(count), generator=torch.Generator())
-    taken = batches * RL_BATCH
-    return [*list(sampler)[:taken], *list(sampler)[:taken]]
+    generator = torch.Generator()
+    epochs = [torch.randperm(count, generator=generator).tolist() for _ in range(2)]
+    return [row for epoch in epochs for row in epoch[: batches * RL_BATCH]]
 
 
 def test_grpo_goes_on_as_if_it_had_not_been_paused(leg: Start) -> None:

@@ -126,20 +126,16 @@ class Checkpoint:
                 yield f"The facts of the LoRA adapter are missing ({name}): saving was cut off."
 
     def _damage(self) -> Iterator[str]:
-        for path in sorted(self._folder.rglob("*.pt")):
-            yield from self._damage_of(path, deep=self._deep)
-        for name in (CONFIG, LORA):
-            for path in sorted(self._folder.rglob(name)):
-                yield from self._damage_of(path, deep=False)
-
-    def _damage_of(self, path: Path, *, deep: bool) -> Iterator[str]:
-        try:
-            if path.suffix == ".json":
-                read_json(path)
-            else:
-                check_torch(path, deep=deep)
-        except Damaged as error:
-            yield f"{self._place(path)} is damaged: {error}."
+        # What else lies in it (TransferQueue, huggingface) is in formats of its own.
+        folders = dict.fromkeys([self._folder, *(shards.folder for shards in self._models)])
+        for path in (path for folder in folders for path in sorted(folder.glob("*"))):
+            try:
+                if path.suffix == ".pt":
+                    check_torch(path, deep=self._deep)
+                elif path.name in (CONFIG, LORA):
+                    read_json(path)
+            except Damaged as error:
+                yield f"{self._place(path)} is damaged: {error}."
 
     def _place(self, path: Path) -> str:
         return str(path.relative_to(self._folder))
