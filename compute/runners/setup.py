@@ -16,7 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from compute.runners.base import HostKeyRefused, LoginRefused, RunnerError, Unreachable
+from compute.runners.base import (
+    HostKeyRefused,
+    LoginRefused,
+    RunnerError,
+    RunnerUnsure,
+    Unreachable,
+)
+from compute.runners.process import Cut
 
 Ask: TypeAlias = Callable[[Sequence[str], bytes, float], bytes]
 """Runs a fixed command on the machine: its words, its input, seconds. Answers its output."""
@@ -68,7 +75,7 @@ def set_up(
 
     Raises ``SetUpFailed`` with what to do, or another ``RunnerError`` of the connection.
     """
-    far = _Far(ask, plan)
+    far = _Far(ask, plan, progress, pause)
     files = files_of(plan)
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     progress.step("Looking what is there")
@@ -139,30 +146,19 @@ def _start(far: "_Far", python: str | None, progress: Progress) -> None:
             "uv python install 3.12 (no root needed), or apt-get install python3.12-venv."
         )
     progress.step("Starting the installation")
-    if not far.start(python) and not far.follow(0)["running"]:
+    if far.start(python):
+        return
+    there = far.follow(0)
+    if not there["running"] and there["code"] is None:
         raise SetUpFailed("The installation could not be started. Is the disk full?")
 
 
 def _wait(far: "_Far", progress: Progress, pause: Callable[[float], None]) -> None:
-    offset, lost_for, last = 0, 0.0, ""
+    offset, last = 0, ""
     while True:
-        try:
-            told = far.follow(offset)
-        except (HostKeyRefused, LoginRefused):
-            raise
-        except Unreachable as error:
-            lost_for += LOOK_EVERY
-            if lost_for > PATIENCE:
-                raise
-            progress.step(f"No connection; the installation goes on there. {error}")
-            pause(LOOK_EVERY)
-            continue
-        if lost_for:
-            progress.step("Connected again")
-            lost_for = 0.0
+        told = far.follow(offset)
         offset, last = told["offset"], (last + told["log"])[-4000:]
-        if told["log"]:
-            progress.log(told["log"])
+        progress.log(told["log"])
         if told["is_all"] and not told["running"]:
             return _judge(told["code"], last)
         pause(LOOK_EVERY if told["is_all"] else 0)
@@ -182,10 +178,16 @@ def _judge(code: int | None, last: str) -> None:
 
 
 class _Far:
-    """The commands of ``installer.py`` on the machine."""
+    """The commands of ``installer.py`` on the machine. Each may be repeated: a cut is waited out.
 
-    def __init__(self, ask: Ask, plan: Plan) -> None:
-        self.ask, self.plan = ask, plan
+    Only the first must be answered at once: a machine that is not there is told without a wait.
+    """
+
+    def __init__(
+        self, ask: Ask, plan: Plan, progress: Progress, pause: Callable[[float], None]
+    ) -> None:
+        self.ask, self.plan, self.progress, self.pause = ask, plan, progress, pause
+        self.patience = 0.0
 
     def look(self, digests: Mapping[str, str]) -> dict[str, Any]:
         return self._do("look", self.plan.release, stdin=json.dumps(dict(digests)).encode())
@@ -207,9 +209,24 @@ class _Far:
         self, command: str, *words: str, stdin: bytes = b"", within: float = ANSWERS_WITHIN
     ) -> dict[str, Any]:
         argv = ["python3", "-c", PROGRAM.read_text(), command, self.plan.root, *words]
-        said = self.ask(argv, stdin, within)
+        said = self._answer(argv, stdin, within)
         try:
             answer: dict[str, Any] = json.loads(said.decode().strip().splitlines()[-1])
         except (ValueError, IndexError):
             raise RunnerError(f"{command} answered {said[:120]!r}, which cannot be read.") from None
+        self.patience = PATIENCE
         return answer
+
+    def _answer(self, argv: Sequence[str], stdin: bytes, within: float) -> bytes:
+        waited = 0.0
+        while True:
+            try:
+                return self.ask(argv, stdin, within)
+            except (HostKeyRefused, LoginRefused):
+                raise
+            except (Unreachable, RunnerUnsure, Cut) as error:
+                if waited >= self.patience:
+                    raise
+                self.progress.step(f"No connection; what was started goes on there. {error}")
+            self.pause(LOOK_EVERY)
+            waited += LOOK_EVERY
