@@ -10,7 +10,7 @@ from compute import services
 from compute.models import Machine
 from compute.runners.base import HostKeyRefused, Unreachable
 from compute.runners.ssh import SshRunner
-from monitoring.management.commands.watchjobs import Watcher
+from monitoring.following import Follower
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -109,7 +109,8 @@ def test_the_watcher_measures_the_others(
     local = services.local_machine()
     answers(monkeypatch, off(words="box is off."))
     for _ in range(3):
-        Watcher().measure()
+        for machine in (box, local):
+            Follower(machine).look(machine)
     assert local.samples.count() == 3
     assert [record.getMessage() for record in caplog.records] == ["box: box is off."]
 
