@@ -1,0 +1,195 @@
+"""Runs on another machine, behind a real sshd: started, followed, lost from sight, seen again."""
+
+import hashlib
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+
+from compute.models import Machine
+from compute.runners.connection import close_all
+from jobs import resuming, services
+from jobs.models import Job, Status
+from monitoring.following import Follower
+from monitoring.mirror import log_file
+from monitoring.models import Point
+from tests import factories
+from tests.compute.runners.conftest import Place, far_place
+from tests.sshd import Account, Sshd
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.usefixtures("queue")
+STOP = threading.Event()
+
+
+@pytest.fixture
+def place(far_account: Account, far_folder: Path, own_sshd: Sshd) -> Place:
+    return far_place(far_account, far_folder, own_sshd)
+
+
+@pytest.fixture
+def machine(place: Place, own_sshd: Sshd) -> Machine:
+    address = own_sshd.address()
+    made = factories.make_ssh_machine(
+        host=address.host,
+        port=address.port,
+        user=address.login.user,
+        host_key=address.host_key,
+        workdir=str(place.workdir),
+        python=place.trainer.python,
+        slots=2,
+    )
+    made.secrets.create(name="private_key", value=address.login.private_key, set_at=timezone.now())
+    return made
+
+
+@pytest.fixture
+def model(place: Place) -> str:
+    folder = place.folder("model")
+    (folder / "config.json").write_text("{}")
+    return str(folder)
+
+
+@pytest.fixture
+def data(home: Path) -> Path:
+    return factories.write_sft_rows(home / "rows.parquet", 64)
+
+
+def queued(user: User, machine: Machine, data: Path, model: str, **fields: Any) -> Job:
+    spec = factories.sft_spec(train_files=str(data), val_files=str(data), model_path=model)
+    given = {"status": Status.QUEUED, "queued_at": timezone.now(), "spec": spec.to_json()}
+    return factories.make_job(user, machine=machine, **given | fields)
+
+
+def launched(job: Job) -> Job:
+    claimed = services.claim_next(job.machine_id)
+    assert claimed == job
+    services.launch(claimed)
+    job.refresh_from_db()
+    return job
+
+
+def looked(job: Job) -> Job:
+    """After one look of the watcher's thread for this machine."""
+    assert Follower(job.machine).turn(STOP)
+    return Job.objects.select_related("machine").get(pk=job.pk)
+
+
+def until(job: Job, status: Status) -> Job:
+    eventually(lambda: looked(job).status == status, what=f"{job} {status}")
+    return looked(job)
+
+
+def losses(job: Job) -> list[int]:
+    rows = Point.objects.filter(job=job, series__name="train/loss").order_by("step")
+    return list(rows.values_list("step", flat=True))
+
+
+def test_a_whole_run(
+    user: User, machine: Machine, place: Place, data: Path, model: str, page: Client, own_sshd: Sshd
+) -> None:
+    place.trainer.plan(steps=3)
+    job = launched(queued(user, machine, data, model))
+    assert job.status == Status.RUNNING
+    job = until(job, Status.COMPLETED)
+    assert losses(job) == [1, 2, 3]
+    far_log = Path(job.run_dir, "train.log").read_bytes()
+    assert log_file(job).read_bytes() == far_log
+    words = json.loads(Path(job.run_dir, "argv.json").read_text())
+    digest = hashlib.sha256(data.read_bytes()).hexdigest()
+    assert f"data.train_files={place.workdir}/files/{digest}/rows.parquet" in words
+    assert Path(place.workdir, "files", digest, "rows.parquet").read_bytes() == data.read_bytes()
+    own_sshd.stop()
+    close_all()
+    text = page.get(job.get_absolute_url()).content.decode()
+    assert "Total training steps: 3" in text  # the page asked nobody
+
+
+def test_what_a_run_reads_is_sent_once(
+    user: User, machine: Machine, place: Place, data: Path, model: str
+) -> None:
+    launched(queued(user, machine, data, model))
+    [file] = place.workdir.glob("files/*/rows.parquet")
+    before = file.stat()
+    launched(queued(user, machine, data, model))
+    assert [file] == list(place.workdir.glob("files/*/rows.parquet"))
+    assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_a_model_that_is_not_there_starts_nothing(
+    user: User, machine: Machine, place: Place, data: Path
+) -> None:
+    job = launched(queued(user, machine, data, "/models/none"))
+    assert job.status == Status.FAILED
+    assert "no model at /models/none" in job.reason
+    assert not Path(job.run_dir).exists()
+
+
+def test_out_of_sight_and_back(
+    user: User, machine: Machine, place: Place, data: Path, model: str, own_sshd: Sshd, page: Client
+) -> None:
+    place.trainer.plan(steps=6, gated=True)
+    job = launched(queued(user, machine, data, model))
+    place.trainer.go(2)
+    eventually(lambda: looked(job).step == 2)
+    own_sshd.stop()
+    job = looked(job)
+    assert job.status == Status.RUNNING
+    machine.refresh_from_db()
+    assert machine.unreachable_since is not None
+    text = page.get(job.get_absolute_url()).content.decode()
+    assert "is unreachable since" in text
+    place.trainer.go(6)  # the run goes on all the same
+    own_sshd.start()
+    job = until(job, Status.COMPLETED)
+    machine.refresh_from_db()
+    assert machine.unreachable_since is None
+    assert losses(job) == [1, 2, 3, 4, 5, 6]
+    assert log_file(job).read_bytes() == Path(job.run_dir, "train.log").read_bytes()
+
+
+def test_a_connection_that_is_cut_is_made_again(
+    user: User, machine: Machine, place: Place, data: Path, model: str, own_sshd: Sshd
+) -> None:
+    place.trainer.plan(steps=5, gated=True)
+    job = launched(queued(user, machine, data, model))
+    for step in range(1, 6):
+        place.trainer.go(step)
+        eventually(lambda step=step: looked(job).step == step)  # type: ignore[misc]
+        own_sshd.cut()
+    assert until(job, Status.COMPLETED).step == 5
+    assert losses(job) == [1, 2, 3, 4, 5]
+
+
+def test_a_job_waits_for_a_machine_that_does_not_answer(
+    user: User, machine: Machine, place: Place, data: Path, model: str, own_sshd: Sshd
+) -> None:
+    job = queued(user, machine, data, model)
+    own_sshd.stop()
+    close_all()
+    launched(job)
+    assert job.status == Status.QUEUED
+    machine.refresh_from_db()
+    assert job.reason == machine.unreachable_reason != ""
+    assert services.claim_next(machine.pk) is None  # it is not tried over and over
+    own_sshd.start()
+    eventually(
+        lambda: bool(looked(job)) and not Machine.objects.get(pk=machine.pk).unreachable_since
+    )
+    launched(job)
+    until(job, Status.COMPLETED)
+
+
+def test_a_pause_reaches_the_far_run(
+    user: User, machine: Machine, place: Place, data: Path, model: str
+) -> None:
+    place.trainer.plan(steps=3, gated=True)
+    job = launched(queued(user, machine, data, model))
+    assert resuming.pause(job, who="ada")
+    resuming.ask_run(job, "pause")
+    assert Path(job.run_dir, "control/pause").exists()
