@@ -178,9 +178,7 @@ def test_a_job_waits_for_a_machine_that_does_not_answer(
     assert job.reason == machine.unreachable_reason != ""
     assert services.claim_next(machine.pk) is None  # it is not tried over and over
     own_sshd.start()
-    eventually(
-        lambda: bool(looked(job)) and not Machine.objects.get(pk=machine.pk).unreachable_since
-    )
+    eventually(lambda: looked(job).machine.unreachable_since is None)
     launched(job)
     until(job, Status.COMPLETED)
 
