@@ -76,7 +76,7 @@ def test_a_run_is_stopped_after_one_question_and_leaves_nothing_alive(
     page.locator("#stop-button").click()
     dialog = page.locator("#stop-dialog")
     expect(dialog).to_contain_text("not save")
-    dialog.get_by_role("button", name="Stop").click()
+    dialog.get_by_role("button", name="Stop the run").click()
 
     ended = site.wait_for_status(job["id"], "stopped", "failed", "lost", within=60)
     assert ended["status"] == "stopped"
