@@ -15,6 +15,8 @@ REWARD_MODEL = "reward.reward_model"
 OVERLONG = "+reward.reward_kwargs"
 # What the platform sets only because newer releases ask for it; an older one goes without.
 NEWER = frozenset({"trainer.use_v1"})
+# verl has none for RL, and would draw the rows of data.train_max_samples anew at each resume.
+SEED = 1
 
 
 def build_command(spec: TrainSpec, placement: Placement, origins: dict[str, str]) -> Command:
@@ -70,6 +72,7 @@ def _platform_overrides(spec: TrainSpec, placement: Placement) -> Iterator[str]:
 
 def _rl_overrides(spec: TrainSpec, folder: str) -> Iterator[str]:
     yield "trainer.nnodes=1"
+    yield f"data.seed={SEED}"
     yield f"trainer.rollout_data_dir={write_value(f'{folder}/rollouts')}"
     yield f"trainer.validation_data_dir={write_value(f'{folder}/validation')}"
     if number(spec, "lora_rank", 0) and value_of(spec, "engine") != "hf":

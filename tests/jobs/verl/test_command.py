@@ -69,6 +69,7 @@ def test_grpo_on_the_cpu() -> None:
         "trainer.default_local_dir=/runs/1/attempt-1/checkpoints",
         "hydra.run.dir=/runs/1/attempt-1/hydra",
         "trainer.nnodes=1",
+        "data.seed=1",
         "trainer.rollout_data_dir=/runs/1/attempt-1/rollouts",
         "trainer.validation_data_dir=/runs/1/attempt-1/validation",
         "trainer.device=cpu",
@@ -155,6 +156,11 @@ def test_a_run_directory_with_spaces_is_quoted_for_hydra() -> None:
     argv = build_command(sft_spec(), placement, {}).argv
     assert "trainer.default_local_dir='/my runs/it\\'s/checkpoints'" in argv
     assert "hydra.run.dir='/my runs/it\\'s/hydra'" in argv
+
+
+def test_a_seed_of_the_users_takes_the_place_of_the_platforms() -> None:
+    argv = build_command(grpo_spec(seed=7), PLACEMENT, {}).argv
+    assert [word for word in argv if word.startswith("data.seed=")] == ["data.seed=7"]
 
 
 def test_free_overrides_stand_last_and_as_written() -> None:
