@@ -173,7 +173,14 @@ class Sshd:
         """The processes of sshd that serve somebody; what they started is left alone."""
         assert self._process
         below = psutil.Process(self._process.pid).children(recursive=True)
-        return [process for process in below if "sshd" in process.name()]
+        return [process for process in below if is_sshd(process)]
+
+
+def is_sshd(process: psutil.Process) -> bool:
+    try:
+        return "sshd" in process.name()
+    except psutil.NoSuchProcess:
+        return False
 
 
 def make_key(path: Path, kind: str = "ed25519", passphrase: str = "", form: str = "") -> str:

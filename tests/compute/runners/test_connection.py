@@ -15,6 +15,7 @@ from compute.runners import connection as connections
 from compute.runners.address import Address, Login
 from compute.runners.base import HostKeyRefused, LoginRefused, RunnerError, Unreachable
 from compute.runners.connection import Connection, close_all, connection_to
+from compute.runners.dial import open_socket
 from compute.runners.hostkeys import scan
 from compute.runners.trust import fingerprint
 from tests.compute.runners.conftest import Place
@@ -236,11 +237,10 @@ def test_one_connection_an_address(sshd: Sshd) -> None:
 def test_a_dead_host_is_not_hammered(own_sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
     own_sshd.stop()
     tries: list[Address] = []
-    reach = connections.open_socket
 
     def count(address: Address, within: float) -> socket.socket:
         tries.append(address)
-        return reach(address, within)
+        return open_socket(address, within)
 
     monkeypatch.setattr(connections, "open_socket", count)
     monkeypatch.setattr(connections, "FIRST_PAUSE", 60)
