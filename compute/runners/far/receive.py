@@ -147,7 +147,7 @@ def hashed(path: Path, count: int) -> Any:
             digest.update(data)
             count -= len(data)
             if time.monotonic() > last + 1:
-                give({"waiting": True})
+                give({"hashing": True})
                 last = time.monotonic()
     return digest
 
