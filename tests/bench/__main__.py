@@ -1,4 +1,4 @@
-"""``python -m tests.bench [live] [start] [cost] [data] [watch] [--json]``: measure and print."""
+"""``python -m tests.bench [live] [start] [cost] [data] [transfer] [watch] [--json]``: measure and print."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.bench.home import open_home
 
-WHAT = ("live", "start", "cost", "data", "watch")
+WHAT = ("live", "start", "cost", "data", "transfer", "watch")
 
 
 def main() -> None:
@@ -18,13 +18,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="trainyard-bench-") as folder:
         site = open_home(Path(folder) / "home")
         # These import Django's models, so they come after the home is set.
-        from tests.bench import cost, data, live, start, watch
+        from tests.bench import cost, data, live, start, transfer, watch
 
         measures = {
             "live": live.measure,
             "start": start.measure,
             "cost": cost.measure,
             "data": data.measure,
+            "transfer": transfer.measure,
             "watch": watch.measure,
         }
         for name in options.what or WHAT:
