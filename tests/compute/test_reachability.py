@@ -19,7 +19,7 @@ LOAD = {"cpu_percent": 5.0, "memory_used": 1, "memory_total": 2, "gpus": []}
 
 @pytest.fixture
 def box() -> Machine:
-    return factories.make_ssh_machine(name="box")
+    return factories.make_ssh_machine(name="box", python="/opt/verl/bin/python")
 
 
 def off(since: float | None = None, words: str = "It is off.") -> Unreachable:
