@@ -153,12 +153,16 @@ def test_an_unreachable_machine_says_since_when_and_shows_what_was_known(
 ) -> None:
     measured(box, seconds_ago=300)
     since = timezone.now() - timedelta(minutes=5)
-    Machine.objects.update(unreachable_since=since, unreachable_reason="It is <off>.")
+    checked = since - timedelta(hours=1)
+    Machine.objects.update(
+        unreachable_since=since, unreachable_reason="It is <off>.", checked_at=checked
+    )
     content = show(page, box)
     assert "Unreachable since <time" in content
     assert "Last seen <time" in content
     assert "It is &lt;off&gt;." in content
     assert "old: measured <time" in content
+    assert "old: checked <time" in content
     assert "42 %" in content
 
 
