@@ -205,7 +205,7 @@ def close_all() -> None:
         connection.close()
 
 
-def line_to(address: Address, within: float = CONNECT_WITHIN) -> Any:
+def line_to(address: Address, within: float) -> Any:
     """What bytes go over: a socket, or a channel through the jump host. Raises ``Unreachable``."""
     if address.jump is None:
         return open_socket(address, within)
@@ -216,7 +216,8 @@ def _connect(address: Address) -> paramiko.Transport:
     expected = confirmed(address)
     algorithms = algorithms_for(expected) if expected else ()
     try:
-        transport = negotiate(line_to(address), address, algorithms)
+        line = line_to(address, CONNECT_WITHIN)
+        transport = negotiate(line, address, CONNECT_WITHIN, algorithms)
     except IncompatiblePeer as error:
         raise _incompatible(address, error) from None
     try:
@@ -232,7 +233,7 @@ def _connect(address: Address) -> paramiko.Transport:
 def _incompatible(address: Address, error: IncompatiblePeer) -> Unreachable:
     """No key of the confirmed kind any more: say which one there is in its place."""
     with suppress(Unreachable, IncompatiblePeer):
-        transport = negotiate(line_to(address), address)
+        transport = negotiate(line_to(address, CONNECT_WITHIN), address, CONNECT_WITHIN)
         try:
             check(address, host_key_of(transport))
         except HostKeyRefused as refused:

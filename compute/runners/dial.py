@@ -21,7 +21,7 @@ UNHEARD_FOR = 30  # seconds that sent bytes may stay unacknowledged
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes256-ctr")
 
 
-def open_socket(address: Address, within: float = CONNECT_WITHIN) -> socket.socket:
+def open_socket(address: Address, within: float) -> socket.socket:
     """A TCP connection. Raises ``Unreachable``."""
     try:
         line = socket.create_connection((address.host, address.port), within)
@@ -47,7 +47,7 @@ def open_socket(address: Address, within: float = CONNECT_WITHIN) -> socket.sock
 
 
 def negotiate(
-    line: Any, address: Address, algorithms: Sequence[str] = (), within: float = CONNECT_WITHIN
+    line: Any, address: Address, within: float, algorithms: Sequence[str] = ()
 ) -> paramiko.Transport:
     """Greet and exchange keys. ``algorithms`` limits the kinds of host key that are taken.
 

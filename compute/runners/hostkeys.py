@@ -13,7 +13,7 @@ def scan(address: Address, within: float = CONNECT_WITHIN) -> HostKey:
 
     Nothing is sent to the host but what the key exchange needs. Raises ``Unreachable``.
     """
-    transport = negotiate(line_to(address, within), address, within=within)
+    transport = negotiate(line_to(address, within), address, within)
     try:
         return host_key_of(transport)
     finally:

@@ -1,11 +1,12 @@
 """A pasted private key. Whatever is wrong with it is said before anything connects."""
 
+import base64
 import io
 from typing import Any
 
 import paramiko
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -37,8 +38,6 @@ def read_private_key(text: str, passphrase: str = "") -> paramiko.PKey:
     for kind, made in CLASSES.items():
         if isinstance(key, kind):
             return _as_paramiko(made, key)
-    if isinstance(key, dsa.DSAPrivateKey):
-        raise KeyUnusable(DSA)
     raise KeyUnusable(f"Keys of this kind cannot log in by SSH. {MAKE_ONE}")
 
 
@@ -53,13 +52,21 @@ def _refuse_what_is_none(text: str) -> None:
             "This is the public half of a key. Paste the private half: the file of the same name "
             "without .pub, whose first line is -----BEGIN … PRIVATE KEY-----."
         )
-    if "-----BEGIN DSA PRIVATE KEY" in text:
+    if "-----BEGIN DSA PRIVATE KEY" in text or b"\x07ssh-dss" in _body(text):
         raise KeyUnusable(DSA)
     if not text.startswith("-----BEGIN ") or "PRIVATE KEY-----" not in text:
         raise KeyUnusable(
             "This is no private key: its first line should be -----BEGIN … PRIVATE KEY-----. Paste "
             "the whole file."
         )
+
+
+def _body(text: str) -> bytes:
+    """What stands between the first and the last line, as far as it is base64."""
+    try:
+        return base64.b64decode("".join(text.splitlines()[1:-1]))
+    except ValueError:
+        return b""
 
 
 def _load(data: bytes, passphrase: bytes) -> Any:

@@ -124,6 +124,6 @@ def _raise_for(header: dict[str, Any], name: str) -> None:
 
 def _cut(process: FarProcess, have: int, size: int) -> RunnerError:
     return Unreachable(
-        f"The connection to {process.name} was cut after {have} of {size} bytes. It goes on from "
-        "there when it is asked for again."
+        f"The connection to {process.name} was cut after {have} of {size} bytes. What arrived "
+        "is kept; the rest comes when it is asked for again."
     )

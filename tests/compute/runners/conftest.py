@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,3 +104,18 @@ def place(request: pytest.FixtureRequest, home: Path, trainer: FakeTrainer) -> P
         return Place("local", home, trainer, LocalRunner, lambda path: path)
     made: Place = request.getfixturevalue("far")
     return made
+
+
+@pytest.fixture
+def small_disk(far_account: Account) -> Iterator[Path]:
+    """A disk of 4 MB that belongs to the far user; left out where none can be mounted."""
+    folder = far_account.folder()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    if os.getuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        folder.rmdir()
+        pytest.skip("no small disk can be mounted here")
+    far_account.owns(folder)
+    yield folder
+    close_all()  # a far process may still have a file open
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    folder.rmdir()
