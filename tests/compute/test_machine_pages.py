@@ -108,6 +108,14 @@ def test_the_list_shows_address_state_gpus_and_runs(page: Client, three: None) -
         assert words in content
 
 
+def test_the_list_shows_the_gpus_of_the_last_check_before_the_load_is_measured(
+    page: Client,
+) -> None:
+    gpus = {"gpus": [{"name": "A100"}], "cards": 1}
+    factories.make_ssh_machine(facts={"parts": {"gpus": {"data": gpus}}})
+    assert "1 \N{MULTIPLICATION SIGN} A100" in page.get(URL).content.decode()
+
+
 @pytest.fixture
 def box(db: None) -> Machine:
     return factories.make_ssh_machine(
@@ -281,11 +289,15 @@ def test_this_machine_is_always_there(boss: Client) -> None:
     assert "It is always there." in remove(boss, local_machine())
 
 
-def test_a_machine_that_was_not_confirmed_is_no_choice_of_a_job(page: Client, three: None) -> None:
+def test_a_machine_that_was_not_confirmed_or_set_up_is_no_choice_of_a_job(
+    page: Client, three: None
+) -> None:
     assert {machine.name for machine in Machine.objects.ready()} == {"one", "three"}
+    Machine.objects.filter(name__in=("one", "two")).update(python="/opt/verl/bin/python")
     content = page.get("/jobs/new/sft/").content.decode()
     assert ">one</option>" in content
     assert ">two</option>" not in content
+    assert ">three</option>" not in content, "it has no environment yet"
 
 
 def test_only_staff_acts(page: Client, box: Machine) -> None:

@@ -10,7 +10,6 @@ from compute import services
 from compute.models import Machine
 from compute.runners.base import HostKeyRefused, Unreachable
 from compute.runners.ssh import SshRunner
-from monitoring.management.commands.watchjobs import Watcher
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -103,13 +102,14 @@ def test_what_is_not_confirmed_or_removed_is_left_alone(
     assert machine.unreachable_since is None
 
 
-def test_the_watcher_measures_the_others(
+def test_a_machine_that_is_off_is_told_once_and_the_others_are_measured(
     box: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     local = services.local_machine()
     answers(monkeypatch, off(words="box is off."))
     for _ in range(3):
-        Watcher().measure()
+        for machine in Machine.objects.all():
+            services.record_sample(machine)
     assert local.samples.count() == 3
     assert [record.getMessage() for record in caplog.records] == ["box: box is off."]
 
