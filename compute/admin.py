@@ -39,6 +39,10 @@ class MachineAdmin(admin.ModelAdmin[Machine]):
     def has_delete_permission(self, request: HttpRequest, obj: Machine | None = None) -> bool:
         return False
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Machine | None = None) -> Any:
+        """The machine that Trainyard runs on is found by its name."""
+        return (*self.readonly_fields, *(["name"] if obj and obj.is_local else []))
+
     def save_model(self, request: HttpRequest, obj: Machine, form: Any, change: bool) -> None:
         machine = Machine.objects.get(pk=obj.pk)
         machines.change(machine, {name: form.cleaned_data[name] for name in form.changed_data}, {})

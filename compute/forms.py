@@ -247,6 +247,8 @@ def _user(text: str) -> str:
 
 
 def _read(path: Path) -> str:
+    if path.exists() and not path.is_file():
+        raise forms.ValidationError("The key's file cannot be read: it is no file.")
     try:
         with path.open() as file:
             text = file.read(LONGEST_KEY + 1)

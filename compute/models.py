@@ -21,8 +21,12 @@ class MachineQuerySet(models.QuerySet["Machine"]):
         return self.filter(is_retired=False)
 
     def ready(self) -> Self:
-        """Those that a job may be sent to."""
+        """Those that may be connected to."""
         return self.kept().filter(Q(kind=Machine.Kind.LOCAL) | ~Q(host_key=""))
+
+    def for_jobs(self) -> Self:
+        """Those that a job may be sent to: there is an environment, or one is named."""
+        return self.ready().exclude(python="")
 
 
 class Machine(models.Model):
@@ -109,6 +113,12 @@ class Machine(models.Model):
         if self.unreachable_since:
             return "unreachable"
         return "reachable" if self.is_local or self.seen_at else "unseen"
+
+    @property
+    def gpus_of_check(self) -> list[dict[str, Any]] | None:
+        """The GPUs that the last check found, or None when none could look."""
+        found: dict[str, Any] = self.facts.get("parts", {}).get("gpus", {}).get("data", {})
+        return found.get("gpus")
 
     @property
     def is_being_checked(self) -> bool:

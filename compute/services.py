@@ -65,7 +65,8 @@ def runner_for(machine: Machine) -> Runner:
     if machine.is_retired:
         return no_runner(f"{machine} was removed from Trainyard, with what opens it.")
     try:
-        return SshRunner(address_of(machine), machine.python, machine.workdir)
+        # Before there is an environment, any Python reads files and tells the time.
+        return SshRunner(address_of(machine), machine.python or "python3", machine.workdir)
     except RunnerError as error:
         return no_runner(str(error))
 
@@ -160,20 +161,32 @@ def mark_unreachable(machine: Machine, error: Unreachable) -> None:
 def record_sample(machine: Machine) -> MachineSample | None:
     """Measure the machine's load, keep it, and forget what is older than an hour.
 
-    None where there is nothing to measure: it is removed, not confirmed yet, or does not answer.
+    None where there is nothing to measure: it is removed, not confirmed or set up yet, or does
+    not answer.
     """
     if machine.is_retired or not machine.is_confirmed:
         return None
     try:
-        data = runner_for(machine).sample()
+        data = _measured(machine)
     except Unreachable as error:
         mark_unreachable(machine, error)
         return None
     mark_reachable(machine)
+    if data is None:
+        return None
     sample = MachineSample(machine=machine, at=timezone.now(), data=data)
     sample.save()
     machine.samples.filter(at__lt=sample.at - KEEP_SAMPLES).delete()
     return sample
+
+
+def _measured(machine: Machine) -> dict[str, Any] | None:
+    """Its load; None where what measures is not set up yet, though the machine answers."""
+    runner = runner_for(machine)
+    if machine.python:
+        return runner.sample()
+    runner.now()
+    return None
 
 
 def load_of(machine: Machine, points: int = 60) -> dict[str, Any]:

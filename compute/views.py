@@ -1,3 +1,4 @@
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
@@ -78,6 +79,7 @@ def contents(machine: Machine, request: HtmxHttpRequest) -> dict[str, Any]:
         "entry": load_of(machine),
         "parts": known(machine),
         "checks": machine.checks,
+        "is_old": is_older(machine.checked_at, machine.unreachable_since),
         "failed": outcomes.count("fail"),
         "unknown": outcomes.count("unknown"),
         "set_up": set_up,
@@ -88,6 +90,11 @@ def contents(machine: Machine, request: HtmxHttpRequest) -> dict[str, Any]:
         "is_busy": machine.is_being_checked or bool(set_up and set_up.is_busy),
         "can_change": request.user.is_staff and not machine.is_retired,
     }
+
+
+def is_older(checked_at: datetime | None, unreachable_since: datetime | None) -> bool:
+    """Whether the checks are of a time when the machine still answered, and now it does not."""
+    return bool(checked_at and unreachable_since and checked_at < unreachable_since)
 
 
 def known(machine: Machine) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class VersionField(forms.ModelChoiceField):  # type: ignore[type-arg]
 class JobForm(forms.Form):
     uuid = forms.UUIDField(widget=forms.HiddenInput)
     name = forms.CharField(max_length=200, label="Name", validators=[one_line])
-    machine = forms.ModelChoiceField(Machine.objects.ready(), empty_label=None)
+    machine = forms.ModelChoiceField(Machine.objects.for_jobs(), empty_label=None)
     retries = forms.IntegerField(
         widget=figure("numeric"),
         min_value=0,

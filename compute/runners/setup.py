@@ -173,7 +173,7 @@ def _judge(code: int | None, last: str) -> None:
     if code:
         lines = [line.strip() for line in last.splitlines() if line.strip()]
         faults = [line for line in lines if line.startswith(("ERROR", "error", "install.sh"))]
-        said = (faults or lines or [f"it ended with {code}"])[-1]
+        said = " ".join((faults or lines)[-2:]) or f"it ended with {code}"
         raise SetUpFailed(f"The installation failed: {said}")
 
 

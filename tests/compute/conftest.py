@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 from django.test import Client
 
-from compute import machines
+from compute.runners import hostkeys
 from compute.runners.address import Address
 from compute.runners.base import RunnerError
 from compute.runners.hostkeys import HostKey
@@ -30,6 +30,6 @@ def shows(monkeypatch: pytest.MonkeyPatch) -> Shows:
                     return HostKey(f"ssh-ed25519 {digest}", f"SHA256:{digest}")
             raise RunnerError(f"{address.host} does not answer within {within:.0f} s.")
 
-        monkeypatch.setattr(machines.hostkeys, "scan", fake_scan)
+        monkeypatch.setattr(hostkeys, "scan", fake_scan)
 
     return set_up

@@ -118,6 +118,7 @@ def test_a_jump_host_has_its_own_secrets_or_the_machines(boss: Client) -> None:
         ("private_key", "PuTTY-User-Key-File-3: x", "Open it in PuTTYgen"),
         ("private_key", private_key("locked"), "locked with a passphrase"),
         ("key_path", "/etc/passwd", "outside the folders"),
+        ("key_path", "HOME", "it is no file"),
         ("key_path", "HOME/none", "cannot be read: No such file or directory."),
         ("workdir", "/", "must not be /"),
         ("workdir", "~/../..", "must not have a .. in it"),

@@ -6,6 +6,8 @@ from django.test import Client
 
 from compute import machines
 from compute.models import Machine
+from compute.runners import hostkeys
+from compute.runners.hostkeys import HostKey
 from tests import factories, taskqueue
 from tests.compute.conftest import Shows
 
@@ -113,6 +115,6 @@ def test_the_command_to_compare_is_of_the_kind_of_key(
     box: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for kind, file in (("ssh-rsa", "rsa"), ("ecdsa-sha2-nistp256", "ecdsa")):
-        key = machines.HostKey(f"{kind} AAAA", "SHA256:AAAA")
-        monkeypatch.setattr(machines.hostkeys, "scan", lambda address, key=key: key)
+        key = HostKey(f"{kind} AAAA", "SHA256:AAAA")
+        monkeypatch.setattr(hostkeys, "scan", lambda address, key=key: key)
         assert machines.offered(box).compare == f"ssh-keygen -lf /etc/ssh/ssh_host_{file}_key.pub"

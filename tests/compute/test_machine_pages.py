@@ -108,6 +108,14 @@ def test_the_list_shows_address_state_gpus_and_runs(page: Client, three: None) -
         assert words in content
 
 
+def test_the_list_shows_the_gpus_of_the_last_check_before_the_load_is_measured(
+    page: Client,
+) -> None:
+    gpus = {"gpus": [{"name": "A100"}], "cards": 1}
+    factories.make_ssh_machine(facts={"parts": {"gpus": {"data": gpus}}})
+    assert "1 \N{MULTIPLICATION SIGN} A100" in page.get(URL).content.decode()
+
+
 @pytest.fixture
 def box(db: None) -> Machine:
     return factories.make_ssh_machine(
@@ -153,12 +161,16 @@ def test_an_unreachable_machine_says_since_when_and_shows_what_was_known(
 ) -> None:
     measured(box, seconds_ago=300)
     since = timezone.now() - timedelta(minutes=5)
-    Machine.objects.update(unreachable_since=since, unreachable_reason="It is <off>.")
+    checked = since - timedelta(hours=1)
+    Machine.objects.update(
+        unreachable_since=since, unreachable_reason="It is <off>.", checked_at=checked
+    )
     content = show(page, box)
     assert "Unreachable since <time" in content
     assert "Last seen <time" in content
     assert "It is &lt;off&gt;." in content
     assert "old: measured <time" in content
+    assert "old: checked <time" in content
     assert "42 %" in content
 
 
@@ -277,11 +289,15 @@ def test_this_machine_is_always_there(boss: Client) -> None:
     assert "It is always there." in remove(boss, local_machine())
 
 
-def test_a_machine_that_was_not_confirmed_is_no_choice_of_a_job(page: Client, three: None) -> None:
+def test_a_machine_that_was_not_confirmed_or_set_up_is_no_choice_of_a_job(
+    page: Client, three: None
+) -> None:
     assert {machine.name for machine in Machine.objects.ready()} == {"one", "three"}
+    Machine.objects.filter(name__in=("one", "two")).update(python="/opt/verl/bin/python")
     content = page.get("/jobs/new/sft/").content.decode()
     assert ">one</option>" in content
     assert ">two</option>" not in content
+    assert ">three</option>" not in content, "it has no environment yet"
 
 
 def test_only_staff_acts(page: Client, box: Machine) -> None:

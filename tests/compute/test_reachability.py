@@ -10,7 +10,6 @@ from compute import services
 from compute.models import Machine
 from compute.runners.base import HostKeyRefused, Unreachable
 from compute.runners.ssh import SshRunner
-from monitoring.following import Follower
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -19,7 +18,7 @@ LOAD = {"cpu_percent": 5.0, "memory_used": 1, "memory_total": 2, "gpus": []}
 
 @pytest.fixture
 def box() -> Machine:
-    return factories.make_ssh_machine(name="box")
+    return factories.make_ssh_machine(name="box", python="/opt/verl/bin/python")
 
 
 def off(since: float | None = None, words: str = "It is off.") -> Unreachable:
@@ -103,14 +102,14 @@ def test_what_is_not_confirmed_or_removed_is_left_alone(
     assert machine.unreachable_since is None
 
 
-def test_the_watcher_measures_the_others(
+def test_a_machine_that_is_off_is_told_once_and_the_others_are_measured(
     box: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     local = services.local_machine()
     answers(monkeypatch, off(words="box is off."))
     for _ in range(3):
-        for machine in (box, local):
-            Follower(machine).look(machine)
+        for machine in Machine.objects.all():
+            services.record_sample(machine)
     assert local.samples.count() == 3
     assert [record.getMessage() for record in caplog.records] == ["box: box is off."]
 

@@ -185,7 +185,7 @@ def test_a_machine_without_a_card_passes_and_says_so() -> None:
 
 def test_before_the_set_up_there_is_no_environment() -> None:
     expected = Expected("gpu box", "0.9.1", "~/runs", node="0.1.0")
-    parts = dict.fromkeys(("packages", "torch", "verl", "trainyard_node", "ray"))
+    parts: dict[str, Any] = dict.fromkeys(("packages", "torch", "verl", "trainyard_node", "ray"))
     pythons = {"python3": {"version": "3.12.1", "makes_venvs": True}}
     found = looked(expected, pythons=pythons, **parts)
     assert [check.name for check in found.failed] == ["packages", "verl", "node", "ray"]
