@@ -5,7 +5,7 @@ from compute.models import Machine, MachineSample
 
 @admin.register(Machine)
 class MachineAdmin(admin.ModelAdmin[Machine]):
-    list_display = ("name", "kind", "slots", "workdir", "python")
+    list_display = ("name", "kind", "slots", "gpus", "workdir", "python")
 
 
 @admin.register(MachineSample)

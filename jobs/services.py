@@ -11,14 +11,14 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 from django.utils.text import slugify
-from django_q.tasks import async_task, queue_size
+from django_q.tasks import queue_size
 
 from compute.models import Machine
 from compute.runners.base import Launch, RunnerError, RunnerUnsure
 from compute.runners.rundir import write_script
 from compute.services import runner_for
 from datasets.models import Version
-from jobs import lifecycle, trackers
+from jobs import leases, lifecycle, parents, trackers
 from jobs.models import HOLDS_SLOT, Job, Status
 from jobs.places import places
 from jobs.recipebook import find_recipe
@@ -26,6 +26,7 @@ from jobs.trackers import TrackerError
 from jobs.verl.command import build_command
 from jobs.verl.spec import Command, Placement, TrainSpec
 from jobs.verl.steps import judge
+from jobs.work import kick, later
 
 STUCK_QUEUE = timedelta(seconds=5)
 STUCK_STOP = timedelta(seconds=30)  # beyond the grace period
@@ -43,6 +44,7 @@ class Order:
     machine: Machine
     uuid: uuids.UUID
     after: Job | None = None
+    after_checkpoint: bool = False  # whose model is then what ``after`` has saved
     dataset_version: Version | None = None
 
 
@@ -73,6 +75,8 @@ def _fields(order: Order) -> dict[str, Any]:
         "steps": order.steps,
         "machine": order.machine,
         "after": order.after,
+        "after_checkpoint": order.after_checkpoint,
+        "gpus": leases.needed(order.spec),
         "dataset_version": order.dataset_version,
         "is_sample": bool(recipe and recipe.is_sample),
     }
@@ -84,7 +88,8 @@ def command_of(job: Job) -> Command:
         return Command.from_json(job.command)
     spec = job.train_spec
     name = f"{slugify(job.name)[:60] or 'run'}-{str(job.uuid)[:8]}"
-    placement = Placement(job.run_dir, job.machine.python, name)
+    devices = leases.devices_held(job) if job.pk else ()
+    placement = Placement(job.run_dir, job.machine.python, name, devices)
     return build_command(spec, placement, origins(job.recipe, spec, job.owner))
 
 
@@ -104,31 +109,25 @@ def origins(recipe_slug: str, spec: TrainSpec, owner: User) -> dict[str, str]:
 
 
 def enqueue(job: Job, *, who: str) -> bool:
+    """Let a job join the line of its machine, where it is its owner's turn."""
     with transaction.atomic():
-        queued = lifecycle.move(job, Status.QUEUED, who=who, queued_at=timezone.now())
+        leases.locked(job.machine_id)
+        now = timezone.now()
+        queued = lifecycle.move(
+            job, Status.QUEUED, who=who, queued_at=now, position=None, held_at=None
+        )
         if queued:
-            kick(job.machine_id)
+            leases.take_turn(job)
     return queued
-
-
-def kick(machine_id: int) -> None:
-    """Ask a worker to start what can start."""
-    later("jobs.tasks.launch_queued", machine_id)
-
-
-def later(task: str, pk: int) -> None:
-    """Hand a task to the workers after the commit. Should the queue be away, what was asked for
-    stands in the database all the same, and the watcher asks again."""
-    transaction.on_commit(lambda: async_task(task, pk), robust=True)
 
 
 def kick_stuck() -> None:
     """Ask again for what should have happened by now: a worker may have died on the way."""
     if queue_size():
         return  # the workers have not come to it yet
-    waiting = Job.objects.runnable().filter(queued_at__lt=timezone.now() - STUCK_QUEUE)
-    for machine in Machine.objects.filter(pk__in=waiting.values("machine")):
-        if machine.jobs.holding_slot().count() < machine.slots:
+    waiting = Job.objects.queued().filter(queued_at__lt=timezone.now() - STUCK_QUEUE)
+    for machine in Machine.objects.filter(pk__in=waiting.order_by().values("machine")):
+        if leases.could_start(machine):
             kick(machine.pk)
     overdue = timezone.now() - STUCK_STOP - timedelta(seconds=settings.TRAINYARD_STOP_GRACE)
     for job in Job.objects.holding_slot().filter(stop_asked_at__lt=overdue):
@@ -137,20 +136,18 @@ def kick_stuck() -> None:
 
 def launch_queued(machine_id: int) -> None:
     while job := claim_next(machine_id):
-        launch(job)
+        try:
+            parents.settle_model(job)
+        except RunnerError as error:
+            finish_as(job, Status.FAILED, f"It could not be started. {error}")
+        else:
+            launch(job)
 
 
 def claim_next(machine_id: int) -> Job | None:
-    """Take the oldest runnable job into STARTING if the machine has a free slot."""
+    """Take the next job that fits into STARTING, with its devices."""
     with transaction.atomic():
-        # The lock orders two workers on PostgreSQL; SQLite's IMMEDIATE transaction does it there.
-        machine = Machine.objects.select_for_update().get(pk=machine_id)
-        if machine.jobs.holding_slot().count() >= machine.slots:
-            return None
-        job = Job.objects.runnable().filter(machine=machine).first()
-        if job and lifecycle.move(job, Status.STARTING, started_at=timezone.now()):
-            return job
-    return None
+        return leases.claim(leases.locked(machine_id))
 
 
 def launch(job: Job) -> None:
@@ -225,8 +222,7 @@ def lose(job: Job, reason: str) -> None:
 
 
 def finish_as(job: Job, status: Status, reason: str, **fields: Any) -> None:
-    if lifecycle.move(job, status, reason=reason, ended_at=timezone.now(), **fields):
-        kick(job.machine_id)
+    lifecycle.move(job, status, reason=reason, ended_at=timezone.now(), **fields)
 
 
 def rename(job: Job, name: str, *, who: str) -> None:

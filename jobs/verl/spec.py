@@ -34,11 +34,15 @@ class TrainSpec:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a run goes: its run directory, its Python, and the name that trackers will show."""
+    """Where a run goes: its run directory, its Python, and the name that trackers will show.
+
+    ``devices`` are the numbers of its GPUs as the driver counts them; none before its start.
+    """
 
     run_dir: str
     python: str
     name: str
+    devices: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
