@@ -14,7 +14,6 @@ from django.utils import timezone
 
 from jobs import leases, lifecycle
 from jobs.models import Job, Priority, Status
-from jobs.scheduling.line import reasons
 from jobs.work import kick
 
 Place = Literal["up", "down", "first", "last"]
@@ -62,13 +61,12 @@ def set_priority(job: Job, by: User, priority: Priority) -> bool:
 
 def move_before(job: Job, by: User, other: Job) -> bool:
     """Move a waiting job directly before another of the same machine and priority."""
-    with _queued(job, by):
-        line = _movable(job, by)
-        if other not in line:
-            raise QueueError(_not_in_line(job, other, by))
-        rest = [each for each in line if each != job]
-        place = rest.index(other) if other != job else line.index(job)
-        return _arrange(job, by, line, place)
+    return _move_beside(job, by, other, 0)
+
+
+def move_after(job: Job, by: User, other: Job) -> bool:
+    """Move a waiting job directly behind another of the same machine and priority."""
+    return _move_beside(job, by, other, 1)
 
 
 def move_to(job: Job, by: User, place: Place) -> bool:
@@ -78,6 +76,16 @@ def move_to(job: Job, by: User, place: Place) -> bool:
         now, last = line.index(job), len(line) - 1
         places = {"up": max(0, now - 1), "down": min(last, now + 1), "first": 0, "last": last}
         return _arrange(job, by, line, places[place])
+
+
+def _move_beside(job: Job, by: User, other: Job, behind: int) -> bool:
+    with _queued(job, by):
+        line = _movable(job, by)
+        if other not in line:
+            raise QueueError(_not_in_line(job, other))
+        rest = [each for each in line if each != job]
+        place = line.index(job) if other == job else rest.index(other) + behind
+        return _arrange(job, by, line, place)
 
 
 @contextmanager
@@ -120,7 +128,7 @@ def _told(order: Sequence[Job], place: int) -> str:
     return f"before job {order[place + 1].pk}" if place + 1 < len(order) else "to the end"
 
 
-def _not_in_line(job: Job, other: Job, by: User) -> str:
+def _not_in_line(job: Job, other: Job) -> str:
     if other.status != Status.QUEUED:
         return f"Job {other.pk} is {other.get_status_display().lower()}: it is not waiting."
     if other.machine_id != job.machine_id:
@@ -129,12 +137,3 @@ def _not_in_line(job: Job, other: Job, by: User) -> str:
         priorities = f"{other.get_priority_display()} and {job.get_priority_display()}".lower()
         return f"Their priorities differ ({priorities}): give them the same one first."
     return f"Job {other.pk} is {other.owner}'s: you can move a job among your own."
-
-
-def reason_of(job: Job) -> str:
-    """Why a job has not started, in a sentence; empty for one that does not wait."""
-    if job.status != Status.QUEUED:
-        return ""
-    line = [leases.waiting(each) for each in leases.line_of(job.machine)]
-    why = zip(line, reasons(line, leases.room_of(job.machine)), strict=True)
-    return next((reason for each, reason in why if each.id == job.pk), "")

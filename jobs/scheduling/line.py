@@ -30,7 +30,7 @@ class Waiting:
 
     @property
     def needs(self) -> str:
-        return counted(self.gpus, "GPU") if self.gpus else "1 slot of the CPU"
+        return counted(self.gpus, "GPU") if self.gpus else "1 CPU slot"
 
 
 @dataclass(frozen=True)

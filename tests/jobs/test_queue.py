@@ -16,6 +16,7 @@ from compute.runners.local import LocalRunner
 from jobs import leases, lifecycle, queue, services
 from jobs.models import Job, Lease, Priority, Status
 from jobs.queue import QueueError
+from jobs.queue_state import reason_of
 from tests import factories, taskqueue
 from tests.waiting import together
 
@@ -199,7 +200,7 @@ def test_what_no_longer_fits_blocks_nobody(
     Machine.objects.filter(pk=box.pk).update(gpus=2)
     services.launch_queued(box.pk)
     assert devices(small) == (0,)
-    assert queue.reason_of(Job.objects.get(pk=large.pk)) == (
+    assert reason_of(Job.objects.get(pk=large.pk)) == (
         "It needs 4 GPUs, and this machine has 2 GPUs: it can never start here."
     )
 
@@ -239,7 +240,7 @@ def test_a_held_job_waits_until_it_is_released(
     services.launch_queued(box.pk)
     assert launched == []
     assert job.status == Status.QUEUED
-    assert queue.reason_of(job) == "Held by ada: data come on Monday."
+    assert reason_of(job) == "Held by ada: data come on Monday."
     with django_capture_on_commit_callbacks(execute=True):
         assert queue.release(job, user) is True
     assert queue.release(job, user) is False
@@ -338,7 +339,7 @@ def test_each_says_why_it_waits(user: User, box: Machine) -> None:
     four = submitted(user, box, 4)
     after = submitted(user, box, 1, after=before)
     cpu = submitted(user, box, 0)
-    assert queue.reason_of(four) == "Waits for 4 GPUs; 3 are free."
-    assert queue.reason_of(after) == f"After job {before.pk}, which is running."
-    assert queue.reason_of(cpu) == "Waits for 1 slot of the CPU; 0 of 1 are free."
-    assert queue.reason_of(before) == ""
+    assert reason_of(four) == "Waits for 4 GPUs; 3 are free."
+    assert reason_of(after) == f"After job {before.pk}, which is running."
+    assert reason_of(cpu) == "Waits for 1 CPU slot; 0 of 1 are free."
+    assert reason_of(before) == ""

@@ -119,8 +119,8 @@ def test_each_can_say_why_it_waits() -> None:
         "After job 1, which is queued.",
         "Waits for 3 GPUs; 2 are free; behind 1 job.",
         "About to start.",
-        "Waits for 1 slot of the CPU; 0 of 2 are free.",
-        "Waits for 1 slot of the CPU; 0 of 2 are free; behind 1 job.",
+        "Waits for 1 CPU slot; 0 of 2 are free.",
+        "Waits for 1 CPU slot; 0 of 2 are free; behind 1 job.",
     ]
 
 
