@@ -1,13 +1,13 @@
 """The queue in a real browser: dragging, buttons by keyboard, and a page that keeps up."""
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Position, expect
 
 from tests.e2e.site import Site, wait_for
 
 pytestmark = pytest.mark.e2e
 SFT = 1
-TOP, FOOT = {"x": 200, "y": 3}, {"x": 200, "y": 30}
+TOP, FOOT = Position(x=200, y=3), Position(x=200, y=30)
 COUNT_LOOKS = """() => {
   window.looks = 0;
   document.addEventListener("htmx:beforeRequest", (event) => {
@@ -76,7 +76,7 @@ def test_the_page_follows_what_others_do(
     page.locator(f"{row(page, first)} [name=why]").fill("typed at ease")
     site.manage("priority", str(waiting[1]), "low")
     page.evaluate(COUNT_LOOKS)
-    page.wait_for_function("window.looks > 1")  # they are held back: the form stays
+    wait_for(lambda: page.evaluate("window.looks") > 1, "looks, which are held back")
     expect(page.locator(f"{row(page, first)} [name=why]")).to_have_value("typed at ease")
     page.keyboard.press("Enter")
     expect(page.locator(row(page, first))).to_contain_text("Held by admin: typed at ease.")
