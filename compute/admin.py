@@ -28,7 +28,7 @@ class ReadOnly(admin.ModelAdmin[Any]):
 class MachineAdmin(admin.ModelAdmin[Machine]):
     """Machines are added and removed on their own pages, which confirm the host key."""
 
-    list_display = ("name", "kind", "host", "slots", "workdir", "seen_at", "is_retired")
+    list_display = ("name", "kind", "host", "slots", "gpus", "workdir", "seen_at", "is_retired")
     list_filter = ("kind", "is_retired")
     search_fields = ("name", "host")
     readonly_fields = (*FOUND, *ADDRESS)

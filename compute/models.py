@@ -58,7 +58,12 @@ class Machine(models.Model):
         max_length=20, default="0.9.1", help_text="The release of verl that this Python has."
     )
     slots = models.PositiveSmallIntegerField(
-        default=1, validators=[MinValueValidator(1)], help_text="Runs at the same time."
+        default=1,
+        validators=[MinValueValidator(1)],
+        help_text="Runs on the CPU at the same time.",
+    )
+    gpus = models.PositiveSmallIntegerField(
+        "GPUs", null=True, blank=True, help_text="Empty: as many as were last measured."
     )
     checks = models.JSONField(default=list, blank=True, help_text="What the last check found.")
     facts = models.JSONField(default=dict, blank=True, help_text="What was last known of it.")

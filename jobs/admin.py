@@ -9,7 +9,7 @@ from django_q.models import OrmQ, Schedule
 
 from jobs import services
 from jobs.forms import one_line
-from jobs.models import Event, Job, SavedRecipe, TrackerSecret
+from jobs.models import Event, Job, Lease, SavedRecipe, TrackerSecret
 
 # These pages could run any function of any module.
 admin.site.unregister([model for model in (OrmQ, Schedule) if admin.site.is_registered(model)])
@@ -74,6 +74,24 @@ class JobAdmin(admin.ModelAdmin[Job]):
         who = request.user.get_username()
         done = sum(services.stop(job, who=who) for job in queryset)
         self.message_user(request, f"{done} of {len(queryset)} asked to stop.", messages.INFO)
+
+
+@admin.register(Lease)
+class LeaseAdmin(admin.ModelAdmin[Lease]):
+    """Who has which GPU. A lease comes and goes with its job's start and end."""
+
+    list_display = ("machine", "device", "job")
+    list_filter = ("machine",)
+    list_select_related = ("machine", "job")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Lease | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Lease | None = None) -> bool:
+        return False
 
 
 @admin.register(Event)

@@ -11,9 +11,9 @@ from compute.models import Machine
 from compute.services import local_machine
 from datasets.models import Version
 from datasets.services import find_version
-from jobs import rewards, trackers
+from jobs import leases, parents, rewards, trackers
 from jobs.knob_fields import figure, knob_field, shown
-from jobs.models import ENDED, Job
+from jobs.models import ENDED, Job, Status
 from jobs.places import places
 from jobs.preflight import Preflight, inside
 from jobs.services import Order
@@ -23,7 +23,9 @@ from jobs.verl.recipes import Recipe
 from jobs.verl.spec import Problem, TrainSpec
 
 OPEN_GROUPS = ("Data", "Model", "Preference", "Algorithm", "Optimiser")
-SET_FIELDS = ("name", "machine", "after", "uuid", "dataset", "retries", "max_hours")
+LIMITS = ("retries", "max_hours")
+SET_FIELDS = ("name", "machine", "after", "after_checkpoint", "uuid", "dataset", *LIMITS)
+TICK = forms.CheckboxInput()
 TRIED_ROWS = 4  # of the data, with the reward function, before a run
 
 
@@ -95,16 +97,33 @@ class JobForm(forms.Form):
         data = with_files(data, dataset)
         super().__init__(data, initial=None if data is not None else initial(recipe))
         self.fields["dataset"] = dataset
-        self.fields["after"] = forms.ModelChoiceField(
-            Job.objects.visible_to(user).exclude(status__in=ENDED),
-            required=False,
-            empty_label="Nothing: start when the machine is free",
-            label="Start after",
-        )
+        self._add_after(user)
         for knob in knobs_of(recipe.kind):
             self.fields[knob.name] = knob_field(
                 knob, recipe.kind, self.defaults.values.get(knob.name)
             )
+
+        if self.trains_on:
+            self.fields["model_path"].required = False
+
+    def _add_after(self, user: User) -> None:
+        ended = set(ENDED) - {Status.COMPLETED} if self.trains_on else ENDED
+        self.fields["after"] = forms.ModelChoiceField(
+            Job.objects.visible_to(user).exclude(status__in=ended),
+            required=False,
+            empty_label="Nothing: start when the machine is free",
+            label="Start after",
+        )
+        self.fields["after_checkpoint"] = forms.BooleanField(
+            required=False,
+            label="Train on its model",
+            help_text="The newest checkpoint of that job, when it has completed.",
+        )
+
+    @property
+    def trains_on(self) -> bool:
+        """Whether the model is to be what the job before has saved."""
+        return TICK.value_from_datadict(self.data, self.files, "after_checkpoint") is True
 
     def clean_uuid(self) -> uuids.UUID:
         uuid: uuids.UUID = self.cleaned_data["uuid"]
@@ -116,13 +135,23 @@ class JobForm(forms.Form):
         cleaned = super().clean() or {}
         if self.errors:
             return cleaned
-        self.preflight = Preflight(self.spec)
-        for problem in [*self.preflight.problems, *self._account_problems(cleaned)]:
+        self.preflight = Preflight(self.spec, knows_model=not self.trains_on)
+        found = [*self._queue_problems(cleaned), *self.preflight.problems]
+        for problem in [*found, *self._account_problems(cleaned)]:
             self.add_error(problem.field or None, problem.message)
         if self.is_final and not self.errors:
             for message in self._reward_problems():
                 self.add_error("reward_file", message)
         return cleaned
+
+    def _queue_problems(self, cleaned: dict[str, Any]) -> Iterator[Problem]:
+        before, machine = cleaned["after"], cleaned["machine"]
+        if reason := leases.misfit(machine, self.spec):
+            yield Problem("gpus", reason)
+        if parents.comes_round(before, cleaned["uuid"]):
+            yield Problem("after", f"Job {before.pk} would wait for this one.")
+        if self.trains_on:
+            yield from parents.problems(before, machine)
 
     def _account_problems(self, cleaned: dict[str, Any]) -> list[Problem]:
         return trackers.problems(self.spec, self.user, cleaned["machine"])
@@ -144,6 +173,9 @@ class JobForm(forms.Form):
             for knob in knobs_of(self.recipe.kind)
             if self.cleaned_data.get(knob.name) not in (None, "")
         }
+        before = self.cleaned_data.get("after")
+        if self.trains_on and before:
+            values["model_path"] = parents.awaited_model(before)
         lines = str(self.cleaned_data.get("overrides", "")).splitlines()
         overrides = tuple(line.strip() for line in lines if line.strip())
         return TrainSpec(self.recipe.kind, values, overrides, self.cleaned_data["machine"].verl)
@@ -159,6 +191,7 @@ class JobForm(forms.Form):
             machine=self.cleaned_data["machine"],
             uuid=self.cleaned_data["uuid"],
             after=self.cleaned_data["after"],
+            after_checkpoint=self.cleaned_data["after_checkpoint"],
             dataset_version=self.cleaned_data["dataset"] or self._version_of_files(),
             retries=self.cleaned_data["retries"] or 0,
             max_seconds=_seconds(self.cleaned_data["max_hours"]),

@@ -7,11 +7,12 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from jobs.models import ENDED, Event, Job, Status
+from jobs.models import ENDED, HOLDS_SLOT, Event, Job, Lease, Status
+from jobs.work import kick
 
 MOVES: Mapping[Status, frozenset[Status]] = {
     Status.DRAFT: frozenset({Status.QUEUED}),
-    Status.QUEUED: frozenset({Status.STARTING, Status.STOPPED}),
+    Status.QUEUED: frozenset({Status.STARTING, Status.STOPPED, Status.FAILED}),
     # A run may be over before anyone saw it run.
     # Back into the queue when its machine could not be reached to start it.
     Status.STARTING: frozenset({Status.RUNNING, Status.QUEUED, Status.PAUSED, *ENDED}),
@@ -44,7 +45,17 @@ def move(
         job.refresh_from_db()
         if moved:
             record(job, to.value, who=who, message=reason)
+            if to not in HOLDS_SLOT:
+                _make_room(job)
     return bool(moved)
+
+
+def _make_room(job: Job) -> None:
+    """Give back the job's devices, and let those who may wait for them or for the job go on."""
+    Lease.objects.filter(job=job).delete()
+    waiting = Job.objects.filter(after=job, status=Status.QUEUED).order_by()
+    for machine_id in {job.machine_id, *waiting.values_list("machine", flat=True)}:
+        kick(machine_id)
 
 
 def record(job: Job, kind: str, *, who: str = "", message: str = "", **data: Any) -> None:

@@ -36,6 +36,12 @@ NEEDS_ATTENTION = (Status.FAILED, Status.LOST)
 CAN_RESUME = (Status.PAUSED, Status.FAILED, Status.STOPPED, Status.LOST)
 
 
+class Priority(models.IntegerChoices):
+    HIGH = 10, "High"
+    NORMAL = 0, "Normal"
+    LOW = -10, "Low"
+
+
 class JobQuerySet(models.QuerySet["Job"]):
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
         if isinstance(user, User) and user.is_staff:
@@ -46,11 +52,16 @@ class JobQuerySet(models.QuerySet["Job"]):
         return self.filter(status__in=HOLDS_SLOT)
 
     def queued(self) -> Self:
-        return self.filter(status=Status.QUEUED).order_by("queued_at", "pk")
+        """In order: by priority, then as people moved them, then as they came."""
+        placed = F("position").asc(nulls_last=True)
+        return self.filter(status=Status.QUEUED).order_by("-priority", placed, "queued_at", "pk")
 
     def runnable(self) -> Self:
-        """Queued, and what it waits for has ended."""
-        return self.queued().filter(Q(after=None) | Q(after__status__in=ENDED))
+        """Queued, not held, and what it waits for has ended, or has left its checkpoint."""
+        plain = Q(after=None) | Q(after__status__in=ENDED)
+        trained = Q(after__status=Status.COMPLETED)
+        ready = Q(plain, after_checkpoint=False) | Q(trained, after_checkpoint=True)
+        return self.queued().filter(ready, held_at=None)
 
     def with_duration(self) -> Self:
         span = Coalesce("ended_at", Now()) - F("started_at")
@@ -83,6 +94,18 @@ class Job(models.Model):
     machine = models.ForeignKey(Machine, on_delete=models.PROTECT, related_name="jobs")
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
     after = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True)
+    after_checkpoint = models.BooleanField(
+        default=False, help_text="Train on from what the job before it has saved."
+    )
+    gpus = models.PositiveSmallIntegerField(
+        default=0, help_text="Devices that it needs; 0 is a slot of the CPU."
+    )
+    priority = models.SmallIntegerField(choices=Priority.choices, default=Priority.NORMAL)
+    # Within its machine and priority; none is behind all that have one.
+    position = models.PositiveIntegerField(null=True, blank=True)
+    held_at = models.DateTimeField(null=True, blank=True)
+    held_by = models.CharField(max_length=150, blank=True)
+    held_why = models.CharField(max_length=200, blank=True)
     dataset_version = models.ForeignKey(
         Version, on_delete=models.PROTECT, null=True, blank=True, related_name="jobs"
     )
@@ -220,8 +243,25 @@ class Job(models.Model):
     def queue_position(self) -> int | None:
         if self.status != Status.QUEUED:
             return None
-        ahead = Q(queued_at__lt=self.queued_at) | Q(queued_at=self.queued_at, pk__lt=self.pk)
-        return Job.objects.queued().filter(ahead, machine=self.machine_id).count() + 1
+        line = Job.objects.queued().filter(machine=self.machine_id).values_list("pk", flat=True)
+        return list(line).index(self.pk) + 1
+
+
+class Lease(models.Model):
+    """A GPU that a job uses, from its start to its end. The database lets no other have it."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="leases")
+    machine = models.ForeignKey(Machine, on_delete=models.CASCADE, related_name="leases")
+    device = models.PositiveSmallIntegerField()
+
+    class Meta:
+        ordering = ("machine", "device")
+        constraints = [
+            models.UniqueConstraint(fields=["machine", "device"], name="device_leased_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"GPU {self.device} of {self.machine}"
 
 
 class Event(models.Model):

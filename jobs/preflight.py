@@ -27,6 +27,7 @@ from platform_site.paths import allowed
 @dataclass
 class Preflight:
     spec: TrainSpec
+    knows_model: bool = True  # else it is what another job will have saved
 
     @cached_property
     def problems(self) -> list[Problem]:
@@ -50,6 +51,8 @@ class Preflight:
 
     @cached_property
     def model(self) -> ModelFacts:
+        if not self.knows_model:
+            return ModelFacts()
         return find_model(str(self.spec.values["model_path"]))
 
     @cached_property

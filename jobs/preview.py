@@ -1,5 +1,6 @@
 """What the form shows beside it: the command as it would run, or what stands in its way."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from compute.runners.rundir import write_script
@@ -51,11 +52,21 @@ class Preview:
         values = self.form.spec.values
         variant = variant_of(self.form.recipe.kind, values.get("variant"))
         notes = [f"{variant.label} ({variant.source}). {variant.note}".strip()] if variant else []
+        notes += self._later()
         for name, usual in self.form.recipe.ranges.items():
             if name in values and values[name] not in usual:
                 told = f"{usual.low:g} to {usual.high:g} is usual"
                 notes.append(f"{self._label(name)} {values[name]}: {told}. {usual.why}")
         return notes
+
+    def _later(self) -> Iterator[str]:
+        """What is decided at the start only."""
+        values = self.form.spec.values
+        if values.get("device") == "cuda":
+            yield "Its GPUs are chosen at the start; CUDA_VISIBLE_DEVICES then names them."
+        if self.form.trains_on:
+            before = self.form.cleaned_data["after"]
+            yield f"N is the last step that job {before.pk} has saved when it has completed."
 
     @property
     def problems(self) -> list[tuple[str | None, str, str]]:

@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from compute.runners.base import Ask, RunnerError
 from compute.services import runner_for
-from jobs import lifecycle
+from jobs import leases, lifecycle
 from jobs.models import CAN_RESUME, Job, Status
-from jobs.services import kick, later
+from jobs.work import later
 
 ASK_AGAIN = timedelta(seconds=60)  # a worker may have died before it left the request
 
@@ -70,6 +70,7 @@ def resume(job: Job, *, who: str, step: int | None = None, why: str = "") -> boo
         return False
     spent = job.elapsed.total_seconds() if job.elapsed else 0.0
     with transaction.atomic():
+        leases.locked(job.machine_id)
         queued = lifecycle.move(
             job,
             Status.QUEUED,
@@ -77,14 +78,14 @@ def resume(job: Job, *, who: str, step: int | None = None, why: str = "") -> boo
             who=who,
             reason=why,
             attempt=F("attempt") + 1,
-            queued_at=timezone.now(),
             resume_step=step,
             seconds_before=spent,
             retried=F("retried") + (1 if why else 0),
+            **leases.joining(),
             **FRESH,
         )
         if queued:
-            kick(job.machine_id)
+            leases.take_turn(job)
     return queued
 
 

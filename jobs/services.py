@@ -14,14 +14,14 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 from django.utils.text import slugify
-from django_q.tasks import async_task, queue_size
+from django_q.tasks import queue_size
 
 from compute.models import Machine
 from compute.runners.base import Launch, RunnerError, RunnerUnsure, Unreachable
 from compute.runners.rundir import write_script
 from compute.services import mark_unreachable, runner_for, settle_paths
 from datasets.models import Version
-from jobs import lifecycle, trackers
+from jobs import leases, lifecycle, parents, trackers
 from jobs.checkpoints import RESUMED, Chosen, choose
 from jobs.models import HOLDS_SLOT, Event, Job, Status
 from jobs.places import places
@@ -32,6 +32,7 @@ from jobs.verl.command import build_command
 from jobs.verl.retries import Crash, Decision, decide
 from jobs.verl.spec import Command, Placement, TrainSpec
 from jobs.verl.steps import judge
+from jobs.work import kick, later
 
 STUCK_QUEUE = timedelta(seconds=5)
 STUCK_STOP = timedelta(seconds=30)  # beyond the grace period
@@ -49,6 +50,7 @@ class Order:
     machine: Machine
     uuid: uuids.UUID
     after: Job | None = None
+    after_checkpoint: bool = False  # whose model is then what ``after`` has saved
     dataset_version: Version | None = None
     retries: int = 0
     max_seconds: int | None = None
@@ -81,6 +83,8 @@ def _fields(order: Order) -> dict[str, Any]:
         "steps": order.steps,
         "machine": order.machine,
         "after": order.after,
+        "after_checkpoint": order.after_checkpoint,
+        "gpus": leases.needed(order.spec),
         "dataset_version": order.dataset_version,
         "retries": order.retries,
         "max_seconds": order.max_seconds,
@@ -97,7 +101,13 @@ def command_of(job: Job) -> Command:
 
 def build(job: Job, spec: TrainSpec) -> Command:
     name = f"{slugify(job.name)[:60] or 'run'}-{str(job.uuid)[:8]}"
-    placement = Placement(job.run_dir, job.machine.python, name, job.resume_from)
+    placement = Placement(
+        job.run_dir,
+        job.machine.python,
+        name,
+        devices=leases.devices_held(job) if job.pk else (),
+        resume_from=job.resume_from,
+    )
     return build_command(spec, placement, origins(job.recipe, job.train_spec, job.owner))
 
 
@@ -117,34 +127,24 @@ def origins(recipe_slug: str, spec: TrainSpec, owner: User) -> dict[str, str]:
 
 
 def enqueue(job: Job, *, who: str) -> bool:
+    """Let a job join the line of its machine, where it is its owner's turn."""
     with transaction.atomic():
+        leases.locked(job.machine_id)
         queued = lifecycle.move(
-            job, Status.QUEUED, only_from=(Status.DRAFT,), who=who, queued_at=timezone.now()
+            job, Status.QUEUED, only_from=(Status.DRAFT,), who=who, **leases.joining()
         )
         if queued:
-            kick(job.machine_id)
+            leases.take_turn(job)
     return queued
-
-
-def kick(machine_id: int) -> None:
-    """Ask a worker to start what can start."""
-    later("jobs.tasks.launch_queued", machine_id)
-
-
-def later(task: str, pk: int) -> None:
-    """Hand a task to the workers after the commit. Should the queue be away, what was asked for
-    stands in the database all the same, and the watcher asks again."""
-    transaction.on_commit(lambda: async_task(task, pk), robust=True)
 
 
 def kick_stuck() -> None:
     """Ask again for what should have happened by now: a worker may have died on the way."""
     if queue_size():
         return  # the workers have not come to it yet
-    waiting = Job.objects.runnable().filter(queued_at__lt=timezone.now() - STUCK_QUEUE)
-    reachable = Machine.objects.filter(unreachable_since=None)
-    for machine in reachable.filter(pk__in=waiting.values("machine")):
-        if machine.jobs.holding_slot().count() < machine.slots:
+    waiting = Job.objects.queued().filter(queued_at__lt=timezone.now() - STUCK_QUEUE)
+    for machine in Machine.objects.filter(pk__in=waiting.order_by().values("machine")):
+        if leases.could_start(machine):
             kick(machine.pk)
     overdue = timezone.now() - STUCK_STOP - timedelta(seconds=settings.TRAINYARD_STOP_GRACE)
     for job in Job.objects.holding_slot().filter(stop_asked_at__lt=overdue):
@@ -171,16 +171,9 @@ def spawn_launch(job: Job) -> None:
 
 
 def claim_next(machine_id: int) -> Job | None:
-    """Take the oldest runnable job into STARTING if the machine has a free slot."""
+    """Take the next job that fits into STARTING, with its devices."""
     with transaction.atomic():
-        # The lock orders two workers on PostgreSQL; SQLite's IMMEDIATE transaction does it there.
-        machine = Machine.objects.select_for_update().get(pk=machine_id)
-        if machine.unreachable_since or machine.jobs.holding_slot().count() >= machine.slots:
-            return None
-        job = Job.objects.runnable().filter(machine=machine).first()
-        if job and lifecycle.move(job, Status.STARTING, started_at=timezone.now()):
-            return job
-    return None
+        return leases.claim(leases.locked(machine_id))
 
 
 def launch(job: Job) -> None:
@@ -203,6 +196,7 @@ def prepare(job: Job) -> Launch:
     """All that comes before the start: the checkpoint, the data, the command."""
     settle_paths(job.machine)
     try:
+        parents.settle_model(job)
         if job.attempt > 1:
             go_on_from(job, choose(job, job.resume_step))
         spec = shipped(job, runner_for(job.machine))
@@ -322,8 +316,7 @@ def crashed(job: Job, status: Status, reason: str, exit_code: int | None, error:
 
 
 def finish_as(job: Job, status: Status, reason: str, **fields: Any) -> None:
-    if lifecycle.move(job, status, reason=reason, ended_at=timezone.now(), **fields):
-        kick(job.machine_id)
+    lifecycle.move(job, status, reason=reason, ended_at=timezone.now(), **fields)
 
 
 def rename(job: Job, name: str, *, who: str) -> None:

@@ -6,7 +6,9 @@ from typing import Any
 from compute.models import Machine
 from compute.services import load_of
 from jobs.checkpoints import known_of
+from jobs.leases import devices_held
 from jobs.models import ENDED, HOLDS_SLOT, Job, JobQuerySet
+from jobs.queue_state import reason_of
 from monitoring import live
 
 RECENT = 10
@@ -41,6 +43,8 @@ def live_context(job: Job) -> dict[str, Any]:
     return {
         "job": job,
         "revision": job.revision,
+        "waits": reason_of(job),
+        "devices": devices_held(job),
         "series_groups": live.series_groups(job),
         "events": list(job.events.all()),
         "checkpoints": known_of(job),

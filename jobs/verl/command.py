@@ -183,4 +183,8 @@ def _environment(spec: TrainSpec, placement: Placement) -> dict[str, str]:
         env["TRACKIO_DIR"] = f"{placement.run_dir}/trackio"
     if value_of(spec, "device") == "cpu":
         env |= cpu.ENV
+    elif placement.devices:
+        # Left to itself, CUDA would count by speed, and not as the driver does.
+        devices = ",".join(map(str, placement.devices))
+        env |= {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": devices}
     return env

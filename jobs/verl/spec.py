@@ -36,12 +36,14 @@ class TrainSpec:
 class Placement:
     """Where a run goes: its run directory, its Python, and the name that trackers will show.
 
+    ``devices`` are the numbers of its GPUs as the driver counts them; none before its start.
     ``resume_from`` is the ``global_step_N`` folder that it goes on from; empty for a first attempt.
     """
 
     run_dir: str
     python: str
     name: str
+    devices: tuple[int, ...] = ()
     resume_from: str = ""
 
 

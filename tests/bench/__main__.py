@@ -1,4 +1,4 @@
-"""``python -m tests.bench [live] [start] [cost] [data] [transfer] [watch] [--json]``: measure and print."""
+"""``python -m tests.bench [NAME …] [--json]``: measure and print; NAMEs are in ``WHAT``."""
 
 import argparse
 import json

@@ -129,6 +129,7 @@ PAGES = (
     f"/jobs/{SFT}/stop/",
     f"/jobs/{SFT}/clone/",
     f"/jobs/compare/?job={SFT}&job={GRPO}",
+    "/queue/",
     "/jobs/trackers/",
     "/jobs/try-reward/",
     "/datasets/",

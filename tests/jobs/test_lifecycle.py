@@ -12,6 +12,7 @@ ALLOWED = {
     ("draft", "queued"),
     ("queued", "starting"),
     ("queued", "stopped"),
+    ("queued", "failed"),
     ("starting", "running"),
     ("starting", "completed"),
     ("starting", "failed"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 
-from jobs import services
+from jobs import services, work
 from jobs.models import Job, Status
 from tests import factories, processes
 from tests.fakes import FakeTrainer
@@ -33,7 +33,7 @@ def test_what_was_submitted_before_a_worker_is_there_is_started_once(
     with processes.running("qcluster", env=processes.environment(home)):
         eventually(lambda: status_is(job, Status.RUNNING), 30)
         services.submit(order, start=True)
-        services.kick(job.machine_id)
+        work.kick(job.machine_id)
     assert Path(job.run_dir, "pid").exists()
     assert [path.name for path in Path(job.run_dir).parent.iterdir()] == ["attempt-1"]
     assert [event.kind for event in job.events.all()] == ["queued", "starting", "running"]

@@ -12,7 +12,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 
 from compute.models import MachineSample, MachineSecret, SetUp
 from jobs import lifecycle, recipebook, trackers
-from jobs.models import Event, Job
+from jobs.models import Event, Job, Lease
 from jobs.verl.trackers import TRACKERS
 from monitoring.models import Cursor, Point
 from tests import factories, taskqueue
@@ -37,6 +37,7 @@ def everything(user: User) -> None:
     job.system_samples.create(at=now, data=data, revision=1, attempt=1, position=0)
     Cursor.objects.create(job=job, attempt=1, file="train.log")
     Event.objects.create(job=job, at=now, kind="queued")
+    Lease.objects.create(job=job, machine=job.machine, device=0)
     recipebook.save_recipe(user, job, "a recipe")
     trackers.keep(user, TRACKERS["wandb"], {"WANDB_API_KEY": "a key"})
     MachineSample.objects.create(machine=job.machine, at=now, data=data)
@@ -110,6 +111,7 @@ def more(model: type[Model]) -> None:
             },
             "Cursor": {"job": job, "attempt": n, "file": "x"},
             "Event": {"job": job, "at": now, "kind": "x"},
+            "Lease": {"job": job, "machine": job.machine, "device": n},
             "MachineSample": {"machine": job.machine, "at": now, "data": {}},
             "SavedRecipe": {"slug": f"my-{n}", "title": "x", "spec": {}, "owner": job.owner},
             "TrackerSecret": {"variable": f"V{n}", "value": "x", "set_at": now, "owner": job.owner},

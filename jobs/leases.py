@@ -1,0 +1,170 @@
+"""Claims: a waiting job gets its devices and begins to start, in one transaction."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from django.utils import timezone
+
+from compute.devices import devices_of
+from compute.models import Machine
+from jobs import lifecycle
+from jobs.models import ENDED, Job, JobQuerySet, Lease, Status
+from jobs.scheduling.line import Room, Waiting, never_fits, next_start, turn
+from jobs.verl.knobs import number
+from jobs.verl.spec import TrainSpec
+
+ENDS = {Status.FAILED: "failed", Status.STOPPED: "was stopped", Status.LOST: "was lost"}
+
+
+def needed(spec: TrainSpec) -> int:
+    """The GPUs that a run asks for; 0 for one on the CPU."""
+    return number(spec, "gpus") if spec.values.get("device") == "cuda" else 0
+
+
+def misfit(machine: Machine, spec: TrainSpec) -> str:
+    """Why a run can never start on a machine; empty when it can, or when nothing is known."""
+    return never_fits(needed(spec), room_of(machine))
+
+
+def locked(machine_id: int) -> Machine:
+    """The machine, held against whoever else changes its queue, to the end of the transaction.
+
+    It orders two workers on PostgreSQL; SQLite's IMMEDIATE transaction does it there.
+    """
+    return Machine.objects.select_for_update().get(pk=machine_id)
+
+
+def room_of(machine: Machine) -> Room:
+    devices = devices_of(machine)
+    return Room(
+        gpus=None if devices is None else frozenset(devices),
+        taken=frozenset(Lease.objects.filter(machine=machine).values_list("device", flat=True)),
+        slots=machine.slots,
+        busy=Job.objects.holding_slot().filter(machine=machine, gpus=0).count(),
+    )
+
+
+def line_of(machine: Machine) -> list[Job]:
+    """The jobs that wait for a machine, in order."""
+    return in_order(Job.objects.queued().filter(machine=machine))
+
+
+def waiting(job: Job) -> Waiting:
+    held = f"Held by {job.held_by}" if job.held_at else ""
+    why = f": {job.held_why}" if job.held_why else ""
+    return Waiting(
+        id=job.pk,
+        owner=job.owner_id,
+        gpus=job.gpus,
+        held=f"{held}{why}." if held else "",
+        after=_after(job),
+    )
+
+
+def _after(job: Job) -> str:
+    before = job.after
+    if before is None:
+        return "The job whose checkpoint it waits for is gone." if job.after_checkpoint else ""
+    if before.status in ENDED and (before.status == Status.COMPLETED or not job.after_checkpoint):
+        return ""
+    what = "checkpoint of job" if job.after_checkpoint else "job"
+    return f"After {what} {before.pk}, which is {before.get_status_display().lower()}."
+
+
+def claim(machine: Machine) -> Job | None:
+    """Take the first job in line that fits into STARTING, with its devices.
+
+    Needs the lock on the machine.
+    """
+    line = {job.pk: job for job in line_of(machine)}
+    for job in filter(is_forsaken, line.values()):
+        _fail_forsaken(job)
+    found = next_start(map(waiting, line.values()), room_of(machine))
+    if found is None or machine.unreachable_since:
+        return None
+    job, devices = line[found[0].id], found[1]
+    now = timezone.now()
+    if not lifecycle.move(
+        job, Status.STARTING, only_from=(Status.QUEUED,), started_at=now, position=None
+    ):
+        return claim(machine)  # someone has just stopped it
+    Lease.objects.bulk_create(Lease(job=job, machine=machine, device=n) for n in devices)
+    return job
+
+
+def is_forsaken(job: Job) -> bool:
+    """It waits for the checkpoint of a job that ended without completing, or is gone."""
+    before = job.after
+    return job.after_checkpoint and (before is None or before.status in ENDS)
+
+
+def _fail_forsaken(job: Job) -> None:
+    before = job.after
+    what = f"job {before.pk} {ENDS[Status(before.status)]}" if before else "that job is gone"
+    lifecycle.move(
+        job,
+        Status.FAILED,
+        only_from=(Status.QUEUED,),
+        reason=f"It was to train on from a checkpoint, but {what}.",
+        ended_at=timezone.now(),
+    )
+
+
+def could_start(machine: Machine) -> bool:
+    """True when a worker that looked at the queue now would find something to do."""
+    line = line_of(machine)
+    if any(map(is_forsaken, line)):
+        return True
+    if machine.unreachable_since:
+        return False  # whoever sees it answer again asks anew
+    return next_start(map(waiting, line), room_of(machine)) is not None
+
+
+def joining() -> dict[str, Any]:
+    """Fields of a job that joins a line: ``take_turn`` then finds its place."""
+    return {"queued_at": timezone.now(), "position": None, "held_at": None}
+
+
+def take_turn(job: Job) -> None:
+    """Put a job that has just joined the line where its owner's turn is.
+
+    Needs the lock on the machine.
+    """
+    line = [other for other in same_priority(job) if other.pk != job.pk]
+    place = turn([waiting(other) for other in line], waiting(job), usage(job.machine_id))
+    if place < len(line):
+        renumber([*line[:place], job, *line[place:]])
+
+
+def usage(machine_id: int) -> Counter[int]:
+    """What each user's running jobs use: their devices, and one for each job on the CPU."""
+    using: Counter[int] = Counter()
+    running = Job.objects.holding_slot().filter(machine=machine_id).order_by()
+    for owner, gpus in running.values_list("owner", "gpus"):
+        using[owner] += max(1, gpus)
+    return using
+
+
+def same_priority(job: Job) -> list[Job]:
+    return in_order(Job.objects.queued().filter(machine=job.machine_id, priority=job.priority))
+
+
+def in_order(jobs: JobQuerySet) -> list[Job]:
+    """Waiting jobs with what their line needs to know of them, and no more."""
+    bulky = ("spec", "command", "after__spec", "after__command")
+    return list(jobs.select_related("after", "owner").defer(*bulky))
+
+
+def renumber(line: Iterable[Job]) -> None:
+    """Write down an order of the jobs of one priority."""
+    changed = []
+    for position, job in enumerate(line, 1):
+        if job.position != position:
+            job.position = position
+            changed.append(job)
+    Job.objects.bulk_update(changed, ["position"], batch_size=500)
+
+
+def devices_held(job: Job) -> tuple[int, ...]:
+    return tuple(job.leases.values_list("device", flat=True))

@@ -1,0 +1,132 @@
+"""Who is next: a machine's line of waiting jobs against what the machine has free.
+
+A job on GPUs asks for so many devices, one on the CPU for a slot. The line is gone through from
+its head, and what fits starts: a small job may start before a large one that does not fit yet, so
+that no device idles while somebody could use it. A large job is let through by holding others.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+Devices = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A job in line. ``gpus`` is 0 for one on the CPU.
+
+    ``held`` and ``after`` say by whom it is held and what it waits for; each empty if by nothing.
+    """
+
+    id: int
+    owner: int
+    gpus: int = 0
+    held: str = ""
+    after: str = ""
+
+    @property
+    def may_start(self) -> bool:
+        return not self.held and not self.after
+
+    @property
+    def needs(self) -> str:
+        return counted(self.gpus, "GPU") if self.gpus else "1 CPU slot"
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a machine has. ``gpus`` are the numbers of its devices, None while they are not known;
+    ``taken`` are those in a lease, and ``busy`` counts the ``slots`` of the CPU that are in use."""
+
+    gpus: frozenset[int] | None = None
+    taken: frozenset[int] = frozenset()
+    slots: int = 1
+    busy: int = 0
+
+    @property
+    def free(self) -> list[int]:
+        return sorted((self.gpus or frozenset()) - self.taken)
+
+    @property
+    def free_slots(self) -> int:
+        return max(0, self.slots - self.busy)
+
+    def devices_for(self, gpus: int) -> Devices | None:
+        """The devices that a job gets now, () for one on the CPU; None when it has to wait."""
+        if not gpus:
+            return () if self.free_slots else None
+        return tuple(self.free[:gpus]) if len(self.free) >= gpus else None
+
+
+def next_start(line: Iterable[Waiting], room: Room) -> tuple[Waiting, Devices] | None:
+    """The first job in line that may start and fits, with its devices."""
+    for job in line:
+        devices = room.devices_for(job.gpus) if job.may_start else None
+        if devices is not None:
+            return job, devices
+    return None
+
+
+def never_fits(gpus: int, room: Room) -> str:
+    """Why a job can not start on this machine however long it waits; empty when it can."""
+    if room.gpus is None or len(room.gpus) >= gpus:
+        return ""
+    has = counted(len(room.gpus), "GPU") if room.gpus else "no GPU"
+    return f"It needs {counted(gpus, 'GPU')}, and this machine has {has}: it can never start here."
+
+
+def turn(line: Sequence[Waiting], joining: Waiting, using: Mapping[int, int]) -> int:
+    """Where in a line of one priority a new job goes, so that its users take turns.
+
+    A user's share at a place in line is what the user's jobs use now (``using``) and what those
+    ahead in line will: so many devices, a job on the CPU counts as one. A job goes behind all of
+    its owner's own, and before the first after those whose owner's share there is larger.
+    """
+    shares = dict(using)
+    mine = using.get(joining.owner, 0) + sum(_size(j) for j in line if j.owner == joining.owner)
+    own = [place for place, job in enumerate(line) if job.owner == joining.owner]
+    start = own[-1] + 1 if own else 0
+    for place, job in enumerate(line):
+        share = shares.get(job.owner, 0)
+        if place >= start and share > mine:
+            return place
+        shares[job.owner] = share + _size(job)
+    return len(line)
+
+
+def reasons(line: Sequence[Waiting], room: Room) -> Iterator[str]:
+    """For each job in line, in one sentence or two, why it has not started."""
+    ahead = {True: 0, False: 0}
+    for job in line:
+        yield _reason(job, room, ahead[bool(job.gpus)])
+        if job.may_start and not never_fits(job.gpus, room):
+            ahead[bool(job.gpus)] += 1
+
+
+def _reason(job: Waiting, room: Room, ahead: int) -> str:
+    if stopped := job.held or never_fits(job.gpus, room) or job.after:
+        return stopped
+    if job.gpus and room.gpus is None:
+        return "The GPUs of this machine are not known yet: it has not been measured."
+    if room.devices_for(job.gpus) is not None:
+        return "About to start."
+    return f"Waits for {job.needs}{_free(job, room)}{_behind(ahead)}."
+
+
+def _free(job: Waiting, room: Room) -> str:
+    if not job.gpus:
+        return f"; {room.free_slots} of {room.slots} are free"
+    number = len(room.free)
+    return f"; {number or 'none'} {'is' if number == 1 else 'are'} free"
+
+
+def _behind(ahead: int) -> str:
+    return f"; behind {counted(ahead, 'job')}" if ahead else ""
+
+
+def counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def _size(job: Waiting) -> int:
+    return max(1, job.gpus)

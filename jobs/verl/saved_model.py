@@ -1,0 +1,56 @@
+"""The Hugging Face folder that a run leaves in its checkpoints, for another run to train on."""
+
+import json
+import re
+from collections.abc import Callable, Collection, Iterable
+
+from jobs.verl.checkpoints import FileFact
+from jobs.verl.kinds import is_rl
+from jobs.verl.knobs import chosen, number
+from jobs.verl.spec import TrainSpec
+
+FOLDER = re.compile(r"(global_step_(\d+)/(?:actor/)?huggingface)/([^/]+)")
+INDEX = "model.safetensors.index.json"
+Read = Callable[[str], bytes]
+
+
+def leaves_no_model(spec: TrainSpec) -> str:
+    """Why a run's last checkpoint will hold no whole model; empty when it will."""
+    if number(spec, "lora_rank", 0):
+        return "it trains a LoRA adapter, and what it saves is no whole model"
+    if "hf_model" not in chosen(spec, "save_contents"):
+        return "its checkpoints have no Hugging Face folder ('In a checkpoint')"
+    if is_rl(spec.kind) and number(spec, "save_freq", -1) <= 0:
+        return "it never saves ('Save every')"
+    return ""
+
+
+def expected_folder(spec: TrainSpec) -> str:
+    """Where the folder will be below ``checkpoints/``; N stands for the step."""
+    return f"global_step_N/{'actor/' if is_rl(spec.kind) else ''}huggingface"
+
+
+def newest_model(files: Iterable[FileFact], latest: int, read: Read) -> str | None:
+    """The newest whole Hugging Face folder below ``checkpoints/``, as a path from there.
+
+    ``latest`` is the last step that verl says was saved; ``read`` gives a file's bytes. Whole is
+    one with ``config.json`` and weights: one file, or all the parts that the index names.
+    """
+    found: dict[tuple[int, str], set[str]] = {}
+    for file in files:
+        match = FOLDER.fullmatch(file.path)
+        if match and file.size and int(match[2]) <= latest:
+            found.setdefault((int(match[2]), match[1]), set()).add(match[3])
+    for (_, folder), names in sorted(found.items(), reverse=True):
+        if "config.json" in names and _has_weights(folder, names, read):
+            return folder
+    return None
+
+
+def _has_weights(folder: str, names: Collection[str], read: Read) -> bool:
+    if INDEX not in names:
+        return "model.safetensors" in names or "pytorch_model.bin" in names
+    try:
+        return set(json.loads(read(f"{folder}/{INDEX}"))["weight_map"].values()) <= set(names)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False

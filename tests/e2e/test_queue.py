@@ -1,0 +1,101 @@
+"""The queue in a real browser: dragging, buttons by keyboard, and a page that keeps up."""
+
+import pytest
+from playwright.sync_api import Page, Position, expect
+
+from tests.e2e.site import Site, wait_for
+
+pytestmark = pytest.mark.e2e
+SFT = 1
+TOP, FOOT = Position(x=200, y=3), Position(x=200, y=30)
+COUNT_LOOKS = """() => {
+  window.looks = 0;
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (event.target.id === "queue-poll") window.looks += 1;
+  });
+}"""
+
+
+@pytest.fixture(scope="module")
+def waiting(site: Site) -> list[int]:
+    """Three jobs that wait for a draft, which nobody starts."""
+    draft = site.manage("clone", str(SFT))["id"]
+    words = ("submit", "sample-sft", "--set", f"after={draft}", "--name")
+    return [site.manage(*words, f"wait {n}")["id"] for n in range(3)]
+
+
+def line(site: Site, among: list[int]) -> list[int]:
+    [queue] = site.manage("queue")
+    return [row["id"] for row in queue["waiting"] if row["id"] in among]
+
+
+def row(page: Page, job: int) -> str:
+    return f'[data-queue-row="{job}"]'
+
+
+def test_a_job_is_dragged_to_another_place(
+    page: Page, site: Site, waiting: list[int], complaints: list[str]
+) -> None:
+    a, b, c = waiting
+    page.goto(f"{site.url}/queue/")
+    page.drag_and_drop(f"{row(page, c)} [data-queue-grip]", row(page, a), target_position=TOP)
+    wait_for(lambda: line(site, waiting) == [c, a, b], "the job at the head")
+    page.drag_and_drop(f"{row(page, c)} [data-queue-grip]", row(page, a), target_position=FOOT)
+    wait_for(lambda: line(site, waiting) == [a, c, b], "the job behind the next")
+    page.drag_and_drop(f"{row(page, c)} [data-queue-grip]", row(page, b), target_position=FOOT)
+    wait_for(lambda: line(site, waiting) == [a, b, c], "the job at the end again")
+    assert complaints == []
+
+
+def test_buttons_keep_the_focus(page: Page, site: Site, waiting: list[int]) -> None:
+    a, b, c = waiting
+    page.goto(f"{site.url}/queue/")
+    page.locator(f"#up-{c}").focus()
+    for _ in range(2):
+        page.keyboard.press("Enter")
+        page.wait_for_load_state("networkidle")
+    wait_for(lambda: line(site, waiting) == [c, a, b], "the job at the head")
+    expect(page.locator(f"#up-{c}")).to_be_focused()
+    page.locator(f"#down-{c}").press("Enter")
+    wait_for(lambda: line(site, waiting) == [a, c, b], "the job one place down")
+    page.locator(f"#down-{c}").press("Enter")
+    wait_for(lambda: line(site, waiting) == [a, b, c], "the job at its own place")
+
+
+def test_the_page_follows_what_others_do(
+    page: Page, site: Site, waiting: list[int], complaints: list[str]
+) -> None:
+    first = waiting[0]
+    page.goto(f"{site.url}/queue/")
+    page.evaluate("window.neverReloaded = true")
+    site.manage("hold", str(first), "--why", "by hand")
+    expect(page.locator(row(page, first))).to_contain_text("Held by admin: by hand.")
+    page.locator(f"#hold-{first}").click()
+    expect(page.locator(row(page, first))).to_contain_text("which is draft")
+    page.locator(f"#hold-{first}").click()
+    page.locator(f"{row(page, first)} [name=why]").fill("typed at ease")
+    site.manage("priority", str(waiting[1]), "low")
+    page.evaluate(COUNT_LOOKS)
+    wait_for(lambda: page.evaluate("window.looks") > 1, "looks, which are held back")
+    expect(page.locator(f"{row(page, first)} [name=why]")).to_have_value("typed at ease")
+    page.keyboard.press("Enter")
+    expect(page.locator(row(page, first))).to_contain_text("Held by admin: typed at ease.")
+    expect(page.locator(f"#priority-{waiting[1]}")).to_have_value("low")
+    page.locator(f"#priority-{waiting[1]}").select_option("normal")
+    expect(page.locator("#queue-poll")).to_have_count(1)
+    wait_for(lambda: site.job(waiting[1])["priority"] == "normal", "the priority")
+    assert page.evaluate("window.neverReloaded") is True
+    assert complaints == []
+
+
+def test_anothers_change_that_was_too_late_is_said(
+    page: Page, site: Site, waiting: list[int]
+) -> None:
+    last = waiting[2]
+    page.goto(f"{site.url}/queue/")
+    page.locator(f"#hold-{waiting[1]}").click()  # what is open holds back the next look
+    site.manage("stop", str(last))
+    page.locator(f"#up-{last}").click()
+    expect(page.locator("#toasts")).to_contain_text(f"Job {last} is stopped: it is not waiting.")
+    expect(page.locator(row(page, last))).to_have_count(0)
+    expect(page.locator("#toast-template")).to_have_count(1)
