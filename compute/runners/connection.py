@@ -17,7 +17,7 @@ from compute.runners.base import HostKeyRefused, RunnerError, Unreachable
 from compute.runners.dial import CONNECT_WITHIN, negotiate, open_socket
 from compute.runners.files import FarFiles
 from compute.runners.login import log_in
-from compute.runners.process import ANSWERS_WITHIN, FarProcess, command_line
+from compute.runners.process import ANSWERS_WITHIN, LOST, Cut, FarProcess, command_line
 from compute.runners.trust import algorithms_for, check, confirmed, host_key_of
 
 KEEP_ALIVE = 15  # seconds between signs of life, so that no router forgets the connection
@@ -66,7 +66,8 @@ class Connection:
             try:
                 yield self._execute(channel, argv)
             finally:
-                channel.close()
+                with suppress(*LOST):
+                    channel.close()
         finally:
             self._sessions.release()
 
@@ -77,7 +78,7 @@ class Connection:
             channel.settimeout(ANSWERS_WITHIN)
             channel.invoke_subsystem("sftp")
             return paramiko.SFTPClient(channel)
-        except (paramiko.SSHException, EOFError, OSError) as error:
+        except LOST as error:
             channel.close()
             raise RunnerError(
                 f"{self.address} lets nobody send files (SFTP): {error}. Its sshd needs the "
@@ -114,7 +115,7 @@ class Connection:
             return transport.open_channel(
                 "direct-tcpip", (host, port), ("127.0.0.1", 0), timeout=within
             )
-        except (ChannelException, paramiko.SSHException, EOFError, OSError) as error:
+        except LOST as error:
             raise Unreachable(
                 f"The jump host {self.address} cannot reach {host}:{port} ({error})."
             ) from error
@@ -147,20 +148,30 @@ class Connection:
             self._give_up()
 
     def _open_session(self) -> paramiko.Channel:
+        try:
+            return self._try_to_open_session()
+        except Cut:  # found out only now: nothing was asked for yet, so it is made again
+            pass
+        try:
+            return self._try_to_open_session()
+        except Cut as error:
+            raise Unreachable(str(error)) from error
+
+    def _try_to_open_session(self) -> paramiko.Channel:
         transport = self.transport()
         try:
             return transport.open_session(timeout=OPEN_WITHIN)
         except ChannelException as error:
             raise RunnerError(f"{self.address} opens no more sessions ({error.text}).") from error
-        except (paramiko.SSHException, EOFError, OSError) as error:
+        except LOST as error:
             transport.close()
-            raise Unreachable(f"The connection to {self.address} was cut ({error}).") from error
+            raise Cut(f"The connection to {self.address} was cut ({error}).") from error
 
     def _execute(self, channel: paramiko.Channel, argv: Sequence[str]) -> FarProcess:
         channel.settimeout(OPEN_WITHIN)
         try:
             channel.exec_command(command_line(argv))
-        except (paramiko.SSHException, EOFError, OSError) as error:
+        except LOST as error:
             if channel.get_transport().is_active():
                 raise RunnerError(f"{self.address} runs no commands for this user.") from error
             raise Unreachable(f"The connection to {self.address} was cut ({error}).") from error

@@ -10,6 +10,7 @@ from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
 from compute.runners.far import LOADER, MARK, program
 from compute.runners.far.common import HEAD, frame
 from compute.runners.process import (
+    LOST,
     MOST_LAST_WORDS,
     NOT_EXECUTABLE,
     NOT_FOUND,
@@ -92,7 +93,7 @@ class FarFiles:
 
     def _drop(self) -> None:
         self._process = None
-        with suppress(OSError, EOFError):
+        with suppress(*LOST):
             self._held.close()
 
 

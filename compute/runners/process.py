@@ -4,14 +4,17 @@ import select
 import shlex
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import paramiko
 
-from compute.runners.base import RunnerError, RunnerUnsure
+from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
 
 ANSWERS_WITHIN = 60.0  # seconds; a machine under load may take long to start a Python
 MOST_LAST_WORDS = 64 * 1024  # bytes of stderr that are kept
 CHUNK = 256 * 1024
+PACKET_HEAD = 64  # bytes of a packet that paramiko keeps for itself
+LOST = (paramiko.SSHException, EOFError, OSError)  # what paramiko raises when the line is cut
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 
 
@@ -42,16 +45,19 @@ class FarProcess:
     def send(self, data: bytes, within: float = ANSWERS_WITHIN) -> None:
         """Raises ``Cut`` when the far side takes no more."""
         self.channel.settimeout(within)
+        # In pieces of one packet: of what is left of a longer one paramiko makes a copy each time.
+        piece = self.channel.out_max_packet_size - PACKET_HEAD
         try:
-            self.channel.sendall(data)
-        except OSError as error:
+            for at in range(0, len(data), piece):
+                self.channel.sendall(data[at : at + piece])
+        except LOST as error:
             raise Cut(f"{self.name} takes no more ({error or 'too slow'}).") from error
 
     def end_input(self) -> None:
         """Tell the far side that no more comes. Raises ``Cut``."""
         try:
             self.channel.shutdown_write()
-        except (OSError, EOFError) as error:
+        except LOST as error:
             raise Cut(f"{self.name} takes no more ({error}).") from error
 
     def some(self, most: int, within: float = ANSWERS_WITHIN) -> bytes:
@@ -95,6 +101,8 @@ class FarProcess:
         try:
             _, err = self._drain(time.monotonic() + within)
             self._raise_if_failed(err, time.monotonic() + within)
+        except RunnerUnsure as error:
+            return Unreachable(str(error))
         except RunnerError as error:
             return error
         return Cut(f"The command on {self.name} ended too early.")
@@ -105,6 +113,8 @@ class FarProcess:
             part = self.channel.recv(min(most, CHUNK))
         except TimeoutError:
             raise RunnerUnsure(f"{self.name} gave no answer for {within:.0f} s.") from None
+        except LOST as error:
+            raise Cut(f"{self.name} stopped talking ({error}).") from error
         if not part:
             raise Cut(f"{self.name} stopped talking.")
         return part
@@ -112,16 +122,19 @@ class FarProcess:
     def _drain(self, deadline: float) -> tuple[bytes, bytes]:
         """Both streams to their ends: one that nobody reads would hold up the other."""
         out, err, channel = bytearray(), bytearray(), self.channel
+        poll = select.poll()  # select() fails in a process with many open files
+        poll.register(channel, select.POLLIN)
         while not (channel.eof_received or channel.closed) or _ready(channel):
             left = deadline - time.monotonic()
             if left <= 0:
                 raise RunnerUnsure(f"{self.name} gave no answer in time.")
-            select.select([channel], [], [], min(left, 0.5))
-            if channel.recv_ready():
-                out += channel.recv(CHUNK)
-            if channel.recv_stderr_ready():
-                err += channel.recv_stderr(CHUNK)
-                del err[:-MOST_LAST_WORDS]
+            poll.poll(min(left, 0.5) * 1000)
+            with suppress(*LOST):  # then the channel closes, and what came is what there is
+                if channel.recv_ready():
+                    out += channel.recv(CHUNK)
+                if channel.recv_stderr_ready():
+                    err += channel.recv_stderr(CHUNK)
+                    del err[:-MOST_LAST_WORDS]
         return bytes(out), bytes(err)
 
     def _raise_if_failed(self, err: bytes, deadline: float) -> None:

@@ -14,7 +14,7 @@ from compute.runners.process import MOST_LAST_WORDS, Cut, FarProcess
 
 CHUNK = 1 << 20
 SILENT_FOR = 60.0  # seconds without a word from the far side
-BUSY_FOR = 60  # times that the far side may say that somebody else sends the same file
+BUSY_FOR = 120  # times, half a second apart, that somebody else may be sending the same file
 LONGEST_NAME = 150
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -101,9 +101,12 @@ def _begin(process: FarProcess, name: str, asked: dict[str, Any]) -> dict[str, A
 
 def _answer(process: FarProcess) -> dict[str, Any]:
     """The next word that is more than a sign of life."""
-    for _ in range(BUSY_FOR * 2):
+    waited = 0
+    while waited <= BUSY_FOR:
         header = read_header(process, SILENT_FOR)
-        if "waiting" not in header:
+        if "waiting" in header:
+            waited += 1
+        elif "hashing" not in header:
             return header
     raise RunnerError(f"{process.name} is still busy with this file. Try again later.")
 

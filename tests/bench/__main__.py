@@ -1,4 +1,4 @@
-"""``python -m tests.bench [live] [start] [cost] [data] [--json]``: measure and print."""
+"""``python -m tests.bench [live] [start] [cost] [data] [transfer] [--json]``: measure and print."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.bench.home import open_home
 
-WHAT = ("live", "start", "cost", "data")
+WHAT = ("live", "start", "cost", "data", "transfer")
 
 
 def main() -> None:
@@ -18,13 +18,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="trainyard-bench-") as folder:
         site = open_home(Path(folder) / "home")
         # These import Django's models, so they come after the home is set.
-        from tests.bench import cost, data, live, start
+        from tests.bench import cost, data, live, start, transfer
 
         measures = {
             "live": live.measure,
             "start": start.measure,
             "cost": cost.measure,
             "data": data.measure,
+            "transfer": transfer.measure,
         }
         for name in options.what or WHAT:
             figures = measures[name](site)

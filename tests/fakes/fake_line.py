@@ -33,7 +33,8 @@ class FakeLine:
     def cut(self) -> None:
         """Cut every connection; new ones are passed on again."""
         self.cut_after = None
-        for pair in self._pairs:
+        pairs, self._pairs = self._pairs, []  # one that is made meanwhile is another line
+        for pair in pairs:
             for line in pair:
                 with suppress(OSError):
                     line.shutdown(socket.SHUT_RDWR)

@@ -101,11 +101,10 @@ def receive_rest(part: Path, path: Path, asked: Any) -> Any:
         return {"error": "the sender is gone"}
     if answer["from"] != have:
         have, digest = 0, hashlib.sha256()
-    with part.open("r+b" if have else "wb") as file:
+    with part.open("r+b" if have else "wb", buffering=0) as file:
         file.truncate(have)
         file.seek(have)
         have += copy(file, digest, asked["size"] - have)
-        file.flush()
         os.fsync(file.fileno())
     if have < asked["size"]:
         return {"error": "the sender is gone"}
@@ -120,17 +119,22 @@ def receive_rest(part: Path, path: Path, asked: Any) -> Any:
 def copy(file: Any, digest: Any, count: int) -> int:
     """From the standard input, until so many bytes came or no more come."""
     source: Any = sys.stdin.buffer
-    copied = 0
+    buffer, copied = memoryview(bytearray(CHUNK)), 0
     while copied < count:
         signal.alarm(SILENT_FOR)  # ends this process, and what came stays in the part
-        data = source.read1(min(CHUNK, count - copied))
+        came = source.readinto1(buffer[: count - copied])
         signal.alarm(0)
-        if not data:
+        if not came:
             break
-        file.write(data)
-        digest.update(data)
-        copied += len(data)
+        write_all(file, buffer[:came])
+        digest.update(buffer[:came])
+        copied += came
     return copied
+
+
+def write_all(file: Any, data: memoryview) -> None:
+    while data:
+        data = data[file.write(data) :]
 
 
 def hashed(path: Path, count: int) -> Any:
@@ -143,7 +147,7 @@ def hashed(path: Path, count: int) -> Any:
             digest.update(data)
             count -= len(data)
             if time.monotonic() > last + 1:
-                give({"waiting": True})
+                give({"hashing": True})
                 last = time.monotonic()
     return digest
 

@@ -46,6 +46,6 @@ def hashed(file: Any, count: int) -> Any:
         digest.update(data)
         count -= len(data)
         if time.monotonic() > last + 1:
-            give({"waiting": True})
+            give({"hashing": True})
             last = time.monotonic()
     return digest

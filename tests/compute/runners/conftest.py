@@ -51,6 +51,11 @@ def far_account() -> Account:
     return account()
 
 
+@pytest.fixture
+def far_home(far_account: Account) -> Path:
+    return far_account.home
+
+
 @pytest.fixture(scope="session")
 def sshd(far_account: Account) -> Iterator[Sshd]:
     """A server that the tests share; those that stop or cut one start their own."""

@@ -1,5 +1,6 @@
 """What every runner does, here and behind a real sshd: the node's real commands, a fake trainer."""
 
+import contextlib
 import json
 import signal
 import time
@@ -20,6 +21,8 @@ from compute.runners.base import (
 from tests.compute.runners import hostile
 from tests.compute.runners.conftest import Place
 from tests.waiting import eventually
+
+SECRET = "s3cret-größe-'$(touch pwned)'\n"
 
 
 @pytest.fixture
@@ -63,22 +66,20 @@ def test_a_whole_run(runner: Runner, attempt: Path, place: Place) -> None:
     assert runner.alive(str(attempt)) == Alive(wrapper=False, process=False)
 
 
-@pytest.mark.parametrize("name", hostile.NAMES)
-def test_a_hostile_name_arrives_as_written_and_harms_nothing(
-    attempt: Path, place: Place, name: str
-) -> None:
-    launch(place, attempt, f"trainer.experiment_name={name}")
+def test_hostile_names_arrive_as_written_and_harm_nothing(attempt: Path, place: Place) -> None:
+    names = [f"trainer.experiment_name={name}" for name in hostile.NAMES]
+    launch(place, attempt, *hostile.NAMES, *names)
     assert exit_code(attempt) == 0
     words = json.loads((attempt / "argv.json").read_text())
-    assert words[-1] == f"trainer.experiment_name={name}"
+    assert words == ["-m", "verl.trainer.main_ppo", *hostile.NAMES, *names]
     assert list(place.workdir.rglob("pwned*")) == []
     expected = {"local": ["runs", "static"], "ssh": ["runs"]}
     assert sorted(path.name for path in place.workdir.iterdir()) == expected[place.kind]
 
 
-@pytest.mark.parametrize("name", hostile.FOLDERS)
-def test_a_hostile_work_folder_is_only_a_name(place: Place, name: str) -> None:
-    workdir = place.workdir / name
+def test_hostile_work_folders_are_only_names(place: Place) -> None:
+    """All of them at once, each within the one before."""
+    workdir = place.workdir.joinpath(*hostile.FOLDERS)
     attempt = workdir / "runs/1/attempt-1"
     launch(place, attempt, "data.seed=1")
     assert exit_code(attempt) == 0
@@ -87,7 +88,9 @@ def test_a_hostile_work_folder_is_only_a_name(place: Place, name: str) -> None:
     assert runner.alive(str(attempt)) == Alive(wrapper=False, process=False)
     assert runner.sample()["disk_total"] > 0
     assert list(place.workdir.rglob("pwned*")) == []
-    assert [path.name for path in place.workdir.iterdir() if path.name != "static"] == [name]
+    folders = list(reversed(workdir.parents))[-len(hostile.FOLDERS) :]
+    for folder, name in zip(folders, hostile.FOLDERS, strict=True):
+        assert [path.name for path in folder.iterdir() if path.name != "static"] == [name]
 
 
 @pytest.mark.parametrize("name", hostile.FOLDERS)
@@ -297,6 +300,33 @@ def test_what_is_asked_of_a_run_lies_in_its_control_folder(runner: Runner, place
 
 def test_the_clock(runner: Runner) -> None:
     assert abs(runner.now() - time.time()) < 5
+
+
+def test_a_secret_is_in_the_process_and_nowhere_else(
+    runner: Runner, attempt: Path, place: Place
+) -> None:
+    seen = place.folder("seen") / "env.json"
+    place.trainer.plan(steps=1, gated=True, env=str(seen))
+    env = {"VERL_FILE_LOGGER_PATH": f"{attempt}/metrics.jsonl"}
+    argv = (place.trainer.python, "-m", "verl.trainer.main_ppo")
+    runner.launch(Launch(str(attempt), argv, env, {"WANDB_API_KEY": SECRET}))
+    eventually((attempt / "metrics.jsonl").exists, what="a start")
+    assert json.loads(seen.read_text())["WANDB_API_KEY"] == SECRET
+    assert [line for line in command_lines() if "s3cret" in line] == []
+    place.trainer.go(1)
+    assert exit_code(attempt) == 0
+    files = [path for path in place.workdir.rglob("*") if path.is_file() and path != seen]
+    assert {path.name for path in files} >= {"run.sh", "train.log", "events.jsonl", "pid"}
+    assert [path for path in files if b"s3cret" in path.read_bytes()] == []
+    assert list(place.workdir.rglob("pwned*")) == []
+
+
+def command_lines() -> list[str]:
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            found.append(" ".join(process.cmdline()))
+    return found
 
 
 def test_which_packages_are_lacking(runner: Runner) -> None:
