@@ -244,7 +244,8 @@ class Job(models.Model):
         if self.status != Status.QUEUED:
             return None
         line = Job.objects.queued().filter(machine=self.machine_id).values_list("pk", flat=True)
-        return list(line).index(self.pk) + 1
+        places = {pk: place for place, pk in enumerate(line, 1)}
+        return places.get(self.pk)  # it may have begun to start meanwhile
 
 
 class Lease(models.Model):

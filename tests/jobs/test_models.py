@@ -48,6 +48,13 @@ def test_a_job_on_another_machine_is_not_ahead(user: User) -> None:
     assert factories.make_job(user).queue_position is None
 
 
+def test_a_job_that_has_begun_meanwhile_has_no_place(user: User) -> None:
+    job = factories.make_job(user, status=Status.QUEUED, queued_at=NOW)
+    Job.objects.update(status=Status.STARTING)
+    assert job.status == Status.QUEUED
+    assert job.queue_position is None
+
+
 @pytest.mark.parametrize(
     ("status", "asked", "start", "stop", "ended"),
     [

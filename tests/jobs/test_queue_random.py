@@ -39,8 +39,8 @@ PICK = st.integers(0, 999)
 OUTCOMES = (None, None, RunnerError("No."), RunnerUnsure("Hm."))
 OFTEN = ("submit", "submit", "hold", "release", "claim", "drain", "end")
 WEIGHTED = (
-    *OFTEN, *OFTEN, "submit_after", "move_to", "move_beside", "priority", "stop", "seen_to_run",
-    "resize", "lose_task",
+    *OFTEN, *OFTEN, "submit_after", "submit_after", "submit_after", "move_to", "move_beside",
+    "priority", "stop", "seen_to_run", "resize", "lose_task",
 )  # fmt: skip
 FACTS = ("pk", "status", "gpus", "machine", "held_at", "after", "after_checkpoint")
 Jobs = dict[int, dict[str, Any]]
@@ -54,6 +54,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.atomic.__enter__()
         self.asked: list[int] = []  # machines whose queue a worker is to look at
         self.launches: Counter[str] = Counter()
+        self.busy: Counter[int] = Counter()
         self.outcome: Exception | None = None
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(work, "later", self.later)
@@ -77,7 +78,7 @@ class QueueMachine(RuleBasedStateMachine):
         if self.outcome:
             raise self.outcome
 
-    @initialize(sizes=st.lists(st.sampled_from([1, 2, 4]), min_size=1, max_size=2))
+    @initialize(sizes=st.lists(st.sampled_from([1, 2, 4]), min_size=2, max_size=2))
     def begin(self, sizes: list[int]) -> None:
         self.users = [factories.make_user(), factories.make_user()]
         self.users.append(factories.make_user(is_staff=True))
@@ -197,6 +198,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.leases_are_right(jobs, held)
         assert all(times == 1 for times in self.launches.values()), "started twice"
         for machine in getattr(self, "machines", []):
+            self.slots_are_kept_to(machine, jobs)
             if machine.pk not in self.asked:
                 leased = {device for where, device, _ in held if where == machine.pk}
                 self.nothing_waits_in_vain(machine, jobs, leased)
@@ -211,6 +213,13 @@ class QueueMachine(RuleBasedStateMachine):
         active = [job for job in jobs.values() if job["status"] in HOLDS_SLOT]
         asked = {job["pk"]: job["gpus"] for job in active if job["gpus"]}
         assert Counter(job for _, _, job in held) == asked
+
+    def slots_are_kept_to(self, machine: Machine, jobs: Jobs) -> None:
+        """No more on the CPU than there are slots, or than there were before there were fewer."""
+        mine = [job for job in jobs.values() if job["machine"] == machine.pk and not job["gpus"]]
+        busy = sum(job["status"] in HOLDS_SLOT for job in mine)
+        assert busy <= max(machine.slots, self.busy[machine.pk])
+        self.busy[machine.pk] = busy
 
     def nothing_waits_in_vain(self, machine: Machine, jobs: Jobs, leased: set[int]) -> None:
         """Said in other words than the code that decides it."""
