@@ -11,7 +11,7 @@ from compute.models import Machine
 from compute.services import local_machine
 from datasets.models import Version
 from datasets.services import find_version
-from jobs import leases, parents, rewards, trackers
+from jobs import leases, parents, rewards, shipping, trackers
 from jobs.knob_fields import figure, knob_field, shown
 from jobs.models import ENDED, Job, Status
 from jobs.places import places
@@ -135,8 +135,11 @@ class JobForm(forms.Form):
         cleaned = super().clean() or {}
         if self.errors:
             return cleaned
-        self.preflight = Preflight(self.spec, knows_model=not self.trains_on)
+        is_here = cleaned["machine"].is_local
+        self.preflight = Preflight(self.spec, not self.trains_on, is_here)
         found = [*self._queue_problems(cleaned), *self.preflight.problems]
+        if not is_here:
+            found += shipping.model_problems(self.spec)
         for problem in [*found, *self._account_problems(cleaned)]:
             self.add_error(problem.field or None, problem.message)
         if self.is_final and not self.errors:

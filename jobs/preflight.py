@@ -28,6 +28,7 @@ from platform_site.paths import allowed
 class Preflight:
     spec: TrainSpec
     knows_model: bool = True  # else it is what another job will have saved
+    is_here: bool = True  # else models are looked for on the run's own machine, when it starts
 
     @cached_property
     def problems(self) -> list[Problem]:
@@ -51,7 +52,7 @@ class Preflight:
 
     @cached_property
     def model(self) -> ModelFacts:
-        if not self.knows_model:
+        if not (self.knows_model and self.is_here):
             return ModelFacts()
         return find_model(str(self.spec.values["model_path"]))
 
@@ -87,7 +88,7 @@ class Preflight:
         text = str(self.spec.values.get(field) or "")
         if field == "model_path":
             return self.model
-        return find_model(text) if text else ModelFacts()
+        return find_model(text) if text and self.is_here else ModelFacts()
 
     def _data(self, field: str) -> tuple[ParquetFacts, str | None]:
         facts = read_facts(inside(str(self.spec.values[field])))

@@ -12,7 +12,7 @@ from compute.runners.base import Runner, RunnerError
 from jobs import lifecycle
 from jobs.models import Job
 from jobs.verl.model_dir import HUB_NAME
-from jobs.verl.spec import TrainSpec
+from jobs.verl.spec import Problem, TrainSpec
 
 SENT = ("train_files", "val_files", "reward_file")
 MODELS = ("model_path", "critic_model", "reward_model")
@@ -45,6 +45,16 @@ def check_models(spec: TrainSpec, runner: Runner) -> None:
             continue
         if not runner.exists(str(PurePosixPath(path) / "config.json")):
             raise RunnerError(f"The machine has no model at {path}: there is no config.json in it.")
+
+
+def model_problems(spec: TrainSpec) -> Iterator[Problem]:
+    """What is wrong with the models of a run elsewhere, as far as that can be known from here."""
+    for name in MODELS:
+        path = str(spec.values.get(name) or "")
+        whole = path.startswith("/") and ".." not in PurePosixPath(path).parts
+        if path and not whole and not HUB_NAME.fullmatch(path):
+            what = f"{path} is neither a whole path on that machine, which begins with /, nor a"
+            yield Problem(name, f"{what} model's hub name.")
 
 
 def send(job: Job, runner: Runner, path: Path) -> str:
