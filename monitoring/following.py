@@ -11,6 +11,7 @@ from django.db import DatabaseError, connection
 from compute.models import Machine
 from compute.runners.base import RunnerError, Unreachable
 from compute.services import mark_reachable, mark_unreachable, record_sample
+from jobs import lifecycle
 from jobs.models import Job
 from monitoring import live
 from monitoring.looks import Look, look_at
@@ -65,8 +66,16 @@ class Follower:
         look = look_at(machine, jobs)
         if not machine.is_local:
             mark_reachable(machine)
+        if machine.unreachable_since:
+            self.show_again(jobs)
         for job in jobs:
             self.attempt(job, lambda job=job: self.follow(job, look))  # type: ignore[misc]
+
+    def show_again(self, jobs: list[Job]) -> None:
+        """Let open pages say that the machine went, or came back."""
+        for job in jobs:
+            lifecycle.touch(job)
+            live.ping(job.pk)
 
     def follow(self, job: Job, look: Look) -> None:
         if follow(job, look):
@@ -79,6 +88,8 @@ class Follower:
         except Unreachable as error:
             machine = subject if isinstance(subject, Machine) else subject.machine
             mark_unreachable(machine, error)
+            if machine.unreachable_since is None:  # as it was before this look
+                self.show_again(list(machine.jobs.holding_slot()))
         except Exception as error:
             self.complain(subject, error)
         else:

@@ -138,12 +138,15 @@ def test_out_of_sight_and_back(
     place.trainer.go(2)
     eventually(lambda: looked(job).step == 2)
     own_sshd.stop()
+    before = job.revision
     job = looked(job)
     assert job.status == Status.RUNNING
+    assert job.revision > before  # open pages are told
     machine.refresh_from_db()
     assert machine.unreachable_since is not None
     text = page.get(job.get_absolute_url()).content.decode()
     assert "is unreachable since" in text
+    assert "as last known" in text
     place.trainer.go(6)  # the run goes on all the same
     own_sshd.start()
     job = until(job, Status.COMPLETED)
