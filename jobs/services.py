@@ -88,7 +88,7 @@ def command_of(job: Job) -> Command:
         return Command.from_json(job.command)
     spec = job.train_spec
     name = f"{slugify(job.name)[:60] or 'run'}-{str(job.uuid)[:8]}"
-    devices = leases.devices_held(job) if job.pk else ()
+    devices = leases.devices_held(job) if job.gpus and job.is_active else ()
     placement = Placement(job.run_dir, job.machine.python, name, devices)
     return build_command(spec, placement, origins(job.recipe, spec, job.owner))
 
