@@ -105,7 +105,7 @@ def build(job: Job, spec: TrainSpec) -> Command:
         job.run_dir,
         job.machine.python,
         name,
-        devices=leases.devices_held(job) if job.pk else (),
+        devices=leases.devices_held(job) if job.gpus and job.is_active else (),
         resume_from=job.resume_from,
     )
     return build_command(spec, placement, origins(job.recipe, job.train_spec, job.owner))
