@@ -78,14 +78,19 @@ def take(root: Path) -> dict[str, Any]:
     return {"root": str(root)}
 
 
-def start(root: Path, release: str, short: str, python: str) -> dict[str, Any]:
-    """Start the installation in a session of its own, unless one runs."""
+def start(root: Path, release: str, short: str, python: str, token: str) -> dict[str, Any]:
+    """Start the installation in a session of its own, unless one runs.
+
+    The same token again is the same request, whose answer was lost: nothing starts twice.
+    """
     place = root / release
     place.mkdir(parents=True, exist_ok=True)
+    if _token(place) == token:
+        return {"started": True}
     told, into = os.pipe()
     if os.fork() == 0:
         os.close(told)
-        _install(root, place, short, python, into)
+        _install(root, place, short, python, token, into)
     os.close(into)
     with os.fdopen(told, "rb") as pipe:
         return {"started": pipe.read() == b"started"}
@@ -119,7 +124,14 @@ def verify(root: Path, python: str) -> dict[str, Any]:
     return {"fault": (said[-1] if said else "it ended by itself") if done.returncode else None}
 
 
-def _install(root: Path, place: Path, short: str, python: str, into: int) -> None:
+def _token(place: Path) -> str:
+    try:
+        return (place / "setup.token").read_text()
+    except FileNotFoundError:
+        return ""
+
+
+def _install(root: Path, place: Path, short: str, python: str, token: str, into: int) -> None:
     """In the child: whatever happens, it ends here."""
     code = 1
     try:
@@ -131,6 +143,7 @@ def _install(root: Path, place: Path, short: str, python: str, into: int) -> Non
             _take_lock(lock)
             with suppress(FileNotFoundError):
                 (place / "setup.code").unlink()
+            _put(place / "setup.token", token.encode())
             with (place / "setup.log").open("wb") as log:
                 os.write(into, b"started")
                 os.close(into)

@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import posixpath
+import secrets
 import tarfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -196,7 +197,9 @@ class _Far:
         self._do("take", stdin=archive)
 
     def start(self, python: str) -> bool:
-        return bool(self._do("start", self.plan.release, self.plan.short, python)["started"])
+        token = secrets.token_hex(8)
+        asked = (self.plan.release, self.plan.short, python, token)
+        return bool(self._do("start", *asked)["started"])
 
     def follow(self, offset: int) -> dict[str, Any]:
         return self._do("follow", self.plan.release, str(offset))
