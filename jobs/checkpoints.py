@@ -106,11 +106,14 @@ def choose(job: Job, wanted: int | None) -> Chosen:
     if wanted is not None and not candidates:
         raise RunnerError(f"There is no checkpoint of step {wanted} any more.")
     for saved in candidates:
+        if not saved.facts.complete:
+            refused.append(f"The checkpoint of step {saved.step} is not complete: it was cut off.")
+            continue
         examined = runner.examine(saved.folder)
         if examined.whole:
             return Chosen(saved, tuple(refused))
         faults = " ".join(examined.faults)
         refused.append(f"The checkpoint of step {saved.step} cannot be gone on from: {faults}")
-    if refused:
+    if any(saved.facts.complete for saved in candidates) or (refused and wanted is not None):
         raise RunnerError(" ".join(refused))
-    return Chosen(None)
+    return Chosen(None, tuple(refused))

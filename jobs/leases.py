@@ -66,7 +66,8 @@ def _after(job: Job) -> str:
     before = job.after
     if before is None:
         return "The job whose checkpoint it waits for is gone." if job.after_checkpoint else ""
-    if before.status in ENDED and (before.status == Status.COMPLETED or not job.after_checkpoint):
+    has_ended = before.status in ENDED and before.retry_at is None
+    if has_ended and (before.status == Status.COMPLETED or not job.after_checkpoint):
         return ""
     what = "checkpoint of job" if job.after_checkpoint else "job"
     return f"After {what} {before.pk}, which is {before.get_status_display().lower()}."
@@ -96,7 +97,9 @@ def claim(machine: Machine) -> Job | None:
 def is_forsaken(job: Job) -> bool:
     """It waits for the checkpoint of a job that ended without completing, or is gone."""
     before = job.after
-    return job.after_checkpoint and (before is None or before.status in ENDS)
+    if not job.after_checkpoint:
+        return False
+    return before is None or (before.status in ENDS and before.retry_at is None)
 
 
 def _fail_forsaken(job: Job) -> None:

@@ -1,6 +1,7 @@
 """The allowed moves of a job. Each is one conditional UPDATE: false means someone was first."""
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -39,9 +40,9 @@ def move(
     if only_from:
         sources = [status for status in sources if status in only_from]
     with transaction.atomic():
-        moved = Job.objects.filter(pk=job.pk, status__in=sources).update(
-            status=to, reason=reason, revision=F("revision") + 1, **fields
-        )
+        # A later attempt is none of the business of who saw this one.
+        row = Job.objects.filter(pk=job.pk, attempt=job.attempt, status__in=sources)
+        moved = row.update(status=to, reason=reason, revision=F("revision") + 1, **fields)
         job.refresh_from_db()
         if moved:
             record(job, to.value, who=who, message=reason)
@@ -69,6 +70,12 @@ def record(job: Job, kind: str, *, who: str = "", message: str = "", **data: Any
         data=data,
         attempt=job.attempt,
     )
+
+
+def record_once(job: Job, kind: str, message: str, *, since: datetime | None) -> None:
+    """Write an event unless there is one of the kind since then."""
+    if since is None or not job.events.filter(kind=kind, at__gte=since).exists():
+        record(job, kind, message=message)
 
 
 def touch(job: Job, **fields: Any) -> None:

@@ -58,7 +58,8 @@ class JobQuerySet(models.QuerySet["Job"]):
 
     def runnable(self) -> Self:
         """Queued, not held, and what it waits for has ended, or has left its checkpoint."""
-        plain = Q(after=None) | Q(after__status__in=ENDED)
+        # What is about to be tried again has not ended.
+        plain = Q(after=None) | Q(after__status__in=ENDED, after__retry_at=None)
         trained = Q(after__status=Status.COMPLETED)
         ready = Q(plain, after_checkpoint=False) | Q(trained, after_checkpoint=True)
         return self.queued().filter(ready, held_at=None)
@@ -195,6 +196,8 @@ class Job(models.Model):
 
     @property
     def can_stop(self) -> bool:
+        if self.retry_at is not None:
+            return True  # it would go on by itself
         ways = (Status.QUEUED, Status.PAUSED, *HOLDS_SLOT)
         return self.status in ways and self.stop_asked_at is None
 
@@ -210,7 +213,7 @@ class Job(models.Model):
 
     @property
     def can_resume(self) -> bool:
-        return self.status in CAN_RESUME and self.started_at is not None
+        return self.status in CAN_RESUME and (self.started_at is not None or self.attempt > 1)
 
     @property
     def percent(self) -> float | None:

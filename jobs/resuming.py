@@ -8,7 +8,7 @@ from django.db.models import F, Value
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from compute.runners.base import Ask, RunnerError
+from compute.runners.base import Ask, RunnerError, RunnerUnsure, Unreachable
 from compute.services import runner_for
 from jobs import leases, lifecycle
 from jobs.models import CAN_RESUME, Job, Status
@@ -50,10 +50,13 @@ def save_now(job: Job, *, who: str) -> bool:
 
 def ask_run(job: Job, what: Ask) -> None:
     """Leave the request with the run. What becomes of it is read from the run directory."""
-    if job.status != Status.RUNNING:
-        return  # it ended meanwhile
+    if job.status != Status.RUNNING or (what == "pause" and job.pause_asked_at is None):
+        return  # it ended meanwhile, or is another attempt
     try:
         runner_for(job.machine).ask(job.run_dir, what)
+    except (Unreachable, RunnerUnsure) as error:
+        # A pause is asked again (see ask_again); a save that may have arrived is not.
+        lifecycle.record_once(job, f"{what} unanswered", str(error), since=job.pause_asked_at)
     except RunnerError as error:
         lifecycle.record(job, f"{what} failed", message=str(error))
         if what == "pause":
@@ -107,6 +110,6 @@ def retry_due() -> None:
 
 def ask_again() -> None:
     """Pause requests that should have been seen by now: leaving one twice is harmless."""
-    overdue = timezone.now() - ASK_AGAIN
-    for job in Job.objects.filter(status=Status.RUNNING, pause_asked_at__lt=overdue):
+    asked = {"status": Status.RUNNING, "pause_asked_at__lt": timezone.now() - ASK_AGAIN}
+    for job in Job.objects.filter(**asked, machine__unreachable_since=None):
         later("jobs.tasks.ask_to_pause", job.pk)

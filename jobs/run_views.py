@@ -5,9 +5,8 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
-from compute.runners.base import RunnerError
 from jobs import resuming
-from jobs.checkpoints import Saved, saved_of
+from jobs.checkpoints import known_of
 from jobs.models import Job
 from jobs.run_forms import ResumeForm
 from jobs.views import get_job
@@ -39,9 +38,9 @@ def why_not(job: Job) -> str:
 @require_http_methods(["GET", "POST"])
 def job_resume(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     job = get_job(request, pk)
-    found, problem = look_for_checkpoints(job)
+    found = [saved for saved in known_of(job) if saved.facts.complete]
     form = ResumeForm(found, request.POST if request.method == "POST" else None)
-    context = {"job": job, "form": form, "found": found, "problem": problem}
+    context = {"job": job, "form": form, "found": found}
     if request.method == "GET":
         return render(request, "jobs/resume.html", context)
     if not form.is_valid():
@@ -50,11 +49,3 @@ def job_resume(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     if not resuming.resume(job, who=who, step=form.cleaned_data["step"]):
         messages.error(request, f"{job.name} was not resumed: it is {job.get_status_display()}.")
     return redirect(job)
-
-
-def look_for_checkpoints(job: Job) -> tuple[list[Saved], str]:
-    """Complete checkpoints, newest first, or why they cannot be listed."""
-    try:
-        return [saved for saved in saved_of(job) if saved.facts.complete], ""
-    except RunnerError as error:
-        return [], str(error)

@@ -1,8 +1,10 @@
 """Verbs on jobs: the only writers. Web, admin and commands all come through here."""
 
+import logging
 import subprocess
 import sys
 import uuid as uuids
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -23,10 +25,11 @@ from compute.services import mark_unreachable, runner_for, settle_paths
 from datasets.models import Version
 from jobs import leases, lifecycle, parents, trackers
 from jobs.checkpoints import RESUMED, Chosen, choose
-from jobs.models import HOLDS_SLOT, Event, Job, Status
+from jobs.models import ENDED, HOLDS_SLOT, Event, Job, Status
 from jobs.places import places
 from jobs.recipebook import find_recipe
 from jobs.shipping import shipped
+from jobs.starting import Overtaken, still_starting
 from jobs.trackers import TrackerError
 from jobs.verl.command import build_command
 from jobs.verl.retries import Crash, Decision, decide
@@ -34,6 +37,7 @@ from jobs.verl.spec import Command, Placement, TrainSpec
 from jobs.verl.steps import judge
 from jobs.work import kick, later
 
+log = logging.getLogger(__name__)
 STUCK_QUEUE = timedelta(seconds=5)
 STUCK_STOP = timedelta(seconds=30)  # beyond the grace period
 
@@ -147,7 +151,8 @@ def kick_stuck() -> None:
         if leases.could_start(machine):
             kick(machine.pk)
     overdue = timezone.now() - STUCK_STOP - timedelta(seconds=settings.TRAINYARD_STOP_GRACE)
-    for job in Job.objects.holding_slot().filter(stop_asked_at__lt=overdue):
+    reached = Job.objects.holding_slot().filter(machine__unreachable_since=None)
+    for job in reached.filter(stop_asked_at__lt=overdue):
         later("jobs.tasks.stop_run", job.pk)
 
 
@@ -179,16 +184,24 @@ def claim_next(machine_id: int) -> Job | None:
 def launch(job: Job) -> None:
     """Start a claimed job. When it is unsure whether that worked, the run directory will tell."""
     try:
-        launch_of = prepare(job)
-        runner_for(job.machine).launch(launch_of)
+        made = prepare(job)
+        still_starting(job, command=job.command, reason="")
+        runner_for(job.machine).launch(made)
+    except Overtaken:
+        stop_before_start(job)
     except Unreachable as error:
         wait_for_machine(job, error)
     except RunnerUnsure as error:
+        tell_resumed(job)
         lifecycle.record(job, "launch unsure", message=str(error))
-    except (RunnerError, TrackerError) as error:
+    except Exception as error:
         why = f"It could not be started. {error}"
+        if not isinstance(error, RunnerError | TrackerError):
+            log.exception("%s could not be started", job)
+            why = f"It could not be started: an error that Trainyard did not expect. {error!r}"
         finish_as(job, Status.FAILED, why, only_from=(Status.STARTING,))
     else:
+        tell_resumed(job)
         started(job)
 
 
@@ -198,12 +211,12 @@ def prepare(job: Job) -> Launch:
     try:
         parents.settle_model(job)
         if job.attempt > 1:
-            go_on_from(job, choose(job, job.resume_step))
+            go_on_from(job, choose(job, job.resume_step or None))
         spec = shipped(job, runner_for(job.machine))
     except RunnerUnsure as error:  # nothing was started yet
         raise RunnerError(str(error)) from error
     command = build(job, spec)
-    lifecycle.touch(job, command=command.to_json(), reason="", started_at=timezone.now())
+    job.command = command.to_json()
     secrets = trackers.environment(job.train_spec, job.owner)
     return Launch(job.run_dir, command.argv, command.env, secrets)
 
@@ -211,9 +224,20 @@ def prepare(job: Job) -> Launch:
 def wait_for_machine(job: Job, error: Unreachable) -> None:
     """Nothing was started: the job goes back into the queue until the machine answers."""
     mark_unreachable(job.machine, error)
+    if stop_before_start(job):
+        return
     lifecycle.move(
         job, Status.QUEUED, only_from=(Status.STARTING,), reason=str(error), started_at=None
     )
+
+
+def stop_before_start(job: Job) -> bool:
+    """End a job that was asked to stop while it was being made ready."""
+    job.refresh_from_db()
+    if job.status != Status.STARTING or job.stop_asked_at is None:
+        return False
+    finish_as(job, Status.STOPPED, "Stopped before it started.", only_from=(Status.STARTING,))
+    return True
 
 
 def go_on_from(job: Job, chosen: Chosen) -> None:
@@ -222,9 +246,15 @@ def go_on_from(job: Job, chosen: Chosen) -> None:
         lifecycle.record(job, "checkpoint refused", message=refusal)
     saved = chosen.saved
     step, folder = (saved.step, saved.folder) if saved else (0, "")
-    what = f"from the checkpoint of step {step}" if saved else "anew: no checkpoint was saved"
-    lifecycle.record(job, RESUMED, message=f"Goes on {what}.", step=step)
-    lifecycle.touch(job, resume_from=folder, resume_step=step, step=step)
+    still_starting(job, resume_from=folder, resume_step=step, step=step)
+
+
+def tell_resumed(job: Job) -> None:
+    """Said once the attempt has begun: one that never did is no part of the story."""
+    if job.attempt > 1:
+        step = job.resume_step or 0
+        whence = f"from the checkpoint of step {step}" if step else "anew: no checkpoint was saved"
+        lifecycle.record(job, RESUMED, message=f"Goes on {whence}.", step=step)
 
 
 def started(job: Job) -> None:
@@ -234,7 +264,7 @@ def started(job: Job) -> None:
 
 def stop(job: Job, *, who: str) -> bool:
     """Stop a job: one that waits ends at once, one that runs is asked to; false if too late."""
-    if _stop_waiting(job, who):
+    if _stop_waiting(job, who) or _stop_retry(job, who):
         return True
     with transaction.atomic():
         asked = Job.objects.filter(pk=job.pk, status__in=HOLDS_SLOT, stop_asked_at=None).update(
@@ -258,6 +288,19 @@ def _stop_waiting(job: Job, who: str) -> bool:
     )
 
 
+def _stop_retry(job: Job, who: str) -> bool:
+    """Let a crash be the end, where the job would have gone on by itself."""
+    with transaction.atomic():
+        ended = Job.objects.filter(pk=job.pk, status__in=ENDED, retry_at__isnull=False)
+        done = ended.update(retry_at=None, revision=F("revision") + 1)
+        if done:
+            lifecycle.record(job, "retry cancelled", who=who)
+            for waiting in Job.objects.filter(after=job, status=Status.QUEUED):
+                kick(waiting.machine_id)
+    job.refresh_from_db()
+    return bool(done)
+
+
 def _not_running(job: Job) -> str:
     if job.status == Status.PAUSED:
         return f"Stopped while it was paused after step {job.step}."
@@ -268,6 +311,9 @@ def stop_run(job: Job) -> None:
     """Ask the run to end. Its verdict comes from the run directory, as for every other end."""
     try:
         runner_for(job.machine).stop(job.run_dir, settings.TRAINYARD_STOP_GRACE)
+    except (Unreachable, RunnerUnsure) as error:
+        # It may have arrived; it is asked again (see kick_stuck) until the run has ended.
+        lifecycle.record_once(job, "stop unanswered", str(error), since=job.stop_asked_at)
     except RunnerError as error:
         lifecycle.record(job, "stop failed", message=str(error))
         lifecycle.touch(job, stop_asked_at=None)
@@ -295,14 +341,21 @@ def paused_at(job: Job) -> int | None:
 
 
 def lose(job: Job, reason: str) -> None:
-    crashed(job, Status.LOST, reason, None, "")
+    crashed(job, Status.LOST, reason, None, "", only_from=(Status(job.status),))
 
 
-def crashed(job: Job, status: Status, reason: str, exit_code: int | None, error: str) -> None:
+def crashed(
+    job: Job,
+    status: Status,
+    reason: str,
+    exit_code: int | None,
+    error: str,
+    only_from: Collection[Status] = (),
+) -> None:
     """End a job that broke; where its policy says so, it goes on later (see jobs.resuming)."""
     crash = Crash(job.step, job.resume_step or 0, exit_code, error)
     decision = Decision(None, "")
-    if not job.stop_asked_at:
+    if not (job.stop_asked_at or job.pause_asked_at):  # its end was wanted
         decision = decide(crash, job.last_error, job.retried, job.retries)
     again = timedelta(seconds=decision.wait) if decision.wait is not None else None
     finish_as(
@@ -312,6 +365,7 @@ def crashed(job: Job, status: Status, reason: str, exit_code: int | None, error:
         exit_code=exit_code,
         last_error=crash.mark,
         retry_at=timezone.now() + again if again is not None else None,
+        only_from=only_from,
     )
 
 

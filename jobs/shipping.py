@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from django.utils import timezone
-
 from compute.runners.base import Runner, RunnerError
-from jobs import lifecycle
 from jobs.models import Job
+from jobs.starting import still_starting
 from jobs.verl.model_dir import HUB_NAME
 from jobs.verl.spec import Problem, TrainSpec
 
@@ -69,10 +67,7 @@ def send(job: Job, runner: Runner, path: Path) -> str:
 
 
 class Telling:
-    """Keeps how far a file is where the job's page shows it.
-
-    The job's start moves along, so that a start which takes long is not taken for a dead one.
-    """
+    """Keeps how far a file is where the job's page shows it; a stopped job is sent no further."""
 
     def __init__(self, job: Job, name: str) -> None:
         self.job, self.name, self.next = job, name, 0.0
@@ -82,4 +77,4 @@ class Telling:
             return
         self.next = time.monotonic() + TELL_EVERY
         words = f"Sending {self.name}: {100 * done // total} % of {total / 1e6:.0f} MB."
-        lifecycle.touch(self.job, reason=words, started_at=timezone.now())
+        still_starting(self.job, reason=words)

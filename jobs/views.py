@@ -110,7 +110,8 @@ def job_stop(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         return render(request, "jobs/stop.html", {"job": job})
     who = request.user.get_username()
     if request.POST.get("save"):
-        resuming.pause(job, who=who, then_stop=True)
+        if not resuming.pause(job, who=who, then_stop=True):
+            messages.error(request, f"{job.name} was not asked to save and stop: see its state.")
     else:
         services.stop(job, who=who)
     return redirect(job)

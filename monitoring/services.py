@@ -1,5 +1,6 @@
 """Follow a run: read on in its files, exactly once, and settle what it has become."""
 
+import logging
 from datetime import UTC, datetime
 
 from django.db import transaction
@@ -7,6 +8,7 @@ from django.db.models import F, Max
 from django.utils import timezone
 
 from compute.runners import rundir
+from compute.runners.base import RunnerError
 from jobs import services as jobs
 from jobs.checkpoints import list_checkpoints
 from jobs.limits import keep_limit
@@ -20,6 +22,7 @@ from monitoring.readers.failure import last_error
 from monitoring.readers.lines import Line, whole_lines
 from monitoring.readers.pace import remember
 
+log = logging.getLogger(__name__)
 CHUNK = 1 << 20
 LONGEST_LINE = 16 << 20
 LOG_END = 256 * 1024  # where an error is looked for
@@ -37,13 +40,20 @@ def follow(job: Job, look: Look | None = None) -> bool:
     for name, save in FILES.items():
         read_on(job, look, name, save)
     if job.listing_due or exit_code is not None:
-        list_checkpoints(job)
+        _list_checkpoints(job)
     if exit_code is not None:
         jobs.finish(job, exit_code, _last_error(look, job) if exit_code else "")
     else:
         check_life(job, look)
         keep_limit(job, _longest_save(job))
     return job.revision != before
+
+
+def _list_checkpoints(job: Job) -> None:
+    try:
+        list_checkpoints(job)
+    except RunnerError as error:  # a slow disk must not keep the verdict out
+        log.warning("The checkpoints of %s cannot be listed: %s", job, error)
 
 
 def _longest_save(job: Job) -> float | None:
@@ -76,20 +86,14 @@ def read_on(job: Job, look: Look, name: str, save: Save) -> None:
 
 def _cursor(job: Job, name: str) -> Cursor:
     wanted = {"job": job, "attempt": job.attempt, "file": name}
-    known = Cursor.objects.filter(**wanted).first()
-    if known is None and name == rundir.METRICS and job.resume_step is not None:
-        _leave_other_story(job, job.resume_step)
-    return known or Cursor.objects.create(**wanted)
+    return Cursor.objects.filter(**wanted).first() or Cursor(**wanted)
 
 
 def _leave_other_story(job: Job, step: int) -> None:
     """Remove what an earlier attempt did after the checkpoint that this one went on from."""
-    with transaction.atomic():
-        Job.objects.filter(pk=job.pk).update(revision=F("revision") + 1)
-        Point.objects.filter(job=job, step__gt=step).delete()
-        for series in job.series.filter(last_step__gt=step):
-            _end_at_last_point(series)
-    job.refresh_from_db()
+    Point.objects.filter(job=job, step__gt=step).delete()
+    for series in job.series.filter(last_step__gt=step):
+        _end_at_last_point(series)
 
 
 def _end_at_last_point(series: Series) -> None:
@@ -111,6 +115,8 @@ def _keep(job: Job, look: Look, cursor: Cursor, lines: list[Line], save: Save) -
         # First the revision: its row lock puts writers in order, so no viewer can have seen it.
         row.update(revision=F("revision") + 1)
         job.refresh_from_db()
+        if written and cursor.pk is None and job.resume_step is not None:
+            _leave_other_story(job, job.resume_step)
         changes = save(job, lines) if lines else {}
         if written and "step" in changes:
             changes |= _pace(job, int(str(changes["step"])), written)

@@ -7,7 +7,7 @@ from compute.models import Machine
 from compute.services import load_of
 from jobs.checkpoints import known_of
 from jobs.leases import devices_held
-from jobs.models import ENDED, HOLDS_SLOT, Job, JobQuerySet
+from jobs.models import ENDED, HOLDS_SLOT, Job, JobQuerySet, Status
 from jobs.queue_state import reason_of
 from monitoring import live
 
@@ -28,10 +28,11 @@ def queued(jobs: JobQuerySet) -> list[Job]:
 
 def board(user: Any) -> dict[str, Any]:
     jobs = Job.objects.visible_to(user).select_related("machine", "owner", "after")
+    recent = jobs.filter(status__in=(Status.PAUSED, *ENDED)).order_by("-ended_at")
     return {
         "running": list(jobs.filter(status__in=HOLDS_SLOT).order_by("started_at")),
         "queued": queued(jobs),
-        "recent": list(jobs.filter(status__in=ENDED).order_by("-ended_at")[:RECENT]),
+        "recent": list(recent[:RECENT]),
         "machines": [load_of(machine) for machine in Machine.objects.ready()],
         "has_jobs": jobs.exists(),
     }

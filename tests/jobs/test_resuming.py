@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 
-from compute.runners.base import Examined, Launch, RunnerError
+from compute.runners.base import Examined, Launch, RunnerError, RunnerUnsure, Unreachable
 from compute.runners.local import LocalRunner
 from jobs import checkpoints, resuming, services
 from jobs.models import Event, Job, Status
@@ -326,3 +326,149 @@ def test_an_unreadable_machine_is_told_by_choose(job: Job, monkeypatch: pytest.M
     start(job)
     job.refresh_from_db()
     assert job.reason == "It could not be started. It cannot be read."
+
+
+def test_a_resume_that_was_stopped_before_it_started_can_be_asked_again(job: Job) -> None:
+    end(job)
+    resuming.resume(job, who="ada")
+    assert services.stop(job, who="ada") is True
+    assert job.status == Status.STOPPED
+    assert job.can_resume
+    assert resuming.resume(job, who="ada") is True
+    assert job.attempt == 3
+
+
+def test_a_stop_while_it_is_made_ready_starts_nothing(
+    job: Job, launched: list[Launch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end(job)
+    resuming.resume(job, who="ada")
+
+    def slow(self: LocalRunner, folder: str) -> Examined:
+        services.stop(Job.objects.get(pk=job.pk), who="bob")
+        return Examined(20, 1, ())
+
+    monkeypatch.setattr(LocalRunner, "examine", slow)
+    save(job, 1, 20)
+    start(job)
+    job.refresh_from_db()
+    assert launched == []
+    assert (job.status, job.reason) == (Status.STOPPED, "Stopped before it started.")
+
+
+def test_a_job_that_was_given_up_meanwhile_is_not_started(
+    job: Job, launched: list[Launch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end(job)
+    resuming.resume(job, who="ada")
+
+    def slow(self: LocalRunner, folder: str) -> Examined:
+        services.lose(Job.objects.get(pk=job.pk), "It never gave a sign of life.")
+        return Examined(20, 1, ())
+
+    monkeypatch.setattr(LocalRunner, "examine", slow)
+    save(job, 1, 20)
+    start(job)
+    job.refresh_from_db()
+    assert launched == []
+    assert job.status == Status.LOST
+
+
+def test_who_saw_an_earlier_attempt_moves_nothing(job: Job) -> None:
+    stale = Job.objects.get(pk=job.pk)
+    Job.objects.filter(pk=job.pk).update(attempt=2)
+    services.finish(stale, 1)
+    job.refresh_from_db()
+    assert (job.status, job.attempt) == (Status.RUNNING, 2)
+
+
+def test_what_runs_by_now_is_not_lost(job: Job) -> None:
+    Job.objects.filter(pk=job.pk).update(status=Status.STARTING)
+    stale = Job.objects.get(pk=job.pk)
+    Job.objects.filter(pk=job.pk).update(status=Status.RUNNING)
+    services.lose(stale, "It never gave a sign of life after it was started.")
+    job.refresh_from_db()
+    assert job.status == Status.RUNNING
+
+
+def test_a_first_save_that_was_cut_off_is_no_obstacle(
+    job: Job, launched: list[Launch], broken: set[int]
+) -> None:
+    save(job, 1, 20)
+    Path(job.run_dir, "checkpoints/latest_checkpointed_iteration.txt").unlink()
+    end(job, Status.FAILED)
+    resuming.resume(job, who="ada")
+    start(job)
+    job.refresh_from_db()
+    assert (job.status, job.resume_from) == (Status.RUNNING, "")
+    assert told(job, "checkpoint refused").endswith("is not complete: it was cut off.")
+
+
+def test_a_retry_that_waits_can_be_cancelled(job: Job) -> None:
+    Job.objects.filter(pk=job.pk).update(retries=3)
+    job.refresh_from_db()
+    crash(job, "RuntimeError: CUDA error")
+    assert job.can_stop
+    assert services.stop(job, who="ada") is True
+    assert (job.status, job.retry_at, job.can_stop) == (Status.FAILED, None, False)
+    retry_time = timezone.now() + timedelta(hours=1)
+    assert not Job.objects.filter(retry_at__lt=retry_time).exists()
+
+
+def test_a_job_after_one_that_will_be_tried_again_waits(job: Job, user: User) -> None:
+    Job.objects.filter(pk=job.pk).update(retries=1)
+    job.refresh_from_db()
+    crash(job, "RuntimeError: CUDA error")
+    asked = {"status": Status.QUEUED, "queued_at": timezone.now(), "after": job}
+    plain = factories.make_job(user, **asked)
+    trained = factories.make_job(user, **asked, after_checkpoint=True)
+    assert services.claim_next(job.machine_id) is None
+    trained.refresh_from_db()
+    assert trained.status == Status.QUEUED
+    services.stop(job, who="ada")
+    assert services.claim_next(job.machine_id) == plain
+    trained.refresh_from_db()
+    assert trained.status == Status.FAILED
+
+
+@pytest.mark.parametrize("error", [Unreachable("gone"), RunnerUnsure("no answer")])
+def test_a_request_whose_answer_was_lost_stands(
+    job: Job, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def lost(self: LocalRunner, *words: object) -> None:
+        raise error
+
+    monkeypatch.setattr(LocalRunner, "stop", lost)
+    monkeypatch.setattr(LocalRunner, "ask", lost)
+    resuming.pause(job, who="ada")
+    services.stop(job, who="ada")
+    for _ in range(2):
+        resuming.ask_run(job, "pause")
+        services.stop_run(job)
+    job.refresh_from_db()
+    assert job.pause_asked_at is not None
+    assert job.stop_asked_at is not None
+    assert kinds(job).count("stop unanswered") == kinds(job).count("pause unanswered") == 1
+
+
+def test_a_crash_while_it_pauses_is_not_tried_again(job: Job) -> None:
+    Job.objects.filter(pk=job.pk).update(retries=3)
+    job.refresh_from_db()
+    resuming.pause(job, who="ada")
+    crash(job, "RuntimeError: CUDA out of memory")
+    assert (job.status, job.retry_at) == (Status.FAILED, None)
+
+
+def test_an_error_that_nobody_expected_ends_the_start(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def odd(self: LocalRunner, path: str, offset: int, limit: int) -> bytes:
+        raise ZeroDivisionError("odd")
+
+    monkeypatch.setattr(LocalRunner, "read", odd)
+    end(job)
+    resuming.resume(job, who="ada")
+    start(job)
+    job.refresh_from_db()
+    assert job.status == Status.FAILED
+    assert "did not expect" in job.reason

@@ -51,18 +51,34 @@ def test_the_curves_go_on_from_the_checkpoint(job: Job) -> None:
     lines = "".join(metrics_line(step, a=1.0, only_once=1.0) for step in (1, 2))
     write_run_file(job, "metrics.jsonl", lines + metrics_line(3, a=1.0, gone=1.0))
     services.follow(job)
+    # It is followed before anybody has chosen the checkpoint, and before it wrote anything.
+    Job.objects.filter(pk=job.pk).update(attempt=2, resume_step=None, status=Status.STARTING)
+    job.refresh_from_db()
+    services.follow(job)
     next_attempt(job, step=2)
-    services.follow(job)  # before it wrote anything
-    assert steps_of(job, "a") == {1: 1.0, 2: 1.0}
-    assert not Series.objects.filter(job=job, name="gone").exists()
-    assert Series.objects.get(job=job, name="a").last_step == 2
+    services.follow(job)
+    assert steps_of(job, "a") == {1: 1.0, 2: 1.0, 3: 1.0}
     write_run_file(job, "metrics.jsonl", metrics_line(3, a=2.0))
     services.follow(job)
+    assert not Series.objects.filter(job=job, name="gone").exists()
+    assert steps_of(job, "a") == {1: 1.0, 2: 1.0, 3: 2.0}
     append_run_file(job, "metrics.jsonl", metrics_line(4, a=2.0))
     services.follow(job)
     assert steps_of(job, "a") == {1: 1.0, 2: 1.0, 3: 2.0, 4: 2.0}
     assert steps_of(job, "only_once") == {1: 1.0, 2: 1.0}
     assert (job.step, Series.objects.get(job=job, name="a").last_value) == (4, 2.0)
+
+
+def test_what_came_after_the_checkpoint_goes_though_the_attempt_ends_sooner(job: Job) -> None:
+    write_run_file(
+        job, "metrics.jsonl", "".join(metrics_line(step, a=1.0) for step in (1, 2, 3, 4))
+    )
+    services.follow(job)
+    next_attempt(job, step=2)
+    write_run_file(job, "metrics.jsonl", metrics_line(3, a=2.0))
+    services.follow(job)
+    assert steps_of(job, "a") == {1: 1.0, 2: 1.0, 3: 2.0}
+    assert Series.objects.get(job=job, name="a").last_step == 3
 
 
 def test_a_restarted_watcher_removes_nothing_that_the_attempt_wrote(job: Job) -> None:

@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand
 from jobs import services
 from jobs.management.base import find_job
 from jobs.models import Status
+from jobs.starting import beating
 
 
 class Command(BaseCommand):
@@ -17,4 +18,5 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         job = find_job(options["id"])
         if job.status == Status.STARTING:
-            services.launch(job)
+            with beating(job):
+                services.launch(job)
