@@ -171,6 +171,9 @@ def record_sample(machine: Machine) -> MachineSample | None:
     except Unreachable as error:
         mark_unreachable(machine, error)
         return None
+    except RunnerError:
+        mark_reachable(machine)  # it answered, though not with its load
+        raise
     mark_reachable(machine)
     if data is None:
         return None

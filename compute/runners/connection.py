@@ -78,7 +78,7 @@ class Connection:
             channel.settimeout(ANSWERS_WITHIN)
             channel.invoke_subsystem("sftp")
             return paramiko.SFTPClient(channel)
-        except LOST as error:
+        except (*LOST, paramiko.SFTPError) as error:
             channel.close()
             raise RunnerError(
                 f"{self.address} lets nobody send files (SFTP): {error}. Its sshd needs the "
@@ -100,8 +100,13 @@ class Connection:
     def home(self) -> str:
         """The far user's home, asked for once."""
         if not self._home:
-            with self.sftp() as sftp:
-                self._home = sftp.normalize(".")
+            try:
+                with self.sftp() as sftp:
+                    self._home = sftp.normalize(".")
+            except (*LOST, paramiko.SFTPError, ValueError) as error:
+                raise RunnerError(
+                    f"{self.address} does not say where its user's home is: {error}."
+                ) from error
         return self._home
 
     def at_home(self, path: str) -> str:

@@ -19,6 +19,7 @@ from compute.runners.process import (
     FarProcess,
 )
 
+LONGEST_HEADER = 64 << 20  # bytes; the list of a run's files is the longest
 ANSWERS_WITHIN = 30.0  # seconds; a disk that takes longer is not there
 # Files can be read without the training environment, which may be gone or not made yet.
 ANY_PYTHON = "python3"
@@ -60,7 +61,10 @@ class FarFiles:
         try:
             process.send(frame({"do": do, **words}), ANSWERS_WITHIN)
             header = read_header(process, ANSWERS_WITHIN)
-            payload = process.read(sum(header.get("sizes", ())), ANSWERS_WITHIN)
+            payload = process.read(_payload(header, words), ANSWERS_WITHIN)
+        except ValueError as error:
+            self._drop()
+            raise RunnerError(f"{self._name} gave an answer that is none: {error}.") from error
         except RunnerUnsure as error:
             # What comes late would be taken for the answer to the next question.
             self._drop()
@@ -97,8 +101,26 @@ class FarFiles:
             self._held.close()
 
 
+def _payload(header: dict[str, Any], words: dict[str, Any]) -> int:
+    """How many bytes follow: never more than was asked for. Raises ``ValueError``."""
+    sizes = header.get("sizes", [])
+    limits = [limit for _, _, limit in words.get("stretches", ())]
+    if "error" in header:
+        return 0
+    if len(sizes) != len(limits) or any(
+        not isinstance(size, int) or not 0 <= size <= limit
+        for size, limit in zip(sizes, limits, strict=True)
+    ):
+        raise ValueError("its sizes are not those that were asked for")
+    return sum(sizes)
+
+
 def read_header(process: FarProcess, within: float) -> dict[str, Any]:
-    """The next header of a far program."""
+    """The next header of a far program. Raises ``ValueError`` for what is none."""
     length = int.from_bytes(process.read(HEAD, within), "big")
-    header: dict[str, Any] = json.loads(process.read(length, within))
+    if length > LONGEST_HEADER:
+        raise ValueError(f"{length} bytes are too many")
+    header = json.loads(process.read(length, within))
+    if not isinstance(header, dict):
+        raise ValueError("it is no object")
     return header

@@ -22,6 +22,7 @@ from compute.runners.far import LOADER, MARK, program
 from compute.runners.far.common import frame, unframe
 from compute.runners.files import FarFiles
 from compute.runners.process import ANSWERS_WITHIN, NOT_EXECUTABLE, NOT_FOUND, Ended
+from compute.runners.samples import clean_sample
 
 EXAMINED_WITHIN = 600.0  # a checkpoint may be hundreds of gigabytes on a slow disk
 
@@ -107,7 +108,11 @@ class SshRunner:
         return set(unframe(answer))
 
     def sample(self) -> dict[str, Any]:
-        return self._files.ask("sample", path=self.workdir)[0]
+        told = self._files.ask("sample", path=self.workdir)[0]
+        try:
+            return clean_sample(told)
+        except ValueError as error:
+            raise RunnerError(f"The load of the machine cannot be read: {error}.") from error
 
     def put(self, source: Path, digest: str, told: Told) -> str:
         if not transfer.DIGEST.fullmatch(digest):

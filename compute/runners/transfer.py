@@ -14,7 +14,7 @@ from compute.runners.process import MOST_LAST_WORDS, Cut, FarProcess
 
 CHUNK = 1 << 20
 SILENT_FOR = 60.0  # seconds without a word from the far side
-BUSY_FOR = 120  # times, half a second apart, that somebody else may be sending the same file
+BUSY_FOR = 12 * 3600 * 2  # times, half a second apart, that somebody else may send this file
 LONGEST_NAME = 150
 DIGEST = re.compile(r"[0-9a-f]{64}")
 

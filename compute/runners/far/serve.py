@@ -22,6 +22,8 @@ def main() -> None:
             header, payload = ANSWERS[asked["do"]](asked)
         except Problem as problem:
             header, payload = {"error": str(problem)}, b""
+        except Exception as error:  # the next question is another one
+            header, payload = {"error": f"{asked['do']} did not work: {error}"}, b""
         give(header, payload)
 
 
@@ -67,7 +69,10 @@ def files(asked: Any) -> tuple[Any, bytes]:
 
 
 def exists(asked: Any) -> tuple[Any, bytes]:
-    return {"exists": place(asked["path"]).exists()}, b""
+    try:
+        return {"exists": place(asked["path"]).exists()}, b""
+    except OSError as error:  # a folder on the way that may not be entered, for one
+        raise Problem(f"{asked['path']} cannot be looked at: {error.strerror}") from error
 
 
 def ask(asked: Any) -> tuple[Any, bytes]:
