@@ -37,7 +37,7 @@ EXAMPLES = int(os.environ.get("QUEUE_EXAMPLES", "200"))
 STEPS = int(os.environ.get("QUEUE_STEPS", "50"))
 PICK = st.integers(0, 999)
 OUTCOMES = (None, None, RunnerError("No."), RunnerUnsure("Hm."))
-OFTEN = ("submit", "submit", "hold", "release", "claim", "drain", "end")
+OFTEN = ("release", "claim", "submit", "end", "hold", "submit", "drain")
 WEIGHTED = (
     *OFTEN, *OFTEN, "submit_after", "submit_after", "submit_after", "move_to", "move_beside",
     "priority", "stop", "seen_to_run", "resize", "lose_task",
@@ -99,7 +99,7 @@ class QueueMachine(RuleBasedStateMachine):
     # What users do
 
     def submit(self, a: int, b: int, c: int, before: Job | None = None) -> None:
-        gpus = b % 4
+        gpus = (0, 1, 2, 0, 3)[b % 5]
         values = {"device": "cuda" if gpus else "cpu", "gpus": max(1, gpus)}
         order = factories.make_order(
             self.user(a),
@@ -174,6 +174,8 @@ class QueueMachine(RuleBasedStateMachine):
 
     def resize(self, a: int, b: int, c: int) -> None:
         machine = self.machine(a)
+        active = Job.objects.holding_slot().filter(machine=machine, gpus=0)
+        self.busy[machine.pk] = active.count()  # there may be more of them than slots from now on
         machine.gpus, machine.slots = (None, 0, 1, 2, 4)[b % 5], 1 + c % 3
         machine.save()
         self.watch()
