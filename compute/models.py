@@ -126,6 +126,14 @@ class Machine(models.Model):
         return found.get("gpus")
 
     @property
+    def starts_nothing(self) -> str:
+        """Why no run is started there now; empty when runs are."""
+        if self.unreachable_since:
+            return f"{self} is unreachable."
+        work = None if self.is_local else SetUp.objects.filter(machine=self).first()
+        return f"The environment of {self} is being made." if work and work.is_busy else ""
+
+    @property
     def is_being_checked(self) -> bool:
         asked, done = self.check_asked_at, self.checked_at
         if asked is None or (done and done >= asked):

@@ -82,7 +82,7 @@ def claim(machine: Machine) -> Job | None:
     for job in filter(is_forsaken, line.values()):
         _fail_forsaken(job)
     found = next_start(map(waiting, line.values()), room_of(machine))
-    if found is None or machine.unreachable_since:
+    if found is None or machine.starts_nothing:
         return None
     job, devices = line[found[0].id], found[1]
     now = timezone.now()
@@ -119,8 +119,8 @@ def could_start(machine: Machine) -> bool:
     line = line_of(machine)
     if any(map(is_forsaken, line)):
         return True
-    if machine.unreachable_since:
-        return False  # whoever sees it answer again asks anew
+    if machine.starts_nothing:
+        return False
     return next_start(map(waiting, line), room_of(machine)) is not None
 
 

@@ -64,9 +64,9 @@ def rows_of(machine: Machine, room: Room) -> Iterator[Row]:
     jobs = leases.line_of(machine)
     line = [leases.waiting(job) for job in jobs]
     told = zip(jobs, line, reasons(line, room), strict=True)
-    away = f"{machine} is unreachable." if machine.unreachable_since else ""
+    closed = machine.starts_nothing if jobs else ""
     for place, (job, fact, reason) in enumerate(told, 1):
-        yield Row(place, job, fact.needs, fact.held or away or reason)
+        yield Row(place, job, fact.needs, fact.held or closed or reason)
 
 
 def reason_of(job: Job) -> str:
