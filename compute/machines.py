@@ -75,6 +75,7 @@ def change(
             "more. Add the machine a second time, with the other folder.",
             "workdir",
         )
+    _refuse_to_pass_on(machine, fields, {*secrets, *forget})
     with transaction.atomic():
         for name, value in (dict(fields) | _to_confirm_anew(machine, fields)).items():
             setattr(machine, name, value)
@@ -82,6 +83,21 @@ def change(
         machine.save()
         machine.secrets.filter(name__in=forget).delete()
         _keep_secrets(machine, secrets)
+
+
+def _refuse_to_pass_on(machine: Machine, fields: Mapping[str, Any], named: set[str]) -> None:
+    """A password was given for one host: another one must not be sent it unasked.
+
+    A private key is never sent, so it may stay. A jump host without secrets is sent the machine's.
+    """
+    shown = set()
+    if _moves(machine, fields, "host", "port"):
+        shown |= {"password"}
+    if fields.get("jump_host") and _moves(machine, fields, "jump_host", "jump_port"):
+        shown |= {"password", "jump_password"}
+    kept = machine.secrets.filter(name__in=shown - named).values_list("name", flat=True)
+    for name in sorted(kept):
+        raise MachineError("It was given for the address before: give it again.", name)
 
 
 def _to_confirm_anew(machine: Machine, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -220,6 +220,24 @@ def test_another_address_is_confirmed_anew(
     assert (box.host_key, box.fingerprint, box.state) == ("", "", "unconfirmed")
 
 
+@pytest.mark.parametrize(
+    "moved",
+    [
+        {"host": "other.example.org"},
+        {"port": "22"},
+        {"jump_host": "jump.example.org", "jump_user": "ada"},
+    ],
+)
+def test_a_password_is_not_passed_on_to_another_host(
+    boss: Client, box: Machine, moved: dict[str, str]
+) -> None:
+    response = boss.post(edit(box), GOOD | moved | {"password": ""})
+    assert response.status_code == 422
+    assert b"It was given for the address before: give it again." in response.content
+    box.refresh_from_db()
+    assert (box.fingerprint, box.jump_host) == ("SHA256:AAAA", "")
+
+
 def test_the_work_folder_of_runs_stays(boss: Client, box: Machine, user: User) -> None:
     factories.make_job(user, machine=box)
     response = boss.post(edit(box), GOOD | {"workdir": "/elsewhere"})
