@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from compute import services
 from compute.models import Machine
-from compute.runners.base import HostKeyRefused, Unreachable
+from compute.runners.base import HostKeyRefused, RunnerError, Unreachable
 from compute.runners.ssh import SshRunner
 from tests import factories
 
@@ -126,3 +126,14 @@ def test_secrets_that_do_not_open_are_an_answer_and_no_crash(box: Machine, home:
     (home / "secret_keys").unlink()
     with pytest.raises(Unreachable, match="does not open with the keys at hand"):
         services.runner_for(box).now()
+
+
+def test_a_machine_that_answers_without_its_load_is_there(
+    box: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Machine.objects.filter(pk=box.pk).update(unreachable_since=timezone.now())
+    answers(monkeypatch, RunnerError("~/runs cannot be measured: No such file or directory"))
+    with pytest.raises(RunnerError, match="cannot be measured"):
+        services.record_sample(box)
+    box.refresh_from_db()
+    assert box.unreachable_since is None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from compute.runners.base import Launch, RunnerError, Stretch
+from compute.runners.base import Launch, RunnerError, Stretch, Unreachable
 from tests.compute.runners.conftest import Place
 
 
@@ -64,3 +64,34 @@ def test_many_stretches_are_one_question(far: Place, monkeypatch: pytest.MonkeyP
     stretches = [Stretch(str(far.workdir / str(n)), 0, 9) for n in range(60)]
     assert runner.read_many(stretches) == [b""] * 60
     assert len(sent) == 1
+
+
+def test_a_folder_that_may_not_be_entered_is_an_answer(far: Place) -> None:
+    """And the next question is answered as well: nothing is taken for a cut line."""
+    locked = far.folder("locked")
+    (locked / "model").mkdir()
+    locked.chmod(0)
+    try:
+        runner = far.runner()
+        with pytest.raises(RunnerError, match="cannot be looked at") as found:
+            runner.exists(str(locked / "model/config.json"))
+        assert not isinstance(found.value, Unreachable)
+        assert runner.exists(str(far.workdir))
+        with pytest.raises(RunnerError, match="cannot be looked at"):
+            runner.exists(f"{far.workdir}/{'x' * 300}")
+    finally:
+        locked.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    "answer", [b"\xff\xff\xff\xff", b"\0\0\0\2[]", b"\0\0\0\x0e" + b'{"sizes":[99]}']
+)
+def test_an_answer_beyond_what_was_asked_is_refused(far: Place, answer: bytes) -> None:
+    fake = far.python(f"printf 'TRAINYARD ANSWERS\\n'; printf '{octal(answer)}'; cat > /dev/null")
+    runner = far.runner(python=fake)
+    with pytest.raises(RunnerError, match="gave an answer that is none"):
+        runner.read(str(far.workdir / "a"), 0, 10)
+
+
+def octal(data: bytes) -> str:
+    return "".join(f"\\{byte:03o}" for byte in data)
