@@ -30,6 +30,12 @@ def add_order_words(parser: ArgumentParser) -> None:
     parser.add_argument("--user", default="", help="the owner (default: the first administrator)")
 
 
+def add_verb_words(parser: ArgumentParser) -> None:
+    """Of a command that asks something of one job: which, and who asks."""
+    parser.add_argument("id", type=int)
+    parser.add_argument("--user", default="", help="who asks (default: first administrator)")
+
+
 def filled_form(options: dict[str, Any]) -> JobForm:
     """The form of a recipe with ``--set`` applied, valid; or ``CommandError`` with every fault."""
     user = find_user(options["user"])

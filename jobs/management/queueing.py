@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.core.management.base import CommandError
 from django.forms import Form
 
-from jobs.management.base import as_json, find_job, find_user
+from jobs.management.base import add_verb_words, as_json, find_job, find_user
 from jobs.models import Job
 from jobs.queue import QueueError
 from jobs.queue_state import reason_of
@@ -18,8 +18,7 @@ class QueueCommand(JsonCommand):
     """A verb on one waiting job; prints its place and why it waits."""
 
     def add_words(self, parser: ArgumentParser) -> None:
-        parser.add_argument("id", type=int)
-        parser.add_argument("--user", default="", help="who asks (default: first administrator)")
+        add_verb_words(parser)
 
     def act(self, job: Job, by: User, options: dict[str, Any]) -> bool:
         """Do it; false when it was so already."""

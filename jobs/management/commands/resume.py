@@ -4,7 +4,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from jobs import resuming
-from jobs.management.base import as_json, find_job, find_user
+from jobs.management.base import add_verb_words, as_json, find_job, find_user
 from platform_site.commands import JsonCommand
 
 
@@ -12,11 +12,10 @@ class Command(JsonCommand):
     help = "Let a run that was paused or ended early go on from a checkpoint, in a new attempt."
 
     def add_words(self, parser: ArgumentParser) -> None:
-        parser.add_argument("id", type=int)
+        add_verb_words(parser)
         parser.add_argument(
             "--from", dest="step", type=int, metavar="STEP", help="default: the newest whole one"
         )
-        parser.add_argument("--user", default="", help="who asks (default: first administrator)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         job = find_job(options["id"])

@@ -4,7 +4,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from jobs import resuming
-from jobs.management.base import as_json, find_job, find_user
+from jobs.management.base import add_verb_words, as_json, find_job, find_user
 from platform_site.commands import JsonCommand
 
 
@@ -12,8 +12,7 @@ class Command(JsonCommand):
     help = "Have a run save a checkpoint after its current step; it goes on."
 
     def add_words(self, parser: ArgumentParser) -> None:
-        parser.add_argument("id", type=int)
-        parser.add_argument("--user", default="", help="who asks (default: first administrator)")
+        add_verb_words(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         job = find_job(options["id"])

@@ -4,7 +4,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from jobs import resuming, services
-from jobs.management.base import as_json, find_job, find_user
+from jobs.management.base import add_verb_words, as_json, find_job, find_user
 from jobs.models import Job
 from platform_site.commands import JsonCommand
 
@@ -13,9 +13,8 @@ class Command(JsonCommand):
     help = "Stop a job: SIGTERM, then SIGKILL after the grace period; --save keeps its work first."
 
     def add_words(self, parser: ArgumentParser) -> None:
-        parser.add_argument("id", type=int)
+        add_verb_words(parser)
         parser.add_argument("--save", action="store_true", help="save a checkpoint, then end")
-        parser.add_argument("--user", default="", help="who asks (default: first administrator)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         job = find_job(options["id"])
