@@ -33,6 +33,8 @@ class Machine(models.Model):
     class Kind(models.TextChoices):
         LOCAL = "local", "This machine"
         SSH = "ssh", "SSH"
+        RAY = "ray", "Ray cluster"
+        GROUP = "group", "SSH machines together"
 
     name = models.CharField(max_length=100, unique=True)
     kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.LOCAL)
@@ -50,6 +52,12 @@ class Machine(models.Model):
     jump_user = models.CharField(max_length=100, blank=True, help_text="Empty: the same user.")
     jump_host_key = models.TextField(blank=True)
     jump_fingerprint = models.CharField(max_length=100, blank=True)
+    ray_address = models.CharField(
+        max_length=500, blank=True, help_text="Of the dashboard: http://head:8265."
+    )
+    lease_ends_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the rented machine is taken away."
+    )
     workdir = models.CharField(max_length=500, help_text="Runs are kept below this folder.")
     python = models.CharField(
         max_length=500, blank=True, help_text="The Python that has verl and trainyard_node."

@@ -30,7 +30,7 @@ def build_command(spec: TrainSpec, placement: Placement, origins: dict[str, str]
     asked = (
         *_platform_settings(spec, placement),
         *_method_settings(spec),
-        *_knob_settings(spec, origins),
+        *_knob_settings(spec, placement, origins),
     )
     settings = _once([*translated(asked, spec), *_free_settings(spec)])
     argv = (*_launcher(spec, placement), *(setting.text for setting in settings))
@@ -63,15 +63,15 @@ def _platform_overrides(spec: TrainSpec, placement: Placement) -> Iterator[str]:
         yield "trainer.resume_mode=resume_path"
         yield f"trainer.resume_from_path={write_value(placement.resume_from)}"
     if is_rl(spec.kind):
+        yield f"trainer.nnodes={placement.spread.nodes if placement.spread else 1}"
         yield from _rl_overrides(spec, folder)
     else:
         yield "data.use_dynamic_bsz=false"  # else the micro batch would not count
     if value_of(spec, "device") == "cpu":
-        yield from cpu.overrides(spec)
+        yield from cpu.overrides(spec, own_ray=placement.spread is None)
 
 
 def _rl_overrides(spec: TrainSpec, folder: str) -> Iterator[str]:
-    yield "trainer.nnodes=1"
     yield f"data.seed={SEED}"
     yield f"trainer.rollout_data_dir={write_value(f'{folder}/rollouts')}"
     yield f"trainer.validation_data_dir={write_value(f'{folder}/validation')}"
@@ -119,9 +119,13 @@ def _setting(key: str, value: Value, origin: str) -> Setting:
     return Setting(key, f"{key}={write_value(value)}", origin)
 
 
-def _knob_settings(spec: TrainSpec, origins: dict[str, str]) -> Iterator[Setting]:
+def _knob_settings(
+    spec: TrainSpec, placement: Placement, origins: dict[str, str]
+) -> Iterator[Setting]:
     for knob in knobs_of(spec.kind):
         value = value_of(spec, knob.name)
+        if placement.spread and knob.name == "gpus":
+            value = placement.spread.per_node
         if value is None or value == "":
             continue
         for key in knob.keys[spec.kind]:
@@ -183,7 +187,7 @@ def _environment(spec: TrainSpec, placement: Placement) -> dict[str, str]:
         env["TRACKIO_DIR"] = f"{placement.run_dir}/trackio"
     if value_of(spec, "device") == "cpu":
         env |= cpu.ENV
-    elif placement.devices:
+    elif placement.devices and placement.spread is None:
         # Left to itself, CUDA would count by speed, and not as the driver does.
         devices = ",".join(map(str, placement.devices))
         env |= {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": devices}

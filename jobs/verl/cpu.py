@@ -31,10 +31,13 @@ RL = (
     "actor_rollout_ref.model.use_remove_padding=false",
     "+actor_rollout_ref.model.override_config.attn_implementation=sdpa",
     "data.dataloader_num_workers=0",
-    # One small machine: few helpers, a small object store, no dashboard.
+    # One small machine: few helpers.
     "actor_rollout_ref.rollout.agent.num_workers=1",
     "reward.num_workers=1",
     "transfer_queue.backend.SimpleStorage.num_data_storage_units=1",
+)
+# A cluster that is there already refuses these.
+OWN_RAY = (
     "+ray_kwargs.ray_init.include_dashboard=false",
     "+ray_kwargs.ray_init.object_store_memory=200000000",
     # Too few logical CPUs for Ray's actors hang the run without a word.
@@ -56,14 +59,15 @@ ENV = {
 }
 
 
-def overrides(spec: TrainSpec) -> Iterator[str]:
-    """The overrides of a run on the CPU."""
+def overrides(spec: TrainSpec, *, own_ray: bool = True) -> Iterator[str]:
+    """The overrides of a run on the CPU. ``own_ray``: verl starts the Ray that it runs on."""
     if not is_rl(spec.kind):
         yield from SUPERVISED
         return
-    yield from RL
+    yield from (*RL, *OWN_RAY) if own_ray else RL
     yield from CRITIC if spec.kind == "ppo" else ()
-    yield f"+ray_kwargs.ray_init.num_gpus={number(spec, 'gpus')}"
+    if own_ray:
+        yield f"+ray_kwargs.ray_init.num_gpus={number(spec, 'gpus')}"
     if number(spec, "lora_rank", 0):
         # The CPU's rollout samples from whole weights.
         yield "actor_rollout_ref.model.lora.merge=true"

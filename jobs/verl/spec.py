@@ -33,11 +33,21 @@ class TrainSpec:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """How a run lies on a Ray cluster: so many nodes, with so many of its devices on each."""
+
+    nodes: int
+    per_node: int
+
+
+@dataclass(frozen=True)
 class Placement:
     """Where a run goes: its run directory, its Python, and the name that trackers will show.
 
     ``devices`` are the numbers of its GPUs as the driver counts them; none before its start.
     ``resume_from`` is the ``global_step_N`` folder that it goes on from; empty for a first attempt.
+    ``spread`` is given where a Ray cluster is there already, which then hands out the devices;
+    without it verl starts a Ray of its own, on one machine.
     """
 
     run_dir: str
@@ -45,6 +55,7 @@ class Placement:
     name: str
     devices: tuple[int, ...] = ()
     resume_from: str = ""
+    spread: Spread | None = None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,14 @@ COUNT_LOOKS = """() => {
   });
 }"""
 
+CHOOSE_AFTER_SWAP = """(id) => {
+  document.addEventListener("htmx:afterSwap", () => setTimeout(() => {
+    const select = document.getElementById(id);
+    select.value = "low";
+    select.dispatchEvent(new Event("change", {bubbles: true}));
+  }), {once: true});
+}"""
+
 
 @pytest.fixture(scope="module")
 def waiting(site: Site) -> list[int]:
@@ -86,6 +94,17 @@ def test_the_page_follows_what_others_do(
     wait_for(lambda: site.job(waiting[1])["priority"] == "normal", "the priority")
     assert page.evaluate("window.neverReloaded") is True
     assert complaints == []
+
+
+def test_what_was_just_swapped_in_answers_at_once(
+    page: Page, site: Site, waiting: list[int]
+) -> None:
+    page.goto(f"{site.url}/queue/")
+    page.evaluate(CHOOSE_AFTER_SWAP, f"priority-{waiting[1]}")
+    page.locator(f"#down-{waiting[0]}").click()
+    wait_for(lambda: site.job(waiting[1])["priority"] == "low", "the priority")
+    page.locator(f"#priority-{waiting[1]}").select_option("normal")
+    wait_for(lambda: site.job(waiting[1])["priority"] == "normal", "the priority again")
 
 
 def test_anothers_change_that_was_too_late_is_said(

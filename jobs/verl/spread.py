@@ -1,0 +1,29 @@
+"""How many nodes of a Ray cluster a run takes, and how many devices of each."""
+
+from collections.abc import Sequence
+
+from jobs.verl.kinds import KINDS
+from jobs.verl.spec import Spread
+
+
+def spread_over(kind: str, gpus: int, nodes: Sequence[int]) -> Spread:
+    """Lay ``gpus`` devices over ``nodes``, each with so many; on one node wherever one has enough.
+
+    verl takes equally many of each node (``trainer.nnodes`` times ``trainer.n_gpus_per_node``), so
+    the fewest nodes that divide the devices evenly are taken. Raises ``ValueError`` with a sentence
+    when there is no such way.
+    """
+    most = len(nodes) if not KINDS[kind].torchrun else 1
+    for count in range(1, most + 1):
+        per_node = gpus // count
+        if gpus % count == 0 and sum(has >= per_node for has in nodes) >= count:
+            return Spread(count, per_node)
+    shown = ", ".join(map(str, sorted(nodes, reverse=True))) or "none"
+    if KINDS[kind].torchrun:
+        raise ValueError(
+            f"torchrun starts {kind.upper()}, on one node: none has {gpus} devices ({shown})."
+        )
+    raise ValueError(
+        f"{gpus} devices cannot be taken evenly from the nodes, which have {shown}: verl takes "
+        "equally many of each."
+    )
