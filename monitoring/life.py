@@ -27,7 +27,8 @@ def check_life(job: Job, look: Look) -> None:
         return
     if job.status == Status.STARTING:
         jobs.started(job)
-    if look.now - beat > SILENT:
+    # A beat from the future tells as little: the machine's clock went back since.
+    if abs(look.now - beat) > SILENT:
         _lose_if_gone(job, look, "Its processes are gone and left no exit code.")
     elif job.silent_since:
         lifecycle.record(job, "heard again", message="Its wrapper gives signs of life again.")

@@ -76,13 +76,13 @@ INSTALLED_APPS = [
     "channels",
     "csp",
     "django_htmx",
-    "django_q",
     "template_partials",
     "compute",
     "datasets",
     "jobs",
     "monitoring",
     "platform_site",
+    "django_q",  # behind ours, whose qcluster takes the place of its own
 ]
 
 MIDDLEWARE = [
@@ -154,8 +154,8 @@ CHANNEL_LAYERS = {
 Q_CLUSTER = {
     "name": INSTANCE,
     "workers": 2,
-    "timeout": 120,
-    "retry": 300,
+    "timeout": 120 + TRAINYARD_STOP_GRACE,  # a stop may wait for so long
+    "retry": 300 + TRAINYARD_STOP_GRACE,
     "max_attempts": 1,
     "ack_failures": True,
     "catch_up": False,

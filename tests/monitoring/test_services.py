@@ -276,6 +276,21 @@ def test_no_heartbeat_and_no_process_is_lost(job: Job, looks: list[Alive]) -> No
     assert kinds(job) == ["lost"]
 
 
+@pytest.mark.parametrize("seconds", [3600, -3600])
+@pytest.mark.parametrize("lives", [False, True])
+def test_a_clock_that_jumped_neither_loses_a_run_nor_hides_that_it_is_gone(
+    job: Job, looks: list[Alive], seconds: float, lives: bool
+) -> None:
+    looks[:] = [Alive(wrapper=lives, process=lives)]
+    silent(job, seconds)
+    services.follow(job)
+    assert job.status == (Status.RUNNING if lives else Status.LOST)
+    if lives:  # its wrapper writes the next beat by the clock as it is now
+        silent(job, 1)
+        services.follow(job)
+        assert (job.status, job.silent_since) == (Status.RUNNING, None)
+
+
 def test_no_heartbeat_but_a_process_runs_on(job: Job, looks: list[Alive]) -> None:
     looks[:] = [Alive(wrapper=False, process=True)]
     silent(job)

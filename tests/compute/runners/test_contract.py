@@ -207,6 +207,22 @@ def test_a_node_that_fails_is_quoted(place: Place, script: str, words: str) -> N
         place.runner(python=place.python(script)).stop(str(place.workdir), 1)
 
 
+@pytest.mark.parametrize("end", ["kill -9 $$", "exit 137"])
+def test_a_node_that_is_killed_leaves_the_runner_unsure(
+    place: Place, attempt: Path, end: str
+) -> None:
+    """The wrapper may be there, though who started it did not live to say so."""
+    place.trainer.plan(steps=1)
+    real = f'"{place.trainer.python}" "$@"'
+    start = f'[ "$2" = trainyard_node.run ] || exec {real}; {real}; {end}'
+    runner = place.runner(python=place.python(start))
+    argv = (place.trainer.python, "-m", "verl.trainer.main_ppo")
+    env = {"VERL_FILE_LOGGER_PATH": f"{attempt}/metrics.jsonl"}
+    with pytest.raises(RunnerUnsure, match="killed"):
+        runner.launch(Launch(str(attempt), argv, env))
+    assert exit_code(attempt) == 0
+
+
 @pytest.mark.parametrize("answer", ["", "not JSON", "[]", '{"wrapper": true}'])
 def test_an_answer_that_cannot_be_read_is_an_error(place: Place, answer: str) -> None:
     runner = place.runner(python=place.python(f"echo '{answer}'"))
