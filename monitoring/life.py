@@ -51,10 +51,11 @@ def _check_start(job: Job, look: Look) -> None:
         return
     starting = job.status == Status.STARTING
     never = "It never gave a sign of life after it was started."
-    _lose_if_gone(job, look, never if starting else "Its run directory and processes are gone.")
+    gone = "Its run directory is gone"
+    _lose_if_gone(job, look, never if starting else f"{gone}, and so are its processes.", gone)
 
 
-def _lose_if_gone(job: Job, look: Look, reason: str) -> None:
+def _lose_if_gone(job: Job, look: Look, reason: str, fault: str = "Its wrapper is gone") -> None:
     """Look at the processes, which is slow, so not at every turn.
 
     The verdict is looked for last, and with a read of its own: it may have come while the
@@ -65,15 +66,14 @@ def _lose_if_gone(job: Job, look: Look, reason: str) -> None:
     _looked[job.pk] = time.monotonic()
     alive = look.runner.alive(job.run_dir)
     if alive.wrapper or alive.process:
-        _is_silent(job, wrapper=alive.wrapper)
+        _is_silent(job, "Its wrapper gives no sign of life" if alive.wrapper else fault)
         return
     if not look.runner.read(f"{job.run_dir}/{rundir.EXIT_CODE}", 0, 1):
         jobs.lose(job, f"{reason} The last step seen is {job.step} of {job.steps or '?'}.")
 
 
-def _is_silent(job: Job, *, wrapper: bool) -> None:
+def _is_silent(job: Job, fault: str) -> None:
     if job.silent_since:
         return
-    who = "Its wrapper gives no sign of life" if wrapper else "Its wrapper is gone"
-    lifecycle.record(job, "silent", message=f"{who}, but a process of the run lives.")
+    lifecycle.record(job, "silent", message=f"{fault}, but a process of the run lives.")
     lifecycle.touch(job, silent_since=timezone.now())

@@ -135,7 +135,7 @@ class LocalRunner:
             "cpu_percent": psutil.cpu_percent(),
             "memory_used": memory.total - memory.available,
             "memory_total": memory.total,
-            "disk_used": disk.used,
+            "disk_used": disk.total - disk.free,  # what is reserved for root is not there either
             "disk_total": disk.total,
             "gpus": read_gpus(),
         }
