@@ -39,6 +39,8 @@ from jobs.work import kick, later
 
 log = logging.getLogger(__name__)
 STUCK_QUEUE = timedelta(seconds=5)
+CUT_OFF = "start cut off"
+MOST_CUT_OFF = 5  # then there is something about this job that kills whoever starts it
 STUCK_STOP = timedelta(seconds=30)  # beyond the grace period
 
 
@@ -226,6 +228,27 @@ def wait_for_machine(job: Job, error: Unreachable) -> None:
         return
     lifecycle.move(
         job, Status.QUEUED, only_from=(Status.STARTING,), reason=str(error), started_at=None
+    )
+
+
+def start_again(job: Job) -> None:
+    """Whoever was to start it is gone, and has started nothing: it is in line again, where it was,
+    as a new attempt. The one before is barred (see ``Runner.bar``)."""
+    if stop_before_start(job):
+        return
+    if job.events.filter(kind=CUT_OFF).count() >= MOST_CUT_OFF:
+        lose(job, "Its start was cut off again and again before anything was started.")
+        return
+    why = "Whoever started it was gone before anything was started."
+    lifecycle.record(job, CUT_OFF, message=why)
+    lifecycle.move(
+        job,
+        Status.QUEUED,
+        only_from=(Status.STARTING,),
+        reason=f"{why} It starts again.",
+        attempt=F("attempt") + 1,
+        started_at=None,
+        command=None,
     )
 
 

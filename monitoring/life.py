@@ -46,7 +46,8 @@ def check_pace(job: Job, look: Look) -> None:
 
 
 def _check_start(job: Job, look: Look) -> None:
-    """Never start it again: either the run directory shows a process, or the job is lost."""
+    """Either the run directory shows a process, or the job is lost. It starts again only where
+    nothing has begun, and nothing can any more."""
     if job.started_at and (timezone.now() - job.started_at).total_seconds() < NEVER_STARTED:
         return
     starting = job.status == Status.STARTING
@@ -68,7 +69,11 @@ def _lose_if_gone(job: Job, look: Look, reason: str, fault: str = "Its wrapper i
     if alive.wrapper or alive.process:
         _is_silent(job, "Its wrapper gives no sign of life" if alive.wrapper else fault)
         return
-    if not look.runner.read(f"{job.run_dir}/{rundir.EXIT_CODE}", 0, 1):
+    if look.runner.read(f"{job.run_dir}/{rundir.EXIT_CODE}", 0, 1):
+        return
+    if job.status == Status.STARTING and look.runner.bar(job.run_dir):
+        jobs.start_again(job)
+    else:
         jobs.lose(job, f"{reason} The last step seen is {job.step} of {job.steps or '?'}.")
 
 

@@ -60,6 +60,16 @@ class LocalRunner:
             raise RunnerError(f"The run directory could not be made: {error}") from error
         self._node("run", launch.attempt_dir, "--detach", secrets=launch.secrets)
 
+    def bar(self, attempt_dir: str) -> bool:
+        try:
+            Path(attempt_dir).mkdir(parents=True, exist_ok=True)
+            Path(attempt_dir, rundir.LOCK).touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise RunnerError(f"{attempt_dir} cannot be barred: {error}") from error
+        return True
+
     def read(self, path: str, offset: int, limit: int) -> bytes:
         try:
             with Path(path).open("rb") as file:

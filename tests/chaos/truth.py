@@ -8,10 +8,12 @@ from typing import Any
 
 import psutil
 
+from jobs import services
 from jobs.models import Event, Job, Lease, Status
 from monitoring.models import Cursor, Point, Series, SystemSample
 from tests.chaos.stories import Cast, Ground, Story
 
+# A wrapper was killed in the moment when it began: it is a run of its own, and none of ours.
 NEVER_BEGAN = "It never gave a sign of life after it was started."
 FOLLOWED = ("metrics.jsonl", "system.jsonl", "events.jsonl", "train.log")
 
@@ -28,7 +30,7 @@ def faults(cast: Cast) -> list[str]:
 
 
 def never_began(job: Job) -> bool:
-    """Its launcher was killed before anything of it was there: then that is its true state."""
+    """Nothing of it ran, though its start had begun: that is its true state then."""
     return job.status == Status.LOST and job.reason.startswith(NEVER_BEGAN)
 
 
@@ -54,7 +56,8 @@ def end_faults(story: Story, job: Job) -> Iterator[str]:
 def start_faults(job: Job, starts: Counter[tuple[str, str]]) -> Iterator[str]:
     for attempt in range(1, job.attempt + 1):
         count = starts[str(job.uuid), f"attempt-{attempt}"]
-        expected = 0 if attempt == job.attempt and never_began(job) else 1
+        cut_off = job.events.filter(kind=services.CUT_OFF, attempt=attempt).exists()
+        expected = 0 if cut_off or (attempt == job.attempt and never_began(job)) else 1
         if count != expected:
             yield f"attempt {attempt} started {count} times"
 

@@ -128,6 +128,18 @@ def test_a_second_launch_in_the_same_directory_is_refused(
     assert (attempt / "metrics.jsonl").read_text().count("\n") == 1
 
 
+def test_what_is_barred_never_starts(runner: Runner, attempt: Path, place: Place) -> None:
+    assert runner.bar(str(attempt)) is True
+    assert runner.bar(str(attempt)) is False
+    with pytest.raises(RunnerError, match="was started already"):
+        launch(place, attempt)
+    assert not (attempt / "argv.json").exists()
+    other = attempt.with_name("attempt-2")
+    launch(place, other)
+    assert runner.bar(str(other)) is False
+    assert exit_code(other) == 0
+
+
 def test_stop_ends_a_grandchild_that_ignores_sigterm_too(
     runner: Runner, attempt: Path, place: Place
 ) -> None:
