@@ -76,13 +76,13 @@ INSTALLED_APPS = [
     "channels",
     "csp",
     "django_htmx",
+    "monitoring",  # before django_q: its qcluster takes the place of that one's
+    "django_q",  # before jobs, which takes pages of it out of the admin
     "template_partials",
     "compute",
     "datasets",
     "jobs",
-    "monitoring",
     "platform_site",
-    "django_q",  # behind ours, whose qcluster takes the place of its own
 ]
 
 MIDDLEWARE = [
