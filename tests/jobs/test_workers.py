@@ -65,22 +65,20 @@ def test_a_worker_stops_a_run(user: User, trainer: FakeTrainer, home: Path) -> N
     assert Path(job.run_dir, "exit_code").read_text() == "143\n"
 
 
-@pytest.mark.parametrize("which", ["the first", "any other"])
+WHO = ["itself", "its guard", "a worker"]
+
+
+@pytest.mark.parametrize(("index", "code"), [(0, -9), (1, 1), (2, 1)], ids=WHO)
 def test_when_one_of_its_processes_is_killed_the_cluster_ends_as_a_whole(
-    user: User, trainer: FakeTrainer, home: Path, which: str
+    home: Path, index: int, code: int
 ) -> None:
     """A killed worker takes the lock of the queue with it: its successor would wait for ever."""
     env = processes.environment(home)
-    for index in range(1 if which == "the first" else 5):
-        with processes.running("qcluster", env=env) as worker:
-            whole = eventually(lambda: tree(worker.pid, 6), 30, "guard, 2 workers, monitor, pusher")
-            (whole[0] if which == "the first" else whole[index + 1]).kill()
-            assert worker.wait(20) == (-9 if which == "the first" else 1)
-            eventually(lambda: not any(map(lives, whole)), what="the end of all")  # noqa: B023
-    trainer.plan(steps=1)
-    job = services.submit(factories.make_order(user), start=True)
-    with processes.running("qcluster", env=env):
-        eventually(lambda: status_is(job, Status.RUNNING), 30)
+    with processes.running("qcluster", env=env) as worker:
+        whole = eventually(lambda: tree(worker.pid, 6), 30, "guard, 2 workers, monitor, pusher")
+        whole[index].kill()
+        assert worker.wait(20) == code
+        eventually(lambda: not any(map(lives, whole)), what="the end of all")
 
 
 def tree(pid: int, size: int) -> list[psutil.Process]:
