@@ -39,6 +39,8 @@ from jobs.work import kick, later
 
 log = logging.getLogger(__name__)
 STUCK_QUEUE = timedelta(seconds=5)
+CUT_OFF = "start cut off"
+MOST_CUT_OFF = 5  # then there is something about this job that kills whoever starts it
 STUCK_STOP = timedelta(seconds=30)  # beyond the grace period
 
 
@@ -192,7 +194,6 @@ def launch(job: Job) -> None:
     except Unreachable as error:
         wait_for_machine(job, error)
     except RunnerUnsure as error:
-        tell_resumed(job)
         lifecycle.record(job, "launch unsure", message=str(error))
     except Exception as error:
         why = f"It could not be started. {error}"
@@ -201,7 +202,6 @@ def launch(job: Job) -> None:
             why = f"It could not be started: an error that Trainyard did not expect. {error!r}"
         finish_as(job, Status.FAILED, why, only_from=(Status.STARTING,))
     else:
-        tell_resumed(job)
         started(job)
 
 
@@ -231,6 +231,27 @@ def wait_for_machine(job: Job, error: Unreachable) -> None:
     )
 
 
+def start_again(job: Job) -> None:
+    """Whoever was to start it is gone, and has started nothing: it is in line again, where it was,
+    as a new attempt. The one before is barred (see ``Runner.bar``)."""
+    if stop_before_start(job):
+        return
+    if job.events.filter(kind=CUT_OFF).count() >= MOST_CUT_OFF:
+        lose(job, "Its start was cut off again and again before anything was started.")
+        return
+    why = "Whoever started it was gone before anything was started."
+    lifecycle.record(job, CUT_OFF, message=why)
+    lifecycle.move(
+        job,
+        Status.QUEUED,
+        only_from=(Status.STARTING,),
+        reason=f"{why} It starts again.",
+        attempt=F("attempt") + 1,
+        started_at=None,
+        command=None,
+    )
+
+
 def stop_before_start(job: Job) -> bool:
     """End a job that was asked to stop while it was being made ready."""
     job.refresh_from_db()
@@ -250,14 +271,19 @@ def go_on_from(job: Job, chosen: Chosen) -> None:
 
 
 def tell_resumed(job: Job) -> None:
-    """Said once the attempt has begun: one that never did is no part of the story."""
-    if job.attempt > 1:
+    """Said once the attempt has begun: one that never did is no part of the story.
+
+    By whoever sees it first, who may be killed before it says so.
+    """
+    if job.attempt > 1 and not job.events.filter(kind=RESUMED, attempt=job.attempt).exists():
         step = job.resume_step or 0
         whence = f"from the checkpoint of step {step}" if step else "anew: no checkpoint was saved"
         lifecycle.record(job, RESUMED, message=f"Goes on {whence}.", step=step)
 
 
 def started(job: Job) -> None:
+    """The run is there."""
+    tell_resumed(job)
     if lifecycle.move(job, Status.RUNNING) and job.stop_asked_at:
         stop_run(job)
 
@@ -309,6 +335,8 @@ def _not_running(job: Job) -> str:
 
 def stop_run(job: Job) -> None:
     """Ask the run to end. Its verdict comes from the run directory, as for every other end."""
+    if not job.is_active or job.stop_asked_at is None:
+        return  # it ended meanwhile, or is another attempt, which nobody asked to stop
     try:
         runner_for(job.machine).stop(job.run_dir, settings.TRAINYARD_STOP_GRACE)
     except (Unreachable, RunnerUnsure) as error:
@@ -324,6 +352,8 @@ def finish(job: Job, exit_code: int, error: str = "") -> None:
 
     ``error`` is what the run itself said last, told to the user when it failed.
     """
+    if job.status == Status.STARTING:  # over before anyone saw it run
+        tell_resumed(job)
     stop_asked = job.stop_asked_at is not None
     verdict = judge(exit_code, job.step, job.steps, stop_asked, paused_at(job), job.then_stop)
     if verdict.status != Status.FAILED:

@@ -27,7 +27,8 @@ def check_life(job: Job, look: Look) -> None:
         return
     if job.status == Status.STARTING:
         jobs.started(job)
-    if look.now - beat > SILENT:
+    # A beat from the future tells as little: the machine's clock went back since.
+    if abs(look.now - beat) > SILENT:
         _lose_if_gone(job, look, "Its processes are gone and left no exit code.")
     elif job.silent_since:
         lifecycle.record(job, "heard again", message="Its wrapper gives signs of life again.")
@@ -45,15 +46,17 @@ def check_pace(job: Job, look: Look) -> None:
 
 
 def _check_start(job: Job, look: Look) -> None:
-    """Never start it again: either the run directory shows a process, or the job is lost."""
+    """Either the run directory shows a process, or the job is lost. It starts again only where
+    nothing has begun, and nothing can any more."""
     if job.started_at and (timezone.now() - job.started_at).total_seconds() < NEVER_STARTED:
         return
     starting = job.status == Status.STARTING
     never = "It never gave a sign of life after it was started."
-    _lose_if_gone(job, look, never if starting else "Its run directory and processes are gone.")
+    gone = "Its run directory is gone"
+    _lose_if_gone(job, look, never if starting else f"{gone}, and so are its processes.", gone)
 
 
-def _lose_if_gone(job: Job, look: Look, reason: str) -> None:
+def _lose_if_gone(job: Job, look: Look, reason: str, fault: str = "Its wrapper is gone") -> None:
     """Look at the processes, which is slow, so not at every turn.
 
     The verdict is looked for last, and with a read of its own: it may have come while the
@@ -64,15 +67,18 @@ def _lose_if_gone(job: Job, look: Look, reason: str) -> None:
     _looked[job.pk] = time.monotonic()
     alive = look.runner.alive(job.run_dir)
     if alive.wrapper or alive.process:
-        _is_silent(job, wrapper=alive.wrapper)
+        _is_silent(job, "Its wrapper gives no sign of life" if alive.wrapper else fault)
         return
-    if not look.runner.read(f"{job.run_dir}/{rundir.EXIT_CODE}", 0, 1):
+    if look.runner.read(f"{job.run_dir}/{rundir.EXIT_CODE}", 0, 1):
+        return
+    if job.status == Status.STARTING and look.runner.bar(job.run_dir):
+        jobs.start_again(job)
+    else:
         jobs.lose(job, f"{reason} The last step seen is {job.step} of {job.steps or '?'}.")
 
 
-def _is_silent(job: Job, *, wrapper: bool) -> None:
+def _is_silent(job: Job, fault: str) -> None:
     if job.silent_since:
         return
-    who = "Its wrapper gives no sign of life" if wrapper else "Its wrapper is gone"
-    lifecycle.record(job, "silent", message=f"{who}, but a process of the run lives.")
+    lifecycle.record(job, "silent", message=f"{fault}, but a process of the run lives.")
     lifecycle.touch(job, silent_since=timezone.now())

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 CHUNK = 1 << 20
 LONGEST_LINE = 16 << 20
 LOG_END = 256 * 1024  # where an error is looked for
+FULL = 64 * 1024  # bytes that a full disk may still have, in the corner of a block
 SAVE_TIME = "timing_s/save_checkpoint"
 
 
@@ -42,7 +43,7 @@ def follow(job: Job, look: Look | None = None) -> bool:
     if job.listing_due or exit_code is not None:
         _list_checkpoints(job)
     if exit_code is not None:
-        jobs.finish(job, exit_code, _last_error(look, job) if exit_code else "")
+        jobs.finish(job, exit_code, _why(look, job) if exit_code else "")
     else:
         check_life(job, look)
         keep_limit(job, _longest_save(job))
@@ -137,6 +138,17 @@ def _pace(job: Job, step: int, at: datetime) -> dict[str, object]:
     anchor = {} if job.anchor_at else {"anchor_step": step, "anchor_at": at}
     recent = remember(job.recent_steps, step, at.timestamp())
     return {"step_at": at, "recent_steps": recent, **anchor}
+
+
+def _why(look: Look, job: Job) -> str:
+    """What a run that failed said last. On a full disk it could say nothing, so that is said."""
+    said = _last_error(look, job)
+    try:
+        load = {} if said else look.runner.sample()
+    except RunnerError:  # nothing is known of its disk, then
+        load = {}
+    is_full = load and load["disk_total"] - load["disk_used"] < FULL
+    return f"The disk of {job.machine} is full." if is_full else said
 
 
 def _last_error(look: Look, job: Job) -> str:

@@ -1,10 +1,8 @@
 """Keeps a few programs running and ends them together."""
 
 import asyncio
-import ctypes
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -12,10 +10,11 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
+from monitoring.lifeline import tie_to
+
 LONGEST_WAIT = 30.0
 SETTLED = 60.0  # seconds after which an exit is a new fault, not the same one again
 GRACE = 10.0
-PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -57,23 +56,13 @@ class Supervisor:
 
 
 async def start(program: Program) -> asyncio.subprocess.Process:
+    """A program gets SIGTERM when the supervisor is killed outright."""
     return await asyncio.create_subprocess_exec(
-        *program.argv, cwd=settings.BASE_DIR, process_group=0, preexec_fn=die_with(os.getpid())
+        *program.argv,
+        cwd=settings.BASE_DIR,
+        process_group=0,
+        preexec_fn=tie_to(os.getpid(), signal.SIGTERM),
     )
-
-
-def die_with(parent: int) -> Callable[[], None] | None:
-    """On Linux a program gets SIGTERM when the supervisor is killed outright."""
-    if sys.platform != "linux":
-        return None
-    libc = ctypes.CDLL(None)
-
-    def set_signal() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    return set_signal
 
 
 async def first_of(*waits: object) -> None:

@@ -76,12 +76,12 @@ INSTALLED_APPS = [
     "channels",
     "csp",
     "django_htmx",
-    "django_q",
+    "monitoring",  # before django_q: its qcluster takes the place of that one's
+    "django_q",  # before jobs, which takes pages of it out of the admin
     "template_partials",
     "compute",
     "datasets",
     "jobs",
-    "monitoring",
     "platform_site",
 ]
 
@@ -154,8 +154,8 @@ CHANNEL_LAYERS = {
 Q_CLUSTER = {
     "name": INSTANCE,
     "workers": 2,
-    "timeout": 120,
-    "retry": 300,
+    "timeout": 120 + TRAINYARD_STOP_GRACE,  # a stop may wait for so long
+    "retry": 300 + TRAINYARD_STOP_GRACE,
     "max_attempts": 1,
     "ack_failures": True,
     "catch_up": False,

@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import psutil
 
@@ -104,7 +105,7 @@ class Sshd:
         make_key(self.folder / "login")
         self.allow((self.folder / "login.pub").read_text())
 
-    def __enter__(self) -> "Sshd":
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -118,10 +119,14 @@ class Sshd:
         words = {"port": self.port, "folder": self.folder, "keys": self._key_lines()}
         (self.folder / "config").write_text(CONFIG.format(**words))
         log = (self.folder / "log").open("ab")
-        argv = [SSHD, "-D", "-e", "-f", str(self.folder / "config")]
-        self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self._process = subprocess.Popen(
+            self.argv(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
         log.close()
         eventually(self._answers, what=f"an sshd: {(self.folder / 'log').read_text()}")
+
+    def argv(self) -> list[str]:
+        return [SSHD, "-D", "-e", "-f", str(self.folder / "config")]
 
     def stop(self) -> None:
         """End the server and every session that it has."""

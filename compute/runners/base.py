@@ -97,6 +97,13 @@ class Runner(Protocol):
         A directory that already has a run is refused: nothing starts twice.
         """
 
+    def bar(self, attempt_dir: str) -> bool:
+        """Let nothing start in an attempt directory any more; false when something may have begun.
+
+        It takes the lock of which a wrapper must be the first holder: after a true answer, nothing
+        has run there, nor will it.
+        """
+
     def read(self, path: str, offset: int, limit: int) -> bytes:
         """Up to ``limit`` bytes from ``offset``; empty when there is no such file or no more."""
 

@@ -27,6 +27,7 @@ from compute.runners.parts import CHUNK, Part, hash_start
 
 ANSWERS_WITHIN = 60  # seconds; a machine under load may take long to start a Python
 EXAMINED_WITHIN = 600  # a checkpoint may be hundreds of gigabytes on a slow disk
+KILLED = 128  # and the signal's number, as a shell tells it
 # What opens the platform itself is none of a run's business: it may be anybody's code.
 OWN_SECRETS = frozenset(
     {
@@ -58,6 +59,16 @@ class LocalRunner:
         except OSError as error:
             raise RunnerError(f"The run directory could not be made: {error}") from error
         self._node("run", launch.attempt_dir, "--detach", secrets=launch.secrets)
+
+    def bar(self, attempt_dir: str) -> bool:
+        try:
+            Path(attempt_dir).mkdir(parents=True, exist_ok=True)
+            Path(attempt_dir, rundir.LOCK).touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise RunnerError(f"{attempt_dir} cannot be barred: {error}") from error
+        return True
 
     def read(self, path: str, offset: int, limit: int) -> bytes:
         try:
@@ -134,7 +145,7 @@ class LocalRunner:
             "cpu_percent": psutil.cpu_percent(),
             "memory_used": memory.total - memory.available,
             "memory_total": memory.total,
-            "disk_used": disk.used,
+            "disk_used": disk.total - disk.free,  # what is reserved for root is not there either
             "disk_total": disk.total,
             "gpus": read_gpus(),
         }
@@ -189,6 +200,9 @@ class LocalRunner:
             raise RunnerError(f"{command} did not work on this machine: {error}") from error
         except subprocess.TimeoutExpired:
             raise RunnerUnsure(f"{command} gave no answer for {within:.0f} s.") from None
+        if done.returncode < 0 or done.returncode > KILLED:
+            # What it had done by then nobody told: a run may be there.
+            raise RunnerUnsure(f"{command} was killed on this machine. Is its memory full?")
         if done.returncode:
             said = done.stderr.strip().splitlines()
             raise RunnerError(said[-1] if said else f"{command} ended with {done.returncode}.")

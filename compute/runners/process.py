@@ -16,6 +16,7 @@ CHUNK = 256 * 1024
 PACKET_HEAD = 64  # bytes of a packet that paramiko keeps for itself
 LOST = (paramiko.SSHException, EOFError, OSError)  # what paramiko raises when the line is cut
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
+KILLED = 128  # and the signal's number
 
 
 class Cut(RunnerError):
@@ -28,6 +29,10 @@ class Ended(RunnerError):
     def __init__(self, code: int, said: str) -> None:
         super().__init__(said or f"The command ended with {code} on the far machine.")
         self.code, self.said = code, said
+
+
+class Killed(RunnerUnsure):
+    """Somebody killed the far command: what it had done by then nobody told."""
 
 
 def command_line(argv: Sequence[str]) -> str:
@@ -101,6 +106,8 @@ class FarProcess:
         try:
             _, err = self._drain(time.monotonic() + within)
             self._raise_if_failed(err, time.monotonic() + within)
+        except Killed as error:
+            return error
         except RunnerUnsure as error:
             return Unreachable(str(error))
         except RunnerError as error:
@@ -146,12 +153,17 @@ class FarProcess:
         lines = err.decode(errors="replace").strip().splitlines()
         if code == -1:
             self._raise_for_no_code()
+        if code > KILLED:  # as a shell tells it, or a script that stands for the Python
+            raise self._killed()
         raise Ended(code, lines[-1] if lines else "")
 
     def _raise_for_no_code(self) -> None:
         if self.channel.get_transport().is_active():
-            raise RunnerError(f"The command was killed on {self.name}. Is its memory full?")
+            raise self._killed()
         raise RunnerUnsure(f"The connection to {self.name} was cut before the answer came.")
+
+    def _killed(self) -> Killed:
+        return Killed(f"The command was killed on {self.name}. Is its memory full?")
 
 
 def _ready(channel: paramiko.Channel) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from compute.runners.base import Examined
 
 SCRIPT = "run.sh"
+LOCK = "lock"
 LOG = "train.log"
 METRICS = "metrics.jsonl"
 SYSTEM = "system.jsonl"

@@ -51,6 +51,10 @@ class SshRunner:
         made = {"folder": folder, "name": rundir.SCRIPT, "script": script}
         self._node("run", folder, "--detach", env=launch.secrets, made=made)
 
+    def bar(self, attempt_dir: str) -> bool:
+        asked = {"folder": self._at(attempt_dir), "name": rundir.LOCK}
+        return bool(self._files.ask("bar", **asked)[0]["barred"])
+
     def read(self, path: str, offset: int, limit: int) -> bytes:
         return self.read_many([Stretch(path, offset, limit)])[0]
 

@@ -472,3 +472,15 @@ def test_an_error_that_nobody_expected_ends_the_start(
     job.refresh_from_db()
     assert job.status == Status.FAILED
     assert "did not expect" in job.reason
+
+
+def test_a_resume_whose_launcher_died_is_told_by_whoever_sees_the_run(user: User) -> None:
+    fields = {"status": Status.STARTING, "attempt": 2, "resume_step": 20, "steps": 40}
+    job = factories.make_job(user, started_at=timezone.now(), **fields)
+    services.started(job)
+    services.started(job)
+    assert kinds(job) == ["resumed", "running"]
+    assert job.events.get(kind="resumed").data == {"step": 20}
+    over = factories.make_job(user, started_at=timezone.now(), **fields, step=40)
+    services.finish(over, 0)
+    assert kinds(over) == ["resumed", "completed"]

@@ -3,6 +3,7 @@ import uuid as uuids
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -276,6 +277,22 @@ def test_a_stop_that_failed_can_be_asked_again(user: User, monkeypatch: pytest.M
     assert job.stop_asked_at is None
     assert job.can_stop
     assert told(job) == [("stop failed", "", "No answer.")]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"status": Status.RUNNING, "attempt": 2},  # resumed, before the queue gave the task again
+        {"status": Status.STOPPED, "stop_asked_at": timezone.now()},
+    ],
+)
+def test_a_stop_that_comes_late_hits_no_other_attempt(
+    user: User, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]
+) -> None:
+    stopped: list[str] = []
+    monkeypatch.setattr(LocalRunner, "stop", lambda self, path, grace: stopped.append(path))
+    services.stop_run(factories.make_job(user, **fields))
+    assert stopped == []
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 from django.contrib.auth.models import User
 
@@ -10,6 +11,7 @@ from jobs import services, work
 from jobs.models import Job, Status
 from tests import factories, processes
 from tests.fakes import FakeTrainer
+from tests.sshd import lives
 from tests.waiting import eventually
 
 pytestmark = [
@@ -61,3 +63,26 @@ def test_a_worker_stops_a_run(user: User, trainer: FakeTrainer, home: Path) -> N
         assert services.stop(job, who="ada")
         eventually(Path(job.run_dir, "exit_code").exists)
     assert Path(job.run_dir, "exit_code").read_text() == "143\n"
+
+
+WHO = ["itself", "its guard", "a worker"]
+
+
+@pytest.mark.parametrize(("index", "code"), [(0, -9), (1, 1), (2, 1)], ids=WHO)
+def test_when_one_of_its_processes_is_killed_the_cluster_ends_as_a_whole(
+    home: Path, index: int, code: int
+) -> None:
+    """A killed worker takes the lock of the queue with it: its successor would wait for ever."""
+    env = processes.environment(home)
+    with processes.running("qcluster", env=env) as worker:
+        whole = eventually(lambda: tree(worker.pid, 6), 30, "guard, 2 workers, monitor, pusher")
+        whole[index].kill()
+        assert worker.wait(20) == code
+        eventually(lambda: not any(map(lives, whole)), what="the end of all")
+
+
+def tree(pid: int, size: int) -> list[psutil.Process]:
+    """A process and all below it, once they are so many."""
+    first = psutil.Process(pid)
+    found = [first, *first.children(recursive=True)]
+    return found if len(found) == size else []

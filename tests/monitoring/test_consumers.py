@@ -33,7 +33,7 @@ Open = Callable[..., WebsocketCommunicator]
 @pytest.fixture
 def job(user: User) -> Job:
     job = factories.make_job(user, status=Status.RUNNING, started_at=timezone.now(), steps=100)
-    write_run_file(job, "heartbeat", f"{time.time() + 3600}")
+    write_run_file(job, "heartbeat", f"{time.time()}")
     write_run_file(job, "train.log", "")
     write_run_file(job, "metrics.jsonl", "")
     return job

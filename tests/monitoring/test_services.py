@@ -11,8 +11,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from compute.runners.base import Alive, RunnerUnsure
+from compute.runners.base import Alive, Launch, RunnerError, RunnerUnsure
 from compute.runners.local import LocalRunner
+from compute.services import runner_for
 from jobs.models import Job, Status
 from monitoring import life, services
 from monitoring.models import Cursor, Point, Series
@@ -276,6 +277,21 @@ def test_no_heartbeat_and_no_process_is_lost(job: Job, looks: list[Alive]) -> No
     assert kinds(job) == ["lost"]
 
 
+@pytest.mark.parametrize("seconds", [3600, -3600])
+@pytest.mark.parametrize("lives", [False, True])
+def test_a_clock_that_jumped_neither_loses_a_run_nor_hides_that_it_is_gone(
+    job: Job, looks: list[Alive], seconds: float, lives: bool
+) -> None:
+    looks[:] = [Alive(wrapper=lives, process=lives)]
+    silent(job, seconds)
+    services.follow(job)
+    assert job.status == (Status.RUNNING if lives else Status.LOST)
+    if lives:  # its wrapper writes the next beat by the clock as it is now
+        silent(job, 1)
+        services.follow(job)
+        assert (job.status, job.silent_since) == (Status.RUNNING, None)
+
+
 def test_no_heartbeat_but_a_process_runs_on(job: Job, looks: list[Alive]) -> None:
     looks[:] = [Alive(wrapper=False, process=True)]
     silent(job)
@@ -341,12 +357,40 @@ def test_a_start_without_a_sign_of_life(
     looks[:] = [alive]
     started = timezone.now() - timedelta(seconds=age)
     job = factories.make_job(user, status=Status.STARTING, started_at=started)
+    write_run_file(job, "lock", "")  # a wrapper was there
     services.follow(job)
     assert job.status == status
     if status == "lost":
         assert job.reason == (
             "It never gave a sign of life after it was started. The last step seen is 0 of 3."
         )
+
+
+def test_a_start_that_was_cut_off_before_anything_began_is_in_line_again(
+    user: User, looks: list[Alive]
+) -> None:
+    """What was to start it and comes late after all finds the attempt barred."""
+    started = timezone.now() - timedelta(seconds=121)
+    job = factories.make_job(user, status=Status.STARTING, started_at=started)
+    first = job.run_dir
+    for attempt in range(2, 7):
+        services.follow(job)
+        assert (job.status, job.attempt, job.started_at) == (Status.QUEUED, attempt, None)
+        Job.objects.filter(pk=job.pk).update(status=Status.STARTING, started_at=started)
+        job.refresh_from_db()
+    with pytest.raises(RunnerError, match="was started already"):
+        runner_for(job.machine).launch(Launch(first, ("true",), {}))
+    services.follow(job)
+    assert job.status == Status.LOST
+    assert job.reason.startswith("Its start was cut off again and again")
+
+
+def test_a_stop_of_a_start_that_was_cut_off_is_kept(user: User, looks: list[Alive]) -> None:
+    started = timezone.now() - timedelta(seconds=121)
+    fields = {"started_at": started, "stop_asked_at": started}
+    job = factories.make_job(user, status=Status.STARTING, **fields)
+    services.follow(job)
+    assert (job.status, job.reason) == (Status.STOPPED, "Stopped before it started.")
 
 
 def test_a_run_over_before_it_was_seen_running(user: User) -> None:

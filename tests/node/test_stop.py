@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -111,6 +112,20 @@ def test_a_missing_or_broken_pid_file(make_run: MakeRun, content: str | None) ->
     assert run.tool("stop")["signalled"] == "nothing"
     assert run.tool("alive") == {"wrapper": False, "process": False, "exit_code": None}
     (run.root / "pid").unlink(missing_ok=True)
+
+
+def test_a_run_whose_directory_was_removed_is_seen_and_ended(make_run: MakeRun) -> None:
+    """The pid file is gone with it; what the run's processes inherited is not."""
+    run = make_run("exec sleep 60")
+    run.detach()
+    wrapper, process = (run.pids()[part]["pid"] for part in ("wrapper", "process"))
+    shutil.rmtree(run.root)
+    assert run.tool("alive") == {"wrapper": False, "process": True, "exit_code": None}
+    answer = run.tool("stop", "--grace", "5")
+    assert (answer["signalled"], answer["pids"], answer["left"]) == ("process", [process], [])
+    assert run.tool("alive") == {"wrapper": False, "process": False, "exit_code": None}
+    until(lambda: is_gone(wrapper))  # it has nowhere to put its verdict, and knows it
+    assert not run.root.exists()
 
 
 def test_identity_of_a_zombie_and_of_a_stranger() -> None:

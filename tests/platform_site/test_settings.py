@@ -64,8 +64,8 @@ def test_defaults(home: Path) -> None:
     assert show("ALLOWED_HOSTS", home) == "['127.0.0.1', 'localhost', '[::1]']"
     assert show("DATABASES['default']['NAME']", home) == str(home / "db.sqlite3")
     assert show("Q_CLUSTER['max_attempts']", home) == "1"
-    assert show("Q_CLUSTER['timeout']", home) == "120"
-    assert show("Q_CLUSTER['retry']", home) == "300"
+    assert show("Q_CLUSTER['timeout']", home) == "140"  # 120 and the grace of a stop
+    assert show("Q_CLUSTER['retry']", home) == "320"
 
 
 def test_postgresql_and_redis_by_the_environment_alone(home: Path) -> None:
@@ -123,3 +123,9 @@ def test_nothing_of_the_training_stack_is_loaded_at_the_start(home: Path) -> Non
     )
     done = python(code, home)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_task_may_take_as_long_as_a_stop_waits(home: Path) -> None:
+    limits = "Q_CLUSTER['timeout'], settings.Q_CLUSTER['retry']"
+    timeout, retry = map(int, show(limits, home, TRAINYARD_STOP_GRACE="600").split())
+    assert 600 + 60 < timeout < retry

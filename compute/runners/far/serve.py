@@ -75,6 +75,20 @@ def exists(asked: Any) -> tuple[Any, bytes]:
         raise Problem(f"{asked['path']} cannot be looked at: {error.strerror}") from error
 
 
+def bar(asked: Any) -> tuple[Any, bytes]:
+    folder, before = place(asked["folder"]), os.umask(0o077)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / asked["name"]).touch(exist_ok=False)
+    except FileExistsError:
+        return {"barred": False}, b""
+    except OSError as error:
+        raise Problem(f"{asked['folder']} cannot be barred: {error}") from error
+    finally:
+        os.umask(before)
+    return {"barred": True}, b""
+
+
 def ask(asked: Any) -> tuple[Any, bytes]:
     control = place(asked["control"])
     try:
@@ -105,7 +119,7 @@ def sample(asked: Any) -> tuple[Any, bytes]:
         "cpu_percent": percent,
         "memory_used": memory.total - memory.available,
         "memory_total": memory.total,
-        "disk_used": disk.used,
+        "disk_used": disk.total - disk.free,  # what is reserved for root is not there either
         "disk_total": disk.total,
         "gpus": Gpus().read(),
     }, b""
@@ -116,6 +130,7 @@ ANSWERS: dict[str, Callable[[Any], tuple[Any, bytes]]] = {
     "stat": stat,
     "files": files,
     "exists": exists,
+    "bar": bar,
     "ask": ask,
     "now": now,
     "sample": sample,

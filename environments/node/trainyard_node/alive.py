@@ -23,6 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def look(attempt: Attempt) -> dict[str, Any]:
     """The same as a dict. Zombies, recycled pids and pids of a former boot are dead."""
     record = read_record(attempt)
+    if record is None:
+        return {**_without_record(attempt), "exit_code": attempt.read_exit_code()}
     # The processes first: a run that ends in between must not look dead without a verdict.
     return {
         "wrapper": _lives(record, "wrapper"),
@@ -31,8 +33,15 @@ def look(attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def _lives(record: Record | None, which: str) -> bool:
-    if record is None or not record.is_of_this_boot():
+def _without_record(attempt: Attempt) -> dict[str, bool]:
+    """Somebody removed the directory: what runs there all the same names it."""
+    from trainyard_node.processes import in_run
+
+    return {"wrapper": False, "process": bool(in_run(str(attempt.root)))}
+
+
+def _lives(record: Record, which: str) -> bool:
+    if not record.is_of_this_boot():
         return False
     identity: Identity = getattr(record, which)
     return is_alive(identity)

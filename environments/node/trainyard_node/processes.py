@@ -11,7 +11,7 @@ from typing import TypeAlias
 import psutil
 
 from trainyard_node.identity import LINUX
-from trainyard_node.record import MARK
+from trainyard_node.record import MARK, RUN_DIR
 
 Process: TypeAlias = psutil.Process
 
@@ -44,8 +44,13 @@ def marked(mark: str) -> list[Process]:
     """Every living process that inherited this attempt's mark, except the caller."""
     if not mark:
         return []
-    others = (p for p in psutil.process_iter() if p.pid != os.getpid())
-    return _living(p for p in others if _mark_of(p) == mark)
+    return _inheriting(MARK, mark)
+
+
+def in_run(directory: str) -> list[Process]:
+    """Every living process that inherited this attempt directory, except the caller: what can be
+    known of a run whose pid file is gone."""
+    return _inheriting(RUN_DIR, directory)
 
 
 def send(processes: Iterable[Process], signum: int) -> None:
@@ -111,9 +116,14 @@ def _session_of(pid: int) -> int | None:
         return None
 
 
-def _mark_of(process: Process) -> str | None:
+def _inheriting(name: str, value: str) -> list[Process]:
+    others = (p for p in psutil.process_iter() if p.pid != os.getpid())
+    return _living(p for p in others if _variable_of(p, name) == value)
+
+
+def _variable_of(process: Process, name: str) -> str | None:
     try:
         environment: dict[str, str] = process.environ()
     except (psutil.Error, OSError):
         return None
-    return environment.get(MARK)
+    return environment.get(name)

@@ -37,7 +37,7 @@ def stop(attempt: Attempt, grace: float) -> dict[str, Any]:
     """
     record = read_record(attempt)
     if record is None:
-        return _nothing("no pid file")
+        return _stop_without_record(attempt, grace)
     if not record.is_of_this_boot():
         return _nothing("started on another boot or machine")
     _leave_grace(attempt, grace)
@@ -63,9 +63,19 @@ def survivors(record: Record) -> list[processes.Process]:
 
 
 def _end_orphans(attempt: Attempt, record: Record, grace: float) -> dict[str, Any]:
+    said = "the wrapper is gone: ending its run"
+    record_event(Lines(attempt.events), "stop_asked", said, grace=grace)
+    return _end(attempt, survivors(record), grace)
+
+
+def _stop_without_record(attempt: Attempt, grace: float) -> dict[str, Any]:
+    """The directory may have been removed under its run, whose processes name it all the same."""
+    found = processes.in_run(str(attempt.root))
+    return _end(attempt, found, grace) if found else _nothing("no pid file")
+
+
+def _end(attempt: Attempt, found: list[processes.Process], grace: float) -> dict[str, Any]:
     events = Lines(attempt.events)
-    record_event(events, "stop_asked", "the wrapper is gone: ending its run", grace=grace)
-    found = survivors(record)
 
     def still() -> list[processes.Process]:
         return [p for p in _unique(found + _offspring(found)) if processes.lives(p)]

@@ -59,7 +59,7 @@ class Readings:
             "cpu_percent": self._psutil.cpu_percent(),
             "memory_used": memory.total - memory.available,
             "memory_total": memory.total,
-            "disk_used": disk.used,
+            "disk_used": disk.total - disk.free,  # what is reserved for root is not there either
             "disk_total": disk.total,
             "process_cpu_percent": cpu,
             "process_memory": resident,

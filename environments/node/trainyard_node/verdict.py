@@ -20,8 +20,11 @@ def reserve(attempt: Attempt) -> None:
 
 
 def write(attempt: Attempt, code: int) -> None:
-    """Put `code` in place. On a failing disk it is tried for an hour, then given up."""
+    """Put `code` in place. On a failing disk it is tried for an hour, then given up; at once where
+    the directory was removed."""
     for _ in range(RETRIES):
+        if not attempt.root.exists():
+            return
         with contextlib.suppress(OSError):
             _write_once(attempt, code)
             return

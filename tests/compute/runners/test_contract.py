@@ -128,6 +128,18 @@ def test_a_second_launch_in_the_same_directory_is_refused(
     assert (attempt / "metrics.jsonl").read_text().count("\n") == 1
 
 
+def test_what_is_barred_never_starts(runner: Runner, attempt: Path, place: Place) -> None:
+    assert runner.bar(str(attempt)) is True
+    assert runner.bar(str(attempt)) is False
+    with pytest.raises(RunnerError, match="was started already"):
+        launch(place, attempt)
+    assert not (attempt / "argv.json").exists()
+    other = attempt.with_name("attempt-2")
+    launch(place, other)
+    assert runner.bar(str(other)) is False
+    assert exit_code(other) == 0
+
+
 def test_stop_ends_a_grandchild_that_ignores_sigterm_too(
     runner: Runner, attempt: Path, place: Place
 ) -> None:
@@ -205,6 +217,22 @@ def test_no_python(attempt: Path, place: Place) -> None:
 def test_a_node_that_fails_is_quoted(place: Place, script: str, words: str) -> None:
     with pytest.raises(RunnerError, match=words):
         place.runner(python=place.python(script)).stop(str(place.workdir), 1)
+
+
+@pytest.mark.parametrize("end", ["kill -9 $$", "exit 137"])
+def test_a_node_that_is_killed_leaves_the_runner_unsure(
+    place: Place, attempt: Path, end: str
+) -> None:
+    """The wrapper may be there, though who started it did not live to say so."""
+    place.trainer.plan(steps=1)
+    real = f'"{place.trainer.python}" "$@"'
+    start = f'[ "$2" = trainyard_node.run ] || exec {real}; {real}; {end}'
+    runner = place.runner(python=place.python(start))
+    argv = (place.trainer.python, "-m", "verl.trainer.main_ppo")
+    env = {"VERL_FILE_LOGGER_PATH": f"{attempt}/metrics.jsonl"}
+    with pytest.raises(RunnerUnsure, match="killed"):
+        runner.launch(Launch(str(attempt), argv, env))
+    assert exit_code(attempt) == 0
 
 
 @pytest.mark.parametrize("answer", ["", "not JSON", "[]", '{"wrapper": true}'])
