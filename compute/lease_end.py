@@ -61,14 +61,18 @@ def after(text: str) -> datetime:
         raise MachineError(f"{text} is too long.", FIELD) from None
 
 
-def tell(machine: Machine) -> str:
-    """Record that the end is near, or over, once for each end; the kind of event that stands."""
+def nearness(machine: Machine) -> str:
+    """The kind of event that the end of the lease is by now; empty while it is far, or none."""
     ends_at = machine.lease_ends_at
     if ends_at is None or ends_at - timezone.now() > NEAR:
         return ""
-    kind = LEASE_OVER if machine.lease_is_over else LEASE_NEAR
-    end = ends_at.isoformat()
-    if not machine.events.filter(kind=kind, data__ends=end).exists():
+    return LEASE_OVER if machine.lease_is_over else LEASE_NEAR
+
+
+def tell(machine: Machine) -> str:
+    """Record that the end is near, or over, once for each end; what was to be recorded."""
+    kind, ends_at = nearness(machine), machine.lease_ends_at
+    if kind and ends_at and not machine.events.filter(kind=kind, data__ends=str(ends_at)).exists():
         verb = "ended" if kind == LEASE_OVER else "ends"
-        history.record(machine, kind, f"Its lease {verb} at {when(ends_at)}.", ends=end)
+        history.record(machine, kind, f"Its lease {verb} at {when(ends_at)}.", ends=str(ends_at))
     return kind
