@@ -131,6 +131,7 @@ def test_another_key_is_said_once_while_it_is_away(box: Machine) -> None:
     assert kinds(box)[2:] == ["back", "key refused"]
 
 
+@pytest.mark.backends
 def test_a_machine_that_flaps_is_counted_and_not_listed(box: Machine) -> None:
     for _ in range(20):
         services.mark_unreachable(box, Unreachable("It is off."))
@@ -166,6 +167,7 @@ def shown(client: Client, query: str, machine: Machine) -> list[str]:
     return [row["kind"] for row in response.context["rows"]]
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
@@ -225,6 +227,7 @@ def test_by_the_page(page: Client, box: Machine) -> None:
     assert len(shown(page, "page=2", box)) == 1
 
 
+@pytest.mark.backends
 def test_whole_as_csv_and_json(page: Client, some: Machine) -> None:
     history.record(some, "changed", '=HYPERLINK("x")', who="eve")
     answer = page.get(f"{url(some)}?format=json&source=machine&sort=at")

@@ -83,6 +83,7 @@ def saved_in(job: Job, seconds: float) -> None:
         series.points.create(job=job, step=step, value=took, revision=1)
 
 
+@pytest.mark.backends
 def test_a_job_whose_own_saves_take_longer_than_what_is_left(
     job: Job, user: User, machine: Machine
 ) -> None:
