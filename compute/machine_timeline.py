@@ -12,7 +12,10 @@ from platform_site.timeline import Rows, Wanted
 OWN, JOBS = "machine", "jobs"
 SOURCES = [(OWN, "The machine"), (JOBS, "Its jobs")]
 # Of a job's events, those that say that it began or ended there.
-BEGAN_OR_ENDED = ("running", "paused", "completed", "failed", "stopped", "lost")
+BEGAN_OR_ENDED = {
+    "events__kind__in": ("running", "paused", "completed", "failed", "stopped", "lost"),
+    "events__source": "platform",  # a run says by itself as well that it paused
+}
 NOTHING = Q(pk__in=[])  # unlike none(), it keeps its side of a union
 
 
@@ -24,7 +27,7 @@ def rows_of(machine: Machine, jobs: QuerySet[Any], wanted: Wanted) -> Rows:
         own = own.filter(NOTHING)
     own = own.annotate(source=Value(OWN), job=none, name=Value("", output_field=CharField()))
     names = ("id", "at", "kind", "who", "message", "source", "job", "name")
-    theirs = jobs.filter(wanted.of("events__"), events__kind__in=BEGAN_OR_ENDED)
+    theirs = jobs.filter(wanted.of("events__"), **BEGAN_OR_ENDED)
     if wanted.source == OWN:
         theirs = theirs.filter(NOTHING)
     theirs = theirs.order_by().annotate(source=Value(JOBS)).values(
@@ -37,5 +40,5 @@ def rows_of(machine: Machine, jobs: QuerySet[Any], wanted: Wanted) -> Rows:
 
 def kinds_of(machine: Machine, jobs: QuerySet[Any]) -> Iterator[str]:
     yield from machine.events.order_by().values_list("kind", flat=True).distinct()
-    theirs = jobs.filter(events__kind__in=BEGAN_OR_ENDED).order_by()
+    theirs = jobs.filter(**BEGAN_OR_ENDED).order_by()
     yield from theirs.values_list("events__kind", flat=True).distinct()

@@ -155,6 +155,7 @@ def some(box: Machine, user: User, other: User) -> Machine:
     mine = factories.make_job(user, machine=box, name="my run", status=Status.STARTING)
     lifecycle.record(mine, "queued")
     lifecycle.move(mine, Status.RUNNING)
+    mine.events.create(at=timezone.now(), kind="paused", source="run", position=0)
     lifecycle.move(mine, Status.COMPLETED, reason="All 3 steps.")
     theirs = factories.make_job(other, machine=box, name="<secret run>", status=Status.STARTING)
     lifecycle.move(theirs, Status.FAILED, reason="CUDA is away.")
