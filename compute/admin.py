@@ -1,10 +1,13 @@
+from datetime import datetime
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
-from compute import machines
-from compute.models import Machine, MachineSample, MachineSecret, SetUp
+from compute import lease_end, machines
+from compute.machines import MachineError
+from compute.models import Machine, MachineEvent, MachineSample, MachineSecret, SetUp
 
 # What is found out or confirmed, and so not typed in here.
 FOUND = (
@@ -24,11 +27,34 @@ class ReadOnly(admin.ModelAdmin[Any]):
         return False
 
 
+class EditedMachine(forms.ModelForm[Machine]):
+    """What the page showed goes with it, so that only what was changed there is written."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for name, field in self.fields.items():
+            # A form that was not sent by the page, as by a test, shows nothing of its own.
+            field.show_hidden_initial = not self.is_bound or (
+                self.add_initial_prefix(name) in self.data
+            )
+
+    def clean_lease_ends_at(self) -> datetime | None:
+        try:
+            before = Machine.objects.get(pk=self.instance.pk).lease_ends_at
+            return lease_end.checked(self.cleaned_data["lease_ends_at"], before)
+        except MachineError as error:
+            raise forms.ValidationError(str(error)) from None
+
+
 @admin.register(Machine)
 class MachineAdmin(admin.ModelAdmin[Machine]):
     """Machines are added and removed on their own pages, which confirm the host key."""
 
-    list_display = ("name", "kind", "host", "slots", "gpus", "workdir", "seen_at", "is_retired")
+    list_display = (
+        "name", "kind", "host", "slots", "gpus", "workdir", "lease_ends_at", "seen_at",
+        "is_retired",
+    )  # fmt: skip
+    form = EditedMachine
     list_filter = ("kind", "is_retired")
     search_fields = ("name", "host")
     readonly_fields = (*FOUND, *ADDRESS)
@@ -45,7 +71,8 @@ class MachineAdmin(admin.ModelAdmin[Machine]):
 
     def save_model(self, request: HttpRequest, obj: Machine, form: Any, change: bool) -> None:
         machine = Machine.objects.get(pk=obj.pk)
-        machines.change(machine, {name: form.cleaned_data[name] for name in form.changed_data}, {})
+        fields = {name: form.cleaned_data[name] for name in form.changed_data}
+        machines.change(machine, fields, {}, who=request.user.get_username())
 
 
 @admin.register(MachineSecret)
@@ -67,3 +94,14 @@ class SetUpAdmin(ReadOnly):
 class MachineSampleAdmin(admin.ModelAdmin[MachineSample]):
     list_display = ("machine", "at")
     list_filter = ("machine",)
+
+
+@admin.register(MachineEvent)
+class MachineEventAdmin(ReadOnly):
+    list_display = ("at", "machine", "kind", "who", "message")
+    list_filter = ("machine", "kind")
+    list_select_related = ("machine",)
+    search_fields = ("message", "who")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

@@ -4,13 +4,14 @@ import os
 import shlex
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 
 from django.db import transaction
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from compute import environments
+from compute import environments, history
 from compute.models import Machine
 from compute.runners import preflight
 from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
@@ -20,25 +21,37 @@ from compute.runners.preflight import Ask, Expected, Looked
 from compute.services import address_of, mark_reachable, mark_unreachable
 
 
-def ask_check(machine: Machine) -> bool:
+def ask_check(machine: Machine, *, who: str = "") -> bool:
     """Have the workers check a machine; false when they are at it."""
     if machine.is_being_checked:
         return False
     Machine.objects.filter(pk=machine.pk).update(check_asked_at=timezone.now())
-    transaction.on_commit(lambda: async_task("compute.tasks.check", machine.pk), robust=True)
+    transaction.on_commit(lambda: async_task("compute.tasks.check", machine.pk, who), robust=True)
     return True
 
 
-def check(machine: Machine) -> Looked:
+def check(machine: Machine, *, who: str = "") -> Looked:
     """Check a machine now and keep what was found."""
     began = timezone.now()
     looked = _look(machine)
     found = {"checks": [one.to_json() for one in looked.checks], "checked_at": timezone.now()}
     if looked.facts:  # otherwise the last known ones stay
         found["facts"] = {"at": began.isoformat(), "parts": dict(looked.facts)}
-    Machine.objects.filter(pk=machine.pk).update(**found)
+    with transaction.atomic():
+        Machine.objects.filter(pk=machine.pk).update(**found)
+        history.record(machine, "checked", counted(looked), who=who)
     machine.refresh_from_db()
     return looked
+
+
+def counted(looked: Looked) -> str:
+    """How many checks had which outcome, and which failed."""
+    outcomes = Counter(one.outcome for one in looked.checks)
+    named = ", ".join(one.label for one in looked.failed)
+    parts = [f"{outcomes['pass']} passed"]
+    parts += [f"{len(looked.failed)} failed ({named})"] if looked.failed else []
+    parts += [f"{outcomes['unknown']} unknown"] if outcomes["unknown"] else []
+    return f"{', '.join(parts)}."
 
 
 def _look(machine: Machine) -> Looked:

@@ -4,17 +4,17 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from compute import checking, machines
-from compute.forms import LocalForm, MachineForm
+from compute.forms import LeaseForm, LocalForm, MachineForm
 from compute.machines import MachineError, Offered
 from compute.models import Machine
 from compute.runners.base import RunnerError
-from compute.views import changeable
+from compute.views import changeable, contents, lease_context
 from platform_site.htmx import HtmxHttpRequest
 
 OWN = ("private_key", "key_path", "passphrase", "password")
@@ -24,7 +24,7 @@ JUMP = (
 GROUPS = (
     ("Where it is", "", ("name", "host", "port", "user")),
     ("How to log in", "a key, a password, or both", OWN),
-    ("What runs there", "", ("workdir", "verl", "python", "slots")),
+    ("What runs there", "", ("workdir", "verl", "python", "slots", "lease_ends_at")),
     ("Jump host", "only where the machine is behind one", JUMP),
 )
 
@@ -36,8 +36,9 @@ def machine_new(request: HtmxHttpRequest) -> HttpResponse:
     if not request.user.is_staff:
         raise PermissionDenied("Only staff may add machines.")
     form = MachineForm(request.POST if request.method == "POST" else None)
+    who = request.user.get_username()
     if request.method == "POST" and form.is_valid():
-        machine = machines.add(form.values, form.secrets)
+        machine = machines.add(form.values, form.secrets, who=who)
         messages.success(request, f"{machine} is kept. Confirm its host key, and it can be used.")
         return redirect("compute:key", machine.pk)
     return render(request, "compute/form.html", shown(form), status=422 if form.errors else 200)
@@ -53,7 +54,8 @@ def machine_edit(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     form = MachineForm(request.POST if request.method == "POST" else None, machine=machine)
     if request.method == "POST" and form.is_valid():
         try:
-            machines.change(machine, form.values, form.secrets, form.forget)
+            who = request.user.get_username()
+            machines.change(machine, form.values, form.secrets, form.forget, who=who)
         except MachineError as error:
             form.add_error(error.field, str(error))
         else:
@@ -70,12 +72,13 @@ def onward(machine: Machine) -> HttpResponse:
 
 
 def edit_local(request: HtmxHttpRequest, machine: Machine) -> HttpResponse:
-    given = {"slots": machine.slots}
-    form = LocalForm(request.POST if request.method == "POST" else None, initial=given)
+    given = {name: getattr(machine, name) for name in LocalForm.compared}
+    data = request.POST if request.method == "POST" else None
+    form = LocalForm(data, machine=machine, initial=given)
     if request.method == "POST" and form.is_valid():
-        machines.change(machine, form.cleaned_data, {})
+        machines.change(machine, form.values, {}, who=request.user.get_username())
         return redirect(machine)
-    rows = [{"field": form["slots"]}]
+    rows = [{"field": form[name]} for name in LocalForm.compared]
     context = {"form": form, "machine": machine, "groups": [("What runs there", "", rows)]}
     return render(request, "compute/form.html", context, status=422 if form.errors else 200)
 
@@ -128,7 +131,7 @@ def confirmed(request: HtmxHttpRequest, machine: Machine) -> str | None:
         return str(error)
     messages.success(request, f"The key of {found.host} is confirmed.")
     if machine.is_confirmed:
-        checking.ask_check(machine)
+        checking.ask_check(machine, who=request.user.get_username())
     return None
 
 
@@ -138,7 +141,7 @@ def machine_remove(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST":
         name = machine.name
         try:
-            stays = machines.remove(machine)
+            stays = machines.remove(machine, who=request.user.get_username())
         except MachineError as error:
             messages.error(request, str(error))
             return redirect(machine)
@@ -147,3 +150,16 @@ def machine_remove(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         return redirect("compute:list")
     context = {"machine": machine, "held": machines.in_the_way(machine)}
     return render(request, "compute/remove.html", context)
+
+
+@require_POST
+def machine_lease(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """Keep when the machine's lease ends, or that it has no end."""
+    machine = changeable(request, pk)
+    data = QueryDict(mutable=True) if request.POST.get("none") else request.POST
+    form = LeaseForm(data, machine=machine)
+    if not form.is_valid():
+        context = contents(machine, request) | lease_context(form)
+        return render(request, "compute/detail.html", context, status=422)
+    machines.change(machine, form.values, {}, who=request.user.get_username())
+    return redirect(machine)

@@ -1,12 +1,15 @@
 """Forms on machines. No secret is ever put back into a page, not even one that was refused."""
 
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from django import forms
+from django.conf import settings
 
-from compute import environments
+from compute import environments, lease_end
+from compute.machines import MachineError
 from compute.models import Machine, MachineSecret
 from compute.runners import workdir
 from compute.runners.keys import KeyUnusable, read_private_key
@@ -23,7 +26,7 @@ HOST = re.compile(r"[\w:%.-]+")
 SECRETS = MachineSecret.Name
 FIELDS = (
     "name", "host", "port", "user", "jump_host", "jump_port", "jump_user", "workdir", "python",
-    "verl", "slots",
+    "verl", "slots", "lease_ends_at",
 )  # fmt: skip
 PAIRS = (("private_key", "passphrase", "password"),
          ("jump_private_key", "jump_passphrase", "jump_password"))  # fmt: skip
@@ -36,8 +39,77 @@ class SecretArea(forms.Textarea):
         return ""
 
 
-class MachineForm(forms.Form):
+def lease_field() -> forms.DateTimeField:
+    return forms.DateTimeField(
+        required=False, label="Lease ends",
+        widget=forms.DateTimeInput({"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        help_text=f"When a rented machine is taken away, in the time zone {settings.TIME_ZONE}. "
+        "Runs save and pause before it, and none starts too late to. Empty: it has no end.",
+    )  # fmt: skip
+
+
+class SeenForm(forms.Form):
+    """A form on a machine that may change while the form is open, by a set-up or in another tab.
+
+    It carries what it showed, so that only what its user changed is written, and a field that
+    others changed as well is told instead of overwritten.
+    """
+
+    compared: tuple[str, ...] = ()
+
+    def __init__(self, data: Any = None, *, machine: Machine | None, **options: Any) -> None:
+        super().__init__(data, **options)
+        self.machine = machine
+        for name in self.compared if machine else ():
+            shown = data is None or self.add_initial_prefix(name) in data
+            self.fields[name].show_hidden_initial = shown
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What is to be written: of a machine that is there, what the user changed."""
+        mine = self.compared if self.machine is None else self.changed_data
+        return {name: self.cleaned_data[name] for name in self.compared if name in mine}
+
+    def clean_lease_ends_at(self) -> datetime | None:
+        before = self.machine.lease_ends_at if self.machine else None
+        try:
+            return lease_end.checked(self.cleaned_data["lease_ends_at"], before)
+        except MachineError as error:
+            raise forms.ValidationError(str(error)) from None
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        for name in self.compared if self.machine else ():
+            if name in self.changed_data and name in cleaned:
+                self._compare(name, getattr(self.machine, name), cleaned[name])
+        return cleaned
+
+    def _compare(self, name: str, now: Any, given: Any) -> None:
+        """Refuse to overwrite what changed since the form was shown; next time it was seen."""
+        key = self.add_initial_prefix(name)
+        if key not in self.data or now in (self._seen(name, key), given):
+            return
+        field = self.fields[name]
+        text = str(field.widget.format_value(field.prepare_value(now)) or "")
+        sent: Any = self.data.copy()  # type: ignore[attr-defined]
+        sent[key] = text
+        self.data = sent
+        self.add_error(
+            name,
+            f"Meanwhile it was changed to {text or 'nothing'}. Send again to have yours instead.",
+        )
+
+    def _seen(self, name: str, key: str) -> Any:
+        try:
+            return self.fields[name].to_python(self.data[key])
+        except forms.ValidationError:
+            return ...  # what no page has shown
+
+
+class MachineForm(SeenForm):
     """A machine that is reached by SSH. An empty secret stays as it is."""
+
+    compared = FIELDS
 
     name = forms.CharField(max_length=70, help_text="As it is called on the pages.")
     host = forms.CharField(
@@ -78,6 +150,7 @@ class MachineForm(forms.Form):
         min_value=1, max_value=64, initial=1, label="Runs at once",
         help_text="Further ones wait in the queue.",
     )  # fmt: skip
+    lease_ends_at = lease_field()
     jump_host = forms.CharField(
         required=False, max_length=253, label="Jump host",
         help_text="Reached first, where the machine is behind one.",
@@ -104,8 +177,7 @@ class MachineForm(forms.Form):
 
     def __init__(self, data: Any = None, *, machine: Machine | None = None) -> None:
         initial = {name: getattr(machine, name) for name in FIELDS} if machine else {}
-        super().__init__(data, initial=initial)
-        self.machine = machine
+        super().__init__(data, machine=machine, initial=initial)
         self.kept = {secret.name: secret for secret in machine.secrets.all()} if machine else {}
         choices = environments.releases()
         if machine and machine.verl not in choices:
@@ -115,10 +187,6 @@ class MachineForm(forms.Form):
             self.fields[f"forget_{name}"] = forms.BooleanField(
                 required=False, label=f"Remove the {secret.get_name_display().lower()}"
             )
-
-    @property
-    def values(self) -> dict[str, Any]:
-        return {name: self.cleaned_data[name] for name in FIELDS}
 
     @property
     def secrets(self) -> dict[str, str]:
@@ -222,10 +290,22 @@ class MachineForm(forms.Form):
         return "" if gone else self.kept[name].value.open()
 
 
-class LocalForm(forms.Form):
+class LocalForm(SeenForm):
     """What can be changed of the machine that Trainyard runs on; the rest is in the settings."""
 
     slots = MachineForm.base_fields["slots"]
+    lease_ends_at = lease_field()
+    compared = ("slots", "lease_ends_at")
+
+
+class LeaseForm(SeenForm):
+    """The end of a machine's lease alone, on its page."""
+
+    lease_ends_at = lease_field()
+    compared = ("lease_ends_at",)
+
+    def __init__(self, data: Any = None, *, machine: Machine) -> None:
+        super().__init__(data, machine=machine, initial={"lease_ends_at": machine.lease_ends_at})
 
 
 def _host(text: str) -> str:

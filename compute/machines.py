@@ -2,13 +2,15 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
-from compute.models import Machine, MachineSecret
+from compute import history
+from compute.models import Machine, MachineSecret, SetUp, when
 from compute.runners import hostkeys
 from compute.runners.base import RunnerError
 from compute.runners.hostkeys import HostKey
@@ -50,11 +52,14 @@ class Offered:
         return f"ssh-keygen -lf /etc/ssh/ssh_host_{file}_key.pub"
 
 
-def add(fields: Mapping[str, Any], secrets: Mapping[str, str]) -> Machine:
+def add(fields: Mapping[str, Any], secrets: Mapping[str, str], *, who: str = "") -> Machine:
     """Keep a new machine. It is used only after its host key was confirmed."""
     with transaction.atomic():
         machine = Machine.objects.create(kind=Machine.Kind.SSH, **fields)
         _keep_secrets(machine, secrets)
+        history.record(machine, "added", f"At {machine.address}.", who=who)
+        if machine.lease_ends_at:
+            history.record(machine, "lease set", f"To {when(machine.lease_ends_at)}.", who=who)
     return machine
 
 
@@ -63,26 +68,77 @@ def change(
     fields: Mapping[str, Any],
     secrets: Mapping[str, str],
     forget: Collection[str] = (),
+    *,
+    who: str = "",
 ) -> None:
     """Change a machine. Secrets that are not named stay; another address is to be confirmed anew.
 
-    Raises ``MachineError``.
+    Only what is named here is written: what changed meanwhile by other hands stays. Raises
+    ``MachineError``.
     """
-    workdir = fields.get("workdir", machine.workdir)
-    if workdir != machine.workdir and machine.jobs.exists():
+    fields = {name: value for name, value in fields.items() if value != getattr(machine, name)}
+    if "workdir" in fields and machine.jobs.exists():
         raise MachineError(
             f"Its jobs have their runs below {machine.workdir}, where they would not be found any "
             "more. Add the machine a second time, with the other folder.",
             "workdir",
         )
+    _refuse_while_set_up(machine, fields)
     _refuse_to_pass_on(machine, fields, {*secrets, *forget})
+    told, anew = _told(machine, fields, secrets, forget), _to_confirm_anew(machine, fields)
     with transaction.atomic():
-        for name, value in (dict(fields) | _to_confirm_anew(machine, fields)).items():
-            setattr(machine, name, value)
-        machine.changed_at = timezone.now()
-        machine.save()
+        written = {**fields, **anew, "changed_at": timezone.now()}
+        Machine.objects.filter(pk=machine.pk).update(**written)
         machine.secrets.filter(name__in=forget).delete()
         _keep_secrets(machine, secrets)
+        if "lease_ends_at" in fields:
+            history.record(machine, "lease set", lease_told(fields["lease_ends_at"]), who=who)
+        if told:
+            history.record(machine, "changed", told, who=who)
+    machine.refresh_from_db()
+
+
+def lease_told(ends_at: datetime | None) -> str:
+    return f"It ends at {when(ends_at)}." if ends_at else "It has no end any more."
+
+
+def _told(
+    machine: Machine,
+    fields: Mapping[str, Any],
+    secrets: Mapping[str, str],
+    forget: Collection[str],
+) -> str:
+    """What changes, in words. Of a secret no more than its name."""
+    words = [
+        f"{name} from {_word(getattr(machine, name))} to {_word(value)}"
+        for name, value in fields.items()
+        if name != "lease_ends_at"
+    ]
+    words += [f"{_label(name)} {'replaced' if _has(machine, name) else 'set'}" for name in secrets]
+    words += [f"{_label(name)} removed" for name in forget if name not in secrets]
+    anew = " Its host key is to be confirmed anew." if _to_confirm_anew(machine, fields) else ""
+    text = "; ".join(words)
+    return f"{text[:1].upper()}{text[1:]}.{anew}" if words else ""
+
+
+def _word(value: Any) -> str:
+    return "nothing" if value in (None, "") else str(value)
+
+
+def _label(secret: str) -> str:
+    return str(MachineSecret.Name(secret).label).lower()
+
+
+def _has(machine: Machine, secret: str) -> bool:
+    return machine.secrets.filter(name=secret).exists()
+
+
+def _refuse_while_set_up(machine: Machine, fields: Mapping[str, Any]) -> None:
+    """A set-up that is under way makes the environment that these fields are about."""
+    named = [name for name in ("verl", "python", "workdir") if name in fields]
+    work = SetUp.objects.filter(machine=machine).first() if named else None
+    if work and work.is_busy:
+        raise MachineError("A set-up is under way. Change this when it has ended.", named[0])
 
 
 def _refuse_to_pass_on(machine: Machine, fields: Mapping[str, Any], named: set[str]) -> None:
@@ -149,11 +205,20 @@ def confirm(machine: Machine, fingerprint: str, who: User | None) -> Offered:
     Raises ``MachineError``, or ``RunnerError`` when there is no answer.
     """
     found = offered(machine)
+    name = who.get_username() if who else ""
     if found.key.fingerprint != fingerprint.strip():
+        said = fingerprint.strip()[:100] or "nothing"
+        history.record(
+            machine,
+            "key not confirmed",
+            f"{found.host} shows {found.key.fingerprint}; {said} was to be confirmed.",
+            who=name,
+        )
         raise MachineError(
             f"{found.host} now shows {found.key.fingerprint}, which is not what was confirmed "
             f"({fingerprint.strip()[:100] or 'nothing'}). Nothing was kept. Compare again."
         )
+    known = f" in place of {found.known}" if found.is_changed else ""
     if found.hop == "jump":
         kept: dict[str, Any] = {
             "jump_host_key": found.key.text,
@@ -167,12 +232,15 @@ def confirm(machine: Machine, fingerprint: str, who: User | None) -> Offered:
             "confirmed_at": timezone.now(),
         }
     kept |= {"unreachable_since": None, "unreachable_reason": "", "changed_at": timezone.now()}
-    Machine.objects.filter(pk=machine.pk).update(**kept)
+    with transaction.atomic():
+        Machine.objects.filter(pk=machine.pk).update(**kept)
+        told = f"{found.host} shows {found.kind} {found.key.fingerprint}{known}."
+        history.record(machine, "key confirmed", told, who=name)
     machine.refresh_from_db()
     return found
 
 
-def remove(machine: Machine) -> bool:
+def remove(machine: Machine, *, who: str = "") -> bool:
     """Forget a machine and its secrets; true when it stays for the history of its jobs.
 
     Raises ``MachineError`` while jobs run or wait there.
@@ -189,6 +257,7 @@ def remove(machine: Machine) -> bool:
         Machine.objects.filter(pk=machine.pk).update(
             is_retired=True, changed_at=timezone.now(), name=_name_of_removed(machine)
         )
+        history.record(machine, "removed", "Its secrets are forgotten.", who=who)
     machine.refresh_from_db()
     return True
 

@@ -1,3 +1,4 @@
+from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any, Self
 
@@ -13,6 +14,14 @@ from platform_site.secrets import EncryptedTextField
 PORTS = [MinValueValidator(1), MaxValueValidator(65535)]
 # A check or a set-up whose process gave no sign of life for so long is not waited for.
 SILENT_AFTER = 420  # seconds; longer than any one question to a machine
+# So long before a lease ends no run is started: it is what a first checkpoint is taken to need
+# where none has been measured.
+CHECKPOINT_TAKES = timedelta(minutes=5)
+
+
+def when(moment: datetime | None) -> str:
+    """A moment in the site's time zone, to the minute."""
+    return timezone.localtime(moment).strftime("%Y-%m-%d %H:%M %Z") if moment else "no time"
 
 
 class MachineQuerySet(models.QuerySet["Machine"]):
@@ -137,9 +146,37 @@ class Machine(models.Model):
     def starts_nothing(self) -> str:
         """Why no run is started there now; empty when runs are."""
         if self.unreachable_since:
-            return f"{self} is unreachable."
+            gone = f": its lease ended at {when(self.lease_ends_at)}" if self.lease_is_over else ""
+            return f"{self} is unreachable{gone}."
+        if closed := self.lease_closes:
+            return closed
         work = None if self.is_local else SetUp.objects.filter(machine=self).first()
         return f"The environment of {self} is being made." if work and work.is_busy else ""
+
+    @property
+    def lease_is_over(self) -> bool:
+        return self.lease_ends_at is not None and self.lease_ends_at <= timezone.now()
+
+    @property
+    def lease_closes(self) -> str:
+        """Why the end of its lease keeps every run from starting; empty when it does not."""
+        if self.lease_ends_at is None:
+            return ""
+        if self.lease_is_over:
+            return f"The lease of {self} ended at {when(self.lease_ends_at)}."
+        if self.lease_ends_at - timezone.now() < CHECKPOINT_TAKES:
+            return (
+                f"The lease of {self} ends at {when(self.lease_ends_at)}: too soon for a run to "
+                "save a checkpoint."
+            )
+        return ""
+
+    @property
+    def why_unreachable(self) -> str:
+        """Why it does not answer: one that was taken away has a reason of its own."""
+        if self.unreachable_since and self.lease_is_over:
+            return f"Its lease ended at {when(self.lease_ends_at)}. {self.unreachable_reason}"
+        return self.unreachable_reason
 
     @property
     def is_being_checked(self) -> bool:
@@ -225,3 +262,21 @@ class MachineSample(models.Model):
     @property
     def shown(self) -> dict[str, Any]:
         return {"at": self.at, **self.data}
+
+
+class MachineEvent(models.Model):
+    """What happened to a machine, when, by whom, and why. What its jobs did is in their events."""
+
+    machine = models.ForeignKey(Machine, on_delete=models.CASCADE, related_name="events")
+    at = models.DateTimeField()
+    kind = models.CharField(max_length=40)
+    who = models.CharField(max_length=150, blank=True)
+    message = models.TextField(blank=True)
+    data = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        ordering = ("at", "pk")
+        indexes = [models.Index(fields=["machine", "at"])]
+
+    def __str__(self) -> str:
+        return f"{self.kind} at {self.at:%F %T}"

@@ -7,12 +7,14 @@ from functools import lru_cache
 from typing import Any, cast
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from compute import history
 from compute.models import Machine, MachineSample, MachineSecret
 from compute.runners.address import Address, Login
-from compute.runners.base import Runner, RunnerError, Unreachable
+from compute.runners.base import HostKeyRefused, Runner, RunnerError, Unreachable
 from compute.runners.local import LocalRunner
 from compute.runners.ssh import SshRunner
 from platform_site.secrets import SecretError
@@ -136,26 +138,50 @@ def _opened(pk: int) -> dict[str, str]:
 def mark_reachable(machine: Machine) -> None:
     """The machine answered just now."""
     now = timezone.now()
-    back = Machine.objects.filter(pk=machine.pk, unreachable_since__isnull=False)
-    if back.update(unreachable_since=None, unreachable_reason="", seen_at=now):
+    if _came_back(machine, now):
         log.info("%s answers again", machine)
         return
     old = Q(seen_at=None) | Q(seen_at__lt=now - SEEN_EVERY)
     Machine.objects.filter(old, pk=machine.pk).update(seen_at=now)
 
 
+def _came_back(machine: Machine, now: datetime) -> bool:
+    gone = Machine.objects.filter(pk=machine.pk, unreachable_since__isnull=False)
+    since = gone.values_list("unreachable_since", flat=True).first()
+    if since is None:
+        return False
+    with transaction.atomic():
+        back = gone.update(unreachable_since=None, unreachable_reason="", seen_at=now)
+        if back:
+            words = f"It answers again. It did not for {(now - since).total_seconds():.0f} s."
+            history.record_turn(machine, history.BACK, words)
+    return bool(back)
+
+
 def mark_unreachable(machine: Machine, error: Unreachable) -> None:
     """The machine does not answer: since when, first of all, and why now."""
     since = datetime.fromtimestamp(error.since, UTC) if error.since else timezone.now()
     found = Machine.objects.filter(pk=machine.pk)
-    new = found.filter(unreachable_since=None)
-    if new.update(unreachable_since=since, unreachable_reason=str(error)):
+    with transaction.atomic():
+        new = found.filter(unreachable_since=None)
+        went = new.update(unreachable_since=since, unreachable_reason=str(error))
+        if went:
+            history.record_turn(machine, _kind_of(error), str(error))
+    if went:
         log.warning("%s: %s", machine, error)
         return
     known = found.values_list("unreachable_reason", flat=True).first()
     # While it backs off, an error is the last one with a further sentence: not written each time.
     if known is not None and not str(error).startswith(known):
         found.update(unreachable_reason=str(error))
+        if _kind_of(error) == history.KEY_REFUSED:
+            history.record_once(machine, history.KEY_REFUSED, str(error))
+
+
+def _kind_of(error: Unreachable) -> str:
+    """Another key at its address is told apart from no answer."""
+    is_key = isinstance(error, HostKeyRefused)
+    return history.KEY_REFUSED if is_key else history.UNREACHABLE
 
 
 def record_sample(machine: Machine) -> MachineSample | None:

@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from compute import checking, environments
+from compute import checking, environments, history
 from compute.machines import MachineError
 from compute.models import SILENT_AFTER, Machine, SetUp
 from compute.runners import setup
@@ -39,14 +39,14 @@ class Kept(setup.Progress):
         SetUp.objects.filter(pk=self.work.pk).update(**fields, beat_at=timezone.now())
 
 
-def ask(machine: Machine) -> SetUp:
+def ask(machine: Machine, *, who: str = "") -> SetUp:
     """Have a machine set up by a process of its own. Raises ``MachineError``."""
-    work = _wanted(machine)
+    work = _wanted(machine, who)
     transaction.on_commit(lambda: async_task("compute.tasks.start_set_up", machine.pk), robust=True)
     return work
 
 
-def _wanted(machine: Machine) -> SetUp:
+def _wanted(machine: Machine, who: str) -> SetUp:
     """The row of a set-up that waits to be done."""
     if problem := why_not(machine):
         raise MachineError(problem)
@@ -59,6 +59,7 @@ def _wanted(machine: Machine) -> SetUp:
         if not made and work.is_busy:
             raise MachineError(f"A set-up of {machine} is under way.")
         SetUp.objects.filter(pk=work.pk).update(asked_at=now, beat_at=now, **fresh)
+        history.record(machine, "set-up asked", f"With verl {machine.verl}.", who=who)
     work.refresh_from_db()
     return work
 
@@ -89,12 +90,12 @@ def start_process(machine: Machine) -> None:
         )  # fmt: skip
 
 
-def set_up(machine: Machine, progress: setup.Progress | None = None) -> str:
+def set_up(machine: Machine, progress: setup.Progress | None = None, *, who: str = "") -> str:
     """Set a machine up now, in this process, and return its training Python.
 
     Raises ``MachineError``.
     """
-    return work_off(_wanted(machine), progress)
+    return work_off(_wanted(machine, who), progress)
 
 
 def work_off(work: SetUp, also: setup.Progress | None = None) -> str:
@@ -145,6 +146,8 @@ def _claim(work: SetUp) -> bool:
 
 
 def _end(work: SetUp, state: SetUp.State, error: str = "") -> None:
-    SetUp.objects.filter(pk=work.pk).update(
-        state=state, error=error, ended_at=timezone.now(), beat_at=timezone.now()
-    )
+    with transaction.atomic():
+        SetUp.objects.filter(pk=work.pk).update(
+            state=state, error=error, ended_at=timezone.now(), beat_at=timezone.now()
+        )
+        history.record(work.machine, f"set-up {state.value}", error or work.machine.python)

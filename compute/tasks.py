@@ -2,8 +2,8 @@ from compute import checking, settingup
 from compute.models import Machine
 
 
-def check(pk: int) -> None:
-    checking.check(Machine.objects.get(pk=pk))
+def check(pk: int, who: str = "") -> None:
+    checking.check(Machine.objects.get(pk=pk), who=who)
 
 
 def start_set_up(pk: int) -> None:

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from compute import edit_views, views
+from compute import edit_views, event_views, views
 
 app_name = "compute"
 urlpatterns = [
@@ -10,6 +10,8 @@ urlpatterns = [
     path("<int:pk>/check/", views.machine_check, name="check"),
     path("<int:pk>/setup/", views.machine_set_up, name="set_up"),
     path("<int:pk>/edit/", edit_views.machine_edit, name="edit"),
+    path("<int:pk>/lease/", edit_views.machine_lease, name="lease"),
+    path("<int:pk>/events/", event_views.machine_events, name="events"),
     path("<int:pk>/key/", edit_views.machine_key, name="key"),
     path("<int:pk>/remove/", edit_views.machine_remove, name="remove"),
 ]

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from compute import checking, settingup
+from compute.forms import LeaseForm
 from compute.machines import MachineError
 from compute.models import Machine, MachineSample, SetUp
 from compute.services import load_of
@@ -89,7 +90,11 @@ def contents(machine: Machine, request: HtmxHttpRequest) -> dict[str, Any]:
         "jobs": machine.jobs.visible_to(request.user).order_by("-pk")[:JOBS_SHOWN],
         "is_busy": machine.is_being_checked or bool(set_up and set_up.is_busy),
         "can_change": request.user.is_staff and not machine.is_retired,
-    }
+    } | lease_context(LeaseForm(machine=machine))
+
+
+def lease_context(form: LeaseForm) -> dict[str, Any]:
+    return {"lease": form, "lease_row": {"field": form["lease_ends_at"]}}
 
 
 def is_older(checked_at: datetime | None, unreachable_since: datetime | None) -> bool:
@@ -108,7 +113,7 @@ def machine_check(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     machine = changeable(request, pk)
     if not machine.is_confirmed:
         messages.error(request, "Confirm the machine's host key first.")
-    elif not checking.ask_check(machine):
+    elif not checking.ask_check(machine, who=request.user.get_username()):
         messages.info(request, "It is being checked.")
     return redirect(machine)
 
@@ -117,7 +122,7 @@ def machine_check(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 def machine_set_up(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     machine = changeable(request, pk)
     try:
-        settingup.ask(machine)
+        settingup.ask(machine, who=request.user.get_username())
     except MachineError as error:
         messages.error(request, str(error))
     return redirect(machine)

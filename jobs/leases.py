@@ -1,7 +1,7 @@
 """Claims: a waiting job gets its devices and begins to start, in one transaction."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.utils import timezone
@@ -9,6 +9,7 @@ from django.utils import timezone
 from compute.devices import devices_of
 from compute.models import Machine
 from jobs import lifecycle
+from jobs.lease_time import too_short
 from jobs.models import ENDED, Job, JobQuerySet, Lease, Status
 from jobs.scheduling.line import Room, Waiting, never_fits, next_start, turn
 from jobs.verl.knobs import number
@@ -50,7 +51,13 @@ def line_of(machine: Machine) -> list[Job]:
     return in_order(Job.objects.queued().filter(machine=machine))
 
 
-def waiting(job: Job) -> Waiting:
+def waiting_in(machine: Machine, line: Sequence[Job]) -> list[Waiting]:
+    """The jobs in line, as far as their start is concerned."""
+    short = too_short(machine, line)
+    return [waiting(job, short.get(job.pk, "")) for job in line]
+
+
+def waiting(job: Job, lease: str = "") -> Waiting:
     held = f"Held by {job.held_by}" if job.held_at else ""
     why = f": {job.held_why}" if job.held_why else ""
     return Waiting(
@@ -59,6 +66,7 @@ def waiting(job: Job) -> Waiting:
         gpus=job.gpus,
         held=f"{held}{why}." if held else "",
         after=_after(job),
+        lease=lease,
     )
 
 
@@ -81,7 +89,7 @@ def claim(machine: Machine) -> Job | None:
     line = {job.pk: job for job in line_of(machine)}
     for job in filter(is_forsaken, line.values()):
         _fail_forsaken(job)
-    found = next_start(map(waiting, line.values()), room_of(machine))
+    found = next_start(waiting_in(machine, [*line.values()]), room_of(machine))
     if found is None or machine.starts_nothing:
         return None
     job, devices = line[found[0].id], found[1]
@@ -121,7 +129,7 @@ def could_start(machine: Machine) -> bool:
         return True
     if machine.starts_nothing:
         return False
-    return next_start(map(waiting, line), room_of(machine)) is not None
+    return next_start(waiting_in(machine, line), room_of(machine)) is not None
 
 
 def joining() -> dict[str, Any]:

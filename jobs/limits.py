@@ -1,10 +1,15 @@
 """Time limits of running jobs: a checkpoint is saved before the time is up."""
 
+import time
 from datetime import timedelta
 
+from compute.lease_end import NEAR
+from compute.models import when
 from jobs import lifecycle, resuming, services
-from jobs.models import Job
-from jobs.verl.limit import save_by
+from jobs.models import Job, Status
+from jobs.verl.limit import lease_margin, lease_now, save_by
+
+LEASE = "lease"  # the event that says what the lease's end means to a run
 
 
 def keep_limit(job: Job, save_seconds: float | None) -> None:
@@ -22,3 +27,29 @@ def keep_limit(job: Job, save_seconds: float | None) -> None:
     elif spent >= save_by(job.max_seconds, job.seconds_per_step, save_seconds):
         why = f"Its limit of {timedelta(seconds=job.max_seconds)} is near: it saves and pauses."
         resuming.pause(job, who="", why=why)
+
+
+def keep_lease(job: Job, clock: float, save_seconds: float | None) -> None:
+    """Ask a run to save and pause before the lease of its machine ends, or say that it cannot.
+
+    ``clock`` is the machine's own, in epoch seconds.
+    """
+    ends_at = job.machine.lease_ends_at
+    if ends_at is None or job.status != Status.RUNNING or job.stop_asked_at:
+        return
+    left = ends_at.timestamp() - lease_now(time.time(), clock)
+    ends = f"The lease of {job.machine} {'ends' if left > 0 else 'ended'} at {when(ends_at)}"
+    margin = lease_margin(job.seconds_per_step, save_seconds)
+    if left <= max(NEAR.total_seconds(), margin.seconds) and job.cannot_save:
+        _tell(
+            job, f"{ends}. This run cannot save before it: {job.cannot_save}", ends_at.isoformat()
+        )
+    elif left <= margin.seconds:
+        resuming.pause(job, who="", why=f"{ends}: it saves and pauses. {margin.words}")
+
+
+def _tell(job: Job, message: str, ends: str) -> None:
+    """Once for each end that the lease has had."""
+    if not job.events.filter(kind=LEASE, data__ends=ends).exists():
+        lifecycle.record(job, LEASE, message=message, ends=ends)
+        lifecycle.touch(job)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from compute.runners.rundir import write_script
-from jobs import services
+from jobs import lease_time, services
 from jobs.forms import JobForm
 from jobs.verl.spec import Command
 from jobs.verl.variants import variant_of
@@ -53,6 +53,9 @@ class Preview:
         variant = variant_of(self.form.recipe.kind, values.get("variant"))
         notes = [f"{variant.label} ({variant.source}). {variant.note}".strip()] if variant else []
         notes += self._later()
+        order = self.form.order()
+        if order.machine.lease_ends_at and (told := lease_time.warning(services.drafted(order))):
+            notes.append(told)
         for name, usual in self.form.recipe.ranges.items():
             if name in values and values[name] not in usual:
                 told = f"{usual.low:g} to {usual.high:g} is usual"

@@ -62,7 +62,7 @@ def queue_of(machine: Machine) -> Queue:
 
 def rows_of(machine: Machine, room: Room) -> Iterator[Row]:
     jobs = leases.line_of(machine)
-    line = [leases.waiting(job) for job in jobs]
+    line = leases.waiting_in(machine, jobs)
     told = zip(jobs, line, reasons(line, room), strict=True)
     closed = machine.starts_nothing if jobs else ""
     for place, (job, fact, reason) in enumerate(told, 1):

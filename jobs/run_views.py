@@ -5,11 +5,11 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
-from jobs import resuming
+from jobs import lease_time, resuming
 from jobs.checkpoints import known_of
 from jobs.models import Job
 from jobs.run_forms import ResumeForm
-from jobs.views import get_job
+from jobs.views import get_job, warn_of_lease
 from platform_site.htmx import HtmxHttpRequest
 
 
@@ -40,12 +40,16 @@ def job_resume(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     job = get_job(request, pk)
     found = [saved for saved in known_of(job) if saved.facts.complete]
     form = ResumeForm(found, request.POST if request.method == "POST" else None)
-    context = {"job": job, "form": form, "found": found}
+    context = {"job": job, "form": form, "found": found, "lease": job.machine.lease_closes}
     if request.method == "GET":
         return render(request, "jobs/resume.html", context)
     if not form.is_valid():
         return render(request, "jobs/resume.html", context, status=422)
     who = request.user.get_username()
-    if not resuming.resume(job, who=who, step=form.cleaned_data["step"]):
+    step = form.cleaned_data["step"]
+    told = lease_time.warning_to_resume(job, step)  # by its pace, which is forgotten then
+    if resuming.resume(job, who=who, step=step):
+        warn_of_lease(request, told)
+    else:
         messages.error(request, f"{job.name} was not resumed: it is {job.get_status_display()}.")
     return redirect(job)

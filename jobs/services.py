@@ -76,7 +76,12 @@ def submit(order: Order, *, start: bool) -> Job:
 
 def command_for(order: Order) -> Command:
     """The command that this order would run: what the preview shows is what then runs."""
-    return command_of(Job(uuid=order.uuid, owner=order.owner, **_fields(order)))
+    return command_of(drafted(order))
+
+
+def drafted(order: Order) -> Job:
+    """The job that this order would make; it is not kept."""
+    return Job(uuid=order.uuid, owner=order.owner, **_fields(order))
 
 
 def _fields(order: Order) -> dict[str, Any]:
@@ -188,6 +193,9 @@ def launch(job: Job) -> None:
     try:
         made = prepare(job)
         still_starting(job, command=job.command, reason="")
+        if closed := job.machine.lease_closes:  # sending its data may have taken hours
+            wait_in_line(job, closed)
+            return
         runner_for(job.machine).launch(made)
     except Overtaken:
         stop_before_start(job)
@@ -224,11 +232,15 @@ def prepare(job: Job) -> Launch:
 def wait_for_machine(job: Job, error: Unreachable) -> None:
     """Nothing was started: the job goes back into the queue until the machine answers."""
     mark_unreachable(job.machine, error)
-    if stop_before_start(job):
-        return
-    lifecycle.move(
-        job, Status.QUEUED, only_from=(Status.STARTING,), reason=str(error), started_at=None
-    )
+    wait_in_line(job, str(error))
+
+
+def wait_in_line(job: Job, reason: str) -> None:
+    """Put a job that was not started back into the queue, unless it was asked to stop."""
+    if not stop_before_start(job):
+        lifecycle.move(
+            job, Status.QUEUED, only_from=(Status.STARTING,), reason=reason, started_at=None
+        )
 
 
 def start_again(job: Job) -> None:

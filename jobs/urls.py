@@ -1,6 +1,14 @@
 from django.urls import path
 
-from jobs import compare_views, recipe_views, reward_views, run_views, tracker_views, views
+from jobs import (
+    compare_views,
+    event_views,
+    recipe_views,
+    reward_views,
+    run_views,
+    tracker_views,
+    views,
+)
 
 app_name = "jobs"
 urlpatterns = [
@@ -28,6 +36,7 @@ urlpatterns = [
     path("<int:pk>/save/", run_views.job_save, name="save"),
     path("<int:pk>/resume/", run_views.job_resume, name="resume"),
     path("<int:pk>/rename/", views.job_rename, name="rename"),
+    path("<int:pk>/events/", event_views.job_events, name="events"),
     path("<int:pk>/run.sh", views.job_command, name="command"),
     path("<int:pk>/overrides.txt", views.job_overrides, name="overrides"),
 ]

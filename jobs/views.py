@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django.views.decorators.vary import vary_on_headers
 from django_htmx.http import HttpResponseClientRedirect
 
-from jobs import resuming, services
+from jobs import lease_time, resuming, services
 from jobs.forms import JobForm, RenameForm
 from jobs.models import Job, JobQuerySet, Status
 from jobs.preview import Preview
@@ -85,6 +85,8 @@ def job_create(request: HtmxHttpRequest, slug: str) -> HttpResponse:
         context = {"form": form, **Preview(form).context}
         return render(request, "jobs/form.html" + part, context, status=422)
     job = services.submit(form.order(), start=request.POST.get("action") == "start")
+    if job.status != Status.DRAFT:
+        warn_of_lease(request, lease_time.warning(job))
     # A redirect would land inside the form: htmx is told to leave the page.
     return HttpResponseClientRedirect(job.get_absolute_url()) if request.htmx else redirect(job)
 
@@ -99,8 +101,14 @@ def job_preview(request: HtmxHttpRequest, slug: str) -> HttpResponse:
 @require_POST
 def job_start(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     job = get_job(request, pk)
-    services.enqueue(job, who=request.user.get_username())
+    if services.enqueue(job, who=request.user.get_username()):
+        warn_of_lease(request, lease_time.warning(job))
     return redirect(job)
+
+
+def warn_of_lease(request: HtmxHttpRequest, text: str) -> None:
+    if text:
+        messages.warning(request, text)
 
 
 @require_http_methods(["GET", "POST"])

@@ -4,10 +4,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import TypeAlias
 
 from django.db import DatabaseError, connection
 
+from compute import lease_end
 from compute.models import Machine
 from compute.runners.base import RunnerError, Unreachable
 from compute.services import mark_reachable, mark_unreachable, record_sample
@@ -31,6 +33,7 @@ class Follower:
         self.pk, self.every = machine.pk, LOOK_EVERY if machine.is_local else LOOK_FAR_EVERY
         self.said: dict[object, str] = {}
         self.measure_at = 0.0
+        self.lease: tuple[datetime | None, str] | None = None
 
     def run(self, stop: Stop) -> None:
         """Until ``stop``, or until the machine is gone. A thread of its own."""
@@ -56,11 +59,22 @@ class Follower:
 
     def look(self, machine: Machine) -> None:
         jobs = list(machine.jobs.holding_slot().select_related("machine", "owner"))
+        self.mind_lease(machine, jobs)
         if jobs:
             self.attempt(machine, lambda: self.follow_all(machine, jobs))
         if time.monotonic() >= self.measure_at:
             self.measure_at = time.monotonic() + MEASURE_EVERY
             self.attempt(machine, lambda: record_sample(machine))
+
+    def mind_lease(self, machine: Machine, jobs: list[Job]) -> None:
+        """Tell when the lease's end comes near, and show it where it changed."""
+        now = machine.lease_ends_at, lease_end.nearness(machine)
+        if now == self.lease:
+            return
+        lease_end.tell(machine)
+        if self.lease is not None:
+            self.show_again(jobs)
+        self.lease = now
 
     def follow_all(self, machine: Machine, jobs: list[Job]) -> None:
         look = look_at(machine, jobs)

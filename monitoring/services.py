@@ -11,7 +11,8 @@ from compute.runners import rundir
 from compute.runners.base import RunnerError
 from jobs import services as jobs
 from jobs.checkpoints import list_checkpoints
-from jobs.limits import keep_limit
+from jobs.lease_time import SAVE_TIME
+from jobs.limits import keep_lease, keep_limit
 from jobs.models import Job
 from monitoring.ingest import FILES, Save, save_log
 from monitoring.life import check_life
@@ -27,7 +28,6 @@ CHUNK = 1 << 20
 LONGEST_LINE = 16 << 20
 LOG_END = 256 * 1024  # where an error is looked for
 FULL = 64 * 1024  # bytes that a full disk may still have, in the corner of a block
-SAVE_TIME = "timing_s/save_checkpoint"
 
 
 def follow(job: Job, look: Look | None = None) -> bool:
@@ -46,7 +46,9 @@ def follow(job: Job, look: Look | None = None) -> bool:
         jobs.finish(job, exit_code, _why(look, job) if exit_code else "")
     else:
         check_life(job, look)
-        keep_limit(job, _longest_save(job))
+        longest = _longest_save(job)
+        keep_limit(job, longest)
+        keep_lease(job, look.now, longest)
     return job.revision != before
 
 
@@ -58,7 +60,7 @@ def _list_checkpoints(job: Job) -> None:
 
 
 def _longest_save(job: Job) -> float | None:
-    if job.max_seconds is None:
+    if job.max_seconds is None and job.machine.lease_ends_at is None:
         return None
     saves = Point.objects.filter(series__job=job, series__name=SAVE_TIME)
     longest: float | None = saves.aggregate(longest=Max("value"))["longest"]

@@ -73,7 +73,7 @@ def far_problem(job: Job) -> str:
         return ""
     when = timezone.localtime(since).strftime("%Y-%m-%d %H:%M:%S %Z")
     return (
-        f"{job.machine} is unreachable since {when}: {job.machine.unreachable_reason} "
+        f"{job.machine} is unreachable since {when}: {job.machine.why_unreachable} "
         "What was known before is shown; the run goes on there, or not, without us."
     )
 

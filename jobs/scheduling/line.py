@@ -15,7 +15,8 @@ Devices = tuple[int, ...]
 class Waiting:
     """A job in line. ``gpus`` is 0 for one on the CPU.
 
-    ``held`` and ``after`` say by whom it is held and what it waits for; each empty if by nothing.
+    ``held`` and ``after`` say by whom it is held and what it waits for, ``lease`` why too little
+    is left of its machine's; each empty if it is not so.
     """
 
     id: int
@@ -23,10 +24,11 @@ class Waiting:
     gpus: int = 0
     held: str = ""
     after: str = ""
+    lease: str = ""
 
     @property
     def may_start(self) -> bool:
-        return not self.held and not self.after
+        return not self.held and not self.after and not self.lease
 
     @property
     def needs(self) -> str:
@@ -104,7 +106,7 @@ def reasons(line: Sequence[Waiting], room: Room) -> Iterator[str]:
 
 
 def _reason(job: Waiting, room: Room, ahead: int) -> str:
-    if stopped := job.held or never_fits(job.gpus, room) or job.after:
+    if stopped := job.held or never_fits(job.gpus, room) or job.after or job.lease:
         return stopped
     if job.gpus and room.gpus is None:
         return "The GPUs of this machine are not known yet: it has not been measured."

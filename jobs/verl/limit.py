@@ -1,5 +1,8 @@
 """When a run must begin to save, so that its checkpoint is there before its time is up."""
 
+from dataclasses import dataclass
+
+CLOCKS_APART = 30.0  # seconds; what the check of a machine's clock lets pass as well
 LEAST_MARGIN = 60.0  # seconds: a save takes long on a slow disk, and nobody has measured it yet
 STEPS = 2  # the one that is going on, and one more in case it takes longer than usual
 
@@ -12,3 +15,38 @@ def save_by(deadline: float, step_seconds: float | None, save_seconds: float | N
     """
     margin = STEPS * (step_seconds or 0.0) + 2 * (save_seconds or 0.0)
     return deadline - max(LEAST_MARGIN, margin)
+
+
+ASSUMED_SAVE = 150.0  # seconds that a save is taken to need where none was measured; twice it fits
+
+
+@dataclass(frozen=True)
+class Margin:
+    """How long before a lease's end to ask for the last checkpoint; what of it is not measured."""
+
+    seconds: float
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """What the margin rests on, as a sentence."""
+        if self.unknown:
+            missing = " and no ".join(self.unknown)
+            return f"No {missing} of it was measured yet: {self.seconds:.0f} s are an estimate."
+        return f"{self.seconds:.0f} s are needed, by its measured steps and saves."
+
+
+def lease_margin(step_seconds: float | None, save_seconds: float | None) -> Margin:
+    """As for the time limit, but what is unknown is assumed: after a lease there is no machine."""
+    assumed = ASSUMED_SAVE if save_seconds is None else save_seconds
+    known = {"step": step_seconds, "save": save_seconds}
+    unknown = tuple(name for name, seconds in known.items() if seconds is None)
+    return Margin(-save_by(0.0, step_seconds, assumed), unknown)
+
+
+def lease_now(ours: float, theirs: float) -> float:
+    """What time it is, of our clock and the machine's own: the later, to be on the safe side.
+
+    A clock that is far off says nothing about when a lease ends: ours is then taken. Epoch seconds.
+    """
+    return max(ours, theirs) if abs(theirs - ours) <= CLOCKS_APART else ours

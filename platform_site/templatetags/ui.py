@@ -116,6 +116,25 @@ def ago_words(seconds: float) -> str:
 
 
 @register.filter
+def until(moment: datetime | None) -> str | SafeString:
+    """How long until then, or since, with the exact time in the markup and on hover."""
+    if moment is None:
+        return MISSING
+    exact = timezone.localtime(moment).strftime("%Y-%m-%d %H:%M:%S %Z")
+    return format_html(
+        '<time datetime="{}" title="{}" data-until>{}</time>',
+        moment.isoformat(timespec="seconds"),
+        exact,
+        until_words((moment - timezone.now()).total_seconds()),
+    )
+
+
+def until_words(seconds: float) -> str:
+    """The words for a moment so many seconds ahead; static/js/format.js says the same."""
+    return f"in {duration(timedelta(seconds=seconds))}" if seconds > 0 else ago_words(-seconds)
+
+
+@register.filter
 def sparkline(values: Iterable[float]) -> str:
     """Points of a polyline for values from 0 to 100, in a box of 100 by 24."""
     heights = [24 - max(0.0, min(100.0, value)) * 0.24 for value in values]
@@ -196,4 +215,5 @@ def control(
         attributes["placeholder"] = knob.unset
     if suggestions and suggestions.get(field.name):
         attributes["list"] = f"suggestions-{field.name}"
-    return field.as_widget(attrs=attributes)
+    shown = field.as_hidden(only_initial=True) if field.field.show_hidden_initial else SafeString()
+    return field.as_widget(attrs=attributes) + shown

@@ -41,5 +41,9 @@
     return `${Math.floor(seconds / 86400)} d ago`;
   }
 
-  window.trainyard = { format: { number, duration, ago } };
+  function until(seconds) {
+    return seconds > 0 ? `in ${duration(seconds)}` : ago(-seconds);
+  }
+
+  window.trainyard = { format: { number, duration, ago, until } };
 })();

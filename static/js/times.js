@@ -1,8 +1,8 @@
-// Keeps "3 m ago" and the elapsed time of what is running true while the page is open.
+// Keeps "3 m ago", "in 2 h 03 m" and the elapsed time of what is running true while the page is open.
 (() => {
   "use strict";
 
-  const { ago, duration } = window.trainyard.format;
+  const { ago, duration, until } = window.trainyard.format;
 
   function write(element, text) {
     if (element.textContent !== text) element.textContent = text;
@@ -16,6 +16,9 @@
     if (document.hidden) return;
     for (const element of document.querySelectorAll("time[data-ago]")) {
       write(element, ago(since(element.dateTime)));
+    }
+    for (const element of document.querySelectorAll("time[data-until]")) {
+      write(element, until(-since(element.dateTime)));
     }
     for (const element of document.querySelectorAll("[data-since]")) {
       write(element, duration(since(element.dataset.since)));

@@ -46,7 +46,7 @@ def test_what_was_shown_is_confirmed_and_then_checked(
     assert (box.host_key, box.fingerprint) == ("ssh-ed25519 AAAA", "SHA256:AAAA")
     assert box.confirmed_by == staff
     assert box.confirmed_at is not None
-    assert taskqueue.take_all() == [("compute.tasks.check", (box.pk,))]
+    assert taskqueue.take_all() == [("compute.tasks.check", (box.pk, "root"))]
 
 
 @pytest.mark.parametrize("sent", ["SHA256:AAAA", "", "SHA256:BBB", "sha256:bbbb"])

@@ -222,10 +222,11 @@ def test_the_page_takes_the_same_queries_for_one_job_and_three(
 
 @pytest.mark.django_db(transaction=True)
 def test_check_and_set_up_are_asked_of_the_workers(boss: Client, box: Machine) -> None:
-    for tail, task in (("check", "check"), ("setup", "start_set_up")):
+    asked = (("check", "check", ("root",)), ("setup", "start_set_up", ()))
+    for tail, task, by in asked:
         response = boss.post(f"{URL}{box.pk}/{tail}/")
         assert response.headers["Location"] == f"{URL}{box.pk}/"
-        assert taskqueue.take_all() == [(f"compute.tasks.{task}", (box.pk,))]
+        assert taskqueue.take_all() == [(f"compute.tasks.{task}", (box.pk, *by))]
         boss.post(f"{URL}{box.pk}/{tail}/")
         assert taskqueue.take_all() == [], "it is under way"
 

@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 
-from compute.models import MachineSample, MachineSecret, SetUp
+from compute.models import MachineEvent, MachineSample, MachineSecret, SetUp
 from jobs import lifecycle, recipebook, trackers
 from jobs.models import Event, Job, Lease
 from jobs.verl.trackers import TRACKERS
@@ -42,6 +42,7 @@ def everything(user: User) -> None:
     trackers.keep(user, TRACKERS["wandb"], {"WANDB_API_KEY": "a key"})
     MachineSample.objects.create(machine=job.machine, at=now, data=data)
     MachineSecret.objects.create(machine=job.machine, name="password", value="a word", set_at=now)
+    MachineEvent.objects.create(machine=job.machine, at=now, kind="added")
     SetUp.objects.create(machine=job.machine, asked_at=now, beat_at=now)
     more_data()
 
@@ -112,6 +113,7 @@ def more(model: type[Model]) -> None:
             "Cursor": {"job": job, "attempt": n, "file": "x"},
             "Event": {"job": job, "at": now, "kind": "x"},
             "Lease": {"job": job, "machine": job.machine, "device": n},
+            "MachineEvent": {"machine": job.machine, "at": now, "kind": "checked"},
             "MachineSample": {"machine": job.machine, "at": now, "data": {}},
             "SavedRecipe": {"slug": f"my-{n}", "title": "x", "spec": {}, "owner": job.owner},
             "TrackerSecret": {"variable": f"V{n}", "value": "x", "set_at": now, "owner": job.owner},

@@ -103,6 +103,15 @@ def test_ago_words(seconds: float, text: str) -> None:
     assert ui.ago_words(seconds) == text
 
 
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(1, "in 1 s"), (7380.5, "in 2 h 03 m"), (90_000, "in 1 d 01 h"), (-5, "just now"),
+     (-120, "2 m ago")],
+)  # fmt: skip
+def test_until_words(seconds: float, text: str) -> None:
+    assert ui.until_words(seconds) == text
+
+
 def test_ago_carries_the_exact_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timezone, "now", lambda: datetime(2026, 3, 4, 5, 9, 7, tzinfo=UTC))
     assert ui.ago(datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)) == (

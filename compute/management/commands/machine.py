@@ -7,17 +7,23 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.management.base import CommandError
 
-from compute import checking, environments, machines, settingup
+from compute import checking, environments, lease_end, machines, settingup
 from compute.forms import FIELDS, MachineForm
+from compute.machine_timeline import rows_of
 from compute.machines import MachineError, Offered
-from compute.models import Machine, SetUp
+from compute.models import Machine, MachineQuerySet, SetUp, when
 from compute.runners.base import RunnerError
 from compute.runners.setup import Progress
 from platform_site.commands import JsonCommand
+from platform_site.timeline import Wanted
+from platform_site.timeline import as_json as as_event
 
-DOES = ("add", "list", "show", "check", "confirm", "setup", "remove", "work")
+DOES = (
+    "add", "list", "show", "check", "confirm", "setup", "lease", "events", "remove", "work",
+)  # fmt: skip
 FILES = ("key", "passphrase", "password")
 PLAIN = ("host", "port", "user", "workdir", "python", "verl", "slots")
+TIMES = ("confirmed_at", "checked_at", "seen_at", "unreachable_since", "lease_ends_at")
 OF_JUMP = ("jump_host", "jump_port", "jump_user")
 
 
@@ -36,7 +42,11 @@ class Command(JsonCommand):
             parser.add_argument(f"--{name}-file", metavar="FILE", help="holds it; - is the input")
         parser.add_argument("--jump", metavar="[USER@]HOST[:PORT]", default="")
         parser.add_argument("--fingerprint", help="SHA256:… that the host must show")
-        parser.add_argument("--user-name", default="", help="who confirms (first administrator)")
+        parser.add_argument("--user-name", default="", help="who does it (first administrator)")
+        ends = parser.add_mutually_exclusive_group()
+        ends.add_argument("--ends", metavar="TIME", help="of the lease: 2026-11-26T18:00")
+        ends.add_argument("--in", dest="within", metavar="SPAN", help="of the lease: 6h, 1d 12h")
+        ends.add_argument("--none", action="store_true", help="the lease has no end")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -57,7 +67,8 @@ class Command(JsonCommand):
         if not form.is_valid():
             lines = [f"{name}: {' '.join(map(str, said))}" for name, said in form.errors.items()]
             raise CommandError("\n".join(lines))
-        self.confirm_all(machines.add(form.values, form.secrets), options)
+        machine = machines.add(form.values, form.secrets, who=who(options))
+        self.confirm_all(machine, options)
 
     def do_confirm(self, options: dict[str, Any]) -> None:
         self.confirm_all(found(options), options)
@@ -114,7 +125,7 @@ class Command(JsonCommand):
         machine = found(options)
         if not machine.is_confirmed:
             raise MachineError(f"Confirm its host key first: manage.py machine confirm '{machine}'")
-        looked = checking.check(machine)
+        looked = checking.check(machine, who=who(options))
         data = {"name": machine.name, "checks": machine.checks, "failed": len(looked.failed)}
         self.show(options, data, "\n".join(map(check_in_words, machine.checks)))
         if not looked.is_good:
@@ -123,16 +134,39 @@ class Command(JsonCommand):
     def do_setup(self, options: dict[str, Any]) -> None:
         machine = found(options)
         progress = Progress() if options["json"] else Printed(self)
-        python = settingup.set_up(machine, progress)
+        python = settingup.set_up(machine, progress, who=who(options))
         self.show(options, {"name": machine.name, "python": python}, f"Ready: {python}")
 
     def do_work(self, options: dict[str, Any]) -> None:
         """Do the set-up that somebody asked for on the page; the workers start this."""
         settingup.work_off(SetUp.objects.select_related("machine").get(machine=found(options)))
 
+    def do_lease(self, options: dict[str, Any]) -> None:
+        """Say when the lease ends, after changing that where a time, a span or none is given."""
+        machine = found(options)
+        if options["ends"]:
+            lease_end.set_end(machine, lease_end.moment(options["ends"]), who=who(options))
+        elif options["within"]:
+            lease_end.set_end(machine, lease_end.after(options["within"]), who=who(options))
+        elif options["none"]:
+            lease_end.set_end(machine, None, who=who(options))
+        ends = machine.lease_ends_at
+        data = {"name": machine.name, "lease_ends_at": ends and ends.isoformat()}
+        verb = "ended" if machine.lease_is_over else "ends"
+        text = f"The lease of {machine} {verb} at {when(ends)}." if ends else "It has no end."
+        self.show(options, data, text)
+
+    def do_events(self, options: dict[str, Any]) -> None:
+        """What happened to a machine, also to one that was removed, oldest first."""
+        machine = found(options, Machine.objects.all())
+        wanted = Wanted(sort="at")
+        events = rows_of(machine, machine.jobs.all(), wanted).order_by(*wanted.order)
+        data = [as_event(row) for row in events]
+        self.show(options, data, "\n".join(map(event_in_words, data)) or "Nothing yet.")
+
     def do_remove(self, options: dict[str, Any]) -> None:
         machine = found(options)
-        name, stays = machine.name, machines.remove(machine)
+        name, stays = machine.name, machines.remove(machine, who=who(options))
         kept = " Its jobs keep their history." if stays else ""
         self.show(options, {"removed": name, "kept": stays}, f"{name} is removed.{kept}")
 
@@ -149,8 +183,9 @@ class Printed(Progress):
         self.command.stdout.flush()
 
 
-def found(options: dict[str, Any]) -> Machine:
-    machine = Machine.objects.kept().filter(name=options["name"]).first()
+def found(options: dict[str, Any], among: MachineQuerySet | None = None) -> Machine:
+    machines = Machine.objects.kept() if among is None else among
+    machine = machines.filter(name=options["name"]).first()
     if machine is None:
         raise CommandError("There is no machine of that name: manage.py machine list names all.")
     return machine
@@ -160,6 +195,11 @@ def confirmer(options: dict[str, Any]) -> User | None:
     named = options["user_name"]
     users = User.objects.filter(username=named) if named else User.objects.filter(is_superuser=True)
     return users.order_by("pk").first()
+
+
+def who(options: dict[str, Any]) -> str:
+    user = confirmer(options)
+    return user.get_username() if user else ""
 
 
 def form_data(options: dict[str, Any]) -> dict[str, Any]:
@@ -203,9 +243,7 @@ def jump_of(text: str) -> dict[str, str]:
 def as_json(machine: Machine) -> dict[str, Any]:
     plain = {name: getattr(machine, name) for name in ("name", "kind", *PLAIN, *OF_JUMP)}
     times = {
-        name: value and value.isoformat()
-        for name in ("confirmed_at", "checked_at", "seen_at", "unreachable_since")
-        for value in [getattr(machine, name)]
+        name: value and value.isoformat() for name in TIMES for value in [getattr(machine, name)]
     }
     return (
         plain
@@ -213,7 +251,7 @@ def as_json(machine: Machine) -> dict[str, Any]:
         | {
             "state": machine.state,
             "fingerprint": machine.fingerprint,
-            "unreachable_reason": machine.unreachable_reason,
+            "unreachable_reason": machine.why_unreachable,
             "secrets": [secret.name for secret in machine.secrets.defer("value")],
             "failed": [check["name"] for check in machine.checks if check["outcome"] == "fail"],
         }
@@ -222,7 +260,9 @@ def as_json(machine: Machine) -> dict[str, Any]:
 
 def in_a_line(data: dict[str, Any]) -> str:
     where = f"{data['user']}@{data['host']}:{data['port']}" if data["host"] else ""
-    return f"{data['name']:<24} {data['kind']:<6} {data['state']:<12} {data['slots']:>3} {where}"
+    ends = f"  lease to {data['lease_ends_at']}" if data["lease_ends_at"] else ""
+    told = f"{data['name']:<24} {data['kind']:<6} {data['state']:<12} {data['slots']:>3} {where}"
+    return told + ends
 
 
 def in_words(offered: Offered) -> str:
@@ -237,3 +277,9 @@ def check_in_words(check: dict[str, str]) -> str:
     words = " ".join(word for word in (check["found"], check["says"]) if word)
     fix = f"\n{'':<24} fix: {check['fix']}" if check["fix"] else ""
     return f"{check['outcome']:<8} {check['label']:<15} {words}{fix}"
+
+
+def event_in_words(event: dict[str, Any]) -> str:
+    by = f" by {event['who']}" if event["who"] else ""
+    job = f"  job {event['job']} ({event['name']})" if event["job"] else ""
+    return f"{event['at'][:19].replace('T', ' ')}  {event['kind']}{by}{job}  {event['message']}"

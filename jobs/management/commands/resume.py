@@ -3,7 +3,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from jobs import resuming
+from jobs import lease_time, resuming
 from jobs.management.base import add_verb_words, as_json, find_job, find_user
 from platform_site.commands import JsonCommand
 
@@ -20,6 +20,9 @@ class Command(JsonCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         job = find_job(options["id"])
         who = find_user(options["user"]).get_username()
+        told = lease_time.warning_to_resume(job, options["step"])
         if not resuming.resume(job, who=who, step=options["step"]):
             raise CommandError(f"Job {job.pk} is {job.status}: there is nothing to resume.")
+        if told:
+            self.stderr.write(told)
         self.show(options, as_json(job), f"Job {job.pk}: queued as attempt {job.attempt}.")

@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from compute.services import load_of
-from jobs import services
+from jobs import lease_time, services
 from jobs.management.base import add_recipe_words, as_json, as_line, filled_form
 from jobs.models import Job, Status
 from platform_site.commands import JsonCommand
@@ -23,6 +23,8 @@ class Command(JsonCommand):
         job = services.submit(filled_form(options).order(), start=True)
         if load_of(job.machine)["sample"] is None:
             self.stderr.write("Queued, but nothing runs the queue: start manage.py up.")
+        if told := lease_time.warning(job):
+            self.stderr.write(told)
         if options["wait"]:
             wait(job)
         self.show(options, as_json(job), as_line(job))

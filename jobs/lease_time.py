@@ -1,0 +1,95 @@
+"""What a job can still do before the lease of its machine ends."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from django.db.models import Max
+from django.utils import timezone
+
+from compute.models import Machine, when
+from jobs.models import Job
+from jobs.verl.limit import lease_margin
+
+SAVE_TIME = "timing_s/save_checkpoint"  # the metric of a save's duration
+LOOKED_AT = 20  # jobs among which one of the same settings is looked for
+
+
+def left_of(machine: Machine) -> timedelta | None:
+    """The time until the lease ends, negative after it; None while there is no end."""
+    return machine.lease_ends_at - timezone.now() if machine.lease_ends_at else None
+
+
+def too_short(machine: Machine, jobs: Iterable[Job]) -> dict[int, str]:
+    """By id, why a waiting job cannot start any more: its own saves take too long for what is left.
+
+    For a job that never saved, the machine itself says when it is too late.
+    """
+    left = left_of(machine)
+    tried = [job.pk for job in jobs if job.attempt > 1] if left is not None else []
+    if left is None or not tried:
+        return {}
+    saved = Job.objects.filter(pk__in=tried, series__name=SAVE_TIME).order_by()
+    found = saved.values_list("pk").annotate(longest=Max("series__points__value"))
+    return {
+        pk: f"The lease of {machine} ends at {when(machine.lease_ends_at)}: too soon to save a "
+        f"checkpoint, which took {longest:.0f} s."
+        for pk, longest in found
+        if longest is not None and lease_margin(None, longest).seconds > left.total_seconds()
+    }
+
+
+def warning(job: Job) -> str:
+    """What to tell whoever submits a job; empty when there is nothing to tell."""
+    return warning_for(job.machine, job.steps or 0, pace_of(job), job.cannot_save)
+
+
+def warning_to_resume(job: Job, step: int | None) -> str:
+    """The same before a job goes on, by the pace of the attempt that ended."""
+    begun = job.step if step is None else step
+    pace = (job.seconds_per_step, "its last attempt") if job.seconds_per_step else None
+    steps = max(0, (job.steps or 0) - begun)
+    return warning_for(job.machine, steps, pace, job.cannot_save)
+
+
+Pace = tuple[float, str]  # seconds a step, and whose they were
+
+
+def pace_of(job: Job) -> Pace | None:
+    """The measured pace of a job with the same settings on the same machine, if there is one."""
+    if job.machine.lease_ends_at is None:
+        return None
+    alike = Job.objects.filter(machine=job.machine, owner=job.owner_id, kind=job.kind)
+    measured = alike.filter(anchor_at__isnull=False).exclude(uuid=job.uuid).order_by("-pk")
+    for other in measured[:LOOKED_AT]:
+        if other.spec == job.spec and other.seconds_per_step:
+            return other.seconds_per_step, f"job {other.pk}, with the same settings,"
+    return None
+
+
+def warning_for(machine: Machine, steps: int, pace: Pace | None, cannot_save: str) -> str:
+    left = left_of(machine)
+    if left is None:
+        return ""
+    if machine.lease_closes:
+        return f"{machine.lease_closes} It waits until the lease is extended."
+    words = []
+    if pace and steps * pace[0] > left.total_seconds():
+        words.append(
+            f"{steps} steps take about {in_words(timedelta(seconds=steps * pace[0]))} by the "
+            f"{pace[0]:.3g} s a step that {pace[1]} took, and the lease of {machine} ends in "
+            f"{in_words(left)}."
+        )
+        if not cannot_save:
+            words.append("It saves and pauses before that.")
+    if cannot_save:
+        words.append(
+            f"The lease of {machine} ends at {when(machine.lease_ends_at)}, and this run cannot "
+            f"save before it: {cannot_save}"
+        )
+    return " ".join(words)
+
+
+def in_words(span: timedelta) -> str:
+    minutes = max(1, round(span.total_seconds() / 60))
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} m" if hours else f"{minutes} m"

@@ -1,0 +1,156 @@
+"""A list of events as pages and commands show it: filtered, sorted, by the page, or whole."""
+
+import csv
+import hashlib
+import io
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.db.models import Q, QuerySet
+from django.http import HttpResponse, JsonResponse
+from django.shortcuts import render
+
+from platform_site.htmx import HtmxHttpRequest
+
+PAGE = 50
+SORTS = ("at", "kind", "who")
+TEMPLATE = "events.html"
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that begins with one
+
+Row = dict[str, Any]
+Rows = QuerySet[Any, Row]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a user asks to see. What is not understood is not asked for."""
+
+    kind: str = ""
+    source: str = ""
+    attempt: int | None = None
+    text: str = ""
+    sort: str = "-at"
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any], sources: Collection[str]) -> "Wanted":
+        said = {name: str(given.get(name) or "").replace("\0", "") for name in FILTERS}
+        attempt, sort = said["attempt"], said["sort"]
+        return cls(
+            kind=said["kind"],
+            source=said["source"] if said["source"] in sources else "",
+            attempt=int(attempt) if attempt.isascii() and attempt.isdigit() else None,
+            text=said["q"],
+            sort=sort if sort.removeprefix("-") in SORTS else "-at",
+        )
+
+    @property
+    def is_all(self) -> bool:
+        return not (self.kind or self.source or self.text) and self.attempt is None
+
+    def of(self, prefix: str = "") -> Q:
+        """The events that match, where they are reached by ``prefix``; their source is the
+        caller's."""
+        found = Q(**{f"{prefix}kind": self.kind}) if self.kind else Q()
+        if self.attempt is not None:
+            found &= Q(**{f"{prefix}attempt": self.attempt})
+        if self.text:
+            named = (f"{prefix}{name}__icontains" for name in ("message", "who", "kind"))
+            said = Q()
+            for name in named:
+                said |= Q(**{name: self.text})
+            found &= said
+        return found
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Of the same moment or word, the newest first; oldest first where time runs forwards."""
+        tie = "id" if self.sort == "at" else "-id"
+        return (self.sort, tie) if self.sort.endswith("at") else (self.sort, "-at", tie)
+
+
+FILTERS = ("kind", "source", "attempt", "q", "sort")
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The events of one thing: how they are found, and what its page says around them."""
+
+    title: str
+    url: str
+    crumbs: list[tuple[str, str]]
+    rows: Callable[[Wanted], Rows]
+    kinds: Iterable[str]
+    sources: list[tuple[str, str]]
+    file: str
+    attempts: list[int] = field(default_factory=list)
+    has_jobs: bool = False
+    may_grow: bool = True
+
+
+def respond(request: HtmxHttpRequest, timeline: Timeline) -> HttpResponse:
+    """The page, its table alone for htmx, nothing while it shows all already, or a file."""
+    wanted = Wanted.read(request.GET, dict(timeline.sources))
+    rows = timeline.rows(wanted).order_by(*wanted.order)
+    if request.GET.get("format") in FORMATS:
+        return FORMATS[request.GET["format"]](timeline, rows)
+    page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
+    shown, query = list(page.object_list), request.GET.copy()
+    query.pop("stamp", None)
+    told = repr([query.urlencode(), page.paginator.count, shown])
+    stamp = hashlib.sha256(told.encode()).hexdigest()[:16]
+    if request.htmx and request.GET.get("stamp") == stamp:
+        return HttpResponse(status=204)
+    filtered = query.copy()
+    filtered.pop("page", None)
+    context = {
+        "timeline": timeline,
+        "wanted": wanted,
+        "sort": wanted.sort,
+        "page": page,
+        "rows": shown,
+        "kinds": sorted(set(timeline.kinds)),
+        "sources": dict(timeline.sources),
+        "query": query.urlencode(),
+        "filtered": filtered.urlencode(),
+        "stamp": stamp,
+    }
+    return render(request, TEMPLATE + ("#table" if request.htmx else ""), context)
+
+
+def as_json(row: Row) -> Row:
+    return {name: value for name, value in row.items() if name != "id"} | {
+        "at": row["at"].isoformat()
+    }
+
+
+def _json(timeline: Timeline, rows: Rows) -> HttpResponse:
+    return JsonResponse(
+        [as_json(row) for row in rows], safe=False, headers=_named(timeline, "json")
+    )
+
+
+def _csv(timeline: Timeline, rows: Rows) -> HttpResponse:
+    out = io.StringIO()
+    writer = csv.writer(out)
+    for number, row in enumerate(map(as_json, rows)):
+        if not number:
+            writer.writerow(row)
+        writer.writerow(map(harmless, row.values()))
+    return HttpResponse(
+        out.getvalue(), content_type="text/csv; charset=utf-8", headers=_named(timeline, "csv")
+    )
+
+
+def harmless(value: Any) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    text = "" if value is None else str(value)
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def _named(timeline: Timeline, ending: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{timeline.file}.{ending}"'}
+
+
+FORMATS: dict[str, Callable[[Timeline, Rows], HttpResponse]] = {"csv": _csv, "json": _json}
