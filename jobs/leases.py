@@ -11,6 +11,7 @@ from compute.models import Machine
 from jobs import lifecycle
 from jobs.models import ENDED, Job, JobQuerySet, Lease, Status
 from jobs.scheduling.line import Room, Waiting, never_fits, next_start, turn
+from jobs.spreading import misspread
 from jobs.verl.knobs import number
 from jobs.verl.spec import TrainSpec
 
@@ -24,7 +25,7 @@ def needed(spec: TrainSpec) -> int:
 
 def misfit(machine: Machine, spec: TrainSpec) -> str:
     """Why a run can never start on a machine; empty when it can, or when nothing is known."""
-    return never_fits(needed(spec), room_of(machine))
+    return never_fits(needed(spec), room_of(machine)) or misspread(machine, spec)
 
 
 def locked(machine_id: int) -> Machine:

@@ -29,6 +29,7 @@ from jobs.models import ENDED, HOLDS_SLOT, Event, Job, Status
 from jobs.places import places
 from jobs.recipebook import find_recipe
 from jobs.shipping import shipped
+from jobs.spreading import misspread, shown_spread, taken_at_start
 from jobs.starting import Overtaken, still_starting
 from jobs.trackers import TrackerError
 from jobs.verl.command import build_command
@@ -111,6 +112,7 @@ def build(job: Job, spec: TrainSpec) -> Command:
         name,
         devices=leases.devices_held(job) if job.gpus and job.is_active else (),
         resume_from=job.resume_from,
+        spread=shown_spread(job.machine, spec),
     )
     return build_command(spec, placement, origins(job.recipe, job.train_spec, job.owner))
 
@@ -212,13 +214,15 @@ def prepare(job: Job) -> Launch:
         parents.settle_model(job)
         if job.attempt > 1:
             go_on_from(job, choose(job, job.resume_step or None))
+        if reason := misspread(job.machine, job.train_spec):
+            raise RunnerError(reason)
         spec = shipped(job, runner_for(job.machine))
     except RunnerUnsure as error:  # nothing was started yet
         raise RunnerError(str(error)) from error
     command = build(job, spec)
     job.command = command.to_json()
     secrets = trackers.environment(job.train_spec, job.owner)
-    return Launch(job.run_dir, command.argv, command.env, secrets)
+    return Launch(job.run_dir, command.argv, command.env, secrets, taken_at_start(spec))
 
 
 def wait_for_machine(job: Job, error: Unreachable) -> None:
