@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from compute import machines
-from compute.models import Machine, MachineSample, MachineSecret, SetUp
+from compute.models import Machine, MachineSample, MachineSecret, Membership, SetUp
 
 # What is found out or confirmed, and so not typed in here.
 FOUND = (
@@ -55,6 +55,14 @@ class MachineSecretAdmin(ReadOnly):
     list_display = ("machine", "name", "set_at")
     list_filter = ("name",)
     fields = readonly_fields = ("machine", "name", "set_at")
+
+
+@admin.register(Membership)
+class MembershipAdmin(ReadOnly):
+    """Machines are joined on a page of their own, which sees whether they can be."""
+
+    list_display = ("group", "machine", "place", "address")
+    list_filter = ("group",)
 
 
 @admin.register(SetUp)

@@ -4,7 +4,8 @@ from typing import Any
 
 from compute.models import Machine
 
-KINDS = (Machine.Kind.RAY, Machine.Kind.GROUP)
+# A group's Ray is brought up for each job, over the devices that the job was given.
+KINDS = (Machine.Kind.RAY,)
 
 
 def is_cluster(machine: Machine) -> bool:

@@ -23,13 +23,13 @@ from compute.runners.base import Launch, RunnerError, RunnerUnsure, Unreachable
 from compute.runners.rundir import write_script
 from compute.services import mark_unreachable, runner_for, settle_paths
 from datasets.models import Version
-from jobs import leases, lifecycle, parents, trackers
+from jobs import joint, leases, lifecycle, parents, trackers
 from jobs.checkpoints import RESUMED, Chosen, choose
 from jobs.models import ENDED, HOLDS_SLOT, Event, Job, Status
 from jobs.places import places
 from jobs.recipebook import find_recipe
 from jobs.shipping import shipped
-from jobs.spreading import misspread, shown_spread, taken_at_start
+from jobs.spreading import misspread, taken_at_start
 from jobs.starting import Overtaken, still_starting
 from jobs.trackers import TrackerError
 from jobs.verl.command import build_command
@@ -112,7 +112,7 @@ def build(job: Job, spec: TrainSpec) -> Command:
         name,
         devices=leases.devices_held(job) if job.gpus and job.is_active else (),
         resume_from=job.resume_from,
-        spread=shown_spread(job.machine, spec),
+        spread=joint.spread_of_job(job, spec),
     )
     return build_command(spec, placement, origins(job.recipe, job.train_spec, job.owner))
 
@@ -188,6 +188,7 @@ def launch(job: Job) -> None:
     try:
         made = prepare(job)
         still_starting(job, command=job.command, reason="")
+        made = joint.bring_up(job, made)
         runner_for(job.machine).launch(made)
     except Overtaken:
         stop_before_start(job)
@@ -227,9 +228,13 @@ def prepare(job: Job) -> Launch:
 
 def wait_for_machine(job: Job, error: Unreachable) -> None:
     """Nothing was started: the job goes back into the queue until the machine answers."""
-    mark_unreachable(job.machine, error)
+    if job.machine.is_group:
+        joint.missed(job, error)
+    else:
+        mark_unreachable(job.machine, error)
     if stop_before_start(job):
         return
+    joint.take_down(job)
     lifecycle.move(
         job, Status.QUEUED, only_from=(Status.STARTING,), reason=str(error), started_at=None
     )
@@ -374,6 +379,7 @@ def crashed(
 
 
 def finish_as(job: Job, status: Status, reason: str, **fields: Any) -> None:
+    joint.take_down(job)  # first: its devices are given away again with the move
     lifecycle.move(job, status, reason=reason, ended_at=timezone.now(), **fields)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from django.db import DatabaseError, connection
+from django.db.models import Q
 
 from compute.models import Machine
 from compute.runners.base import RunnerError, Unreachable
@@ -89,7 +90,8 @@ class Follower:
             machine = subject if isinstance(subject, Machine) else subject.machine
             mark_unreachable(machine, error)
             if machine.unreachable_since is None:  # as it was before this look
-                self.show_again(list(machine.jobs.holding_slot()))
+                here = Q(machine=machine) | Q(machine__memberships__machine=machine)
+                self.show_again(list(Job.objects.holding_slot().filter(here)))
         except Exception as error:
             self.complain(subject, error)
         else:

@@ -21,6 +21,7 @@ class Unreachable(RunnerError):
     """
 
     since: float | None = None
+    at: str = ""  # the machine, where several are asked
 
 
 class LoginRefused(Unreachable):

@@ -10,7 +10,7 @@ from jobs.verl.spec import Spread
 from tests.factories import grpo_spec, make_job, make_machine, sft_spec
 
 pytestmark = pytest.mark.django_db
-CLUSTERS = [Machine.Kind.RAY, Machine.Kind.GROUP]
+CLUSTERS = [Machine.Kind.RAY]
 
 
 def cluster(kind: Machine.Kind, *gpus: int) -> Machine:

@@ -6,9 +6,11 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.management.base import CommandError
+from django.forms import Form
 
-from compute import checking, environments, machines, settingup
-from compute.forms import FIELDS, MachineForm
+from compute import checking, environments, groups, machines, settingup
+from compute.forms import FIELDS, GroupForm, MachineForm
+from compute.groups import members_of
 from compute.machines import MachineError, Offered
 from compute.models import Machine, SetUp
 from compute.runners.base import RunnerError
@@ -35,6 +37,11 @@ class Command(JsonCommand):
         for name in (*FILES, *(f"jump-{name}" for name in FILES)):
             parser.add_argument(f"--{name}-file", metavar="FILE", help="holds it; - is the input")
         parser.add_argument("--jump", metavar="[USER@]HOST[:PORT]", default="")
+        parser.add_argument(
+            "--members", metavar="A,B=ADDRESS", default="",
+            help="machines that train one run together, the head first; an address is where the "
+            "others reach it",
+        )  # fmt: skip
         parser.add_argument("--fingerprint", help="SHA256:… that the host must show")
         parser.add_argument("--user-name", default="", help="who confirms (first administrator)")
 
@@ -53,11 +60,19 @@ class Command(JsonCommand):
         self.show(options, data, "\n".join(f"{name:<20} {value}" for name, value in data.items()))
 
     def do_add(self, options: dict[str, Any]) -> None:
+        if options["members"]:
+            self.join(options)
+            return
         form = MachineForm(form_data(options))
-        if not form.is_valid():
-            lines = [f"{name}: {' '.join(map(str, said))}" for name, said in form.errors.items()]
-            raise CommandError("\n".join(lines))
+        refuse(form)
         self.confirm_all(machines.add(form.values, form.secrets), options)
+
+    def join(self, options: dict[str, Any]) -> None:
+        lines = options["members"].replace(",", "\n")
+        form = GroupForm({"name": options["name"], "members": lines})
+        refuse(form)
+        group = groups.join(form.cleaned_data["name"], form.read)
+        self.show(options, as_json(group), f"{group} is kept: {as_json(group)['members']}")
 
     def do_confirm(self, options: dict[str, Any]) -> None:
         self.confirm_all(found(options), options)
@@ -149,6 +164,12 @@ class Printed(Progress):
         self.command.stdout.flush()
 
 
+def refuse(form: Form) -> None:
+    if not form.is_valid():
+        lines = [f"{name}: {' '.join(map(str, said))}" for name, said in form.errors.items()]
+        raise CommandError("\n".join(lines))
+
+
 def found(options: dict[str, Any]) -> Machine:
     machine = Machine.objects.kept().filter(name=options["name"]).first()
     if machine is None:
@@ -215,6 +236,7 @@ def as_json(machine: Machine) -> dict[str, Any]:
             "fingerprint": machine.fingerprint,
             "unreachable_reason": machine.unreachable_reason,
             "secrets": [secret.name for secret in machine.secrets.defer("value")],
+            "members": [member.machine.name for member in members_of(machine)],
             "failed": [check["name"] for check in machine.checks if check["outcome"] == "fail"],
         }
     )
