@@ -53,6 +53,8 @@ def bring_up(
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
+        # The trainer is an actor of Ray on any of them: it looks there for what is asked of it.
+        "TRAINYARD_RUN_DIR": run_dir,
     }
     try:
         address = _start_all(folder, run_dir, parts, env, time.monotonic() + within, told)

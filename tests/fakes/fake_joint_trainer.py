@@ -15,7 +15,7 @@ import ray
 @ray.remote(num_gpus=1)
 class Rank:
     def where(self) -> tuple[str, str]:
-        return ray.util.get_node_ip_address(), os.environ["VERL_FILE_LOGGER_PATH"]
+        return ray.util.get_node_ip_address(), os.environ["TRAINYARD_RUN_DIR"]
 
 
 def main() -> None:

@@ -17,7 +17,6 @@ from django.utils import timezone
 
 from compute import groups
 from compute.models import Machine
-from compute.runners import group as runners
 from compute.runners.connection import close_all
 from compute.runners.ssh import SshRunner
 from jobs import services
@@ -25,6 +24,7 @@ from jobs.models import Job, Status
 from monitoring.following import Follower
 from tests import factories
 from tests.fakes import HERE, NODE
+from tests.sshd import PYTHON as FAR_PYTHON
 from tests.sshd import Account, Sshd
 from tests.waiting import eventually
 
@@ -140,7 +140,7 @@ def test_a_run_over_both(job: Job, folder: Path) -> None:
     eventually(ranks.read_text)
     where = json.loads(ranks.read_text())
     assert sorted(place for place, _ in where) == ["127.0.0.2", "127.0.0.3"]
-    assert {file for _, file in where} == {f"{job.run_dir}/metrics.jsonl"}
+    assert {run_dir for _, run_dir in where} == {job.run_dir}
     processes = parts(job)
     assert len(processes) > 8
     go(folder)
@@ -173,14 +173,16 @@ def test_a_head_that_is_killed_ends_the_run(job: Job, folder: Path) -> None:
     eventually(lambda: all(map(gone, processes)), 30, what="the end of Ray")
 
 
-def test_one_that_cannot_join_is_named(
-    job: Job, group: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(runners, "UP_WITHIN", 60.0)
-    group.memberships.filter(place=1).update(address="192.0.2.9")  # no address of this machine
+def test_one_that_cannot_join_is_named(job: Job, group: Machine, folder: Path) -> None:
+    """Its Python has the node's commands, and no Ray."""
+    lacks = folder.parent / "lacks"
+    lacks.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(NODE))} exec {FAR_PYTHON} "$@"\n')
+    lacks.chmod(0o755)
+    Machine.objects.filter(name="bert").update(python=str(lacks))
     job = launch(job)
     assert job.status == Status.FAILED
-    assert "bert did not join" in job.reason
+    assert "bert did not join: its Ray ended. Its last words:" in job.reason
+    assert "No module named 'ray'" in job.reason
     assert not Path(job.run_dir, "run.sh").exists()
     eventually(lambda: all(map(gone, parts_or_none(job))), what="the end of Ray")
 
@@ -189,7 +191,7 @@ def parts_or_none(job: Job) -> list[psutil.Process]:
     try:
         return parts(job)
     except psutil.NoSuchProcess:
-        return []
+        return []  # gone already
 
 
 def test_a_folder_that_is_not_shared_is_refused(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -81,24 +80,3 @@ def test_it_ends_with_its_run_when_nobody_asks(parts: tuple[Part, Part], make_ru
     assert (parts[0].root / "exit_code").read_text() == "0\n"
     assert (parts[1].root / "exit_code").read_text() != "0\n", "it lost its head"
     assert not parts[1].tool("look")["alive"]
-
-
-def test_a_killed_head_takes_all_with_it(parts: tuple[Part, Part], make_run: MakeRun) -> None:
-    run = make_run("exec sleep 60")
-    pids = up(parts, run)
-    run.detach()
-    process = json.loads((parts[0].root / "pid").read_text())["process"]["pid"]
-    os.kill(process, signal.SIGKILL)
-    until(lambda: not parts[0].tool("look")["alive"])
-    parts[1].tool("down")
-    until(lambda: all(map(is_gone, pids)), 60)
-    assert (parts[1].root / "exit_code").read_text() == "0\n", "it was ended on purpose"
-    run.tool("stop")
-
-
-def test_one_that_cannot_join_says_why(parts: tuple[Part, Part]) -> None:
-    parts[1].start("join", OTHER, "--at", "127.0.0.2:9")
-    pids = parts[1].pids()
-    until(lambda: not parts[1].tool("look")["alive"], 90)
-    assert "127.0.0.2:9" in parts[1].tool("look")["said"]
-    until(lambda: all(map(is_gone, pids)))
