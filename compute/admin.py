@@ -7,7 +7,14 @@ from django.http import HttpRequest
 
 from compute import lease_end, machines
 from compute.machines import MachineError
-from compute.models import Machine, MachineEvent, MachineSample, MachineSecret, SetUp
+from compute.models import (
+    Machine,
+    MachineEvent,
+    MachineSample,
+    MachineSecret,
+    Membership,
+    SetUp,
+)
 
 # What is found out or confirmed, and so not typed in here.
 FOUND = (
@@ -82,6 +89,14 @@ class MachineSecretAdmin(ReadOnly):
     list_display = ("machine", "name", "set_at")
     list_filter = ("name",)
     fields = readonly_fields = ("machine", "name", "set_at")
+
+
+@admin.register(Membership)
+class MembershipAdmin(ReadOnly):
+    """Machines are joined on a page of their own, which sees whether they can be."""
+
+    list_display = ("group", "machine", "place", "address")
+    list_filter = ("group",)
 
 
 @admin.register(SetUp)

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from compute import environments, history
+from compute import environments, history, together
 from compute.models import Machine
 from compute.runners import preflight
 from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
@@ -25,6 +25,8 @@ def ask_check(machine: Machine, *, who: str = "") -> bool:
     """Have the workers check a machine; false when they are at it."""
     if machine.is_being_checked:
         return False
+    for member in machine.memberships.select_related("machine"):
+        ask_check(member.machine, who=who)
     Machine.objects.filter(pk=machine.pk).update(check_asked_at=timezone.now())
     transaction.on_commit(lambda: async_task("compute.tasks.check", machine.pk, who), robust=True)
     return True
@@ -33,7 +35,7 @@ def ask_check(machine: Machine, *, who: str = "") -> bool:
 def check(machine: Machine, *, who: str = "") -> Looked:
     """Check a machine now and keep what was found."""
     began = timezone.now()
-    looked = _look(machine)
+    looked = together.look(machine) if machine.is_group else _look(machine)
     found = {"checks": [one.to_json() for one in looked.checks], "checked_at": timezone.now()}
     if looked.facts:  # otherwise the last known ones stay
         found["facts"] = {"at": began.isoformat(), "parts": dict(looked.facts)}

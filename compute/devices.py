@@ -2,16 +2,23 @@
 
 from collections.abc import Mapping
 
+from compute.clusters import nodes_of
 from compute.models import Machine
 
 
 def devices_of(machine: Machine) -> Mapping[int, str] | None:
     """Names by number ("" where none was told); None while the machine's GPUs are not known."""
     measured = _measured(machine)
-    if machine.gpus is None:
+    count = machine.gpus if machine.gpus is not None else _of_cluster(machine)
+    if count is None:
         return measured
     names = measured or {}
-    return {number: names.get(number, "") for number in range(machine.gpus)}
+    return {number: names.get(number, "") for number in range(count)}
+
+
+def _of_cluster(machine: Machine) -> int | None:
+    """A cluster hands out its devices by itself: what counts here is how many there are."""
+    return sum(nodes_of(machine) or ()) if machine.facts.get("nodes") else None
 
 
 def _measured(machine: Machine) -> dict[int, str] | None:

@@ -9,8 +9,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods, require_POST
 
-from compute import checking, machines
-from compute.forms import LeaseForm, LocalForm, MachineForm
+from compute import checking, groups, machines
+from compute.forms import GroupForm, LeaseForm, LocalForm, MachineForm
 from compute.machines import MachineError, Offered
 from compute.models import Machine
 from compute.runners.base import RunnerError
@@ -49,6 +49,9 @@ def machine_new(request: HtmxHttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def machine_edit(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     machine = changeable(request, pk)
+    if machine.is_group:
+        messages.info(request, "What can be changed is on the pages of its machines.")
+        return redirect(machine)
     if machine.is_local:
         return edit_local(request, machine)
     form = MachineForm(request.POST if request.method == "POST" else None, machine=machine)
@@ -64,6 +67,21 @@ def machine_edit(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     return render(
         request, "compute/form.html", shown(form, machine), status=422 if form.errors else 200
     )
+
+
+@require_http_methods(["GET", "POST"])
+def machine_join(request: HtmxHttpRequest) -> HttpResponse:
+    """Several SSH machines, to train one run together."""
+    if not request.user.is_staff:
+        raise PermissionDenied("Only staff may add machines.")
+    form = GroupForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        machine = groups.join(form.cleaned_data["name"], form.read, who=request.user.get_username())
+        messages.success(request, f"{machine} is kept. It is being checked.")
+        checking.ask_check(machine, who=request.user.get_username())
+        return redirect(machine)
+    status = 422 if form.errors else 200
+    return render(request, "compute/join.html", {"form": form}, status=status)
 
 
 def onward(machine: Machine) -> HttpResponse:
@@ -104,7 +122,7 @@ def row(form: MachineForm, name: str) -> dict[str, Any]:
 def machine_key(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """The host's key as it is now, to be compared by eye and confirmed."""
     machine = changeable(request, pk)
-    if machine.is_local:
+    if machine.is_local or machine.is_group:
         return redirect(machine)
     problem = confirmed(request, machine) if request.method == "POST" else ""
     if problem is None:

@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 
-from compute import environments, lease_end
+from compute import environments, groups, lease_end
 from compute.machines import MachineError
 from compute.models import Machine, MachineSecret
 from compute.runners import workdir
@@ -199,17 +199,7 @@ class MachineForm(SeenForm):
         return [name for name in self.kept if self.cleaned_data.get(f"forget_{name}")]
 
     def clean_name(self) -> str:
-        name: str = self.cleaned_data["name"]
-        if not name.isprintable() or name.startswith("-"):
-            raise forms.ValidationError(
-                "A name is one line of printable characters and does not begin with a dash."
-            )
-        same = Machine.objects.filter(name__iexact=name)
-        if self.machine:
-            same = same.exclude(pk=self.machine.pk)
-        if name.lower() == LOCAL_NAME or same.exists():
-            raise forms.ValidationError("There is a machine of that name already.")
-        return name
+        return _name(self.cleaned_data["name"], self.machine)
 
     def clean_host(self) -> str:
         return _host(self.cleaned_data["host"])
@@ -306,6 +296,50 @@ class LeaseForm(SeenForm):
 
     def __init__(self, data: Any = None, *, machine: Machine) -> None:
         super().__init__(data, machine=machine, initial={"lease_ends_at": machine.lease_ends_at})
+
+
+class GroupForm(forms.Form):
+    """SSH machines together: one a line, the head first."""
+
+    name = forms.CharField(max_length=70, help_text="As it is called on the pages.")
+    members = forms.CharField(
+        label="Machines", widget=forms.Textarea(CODE | {"rows": 4}),
+        help_text="One a line, the head first: a machine's name and, where the others reach it at "
+        "another address than Trainyard does, = and that address: node1=10.0.0.1",
+    )  # fmt: skip
+
+    def clean_name(self) -> str:
+        return _name(self.cleaned_data["name"])
+
+    read: list[tuple[Machine, str]]
+
+    def clean_members(self) -> str:
+        text: str = self.cleaned_data["members"]
+        found = []
+        for line in filter(None, map(str.strip, text.splitlines())):
+            name, _, address = (part.strip() for part in line.rpartition("="))
+            name, address = (name, _host(address)) if name else (line, "")
+            machine = Machine.objects.kept().filter(name=name).first()
+            if machine is None:
+                raise forms.ValidationError(f"There is no machine {name}.")
+            found.append((machine, address))
+        if problem := groups.why_not(found):
+            raise forms.ValidationError(problem)
+        self.read = found  # read: what is used is this
+        return text
+
+
+def _name(name: str, machine: Machine | None = None) -> str:
+    if not name.isprintable() or name.startswith("-"):
+        raise forms.ValidationError(
+            "A name is one line of printable characters and does not begin with a dash."
+        )
+    same = Machine.objects.filter(name__iexact=name)
+    if machine:
+        same = same.exclude(pk=machine.pk)
+    if name.lower() == LOCAL_NAME or same.exists():
+        raise forms.ValidationError("There is a machine of that name already.")
+    return name
 
 
 def _host(text: str) -> str:

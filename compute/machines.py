@@ -84,6 +84,8 @@ def change(
             "workdir",
         )
     _refuse_while_set_up(machine, fields)
+    if "workdir" in fields and (named := _groups_of(machine)):
+        raise MachineError(f"It must be the same on all machines of {named}.", "workdir")
     _refuse_to_pass_on(machine, fields, {*secrets, *forget})
     told, anew = _told(machine, fields, secrets, forget), _to_confirm_anew(machine, fields)
     with transaction.atomic():
@@ -247,6 +249,8 @@ def remove(machine: Machine, *, who: str = "") -> bool:
     """
     if machine.is_local:
         raise MachineError("This machine is the one that Trainyard runs on. It is always there.")
+    if named := _groups_of(machine):
+        raise MachineError(f"It is one of the machines of {named}. Remove that first.")
     if held := in_the_way(machine):
         raise MachineError(f"Jobs still run or wait there: {held}. Stop them first.")
     if not machine.jobs.exists():
@@ -254,12 +258,18 @@ def remove(machine: Machine, *, who: str = "") -> bool:
         return False
     with transaction.atomic():
         machine.secrets.all().delete()
+        machine.memberships.all().delete()  # its machines are free to be removed as well
         Machine.objects.filter(pk=machine.pk).update(
             is_retired=True, changed_at=timezone.now(), name=_name_of_removed(machine)
         )
         history.record(machine, "removed", "Its secrets are forgotten.", who=who)
     machine.refresh_from_db()
     return True
+
+
+def _groups_of(machine: Machine) -> str:
+    """The groups that a machine is in, in words; empty when it is in none."""
+    return ", ".join(place.group.name for place in machine.in_groups.select_related("group"))
 
 
 def in_the_way(machine: Machine) -> str:

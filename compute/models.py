@@ -31,7 +31,8 @@ class MachineQuerySet(models.QuerySet["Machine"]):
 
     def ready(self) -> Self:
         """Those that may be connected to."""
-        return self.kept().filter(Q(kind=Machine.Kind.LOCAL) | ~Q(host_key=""))
+        trusted = Q(kind__in=(Machine.Kind.LOCAL, Machine.Kind.GROUP)) | ~Q(host_key="")
+        return self.kept().filter(trusted)
 
     def for_jobs(self) -> Self:
         """Those that a job may be sent to: there is an environment, or one is named."""
@@ -114,8 +115,12 @@ class Machine(models.Model):
         return self.kind == self.Kind.LOCAL
 
     @property
+    def is_group(self) -> bool:
+        return self.kind == self.Kind.GROUP
+
+    @property
     def address(self) -> str:
-        if self.is_local:
+        if self.is_local or self.is_group:
             return ""
         shown = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.user}@{shown}" + (f":{self.port}" if self.port != 22 else "")
@@ -123,7 +128,7 @@ class Machine(models.Model):
     @property
     def is_confirmed(self) -> bool:
         """Whether a user said that the machine at this address is the right one."""
-        return self.is_local or bool(self.host_key)
+        return self.is_local or self.is_group or bool(self.host_key)
 
     @property
     def state(self) -> str:
@@ -132,9 +137,17 @@ class Machine(models.Model):
             return "removed"
         if not self.is_confirmed:
             return "unconfirmed"
-        if self.unreachable_since:
+        if self.unreachable_since or self.away:
             return "unreachable"
-        return "reachable" if self.is_local or self.seen_at else "unseen"
+        return "reachable" if self.is_local or self.is_group or self.seen_at else "unseen"
+
+    @property
+    def away(self) -> list["Machine"]:
+        """The machines of a group that do not answer."""
+        if not self.is_group:
+            return []
+        members = [each.machine for each in self.memberships.all()]
+        return [machine for machine in members if machine.unreachable_since]
 
     @property
     def gpus_of_check(self) -> list[dict[str, Any]] | None:
@@ -150,6 +163,9 @@ class Machine(models.Model):
             return f"{self} is unreachable{gone}."
         if closed := self.lease_closes:
             return closed
+        if self.is_group:
+            members = (each.machine for each in self.memberships.select_related("machine"))
+            return next((why for why in (one.starts_nothing for one in members) if why), "")
         work = None if self.is_local else SetUp.objects.filter(machine=self).first()
         return f"The environment of {self} is being made." if work and work.is_busy else ""
 
@@ -280,3 +296,28 @@ class MachineEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} at {self.at:%F %T}"
+
+
+class Membership(models.Model):
+    """A machine's place in a group. The first is the head: runs are started and kept there."""
+
+    group = models.ForeignKey(Machine, on_delete=models.CASCADE, related_name="memberships")
+    machine = models.ForeignKey(Machine, on_delete=models.PROTECT, related_name="in_groups")
+    place = models.PositiveSmallIntegerField()
+    address = models.CharField(
+        max_length=253, blank=True, help_text="Where the others reach it; empty: its host."
+    )
+
+    class Meta:
+        ordering = ("group", "place")
+        constraints = [
+            models.UniqueConstraint(fields=["group", "machine"], name="member_once"),
+            models.UniqueConstraint(fields=["group", "place"], name="place_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.machine} in {self.group}"
+
+    @property
+    def inner_address(self) -> str:
+        return self.address or self.machine.host

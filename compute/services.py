@@ -64,6 +64,9 @@ def runner_for(machine: Machine) -> Runner:
     """What starts, reads and stops runs there. Making it asks nothing of the machine."""
     if machine.is_local:
         return LocalRunner(machine.python, machine.workdir)
+    if machine.is_group:
+        head = machine.memberships.select_related("machine").first()
+        return runner_for(head.machine) if head else no_runner(f"{machine} has no members.")
     if machine.is_retired:
         return no_runner(f"{machine} was removed from Trainyard, with what opens it.")
     try:
@@ -91,12 +94,32 @@ def settle_paths(machine: Machine) -> None:
 
     Raises ``RunnerError``.
     """
+    if machine.is_group:
+        _settle_group(machine)
+        return
     runner = runner_for(machine)
     if isinstance(runner, SshRunner):
         whole = {"workdir": runner.workdir, "python": runner.python}
         if (machine.workdir, machine.python) != (whole["workdir"], whole["python"]):
             Machine.objects.filter(pk=machine.pk).update(**whole)
             machine.workdir, machine.python = whole["workdir"], whole["python"]
+
+
+def _settle_group(group: Machine) -> None:
+    """A group's paths are its head's, and must be the same on all."""
+    members = [each.machine for each in group.memberships.select_related("machine")]
+    for member in members:
+        settle_paths(member)
+    head = members[0]
+    for member in members:
+        if member.workdir != head.workdir:
+            raise RunnerError(
+                f"The work folder is {member.workdir} on {member} and {head.workdir} on {head}: "
+                "it must be the same on all machines of a group."
+            )
+    kept = {"workdir": head.workdir, "python": head.python, "verl": head.verl}
+    Machine.objects.filter(pk=group.pk).update(**kept)
+    group.workdir, group.python, group.verl = head.workdir, head.python, head.verl
 
 
 def address_of(machine: Machine) -> Address:
@@ -190,8 +213,8 @@ def record_sample(machine: Machine) -> MachineSample | None:
     None where there is nothing to measure: it is removed, not confirmed or set up yet, or does
     not answer.
     """
-    if machine.is_retired or not machine.is_confirmed:
-        return None
+    if machine.is_retired or machine.is_group or not machine.is_confirmed:
+        return None  # a group's members are measured themselves
     try:
         data = _measured(machine)
     except Unreachable as error:

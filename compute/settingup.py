@@ -68,6 +68,8 @@ def why_not(machine: Machine) -> str | None:
     """Why a machine cannot be set up now, or None."""
     if machine.is_local:
         return "The environment of this machine is made by make install."
+    if machine.is_group:
+        return "Its machines are set up by themselves."
     if not machine.is_confirmed:
         return "Confirm the machine's host key first."
     if machine.python and not checking.is_own(machine):

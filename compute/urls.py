@@ -6,6 +6,7 @@ app_name = "compute"
 urlpatterns = [
     path("", views.machine_list, name="list"),
     path("new/", edit_views.machine_new, name="new"),
+    path("join/", edit_views.machine_join, name="join"),
     path("<int:pk>/", views.machine_detail, name="detail"),
     path("<int:pk>/check/", views.machine_check, name="check"),
     path("<int:pk>/setup/", views.machine_set_up, name="set_up"),

@@ -4,7 +4,7 @@ from typing import Any
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models import Count, OuterRef, Prefetch, QuerySet, Subquery
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
@@ -12,8 +12,9 @@ from django.views.decorators.vary import vary_on_headers
 
 from compute import checking, settingup
 from compute.forms import LeaseForm
+from compute.groups import members_of
 from compute.machines import MachineError
-from compute.models import Machine, MachineSample, SetUp
+from compute.models import Machine, MachineSample, Membership, SetUp
 from compute.services import load_of
 from platform_site.htmx import HtmxHttpRequest
 
@@ -60,7 +61,8 @@ def listed(filters: dict[str, str], sort: str) -> QuerySet[Machine]:
         found = found.ready().filter(unreachable_since=None)
     if filters["q"]:
         found = found.filter(name__icontains=filters["q"])
-    ordered: QuerySet[Machine] = found.order_by(sort, "name")
+    members = Prefetch("memberships", Membership.objects.select_related("machine"))
+    ordered: QuerySet[Machine] = found.prefetch_related(members).order_by(sort, "name")
     return ordered
 
 
@@ -85,7 +87,8 @@ def contents(machine: Machine, request: HtmxHttpRequest) -> dict[str, Any]:
         "unknown": outcomes.count("unknown"),
         "set_up": set_up,
         "why_not": settingup.why_not(machine),
-        "by_hand": "" if machine.is_local else checking.by_hand(machine),
+        "members": members_of(machine) if machine.is_group else [],
+        "by_hand": checking.by_hand(machine) if machine.kind == machine.Kind.SSH else "",
         "secrets": list(machine.secrets.defer("value")),
         "jobs": machine.jobs.visible_to(request.user).order_by("-pk")[:JOBS_SHOWN],
         "is_busy": machine.is_being_checked or bool(set_up and set_up.is_busy),

@@ -4,14 +4,19 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from django.db.models import Q
 from django.utils import timezone
 
 from compute.devices import devices_of
-from compute.models import Machine
+from compute.groups import members_of
+from compute.models import Machine, Membership
 from jobs import lifecycle
 from jobs.lease_time import too_short
 from jobs.models import ENDED, Job, JobQuerySet, Lease, Status
+from jobs.scheduling.group import STRIDE, GroupRoom
 from jobs.scheduling.line import Room, Waiting, never_fits, next_start, turn
+from jobs.spreading import misspread
+from jobs.verl.kinds import KINDS
 from jobs.verl.knobs import number
 from jobs.verl.spec import TrainSpec
 
@@ -25,24 +30,34 @@ def needed(spec: TrainSpec) -> int:
 
 def misfit(machine: Machine, spec: TrainSpec) -> str:
     """Why a run can never start on a machine; empty when it can, or when nothing is known."""
-    return never_fits(needed(spec), room_of(machine))
+    one_node = KINDS[spec.kind].torchrun
+    return never_fits(needed(spec), room_of(machine), one_node) or misspread(machine, spec)
 
 
 def locked(machine_id: int) -> Machine:
     """The machine, held against whoever else changes its queue, to the end of the transaction.
 
-    It orders two workers on PostgreSQL; SQLite's IMMEDIATE transaction does it there.
+    A group is held with its members, whose devices it gives away: all in one order, so that no two
+    wait for each other. It orders two workers on PostgreSQL; SQLite's IMMEDIATE transaction does it
+    there.
     """
-    return Machine.objects.select_for_update().get(pk=machine_id)
+    members = Membership.objects.filter(group=machine_id).values("machine")
+    held = Machine.objects.select_for_update().filter(Q(pk=machine_id) | Q(pk__in=members))
+    return {machine.pk: machine for machine in held.order_by("pk")}[machine_id]
 
 
 def room_of(machine: Machine) -> Room:
+    if machine.is_group:
+        return GroupRoom.of([room_of(member.machine) for member in members_of(machine)])
     devices = devices_of(machine)
     return Room(
         gpus=None if devices is None else frozenset(devices),
         taken=frozenset(Lease.objects.filter(machine=machine).values_list("device", flat=True)),
         slots=machine.slots,
-        busy=Job.objects.holding_slot().filter(machine=machine, gpus=0).count(),
+        # A group's job on the CPU takes a slot of every member.
+        busy=Job.objects.holding_slot()
+        .filter(Q(machine=machine) | Q(machine__memberships__machine=machine), gpus=0)
+        .count(),
     )
 
 
@@ -67,6 +82,7 @@ def waiting(job: Job, lease: str = "") -> Waiting:
         held=f"{held}{why}." if held else "",
         after=_after(job),
         lease=lease,
+        one_node=KINDS[job.kind].torchrun,
     )
 
 
@@ -98,7 +114,10 @@ def claim(machine: Machine) -> Job | None:
         job, Status.STARTING, only_from=(Status.QUEUED,), started_at=now, position=None
     ):
         return claim(machine)  # someone has just stopped it
-    Lease.objects.bulk_create(Lease(job=job, machine=machine, device=n) for n in devices)
+    owners = [member.machine_id for member in members_of(machine)] or [machine.pk]
+    for code in devices:  # of a group's: the member's place and the device's own number
+        place, device = divmod(code, STRIDE) if machine.is_group else (0, code)
+        Lease.objects.create(job=job, machine_id=owners[place], device=device)
     return job
 
 

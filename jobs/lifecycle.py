@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from compute.groups import sharing
 from jobs.models import ENDED, HOLDS_SLOT, Event, Job, Lease, Status
 from jobs.work import kick
 
@@ -55,7 +56,8 @@ def _make_room(job: Job) -> None:
     """Give back the job's devices, and let those who may wait for them or for the job go on."""
     Lease.objects.filter(job=job).delete()
     waiting = Job.objects.filter(after=job, status=Status.QUEUED).order_by()
-    for machine_id in {job.machine_id, *waiting.values_list("machine", flat=True)}:
+    freed = sharing(job.machine_id)  # its members too, and groups that any of them is in
+    for machine_id in freed | set(waiting.values_list("machine", flat=True)):
         kick(machine_id)
 
 

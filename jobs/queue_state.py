@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import Q
+
 from compute.devices import devices_of
 from compute.models import Machine
 from jobs import leases
@@ -51,7 +53,8 @@ class Queue:
 
 
 def queue_of(machine: Machine) -> Queue:
-    active = Job.objects.holding_slot().filter(machine=machine).defer("spec", "command")
+    here = Q(machine=machine) | Q(machine__memberships__machine=machine)
+    active = Job.objects.holding_slot().filter(here).defer("spec", "command")
     running = list(
         active.select_related("owner").prefetch_related("leases").order_by("started_at", "pk")
     )
@@ -78,8 +81,11 @@ def reason_of(job: Job) -> str:
 
 
 def _devices(machine: Machine, room: Room, running: list[Job]) -> Iterator[Device]:
+    if machine.is_group:
+        return  # they are its members', and shown there
     names = devices_of(machine) or {}
-    holder = {lease.device: job for job in running for lease in job.leases.all()}
+    given = [(lease, job) for job in running for lease in job.leases.all()]
+    holder = {lease.device: job for lease, job in given if lease.machine_id == machine.pk}
     for number in sorted({*names, *room.taken}):
         yield Device(number, names.get(number, ""), holder.get(number), number in names)
 

@@ -23,12 +23,13 @@ from compute.runners.base import Launch, RunnerError, RunnerUnsure, Unreachable
 from compute.runners.rundir import write_script
 from compute.services import mark_unreachable, runner_for, settle_paths
 from datasets.models import Version
-from jobs import leases, lifecycle, parents, trackers
+from jobs import joint, leases, lifecycle, parents, trackers
 from jobs.checkpoints import RESUMED, Chosen, choose
 from jobs.models import ENDED, HOLDS_SLOT, Event, Job, Status
 from jobs.places import places
 from jobs.recipebook import find_recipe
 from jobs.shipping import shipped
+from jobs.spreading import misspread, taken_at_start
 from jobs.starting import Overtaken, still_starting
 from jobs.trackers import TrackerError
 from jobs.verl.command import build_command
@@ -118,6 +119,7 @@ def build(job: Job, spec: TrainSpec) -> Command:
         name,
         devices=leases.devices_held(job) if job.gpus and job.is_active else (),
         resume_from=job.resume_from,
+        spread=joint.spread_of_job(job, spec),
     )
     return build_command(spec, placement, origins(job.recipe, job.train_spec, job.owner))
 
@@ -196,6 +198,7 @@ def launch(job: Job) -> None:
         if closed := job.machine.lease_closes:  # sending its data may have taken hours
             wait_in_line(job, closed)
             return
+        made = joint.bring_up(job, made)
         runner_for(job.machine).launch(made)
     except Overtaken:
         stop_before_start(job)
@@ -220,27 +223,32 @@ def prepare(job: Job) -> Launch:
         parents.settle_model(job)
         if job.attempt > 1:
             go_on_from(job, choose(job, job.resume_step or None))
+        if reason := misspread(job.machine, job.train_spec):
+            raise RunnerError(reason)
         spec = shipped(job, runner_for(job.machine))
     except RunnerUnsure as error:  # nothing was started yet
         raise RunnerError(str(error)) from error
     command = build(job, spec)
     job.command = command.to_json()
     secrets = trackers.environment(job.train_spec, job.owner)
-    return Launch(job.run_dir, command.argv, command.env, secrets)
+    return Launch(job.run_dir, command.argv, command.env, secrets, taken_at_start(spec))
 
 
 def wait_for_machine(job: Job, error: Unreachable) -> None:
     """Nothing was started: the job goes back into the queue until the machine answers."""
-    mark_unreachable(job.machine, error)
+    if job.machine.is_group:
+        joint.missed(job, error)
+    else:
+        mark_unreachable(job.machine, error)
     wait_in_line(job, str(error))
 
 
 def wait_in_line(job: Job, reason: str) -> None:
     """Put a job that was not started back into the queue, unless it was asked to stop."""
-    if not stop_before_start(job):
-        lifecycle.move(
-            job, Status.QUEUED, only_from=(Status.STARTING,), reason=reason, started_at=None
-        )
+    if stop_before_start(job):
+        return
+    joint.take_down(job)
+    lifecycle.move(job, Status.QUEUED, only_from=(Status.STARTING,), reason=reason, started_at=None)
 
 
 def start_again(job: Job) -> None:
@@ -251,6 +259,7 @@ def start_again(job: Job) -> None:
     if job.events.filter(kind=CUT_OFF).count() >= MOST_CUT_OFF:
         lose(job, "Its start was cut off again and again before anything was started.")
         return
+    joint.take_down(job)
     why = "Whoever started it was gone before anything was started."
     lifecycle.record(job, CUT_OFF, message=why)
     lifecycle.move(
@@ -412,6 +421,7 @@ def crashed(
 
 
 def finish_as(job: Job, status: Status, reason: str, **fields: Any) -> None:
+    joint.take_down(job)  # first: its devices are given away again with the move
     lifecycle.move(job, status, reason=reason, ended_at=timezone.now(), **fields)
 
 

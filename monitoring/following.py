@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from django.db import DatabaseError, connection
+from django.db.models import Q
 
 from compute import lease_end
 from compute.models import Machine
@@ -103,7 +104,8 @@ class Follower:
             machine = subject if isinstance(subject, Machine) else subject.machine
             mark_unreachable(machine, error)
             if machine.unreachable_since is None:  # as it was before this look
-                self.show_again(list(machine.jobs.holding_slot()))
+                here = Q(machine=machine) | Q(machine__memberships__machine=machine)
+                self.show_again(list(Job.objects.holding_slot().filter(here)))
         except Exception as error:
             self.complain(subject, error)
         else:

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('compute', '0005_clusters_and_leases'),
+        ('compute', '0006_machine_groups'),
     ]
 
     operations = [

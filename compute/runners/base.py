@@ -21,6 +21,7 @@ class Unreachable(RunnerError):
     """
 
     since: float | None = None
+    at: str = ""  # the machine, where several are asked
 
 
 class LoginRefused(Unreachable):
@@ -40,13 +41,15 @@ class Launch:
     """A process to start in a new attempt directory (absolute paths).
 
     ``env`` is written into the run script. ``secrets`` reach the process's environment only: a
-    runner never writes them down, on this machine or another.
+    runner never writes them down, on this machine or another. ``gpus`` is how many devices the
+    process itself takes, where a cluster hands them out.
     """
 
     attempt_dir: str
     argv: Sequence[str]
     env: Mapping[str, str]
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    gpus: int = 0
 
 
 @dataclass(frozen=True)

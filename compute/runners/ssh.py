@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from compute.runners import rundir, transfer, workdir
 from compute.runners.address import Address
@@ -24,6 +24,8 @@ from compute.runners.files import FarFiles
 from compute.runners.process import ANSWERS_WITHIN, NOT_EXECUTABLE, NOT_FOUND, Ended
 from compute.runners.samples import clean_sample
 
+Part: TypeAlias = Literal["head", "join", "look", "down"]
+NOTHING: Mapping[str, str] = {}
 EXAMINED_WITHIN = 600.0  # a checkpoint may be hundreds of gigabytes on a slow disk
 
 
@@ -106,6 +108,10 @@ class SshRunner:
             return Alive(*rundir.read_alive(answer))
         except ValueError as error:
             raise RunnerError(f"alive gave an answer that cannot be read: {error}") from error
+
+    def cluster(self, do: Part, folder: str, *words: str, env: Mapping[str, str] = NOTHING) -> str:
+        """This machine's part in the Ray of several: see ``trainyard_node.cluster``."""
+        return self._node("cluster", do, self._at(folder), *words, env=env)
 
     def lacking(self, packages: Sequence[str]) -> set[str]:
         answer = self._call("find_spec", "find", list(packages))

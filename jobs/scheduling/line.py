@@ -6,7 +6,7 @@ that no device idles while somebody could use it. A large job is let through by 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Devices = tuple[int, ...]
 
@@ -25,6 +25,7 @@ class Waiting:
     held: str = ""
     after: str = ""
     lease: str = ""
+    one_node: bool = False  # on several machines together, it still runs on one
 
     @property
     def may_start(self) -> bool:
@@ -53,28 +54,39 @@ class Room:
     def free_slots(self) -> int:
         return max(0, self.slots - self.busy)
 
-    def devices_for(self, gpus: int) -> Devices | None:
+    def devices_for(self, gpus: int, one_node: bool = False) -> Devices | None:
         """The devices that a job gets now, () for one on the CPU; None when it has to wait."""
         if not gpus:
             return () if self.free_slots else None
         return tuple(self.free[:gpus]) if len(self.free) >= gpus else None
 
+    def without_leases(self) -> "Room":
+        """The same with nothing taken."""
+        return replace(self, taken=frozenset(), busy=0)
+
+    def too_small_for(self, gpus: int, one_node: bool = False) -> str:
+        """Why so many GPUs can never be had here."""
+        has = counted(len(self.gpus or ()), "GPU") if self.gpus else "no GPU"
+        needs = f"It needs {counted(gpus, 'GPU')}, and this machine has {has}"
+        return f"{needs}: it can never start here."
+
 
 def next_start(line: Iterable[Waiting], room: Room) -> tuple[Waiting, Devices] | None:
     """The first job in line that may start and fits, with its devices."""
     for job in line:
-        devices = room.devices_for(job.gpus) if job.may_start else None
+        devices = room.devices_for(job.gpus, job.one_node) if job.may_start else None
         if devices is not None:
             return job, devices
     return None
 
 
-def never_fits(gpus: int, room: Room) -> str:
+def never_fits(gpus: int, room: Room, one_node: bool = False) -> str:
     """Why a job can not start on this machine however long it waits; empty when it can."""
-    if room.gpus is None or len(room.gpus) >= gpus:
+    if not gpus or room.gpus is None:
         return ""
-    has = counted(len(room.gpus), "GPU") if room.gpus else "no GPU"
-    return f"It needs {counted(gpus, 'GPU')}, and this machine has {has}: it can never start here."
+    if room.without_leases().devices_for(gpus, one_node) is not None:
+        return ""
+    return room.too_small_for(gpus, one_node)
 
 
 def turn(line: Sequence[Waiting], joining: Waiting, using: Mapping[int, int]) -> int:
@@ -101,16 +113,17 @@ def reasons(line: Sequence[Waiting], room: Room) -> Iterator[str]:
     ahead = {True: 0, False: 0}
     for job in line:
         yield _reason(job, room, ahead[bool(job.gpus)])
-        if job.may_start and not never_fits(job.gpus, room):
+        if job.may_start and not never_fits(job.gpus, room, job.one_node):
             ahead[bool(job.gpus)] += 1
 
 
 def _reason(job: Waiting, room: Room, ahead: int) -> str:
-    if stopped := job.held or never_fits(job.gpus, room) or job.after or job.lease:
+    fits_not = never_fits(job.gpus, room, job.one_node)
+    if stopped := job.held or fits_not or job.after or job.lease:
         return stopped
     if job.gpus and room.gpus is None:
         return "The GPUs of this machine are not known yet: it has not been measured."
-    if room.devices_for(job.gpus) is not None:
+    if room.devices_for(job.gpus, job.one_node) is not None:
         return "About to start."
     return f"Waits for {job.needs}{_free(job, room)}{_behind(ahead)}."
 

@@ -176,8 +176,9 @@ def _environment(spec: TrainSpec, placement: Placement) -> dict[str, str]:
         "VERL_FILE_LOGGER_PATH": f"{placement.run_dir}/metrics.jsonl",
     }
     if is_rl(spec.kind):
+        several = "1" if placement.spread else "0"
         # On one machine Ray stays on the loopback address, and reports nothing to its makers.
-        env |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+        env |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": several}
     else:
         # verl then says how many steps it will do, which the platform holds it to.
         env["VERL_SFT_LOGGING_LEVEL"] = "INFO"

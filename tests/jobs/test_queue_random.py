@@ -25,10 +25,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from compute.models import Machine
+from compute.models import Machine, Membership
 from compute.runners.base import Launch, RunnerError, RunnerUnsure
 from compute.runners.local import LocalRunner
-from jobs import leases, queue, services, work
+from jobs import joint, leases, queue, services, work
 from jobs.models import ENDED, HOLDS_SLOT, Job, Lease, Priority, Status
 from jobs.queue import QueueError
 from tests import factories
@@ -42,7 +42,7 @@ WEIGHTED = (
     *OFTEN, *OFTEN, "submit_after", "submit_after", "submit_after", "move_to", "move_beside",
     "priority", "stop", "seen_to_run", "resize", "lose_task",
 )  # fmt: skip
-FACTS = ("pk", "status", "gpus", "machine", "held_at", "after", "after_checkpoint")
+FACTS = ("pk", "kind", "status", "gpus", "machine", "held_at", "after", "after_checkpoint")
 Jobs = dict[int, dict[str, Any]]
 operations: Counter[str] = Counter()
 
@@ -62,6 +62,8 @@ class QueueMachine(RuleBasedStateMachine):
         self.patch.setattr(services, "STUCK_QUEUE", timedelta(seconds=-1))
         self.patch.setattr(services, "queue_size", lambda: len(self.asked))
         self.patch.setattr(LocalRunner, "launch", self.launch)
+        self.patch.setattr(joint, "bring_up", lambda job, launch: launch)
+        self.patch.setattr(joint, "take_down", lambda job: None)
         self.patch.setattr(LocalRunner, "stop", lambda *words: None)
 
     def teardown(self) -> None:
@@ -83,6 +85,9 @@ class QueueMachine(RuleBasedStateMachine):
         self.users = [factories.make_user(), factories.make_user()]
         self.users.append(factories.make_user(is_staff=True))
         self.machines = [factories.make_machine(gpus=n, slots=1 + at) for at, n in enumerate(sizes)]
+        self.machines.append(factories.make_machine(kind=Machine.Kind.GROUP))
+        for place, machine in enumerate(self.machines[:2]):
+            Membership.objects.create(group=self.machines[2], machine=machine, place=place)
 
     # One rule for all, so that each operation meets every other
 
@@ -100,11 +105,11 @@ class QueueMachine(RuleBasedStateMachine):
 
     def submit(self, a: int, b: int, c: int, before: Job | None = None) -> None:
         gpus = (0, 1, 2, 0, 3)[b % 5]
-        values = {"device": "cuda" if gpus else "cpu", "gpus": max(1, gpus)}
+        values: dict[str, Any] = {"device": "cuda" if gpus else "cpu", "gpus": max(1, gpus)}
         order = factories.make_order(
             self.user(a),
             machine=self.machine(c),
-            spec=factories.sft_spec(**values),
+            spec=factories.spec_of(("sft", "grpo")[a // 3 % 2], **values),
             uuid=uuids.uuid4(),
             after=before,
             after_checkpoint=bool(before and c % 3),
@@ -174,8 +179,12 @@ class QueueMachine(RuleBasedStateMachine):
 
     def resize(self, a: int, b: int, c: int) -> None:
         machine = self.machine(a)
-        active = Job.objects.holding_slot().filter(machine=machine, gpus=0)
-        self.busy[machine.pk] = active.count()  # there may be more of them than slots from now on
+        if machine.is_group:
+            return
+        jobs = {job["pk"]: job for job in Job.objects.order_by().values(*FACTS)}
+        self.busy[machine.pk] = self.busy_on(
+            machine.pk, jobs
+        )  # there may be more of them than slots from now on
         machine.gpus, machine.slots = (None, 0, 1, 2, 4)[b % 5], 1 + c % 3
         machine.save()
         self.watch()
@@ -202,8 +211,7 @@ class QueueMachine(RuleBasedStateMachine):
         for machine in getattr(self, "machines", []):
             self.slots_are_kept_to(machine, jobs)
             if machine.pk not in self.asked:
-                leased = {device for where, device, _ in held if where == machine.pk}
-                self.nothing_waits_in_vain(machine, jobs, leased)
+                self.nothing_waits_in_vain(machine, jobs, held)
         for job in jobs.values():
             begun = job["status"] not in ("queued", "failed", "stopped")
             if job["after_checkpoint"] and begun:
@@ -211,23 +219,42 @@ class QueueMachine(RuleBasedStateMachine):
 
     def leases_are_right(self, jobs: Jobs, held: list[tuple[int, int, int]]) -> None:
         assert len({(machine, device) for machine, device, _ in held}) == len(held)
-        assert all(machine == jobs[job]["machine"] for machine, _, job in held)
+        for machine, _, job in held:
+            assert machine in self.members(jobs[job]["machine"])
         active = [job for job in jobs.values() if job["status"] in HOLDS_SLOT]
         asked = {job["pk"]: job["gpus"] for job in active if job["gpus"]}
         assert Counter(job for _, _, job in held) == asked
 
+    def members(self, pk: int) -> list[int]:
+        """The machines that a job is on: its own, or those of its group, the head first."""
+        first, second, group = (machine.pk for machine in self.machines)
+        return [first, second] if pk == group else [pk]
+
+    def busy_on(self, pk: int, jobs: Jobs) -> int:
+        """Slots of the CPU in use: a group's job takes one of each of its machines."""
+        mine = [
+            job for job in jobs.values() if not job["gpus"] and pk in self.members(job["machine"])
+        ]
+        return sum(job["status"] in HOLDS_SLOT for job in mine)
+
     def slots_are_kept_to(self, machine: Machine, jobs: Jobs) -> None:
         """No more on the CPU than there are slots, or than there were before there were fewer."""
-        mine = [job for job in jobs.values() if job["machine"] == machine.pk and not job["gpus"]]
-        busy = sum(job["status"] in HOLDS_SLOT for job in mine)
+        if machine.is_group:
+            return
+        busy = self.busy_on(machine.pk, jobs)
         assert busy <= max(machine.slots, self.busy[machine.pk])
         self.busy[machine.pk] = busy
 
-    def nothing_waits_in_vain(self, machine: Machine, jobs: Jobs, leased: set[int]) -> None:
+    def nothing_waits_in_vain(
+        self, machine: Machine, jobs: Jobs, held: list[tuple[int, int, int]]
+    ) -> None:
         """Said in other words than the code that decides it."""
         mine = [job for job in jobs.values() if job["machine"] == machine.pk]
-        free = len(set(range(machine.gpus or 0)) - leased)
-        busy = sum(job["status"] in HOLDS_SLOT and not job["gpus"] for job in mine)
+        taken = [(where, device) for where, device, _ in held]
+        on = [each for each in self.machines if each.pk in self.members(machine.pk)]
+        free = [sum((one.pk, n) not in taken for n in range(one.gpus or 0)) for one in on]
+        slot = all(self.busy_on(one.pk, jobs) < one.slots for one in on)
+        known = all(one.gpus is not None for one in on)
         for job in mine:
             if job["status"] != "queued":
                 continue
@@ -235,7 +262,9 @@ class QueueMachine(RuleBasedStateMachine):
             in_vain = job["after_checkpoint"] and before in ("failed", "stopped", "lost")
             assert not in_vain, f"its checkpoint will not come: {job}"
             if not job["held_at"] and before in ENDED:
-                fits = job["gpus"] <= free if job["gpus"] else busy < machine.slots
+                asked, evenly = job["gpus"], job["kind"] != "sft" and len(on) == 2
+                half = asked % 2 == 0 and min(free) >= asked // 2
+                fits = known and (free[0] >= asked or (evenly and half)) if asked else slot
                 assert not fits, f"forgotten: {job}"
 
     # Helpers

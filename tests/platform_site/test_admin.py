@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 
-from compute.models import MachineEvent, MachineSample, MachineSecret, SetUp
+from compute.models import Machine, MachineEvent, MachineSample, MachineSecret, SetUp
 from jobs import lifecycle, recipebook, trackers
 from jobs.models import Event, Job, Lease
 from jobs.verl.trackers import TRACKERS
@@ -44,6 +44,8 @@ def everything(user: User) -> None:
     MachineSecret.objects.create(machine=job.machine, name="password", value="a word", set_at=now)
     MachineEvent.objects.create(machine=job.machine, at=now, kind="added")
     SetUp.objects.create(machine=job.machine, asked_at=now, beat_at=now)
+    group = factories.make_machine(kind=Machine.Kind.GROUP)
+    group.memberships.create(machine=job.machine, place=0)
     more_data()
 
 

@@ -6,9 +6,11 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.management.base import CommandError
+from django.forms import Form
 
-from compute import checking, environments, lease_end, machines, settingup
-from compute.forms import FIELDS, MachineForm
+from compute import checking, environments, groups, lease_end, machines, settingup
+from compute.forms import FIELDS, GroupForm, MachineForm
+from compute.groups import members_of
 from compute.machine_timeline import rows_of
 from compute.machines import MachineError, Offered
 from compute.models import Machine, MachineQuerySet, SetUp, when
@@ -41,6 +43,11 @@ class Command(JsonCommand):
         for name in (*FILES, *(f"jump-{name}" for name in FILES)):
             parser.add_argument(f"--{name}-file", metavar="FILE", help="holds it; - is the input")
         parser.add_argument("--jump", metavar="[USER@]HOST[:PORT]", default="")
+        parser.add_argument(
+            "--members", metavar="A,B=ADDRESS", default="",
+            help="machines that train one run together, the head first; an address is where the "
+            "others reach it",
+        )  # fmt: skip
         parser.add_argument("--fingerprint", help="SHA256:… that the host must show")
         parser.add_argument("--user-name", default="", help="who does it (first administrator)")
         ends = parser.add_mutually_exclusive_group()
@@ -63,12 +70,20 @@ class Command(JsonCommand):
         self.show(options, data, "\n".join(f"{name:<20} {value}" for name, value in data.items()))
 
     def do_add(self, options: dict[str, Any]) -> None:
+        if options["members"]:
+            self.join(options)
+            return
         form = MachineForm(form_data(options))
-        if not form.is_valid():
-            lines = [f"{name}: {' '.join(map(str, said))}" for name, said in form.errors.items()]
-            raise CommandError("\n".join(lines))
+        refuse(form)
         machine = machines.add(form.values, form.secrets, who=who(options))
         self.confirm_all(machine, options)
+
+    def join(self, options: dict[str, Any]) -> None:
+        lines = options["members"].replace(",", "\n")
+        form = GroupForm({"name": options["name"], "members": lines})
+        refuse(form)
+        group = groups.join(form.cleaned_data["name"], form.read, who=who(options))
+        self.show(options, as_json(group), f"{group} is kept: {as_json(group)['members']}")
 
     def do_confirm(self, options: dict[str, Any]) -> None:
         self.confirm_all(found(options), options)
@@ -183,6 +198,12 @@ class Printed(Progress):
         self.command.stdout.flush()
 
 
+def refuse(form: Form) -> None:
+    if not form.is_valid():
+        lines = [f"{name}: {' '.join(map(str, said))}" for name, said in form.errors.items()]
+        raise CommandError("\n".join(lines))
+
+
 def found(options: dict[str, Any], among: MachineQuerySet | None = None) -> Machine:
     machines = Machine.objects.kept() if among is None else among
     machine = machines.filter(name=options["name"]).first()
@@ -253,6 +274,7 @@ def as_json(machine: Machine) -> dict[str, Any]:
             "fingerprint": machine.fingerprint,
             "unreachable_reason": machine.why_unreachable,
             "secrets": [secret.name for secret in machine.secrets.defer("value")],
+            "members": [member.machine.name for member in members_of(machine)],
             "failed": [check["name"] for check in machine.checks if check["outcome"] == "fail"],
         }
     )
