@@ -16,6 +16,15 @@ import psutil
 import pytest
 
 PATIENCE = 30.0
+SHARED_RUNS = {"sft_run", "grpo_run"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of two that test side by side, one has all that look at the shared runs: each runs once."""
+    for item in items:
+        shared = SHARED_RUNS.intersection(getattr(item, "fixturenames", ()))
+        group = "the shared runs" if shared else item.path.name
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def until(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
