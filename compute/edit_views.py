@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpResponse, QueryDict
+from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods, require_POST
@@ -174,6 +174,8 @@ def machine_remove(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 def machine_lease(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """Keep when the machine's lease ends, or that it has no end."""
     machine = changeable(request, pk)
+    if machine.is_group:
+        raise Http404("Machines together have the leases of each.")
     data = QueryDict(mutable=True) if request.POST.get("none") else request.POST
     form = LeaseForm(data, machine=machine)
     if not form.is_valid():

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import Min
 from django.utils import timezone
 
 from compute import history
@@ -83,6 +84,11 @@ def change(
             "more. Add the machine a second time, with the other folder.",
             "workdir",
         )
+    if machine.is_group and "lease_ends_at" in fields:
+        raise MachineError(
+            "Machines together have the lease that ends first: set it on that machine.",
+            "lease_ends_at",
+        )
     _refuse_while_set_up(machine, fields)
     if "workdir" in fields and (named := _groups_of(machine)):
         raise MachineError(f"It must be the same on all machines of {named}.", "workdir")
@@ -95,9 +101,17 @@ def change(
         _keep_secrets(machine, secrets)
         if "lease_ends_at" in fields:
             history.record(machine, "lease set", lease_told(fields["lease_ends_at"]), who=who)
+            for place in machine.in_groups.select_related("group"):
+                settle_lease(place.group)
         if told:
             history.record(machine, "changed", told, who=who)
     machine.refresh_from_db()
+
+
+def settle_lease(group: Machine) -> None:
+    """The lease of machines together ends with the first of theirs."""
+    first = group.memberships.aggregate(ends=Min("machine__lease_ends_at"))["ends"]
+    Machine.objects.filter(pk=group.pk).update(lease_ends_at=first)
 
 
 def lease_told(ends_at: datetime | None) -> str:

@@ -1,6 +1,7 @@
 """Machines joined: the page, the command, and what may no longer be done to a member."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from compute import groups, machines, together
+from compute import groups, lease_end, machines, together
 from compute.machines import MachineError
 from compute.models import Machine
 from tests import factories
@@ -123,3 +124,22 @@ def test_a_check_tells_of_each(pair: Machine, two: list[Machine]) -> None:
     first, second, *_ = [together._member(each) for each in groups.members_of(pair)]
     assert (first.outcome, first.found, first.says) == ("fail", "1 fail", "Ray")
     assert (second.outcome, second.says) == ("fail", "Gone.")
+
+
+def test_the_lease_of_a_group_is_the_one_that_ends_first(two: list[Machine], boss: Client) -> None:
+    late, soon = (timezone.now() + timedelta(hours=hours) for hours in (9, 5))
+    lease_end.set_end(two[0], late)
+    pair = groups.join("both", [(two[0], ""), (two[1], "")])
+    assert pair.lease_ends_at == two[0].lease_ends_at
+    lease_end.set_end(two[1], soon)
+    pair.refresh_from_db()
+    assert pair.lease_ends_at == two[1].lease_ends_at
+    for machine in two:
+        lease_end.set_end(machine, None)
+    pair.refresh_from_db()
+    assert pair.lease_ends_at is None
+    with pytest.raises(MachineError, match="set it on that machine"):
+        lease_end.set_end(pair, soon)
+    assert "Keep the end" not in boss.get(pair.get_absolute_url()).content.decode()
+    answer = boss.post(f"/machines/{pair.pk}/lease/", {"lease_ends_at": f"{soon:%Y-%m-%dT%H:%M}"})
+    assert answer.status_code == 404

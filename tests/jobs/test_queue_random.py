@@ -33,7 +33,7 @@ from jobs.models import ENDED, HOLDS_SLOT, Job, Lease, Priority, Status
 from jobs.queue import QueueError
 from tests import factories
 
-EXAMPLES = int(os.environ.get("QUEUE_EXAMPLES", "200"))
+EXAMPLES = int(os.environ.get("QUEUE_EXAMPLES", "100"))
 STEPS = int(os.environ.get("QUEUE_STEPS", "50"))
 PICK = st.integers(0, 999)
 OUTCOMES = (None, None, RunnerError("No."), RunnerUnsure("Hm."))
