@@ -154,7 +154,7 @@ class JobForm(forms.Form):
         if parents.comes_round(before, cleaned["uuid"]):
             yield Problem("after", f"Job {before.pk} would wait for this one.")
         if self.trains_on:
-            yield from parents.problems(before, machine)
+            yield from parents.problems(before)
 
     def _account_problems(self, cleaned: dict[str, Any]) -> list[Problem]:
         return trackers.problems(self.spec, self.user, cleaned["machine"])

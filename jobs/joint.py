@@ -56,9 +56,9 @@ def bring_up(job: Job, launch: Launch) -> Launch:
     if not job.machine.is_group or spread_of_job(job, job.train_spec) is None:
         return launch
     parts = _parts(job, launch)
-    for part in parts:
+    for part in parts[1:]:
         try:
-            check_models(job.train_spec, part.runner)
+            check_models(job.train_spec, parts[0].runner, part.runner)
         except Unreachable as error:
             error.at = part.name
             raise

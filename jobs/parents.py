@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
-from compute.models import Machine
-from compute.runners.base import Runner, RunnerError
+from django.conf import settings
+
+from compute.runners import fetching
+from compute.runners.base import Runner, RunnerError, Unreachable
 from compute.services import runner_for
 from jobs import lifecycle
 from jobs.models import Job
+from jobs.telling import Telling
 from jobs.verl.checkpoints import LATEST
 from jobs.verl.saved_model import expected_folder, leaves_no_model, newest_model
 from jobs.verl.spec import Problem
@@ -21,15 +25,13 @@ def awaited_model(before: Job) -> str:
     return f"{before.run_dir}/checkpoints/{expected_folder(before.train_spec)}"
 
 
-def problems(before: Job | None, machine: Machine) -> Iterator[Problem]:
-    """Why a job on ``machine`` cannot train on from that job's checkpoint."""
+def problems(before: Job | None) -> Iterator[Problem]:
+    """Why no job can train on from that job's checkpoint."""
     if before is None:
         yield Problem("after", "Choose the job whose checkpoint is to be trained on.")
         return
     if reason := leaves_no_model(before.train_spec):
         yield Problem("after_checkpoint", f"Job {before.pk} leaves no model: {reason}.")
-    if before.machine_id != machine.pk:
-        yield Problem("machine", f"Choose {before.machine}: the model of job {before.pk} is there.")
 
 
 def comes_round(before: Job | None, uuid: object) -> bool:
@@ -55,9 +57,27 @@ def settle_model(job: Job) -> None:
         raise RunnerError("The job whose checkpoint it was to train on is gone.")
     spec = job.train_spec
     if AWAITED in str(spec.values.get("model_path")):
-        settled = replace(spec, values={**spec.values, "model_path": saved_model(before)})
+        model = saved_model(before) if before.machine_id == job.machine_id else brought(job, before)
+        settled = replace(spec, values={**spec.values, "model_path": model})
         lifecycle.touch(job, spec=settled.to_json())
         lifecycle.record(job, "model found", message=str(settled.values["model_path"]))
+
+
+def brought(job: Job, before: Job) -> str:
+    """The model that a job on another machine has left, on this one: from here it can be sent."""
+    try:
+        model = saved_model(before)
+        if before.machine.is_local:
+            return model
+        target = fetched_folder(before) / _name_of(before, model)
+        telling = Telling(job, f"the model of job {before.pk} from {before.machine}", "Bringing")
+        fetching.fetch(runner_for(before.machine), model, target, telling)
+    except Unreachable as error:  # this job's own machine is none of it
+        raise RunnerError(
+            f"The model of job {before.pk} is on {before.machine}, which is not reached: {error} "
+            "Resume this job when it is."
+        ) from error
+    return str(target)
 
 
 def saved_model(before: Job) -> str:
@@ -68,6 +88,17 @@ def saved_model(before: Job) -> str:
         if found := _newest(runner, folder):
             return f"{folder}/{found}"
     raise RunnerError(f"Job {before.pk} left no whole Hugging Face folder in its checkpoints.")
+
+
+def fetched_folder(job: Job) -> Path:
+    """Where what was brought here of a job is kept."""
+    return Path(settings.TRAINYARD_HOME) / "fetched" / str(job.uuid)
+
+
+def _name_of(before: Job, model: str) -> str:
+    """``attempt-1-global_step_3-huggingface`` and its like."""
+    below = model.removeprefix(f"{before.machine.workdir}/runs/{before.uuid}/")
+    return "-".join(part for part in below.split("/") if part != "checkpoints")
 
 
 def _newest(runner: Runner, folder: str) -> str | None:

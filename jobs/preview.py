@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from compute.runners.rundir import write_script
-from jobs import lease_time, services
+from jobs import lease_time, services, shipping
 from jobs.forms import JobForm
 from jobs.verl.spec import Command
 from jobs.verl.variants import variant_of
@@ -67,9 +67,12 @@ class Preview:
         values = self.form.spec.values
         if values.get("device") == "cuda":
             yield "Its GPUs are chosen at the start; CUDA_VISIBLE_DEVICES then names them."
+        yield from shipping.model_notes(self.form.spec, self.form.cleaned_data["machine"])
         if self.form.trains_on:
             before = self.form.cleaned_data["after"]
             yield f"N is the last step that job {before.pk} has saved when it has completed."
+            if before.machine != (machine := self.form.cleaned_data["machine"]):
+                yield f"Its model is then copied from {before.machine} to {machine}."
 
     @property
     def problems(self) -> list[tuple[str | None, str, str]]:

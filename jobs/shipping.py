@@ -1,48 +1,104 @@
-"""What a run on another machine needs from this one: its data, its reward function."""
+"""What a run on another machine needs from this one: its data, its reward function, its models."""
 
-import hashlib
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from compute.runners.base import Runner, RunnerError
+from compute.models import Machine
+from compute.runners.base import Runner, RunnerError, RunnerUnsure, Unreachable
+from jobs.digests import digest_of
+from jobs.model_folders import files_of, own_model, pieces_of
 from jobs.models import Job
-from jobs.starting import still_starting
+from jobs.parents import AWAITED
+from jobs.telling import Telling, megabytes
 from jobs.verl.model_dir import HUB_NAME
 from jobs.verl.spec import Problem, TrainSpec
 
 SENT = ("train_files", "val_files", "reward_file")
 MODELS = ("model_path", "critic_model", "reward_model")
-TELL_EVERY = 1.0  # seconds between two words on how far it is
 
 
 def shipped(job: Job, runner: Runner) -> TrainSpec:
     """The job's spec with paths of its machine, after sending there what it reads.
 
-    A file goes once, whatever jobs read it. Models are not sent: they are looked for there. Raises
-    ``RunnerError``.
+    A file goes once, whatever jobs read it. A model goes only where the machine has none at its
+    path. Raises ``RunnerError``.
     """
     spec = job.train_spec
     if job.machine.is_local:
         return spec
-    check_models(spec, runner)
+    models = {name: model_there(job, runner, path) for name, path in _models(spec)}
     sent = {name: send(job, runner, Path(path)) for name, path in _files(spec)}
-    return replace(spec, values={**spec.values, **sent})
+    return replace(spec, values={**spec.values, **models, **sent})
 
 
 def _files(spec: TrainSpec) -> Iterator[tuple[str, str]]:
     return ((name, str(spec.values[name])) for name in SENT if spec.values.get(name))
 
 
-def check_models(spec: TrainSpec, runner: Runner) -> None:
-    """Folders of models that the machine must have. A hub name is left to its cache."""
+def _models(spec: TrainSpec) -> Iterator[tuple[str, str]]:
+    """Those that are folders. A hub name is left to the machine's cache."""
     for name in MODELS:
         path = str(spec.values.get(name) or "")
-        if not path or HUB_NAME.fullmatch(path):
+        if path and not HUB_NAME.fullmatch(path):
+            yield name, path
+
+
+def model_there(job: Job, runner: Runner, path: str) -> str:
+    """The path on the machine of a model: as it is where it is there, else after it was sent."""
+    if _is_there(runner, path):
+        return path
+    try:
+        folder = own_model(path)
+    except ValueError as error:
+        raise RunnerError(
+            f"The machine has no model at {path}: there is no config.json in it. There is none to "
+            f"send from here either: {error}."
+        ) from None
+    pieces = pieces_of(folder, Telling(job, f"model {folder.name}", "Reading"))
+    return runner.put_folder(folder, pieces, Telling(job, f"model {folder.name}"))
+
+
+def check_models(spec: TrainSpec, head: Runner, other: Runner) -> None:
+    """What a run takes from a path of its head must be at that path of its other machines too.
+
+    What was sent lies in the work folder, which they share. Raises ``RunnerError``.
+    """
+    for _, path in _models(spec):
+        if _is_there(head, path) and not _is_there(other, path):
+            raise RunnerError(
+                f"It has no model at {path}, where the first machine has one: there is no "
+                "config.json in it."
+            )
+
+
+def _is_there(runner: Runner, path: str) -> bool:
+    try:
+        return runner.exists(str(PurePosixPath(path) / "config.json"))
+    except (Unreachable, RunnerUnsure):
+        raise
+    except RunnerError:  # on the way is a folder that its user may not enter, as /root is
+        return False
+
+
+def model_notes(spec: TrainSpec, machine: Machine) -> Iterator[str]:
+    """What would be sent before a run elsewhere starts. The machine is not asked, so it is said
+    as what happens where it has no such folder."""
+    if machine.is_local:
+        return
+    for _, path in _models(spec):
+        if AWAITED in path:
             continue
-        if not runner.exists(str(PurePosixPath(path) / "config.json")):
-            raise RunnerError(f"The machine has no model at {path}: there is no config.json in it.")
+        try:
+            files = files_of(own_model(path))
+        except (OSError, ValueError):
+            yield f"{path} is looked for on {machine} only: there is no such model here to send."
+            continue
+        size = sum(size for _, _, size in files)
+        yield (
+            f"Where {machine} has no {path}, this one is sent before the start: "
+            f"{megabytes(size)} in {len(files)} files, of which what is there is not sent again."
+        )
 
 
 def model_problems(spec: TrainSpec) -> Iterator[Problem]:
@@ -58,23 +114,4 @@ def model_problems(spec: TrainSpec) -> Iterator[Problem]:
 def send(job: Job, runner: Runner, path: Path) -> str:
     """The path on the machine of a file of ours; the job's page says how far it is."""
     telling = Telling(job, path.name)
-    try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise RunnerError(f"{path} cannot be read: {error.strerror}") from error
-    return runner.put(path, digest, telling)
-
-
-class Telling:
-    """Keeps how far a file is where the job's page shows it; a stopped job is sent no further."""
-
-    def __init__(self, job: Job, name: str) -> None:
-        self.job, self.name, self.next = job, name, 0.0
-
-    def __call__(self, done: int, total: int) -> None:
-        if time.monotonic() < self.next or not total:
-            return
-        self.next = time.monotonic() + TELL_EVERY
-        words = f"Sending {self.name}: {100 * done // total} % of {total / 1e6:.0f} MB."
-        still_starting(self.job, reason=words)
+    return runner.put(path, digest_of(path), telling)

@@ -71,6 +71,17 @@ class Stretch:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """A file of a folder of this machine: ``name`` is its path from there, ``source`` where its
+    bytes are, ``size`` in bytes, ``digest`` its SHA-256 in hex."""
+
+    name: str
+    source: Path
+    size: int
+    digest: str
+
+
+@dataclass(frozen=True)
 class Examined:
     """What a saved checkpoint is worth. ``faults`` are sentences; a whole one has none."""
 
@@ -155,6 +166,13 @@ class Runner(Protocol):
         ``digest`` is its SHA-256 in hex. What is there already is never sent again: a whole file
         not at all, a part of one only from where it ends. It has its final name only when its
         digest was checked there.
+        """
+
+    def put_folder(self, folder: Path, pieces: Sequence[Piece], told: Told) -> str:
+        """Have a folder of this machine, made of these pieces, on that one; its path there.
+
+        No byte is sent or kept twice: each piece goes as by ``put``. The folder is there only when
+        all of it is. ``told`` counts over all pieces. Refused when it does not fit on the disk.
         """
 
     def get(self, path: str, target: Path, told: Told) -> None:

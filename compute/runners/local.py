@@ -17,6 +17,7 @@ from compute.runners.base import (
     Examined,
     FileFact,
     Launch,
+    Piece,
     RunnerError,
     RunnerUnsure,
     Stretch,
@@ -156,6 +157,11 @@ class LocalRunner:
             raise RunnerError(f"{source} cannot be read: there is no such file.")
         told(size.size, size.size)
         return str(source)
+
+    def put_folder(self, folder: Path, pieces: Sequence[Piece], told: Told) -> str:
+        size = sum(piece.size for piece in pieces)
+        told(size, size)
+        return str(folder)
 
     def get(self, path: str, target: Path, told: Told) -> None:
         try:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from compute.runners import rundir, transfer, workdir
+from compute.runners import folders, rundir, transfer, workdir
 from compute.runners.address import Address
 from compute.runners.base import (
     Alive,
@@ -12,6 +12,7 @@ from compute.runners.base import (
     Examined,
     FileFact,
     Launch,
+    Piece,
     RunnerError,
     RunnerUnsure,
     Stretch,
@@ -127,9 +128,12 @@ class SshRunner:
     def put(self, source: Path, digest: str, told: Told) -> str:
         if not transfer.DIGEST.fullmatch(digest):
             raise RunnerError(f"{digest!r} is no SHA-256 in hex.")
-        folder = f"{self.workdir}/files/{digest}"
+        folder = f"{self.workdir}/{folders.FILES}/{digest}"
         transfer.put(self._connection, self.python, source, folder, digest, told)
         return f"{folder}/{transfer.safe_name(source.name)}"
+
+    def put_folder(self, folder: Path, pieces: Sequence[Piece], told: Told) -> str:
+        return folders.put(self._connection, self.python, self.workdir, pieces, told)
 
     def get(self, path: str, target: Path, told: Told) -> None:
         transfer.get(self._connection, self.python, self._at(path), target, told)

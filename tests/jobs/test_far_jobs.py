@@ -1,10 +1,13 @@
 """A job for another machine: its data are here, its models are there."""
 
+from pathlib import Path
+
 import pytest
 from django.contrib.auth.models import User
 
 from compute.models import Machine
 from jobs.forms import JobForm
+from jobs.preview import Preview
 from jobs.recipebook import find_recipe
 from jobs.verl.recipes import Recipe
 from tests import factories
@@ -47,3 +50,28 @@ def test_data_must_be_here(sft_data: dict[str, str], user: User, machine: Machin
 def test_here_the_model_must_be_here(sft_data: dict[str, str], user: User) -> None:
     filled = form(sft_data, user, model_path="/models/qwen")
     assert list(filled.errors) == ["model_path"]
+
+
+def test_what_would_be_sent_is_said_before(
+    sft_data: dict[str, str], user: User, machine: Machine, home: Path
+) -> None:
+    model = factories.make_model_folder(home / "big")
+    (model / "model.safetensors").write_bytes(b"x" * 3_000_000)
+    said = " ".join(Preview(form(sft_data, user, machine=machine.pk, model_path=model)).notes)
+    assert f"Where {machine} has no {model}, this one is sent before the start: 3 MB" in said
+    assert "in 3 files" in said
+    said = " ".join(Preview(form(sft_data, user, machine=machine.pk, model_path="/m")).notes)
+    assert f"/m is looked for on {machine} only: there is no such model here to send." in said
+    said = " ".join(Preview(form(sft_data, user, machine=machine.pk, model_path="a/b")).notes)
+    assert "sent" not in said
+    said = " ".join(Preview(form(sft_data, user)).notes)
+    assert "sent" not in said
+
+
+def test_the_model_of_a_job_elsewhere_is_copied(
+    sft_data: dict[str, str], user: User, machine: Machine
+) -> None:
+    spec = factories.sft_spec(save_contents="model,hf_model")
+    before = factories.make_job(user, spec=spec.to_json(), status="running")
+    filled = form(sft_data, user, machine=machine.pk, after=before.pk, after_checkpoint="on")
+    assert f"Its model is then copied from {before.machine} to {machine}." in Preview(filled).notes

@@ -155,7 +155,6 @@ def test_the_preview_says_what_is_known_later(
     [
         ({"spec": factories.sft_spec().to_json()}, "have no Hugging Face folder"),
         ({"spec": factories.sft_spec(lora_rank=8).to_json()}, "LoRA adapter"),
-        ({"machine": None}, "Choose machine"),
         (None, "Choose the job whose checkpoint is to be trained on."),
     ],
 )
@@ -167,8 +166,6 @@ def test_what_cannot_come_is_refused(
     fields: dict[str, Any] | None,
     why: str,
 ) -> None:
-    if fields and "machine" in fields:
-        fields = {"machine": factories.make_machine()}
     before = None if fields is None else make_parent(user, **fields)
     count = Job.objects.count()
     response = page.post(URL, asked(sft_data, before))

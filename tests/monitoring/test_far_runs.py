@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import random
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,12 @@ from django.test import Client
 from django.utils import timezone
 
 from compute.models import Machine
+from compute.runners import fetching, folders
 from compute.runners.connection import close_all
+from compute.services import local_machine
 from jobs import resuming, services
 from jobs.models import Job, Status
+from jobs.telling import Telling
 from monitoring.following import Follower
 from monitoring.mirror import log_file
 from monitoring.models import Point
@@ -30,6 +35,12 @@ STOP = threading.Event()
 @pytest.fixture
 def place(far_account: Account, far_folder: Path, own_sshd: Sshd) -> Place:
     return far_place(far_account, far_folder, own_sshd)
+
+
+@pytest.fixture(autouse=True)
+def little_room_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders, "MARGIN", 1 << 20)
+    monkeypatch.setattr(fetching, "MARGIN", 1 << 20)
 
 
 @pytest.fixture
@@ -128,6 +139,82 @@ def test_a_model_that_is_not_there_starts_nothing(
     assert job.status == Status.FAILED
     assert "no model at /models/none" in job.reason
     assert not Path(job.run_dir).exists()
+
+
+def own_model(home: Path) -> Path:
+    """A model of 6 MB on the platform's machine."""
+    folder = factories.make_model_folder(home / "models/own")
+    (folder / "model.safetensors").write_bytes(random.Random(3).randbytes(6 << 20))
+    return folder
+
+
+def sent_model(job: Job) -> Path:
+    words = json.loads(Path(job.run_dir, "argv.json").read_text())
+    [path] = [word.partition("=")[2] for word in words if word.startswith("model.path=")]
+    return Path(path)
+
+
+def test_a_model_that_is_here_only_is_sent_once(
+    user: User, machine: Machine, place: Place, data: Path, home: Path
+) -> None:
+    model = own_model(home)
+    job = until(launched(queued(user, machine, data, str(model))), Status.COMPLETED)
+    path = sent_model(job)
+    assert path.parent == place.workdir / "models"
+    assert {p.name: p.read_bytes() for p in path.iterdir()} == {
+        p.name: p.read_bytes() for p in model.iterdir()
+    }
+    inode = (path / "model.safetensors").stat().st_ino
+    other = until(launched(queued(user, machine, data, str(model))), Status.COMPLETED)
+    assert sent_model(other) == path
+    assert (path / "model.safetensors").stat().st_ino == inode
+
+
+def test_a_model_cut_while_it_is_sent_goes_on(
+    user: User, machine: Machine, data: Path, home: Path, own_sshd: Sshd,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    told: list[tuple[int, str]] = []
+    tell, cuts = Telling.__call__, [own_sshd.cut]
+
+    def tell_and_cut(self: Telling, done: int, total: int) -> None:
+        self.next = 0.0
+        tell(self, done, total)
+        if self.does == "Sending" and "model" in self.name:
+            told.append((done, self.job.reason))
+            if cuts and done > 3 << 20:
+                cuts.pop()()
+
+    monkeypatch.setattr(Telling, "__call__", tell_and_cut)
+    job = launched(queued(user, machine, data, str(own_model(home))))
+    assert (job.status, job.attempt) == (Status.QUEUED, 1)
+    assert "was cut after" in job.reason
+    assert re.fullmatch(r"Sending model own: \d+ % of 6 MB\.", told[-1][1])
+    told.clear()
+    eventually(lambda: looked(job).machine.unreachable_since is None)
+    until(launched(job), Status.COMPLETED)
+    assert next(done for done, _ in told if done > 100) > 1 << 20  # what had arrived stayed there
+
+
+def test_a_job_trains_on_from_a_model_of_another_machine(
+    user: User, machine: Machine, place: Place, data: Path, home: Path
+) -> None:
+    place.trainer.plan(steps=1)
+    before = until(launched(queued(user, machine, data, str(own_model(home)))), Status.COMPLETED)
+    folder = Path(before.run_dir, "checkpoints/global_step_1/huggingface")
+    place.folder(str(folder.relative_to(place.workdir)))
+    factories.make_model_folder(folder)
+    (folder / "model.safetensors").write_bytes(b"trained")
+    (folder.parent.parent / "latest_checkpointed_iteration.txt").write_text("1")
+    job = queued(
+        user, local_machine(), data, f"{before.run_dir}/checkpoints/global_step_N/huggingface",
+        after=before, after_checkpoint=True,
+    )  # fmt: skip
+    launched(job)
+    model = Path(str(job.train_spec.values["model_path"]))
+    assert model == home / f"fetched/{before.uuid}/attempt-1-global_step_1-huggingface"
+    assert (model / "model.safetensors").read_bytes() == b"trained"
+    services.stop_run(job)
 
 
 def test_out_of_sight_and_back(

@@ -1,6 +1,7 @@
 """Constant programs for the far side, and how one is handed to its Python.
 
-Each is a file of this folder that needs nothing but Python; ``common`` goes before each. Python
+Each is a file of this folder that needs nothing but Python; ``common`` goes before each, and what
+is named in ``NEEDS``. Python
 reads the program and what it shall do from its input, so no word of a user's is ever on a command
 line, whatever shell the far user has.
 """
@@ -22,10 +23,11 @@ LOADER = (
 @cache
 def program(name: str) -> bytes:
     """The program with its length before it, as the loader takes it."""
-    parts = [(HERE / f"{part}.py").read_text() for part in ("common", name)]
+    parts = [(HERE / f"{part}.py").read_text() for part in ("common", *NEEDS.get(name, ()), name)]
     lines = [line for line in "\n".join(parts).splitlines() if not line.startswith(OURS)]
     text = ("\n".join(lines) + "\nmain()\n").encode()
     return b"%d\n" % len(text) + text
 
 
-OURS = "from compute.runners.far.common import"
+OURS = "from compute.runners.far."
+NEEDS = {"receive": ("checked",), "folder": ("checked",)}

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from compute.runners.far.checked import is_checked, mark
 from compute.runners.far.common import give, place, take
 
 CHUNK = 1 << 20
@@ -52,14 +53,6 @@ def wait_for(lock: Any) -> None:
         except BlockingIOError:
             give({"waiting": True})
             time.sleep(LOOK_AGAIN)
-
-
-def is_checked(path: Path, size: int) -> bool:
-    """It was checked once, and nobody touched it since."""
-    try:
-        return mark_of(path).read_text() == stamp(path) and path.stat().st_size == size
-    except OSError:
-        return False
 
 
 def is_right(path: Path, asked: Any) -> bool:
@@ -150,18 +143,3 @@ def hashed(path: Path, count: int) -> Any:
                 give({"hashing": True})
                 last = time.monotonic()
     return digest
-
-
-def mark_of(path: Path) -> Path:
-    return path.with_name(f".{path.name}.checked")
-
-
-def stamp(path: Path) -> str:
-    facts = path.stat()
-    return f"{facts.st_size} {facts.st_mtime_ns}"
-
-
-def mark(path: Path) -> None:
-    part = mark_of(path).with_suffix(".part")
-    part.write_text(stamp(path))
-    part.replace(mark_of(path))

@@ -21,6 +21,7 @@ class Command(JsonCommand):
             "cwd": command.cwd,
             "overrides": preview.overrides,
             "steps": preview.steps,
+            "notes": preview.notes,
             "script": preview.text,
         }
         self.show(options, data, preview.text)
