@@ -9,7 +9,7 @@ from django_q.models import OrmQ, Schedule
 
 from jobs import services
 from jobs.forms import one_line
-from jobs.models import Event, Job, Lease, SavedRecipe, TrackerSecret
+from jobs.models import Event, Fetch, Job, KnownDigest, Lease, SavedRecipe, TrackerSecret
 
 # These pages could run any function of any module.
 admin.site.unregister([model for model in (OrmQ, Schedule) if admin.site.is_registered(model)])
@@ -107,6 +107,37 @@ class EventAdmin(admin.ModelAdmin[Event]):
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
+        return False
+
+
+@admin.register(Fetch)
+class FetchAdmin(admin.ModelAdmin[Fetch]):
+    """What was brought here of far runs. It is asked for on a run's page."""
+
+    list_display = ("job", "step", "state", "bytes_done", "bytes_total", "who", "asked_at")
+    list_filter = ("state",)
+    list_select_related = ("job",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Fetch | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Fetch | None = None) -> bool:
+        return False
+
+
+@admin.register(KnownDigest)
+class KnownDigestAdmin(admin.ModelAdmin[KnownDigest]):
+    """Forgetting one has the file read again."""
+
+    list_display = ("digest", "stamp", "used_at")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
 

@@ -1,5 +1,6 @@
 import uuid
 from datetime import timedelta
+from pathlib import Path
 from typing import Self
 
 from django.conf import settings
@@ -359,3 +360,57 @@ class KnownDigest(models.Model):
 
     def __str__(self) -> str:
         return self.digest
+
+
+class Fetch(models.Model):
+    """A checkpoint of a far run that was asked for on this machine, and how far it came."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "Waiting"
+        WORKING = "working", "Coming"
+        DONE = "done", "Here"
+        FAILED = "failed", "Failed"
+        CANCELLED = "cancelled", "Cancelled"
+
+    SILENT_AFTER = 120  # seconds without a sign of life
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="fetches")
+    step = models.PositiveBigIntegerField()
+    source = models.CharField(max_length=1000, help_text="The folder on the run's machine.")
+    target = models.CharField(max_length=1000, help_text="The folder on this machine.")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
+    bytes_done = models.PositiveBigIntegerField(default=0)
+    bytes_total = models.PositiveBigIntegerField(default=0)
+    error = models.TextField(blank=True)
+    who = models.CharField(max_length=150, blank=True)
+    asked_at = models.DateTimeField()
+    beat_at = models.DateTimeField(help_text="The last sign of life of the process that does it.")
+    cancel_asked_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("job", "-step")
+        verbose_name_plural = "fetches"
+        constraints = [models.UniqueConstraint(fields=["job", "step"], name="step_fetched_once")]
+
+    def __str__(self) -> str:
+        return f"Step {self.step} of job {self.job_id}"
+
+    @property
+    def is_busy(self) -> bool:
+        return self.state in (self.State.WAITING, self.State.WORKING) and not self.is_silent
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the process that should do it is gone; it can then be asked for again."""
+        begun = self.state in (self.State.WAITING, self.State.WORKING)
+        silent = (timezone.now() - self.beat_at).total_seconds()
+        return begun and silent > self.SILENT_AFTER
+
+    @property
+    def is_here(self) -> bool:
+        return self.state == self.State.DONE and Path(self.target).is_dir()
+
+    @property
+    def percent(self) -> int:
+        return 100 * self.bytes_done // self.bytes_total if self.bytes_total else 0

@@ -20,3 +20,7 @@ class ResumeForm(forms.Form):
             required=False,
             widget=forms.RadioSelect,
         )
+
+
+class StepForm(forms.Form):
+    step = forms.IntegerField(min_value=0, max_value=2**53)

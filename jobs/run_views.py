@@ -5,10 +5,11 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
-from jobs import lease_time, resuming
+from jobs import fetching, lease_time, resuming
 from jobs.checkpoints import known_of
+from jobs.fetching import FetchError
 from jobs.models import Job
-from jobs.run_forms import ResumeForm
+from jobs.run_forms import ResumeForm, StepForm
 from jobs.views import get_job, warn_of_lease
 from platform_site.htmx import HtmxHttpRequest
 
@@ -53,3 +54,33 @@ def job_resume(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     else:
         messages.error(request, f"{job.name} was not resumed: it is {job.get_status_display()}.")
     return redirect(job)
+
+
+@require_POST
+def job_fetch(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """Have a checkpoint brought here; a second press finds the first's transfer."""
+    job = get_job(request, pk)
+    form = StepForm(request.POST)
+    if not form.is_valid():
+        return render(request, "jobs/no_step.html", {"job": job, "form": form}, status=422)
+    try:
+        fetching.ask(job, form.cleaned_data["step"], who=request.user.get_username())
+    except FetchError as error:
+        messages.error(request, str(error))
+    return to_checkpoints(job)
+
+
+@require_POST
+def job_fetch_cancel(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    job = get_job(request, pk)
+    form = StepForm(request.POST)
+    if not form.is_valid():
+        return render(request, "jobs/no_step.html", {"job": job, "form": form}, status=422)
+    step = form.cleaned_data["step"]
+    if not fetching.cancel(job, step, who=request.user.get_username()):
+        messages.info(request, f"No checkpoint of step {step} was on its way.")
+    return to_checkpoints(job)
+
+
+def to_checkpoints(job: Job) -> HttpResponse:
+    return redirect(f"{job.get_absolute_url()}#run-checkpoints")

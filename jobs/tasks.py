@@ -1,7 +1,7 @@
 """What workers do: load, call the service."""
 
-from jobs import resuming, services
-from jobs.models import Job
+from jobs import fetching, resuming, services
+from jobs.models import Fetch, Job
 
 
 def launch_queued(machine_id: int) -> None:
@@ -18,3 +18,7 @@ def ask_to_save(job_id: int) -> None:
 
 def stop_run(job_id: int) -> None:
     services.stop_run(Job.objects.get(pk=job_id))
+
+
+def start_fetch(fetch_id: int) -> None:
+    fetching.start_process(Fetch.objects.get(pk=fetch_id))

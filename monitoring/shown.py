@@ -48,6 +48,14 @@ def live_context(job: Job) -> dict[str, Any]:
         "devices": devices_held(job),
         "series_groups": live.series_groups(job),
         "events": list(job.events.all()),
-        "checkpoints": known_of(job),
+        **checkpoints_context(job),
         "system": {"at": sample.at, **sample.data} if sample else None,
     }
+
+
+def checkpoints_context(job: Job) -> dict[str, Any]:
+    """The checkpoints of a job, each with what was brought here of it."""
+    fetches = {} if job.machine.is_local else {fetch.step: fetch for fetch in job.fetches.all()}
+    rows = [{"saved": saved, "fetch": fetches.get(saved.step)} for saved in known_of(job)]
+    is_coming = any(fetch.is_busy for fetch in fetches.values())
+    return {"job": job, "checkpoints": rows, "is_coming": is_coming}

@@ -86,6 +86,13 @@ def read_log(job: Job) -> live.LogPart:
 
 
 @require_GET
+def checkpoints(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """The list alone, asked again while one of them comes here."""
+    context = shown.checkpoints_context(get_job(request, pk))
+    return render(request, "monitoring/run.html#checkpoints", context)
+
+
+@require_GET
 def points(request: HtmxHttpRequest, pk: int) -> JsonResponse:
     job = get_job(request, pk)
     names = [name for name in request.GET.getlist("name")[:200] if "\0" not in name]

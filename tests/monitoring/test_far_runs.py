@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
@@ -17,8 +18,11 @@ from compute.models import Machine
 from compute.runners import fetching, folders
 from compute.runners.connection import close_all
 from compute.services import local_machine
+from jobs import fetching as fetching_jobs
 from jobs import resuming, services
+from jobs.checkpoints import list_checkpoints
 from jobs.models import Job, Status
+from jobs.tasks import start_fetch
 from jobs.telling import Telling
 from monitoring.following import Follower
 from monitoring.mirror import log_file
@@ -215,6 +219,26 @@ def test_a_job_trains_on_from_a_model_of_another_machine(
     assert model == home / f"fetched/{before.uuid}/attempt-1-global_step_1-huggingface"
     assert (model / "model.safetensors").read_bytes() == b"trained"
     services.stop_run(job)
+
+
+def test_a_checkpoint_is_brought_here(
+    user: User, machine: Machine, place: Place, data: Path, model: str, home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    job = until(launched(queued(user, machine, data, model)), Status.COMPLETED)
+    folder = place.folder(f"runs/{job.uuid}/attempt-1/checkpoints/global_step_3/actor")
+    content = random.Random(4).randbytes(3 << 20)
+    (folder / "model.pt").write_bytes(content)
+    (folder.parent.parent / "latest_checkpointed_iteration.txt").write_text("3")
+    list_checkpoints(job)
+    started: list[list[str]] = []
+    monkeypatch.setattr("jobs.fetching.subprocess.Popen", lambda argv, **_: started.append(argv))
+    start_fetch(fetching_jobs.ask(job, 3, who="ada").pk)
+    call_command(*started[0][2:])  # what a process of its own does
+    fetch = job.fetches.get()
+    assert (fetch.state, fetch.error) == ("done", "")
+    target = home / f"fetched/{job.uuid}/global_step_3"
+    assert (target / "actor/model.pt").read_bytes() == content
 
 
 def test_out_of_sight_and_back(

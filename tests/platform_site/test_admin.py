@@ -12,7 +12,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 
 from compute.models import Machine, MachineEvent, MachineSample, MachineSecret, SetUp
 from jobs import lifecycle, recipebook, trackers
-from jobs.models import Event, Job, Lease
+from jobs.models import Event, Fetch, Job, KnownDigest, Lease
 from jobs.verl.trackers import TRACKERS
 from monitoring.models import Cursor, Point
 from tests import factories, taskqueue
@@ -38,6 +38,8 @@ def everything(user: User) -> None:
     Cursor.objects.create(job=job, attempt=1, file="train.log")
     Event.objects.create(job=job, at=now, kind="queued")
     Lease.objects.create(job=job, machine=job.machine, device=0)
+    Fetch.objects.create(job=job, step=3, asked_at=now, beat_at=now)
+    KnownDigest.objects.create(key="a", stamp="1", digest="b", used_at=now)
     recipebook.save_recipe(user, job, "a recipe")
     trackers.keep(user, TRACKERS["wandb"], {"WANDB_API_KEY": "a key"})
     MachineSample.objects.create(machine=job.machine, at=now, data=data)
@@ -103,6 +105,8 @@ def more(model: type[Model]) -> None:
         series = job.series.create(name=f"a{n}")
         now = timezone.now()
         rows: dict[str, dict[str, Any]] = {
+            "Fetch": {"job": job, "step": n, "asked_at": now, "beat_at": now},
+            "KnownDigest": {"key": str(n), "stamp": "1", "digest": "b", "used_at": now},
             "Point": {"job": job, "series": series, "step": n, "value": 1, "revision": 1},
             "SystemSample": {
                 "job": job,

@@ -1,0 +1,38 @@
+from argparse import ArgumentParser
+from typing import Any
+
+from jobs.checkpoints import known_of
+from jobs.management.base import find_job
+from platform_site.commands import JsonCommand
+
+
+class Command(JsonCommand):
+    help = "List the checkpoints of a run, newest first, as they are known here."
+
+    def add_words(self, parser: ArgumentParser) -> None:
+        parser.add_argument("id", type=int)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        job = find_job(options["id"])
+        here = {fetch.step: fetch.target for fetch in job.fetches.all() if fetch.is_here}
+        data = [
+            {
+                "step": saved.step,
+                "attempt": saved.attempt,
+                "bytes": saved.facts.size,
+                "saved_at": saved.facts.modified.isoformat(),
+                "is_complete": saved.facts.complete,
+                "has_hf": saved.facts.has_hf,
+                "machine": job.machine.name,
+                "folder": saved.folder,
+                "here": saved.folder if job.machine.is_local else here.get(saved.step),
+            }
+            for saved in known_of(job)
+        ]
+        self.show(options, data, "\n".join(map(in_a_line, data)))
+
+
+def in_a_line(data: dict[str, Any]) -> str:
+    state = "" if data["is_complete"] else " (not complete)"
+    here = f", here: {data['here']}" if data["here"] not in (None, data["folder"]) else ""
+    return f"{data['step']:>8} {data['bytes'] / 1e6:>10.1f} MB  {data['folder']}{state}{here}"
