@@ -10,7 +10,7 @@ from django.db import connection
 T = TypeVar("T")
 
 
-def eventually(look: Callable[[], T], within: float = 20, what: str = "") -> T:
+def eventually(look: Callable[[], T], within: float = 60, what: str = "") -> T:
     """The first true answer of ``look``; ``AssertionError`` when none comes in time."""
     deadline = time.monotonic() + within
     while not (answer := look()):
