@@ -2,15 +2,13 @@
 
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import datetime, timedelta
+from contextlib import AbstractContextManager
+from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -18,6 +16,7 @@ from compute.runners import fetching
 from compute.runners.base import RunnerError, Told, Unreachable
 from compute.services import mark_unreachable, runner_for
 from jobs import lifecycle
+from jobs.beating import beating
 from jobs.checkpoints import known_of
 from jobs.models import Fetch, Job
 from jobs.parents import fetched_folder
@@ -193,23 +192,7 @@ def _end(fetch: Fetch, state: Fetch.State, error: str = "") -> None:
 KINDS = {State.DONE: "fetched", State.FAILED: "not fetched", State.CANCELLED: "fetch cancelled"}
 
 
-@contextmanager
-def _beating(fetch: Fetch) -> Iterator[None]:
+def _beating(fetch: Fetch) -> AbstractContextManager[None]:
     """While the block runs, the row shows that its process lives."""
-    ended = threading.Event()
-    thread = threading.Thread(target=_beat, args=(fetch.pk, fetch.asked_at, ended), daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-
-
-def _beat(pk: int, asked_at: datetime, ended: threading.Event) -> None:
-    try:
-        while not ended.wait(BEAT):
-            rows = Fetch.objects.filter(pk=pk, state=State.WORKING, asked_at=asked_at)
-            rows.update(beat_at=timezone.now())
-    finally:
-        connection.close()
+    row = Fetch.objects.filter(pk=fetch.pk, state=State.WORKING, asked_at=fetch.asked_at)
+    return beating(lambda: row.update(beat_at=timezone.now()), BEAT)

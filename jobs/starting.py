@@ -1,14 +1,12 @@
 """A job between its claim and its start, which may take long: it must stay the one that starts."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
-from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
+from jobs.beating import beating as sign_of_life
 from jobs.models import Job, Status
 
 BEAT = 20.0  # seconds; one that is silent for two minutes is taken for dead
@@ -28,23 +26,7 @@ def still_starting(job: Job, **fields: Any) -> None:
     job.refresh_from_db()
 
 
-@contextmanager
-def beating(job: Job) -> Iterator[None]:
+def beating(job: Job) -> AbstractContextManager[None]:
     """While the block runs, the job's start moves along, so that nobody takes it for a dead one."""
-    ended = threading.Event()
-    thread = threading.Thread(target=_beat, args=(job.pk, job.attempt, ended), daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-
-
-def _beat(pk: int, attempt: int, ended: threading.Event) -> None:
-    try:
-        while not ended.wait(BEAT):
-            row = Job.objects.filter(pk=pk, attempt=attempt, status=Status.STARTING)
-            row.update(started_at=timezone.now())
-    finally:
-        connection.close()
+    row = Job.objects.filter(pk=job.pk, attempt=job.attempt, status=Status.STARTING)
+    return sign_of_life(lambda: row.update(started_at=timezone.now()), BEAT)
