@@ -23,7 +23,7 @@ FOUND = (
     "seen_at", "is_retired", "created_at", "changed_at",
 )  # fmt: skip
 # Another address is another machine, to be confirmed anew: the page of the machine sees to that.
-ADDRESS = ("kind", "host", "port", "jump_host", "jump_port", "workdir")
+ADDRESS = ("kind", "host", "port", "jump_host", "jump_port", "ray_address", "workdir")
 
 
 class ReadOnly(admin.ModelAdmin[Any]):

@@ -5,13 +5,13 @@ import shlex
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from django.db import transaction
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from compute import environments, history, together
+from compute import environments, history, ray_check, together
 from compute.models import Machine
 from compute.runners import preflight
 from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
@@ -35,10 +35,11 @@ def ask_check(machine: Machine, *, who: str = "") -> bool:
 def check(machine: Machine, *, who: str = "") -> Looked:
     """Check a machine now and keep what was found."""
     began = timezone.now()
-    looked = together.look(machine) if machine.is_group else _look(machine)
+    looked = LOOKS.get(machine.kind, _look)(machine)
     found = {"checks": [one.to_json() for one in looked.checks], "checked_at": timezone.now()}
-    if looked.facts:  # otherwise the last known ones stay
-        found["facts"] = {"at": began.isoformat(), "parts": dict(looked.facts)}
+    if looked.facts or looked.nodes:  # otherwise the last known ones stay
+        nodes = {"nodes": [dict(node) for node in looked.nodes]} if looked.nodes else {}
+        found["facts"] = {"at": began.isoformat(), "parts": dict(looked.facts), **nodes}
     with transaction.atomic():
         Machine.objects.filter(pk=machine.pk).update(**found)
         history.record(machine, "checked", counted(looked), who=who)
@@ -119,6 +120,12 @@ def is_own(machine: Machine) -> bool:
     return not machine.python or f"/environments/{environments.folder_of(machine.verl)}/" in (
         machine.python
     )
+
+
+LOOKS: dict[str, Callable[[Machine], Looked]] = {
+    Machine.Kind.GROUP: together.look,
+    Machine.Kind.RAY: ray_check.look,
+}
 
 
 def by_hand(machine: Machine) -> str:

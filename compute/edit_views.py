@@ -13,6 +13,7 @@ from compute import checking, groups, machines
 from compute.forms import GroupForm, LeaseForm, LocalForm, MachineForm
 from compute.machines import MachineError, Offered
 from compute.models import Machine
+from compute.ray_form import RayForm
 from compute.runners.base import RunnerError
 from compute.views import changeable, contents, lease_context
 from platform_site.htmx import HtmxHttpRequest
@@ -26,6 +27,10 @@ GROUPS = (
     ("How to log in", "a key, a password, or both", OWN),
     ("What runs there", "", ("workdir", "verl", "python", "slots", "lease_ends_at")),
     ("Jump host", "only where the machine is behind one", JUMP),
+)
+OF_RAY = (
+    ("Where it is", "", ("name", "ray_address", "password")),
+    ("What runs there", "", ("workdir", "verl", "python", "slots", "lease_ends_at")),
 )
 
 
@@ -54,7 +59,8 @@ def machine_edit(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         return redirect(machine)
     if machine.is_local:
         return edit_local(request, machine)
-    form = MachineForm(request.POST if request.method == "POST" else None, machine=machine)
+    kind = RayForm if machine.is_ray else MachineForm
+    form = kind(request.POST if request.method == "POST" else None, machine=machine)
     if request.method == "POST" and form.is_valid():
         try:
             who = request.user.get_username()
@@ -67,6 +73,23 @@ def machine_edit(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     return render(
         request, "compute/form.html", shown(form, machine), status=422 if form.errors else 200
     )
+
+
+@sensitive_post_parameters()
+@sensitive_variables()
+@require_http_methods(["GET", "POST"])
+def machine_ray(request: HtmxHttpRequest) -> HttpResponse:
+    """A Ray cluster that is there already."""
+    if not request.user.is_staff:
+        raise PermissionDenied("Only staff may add machines.")
+    form = RayForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        who = request.user.get_username()
+        machine = machines.add(form.values, form.secrets, who=who)
+        messages.success(request, f"{machine} is kept. It is being checked.")
+        checking.ask_check(machine, who=who)
+        return redirect(machine)
+    return render(request, "compute/form.html", shown(form), status=422 if form.errors else 200)
 
 
 @require_http_methods(["GET", "POST"])
@@ -101,13 +124,17 @@ def edit_local(request: HtmxHttpRequest, machine: Machine) -> HttpResponse:
     return render(request, "compute/form.html", context, status=422 if form.errors else 200)
 
 
-def shown(form: MachineForm, machine: Machine | None = None) -> dict[str, Any]:
-    groups = [(title, note, [row(form, name) for name in names]) for title, note, names in GROUPS]
+def shown(form: MachineForm | RayForm, machine: Machine | None = None) -> dict[str, Any]:
+    is_ray = isinstance(form, RayForm)
+    parts = OF_RAY if is_ray else GROUPS
+    groups = [(title, note, [row(form, name) for name in names]) for title, note, names in parts]
     opened = bool(machine and machine.jump_host) or any(name in form.errors for name in JUMP)
-    return {"form": form, "machine": machine, "groups": groups, "opened": opened}
+    return {
+        "form": form, "machine": machine, "groups": groups, "opened": opened, "is_ray": is_ray,
+    }  # fmt: skip
 
 
-def row(form: MachineForm, name: str) -> dict[str, Any]:
+def row(form: MachineForm | RayForm, name: str) -> dict[str, Any]:
     """A field, when its secret was set, and the box that removes it."""
     secret = form.kept.get(name)
     return {
@@ -122,7 +149,7 @@ def row(form: MachineForm, name: str) -> dict[str, Any]:
 def machine_key(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """The host's key as it is now, to be compared by eye and confirmed."""
     machine = changeable(request, pk)
-    if machine.is_local or machine.is_group:
+    if machine.kind != machine.Kind.SSH:
         return redirect(machine)
     problem = confirmed(request, machine) if request.method == "POST" else ""
     if problem is None:

@@ -15,7 +15,7 @@ from compute.models import Machine, MachineSecret, SetUp, when
 from compute.runners import hostkeys
 from compute.runners.base import RunnerError
 from compute.runners.hostkeys import HostKey
-from compute.services import address_of
+from compute.services import address_of, forget
 
 SECRET_NAMES = frozenset(MachineSecret.Name.values)
 FILES = {"ssh-ed25519": "ed25519", "ssh-rsa": "rsa"}
@@ -56,7 +56,8 @@ class Offered:
 def add(fields: Mapping[str, Any], secrets: Mapping[str, str], *, who: str = "") -> Machine:
     """Keep a new machine. It is used only after its host key was confirmed."""
     with transaction.atomic():
-        machine = Machine.objects.create(kind=Machine.Kind.SSH, **fields)
+        kind = Machine.Kind.RAY if fields.get("ray_address") else Machine.Kind.SSH
+        machine = Machine.objects.create(kind=kind, **fields)
         _keep_secrets(machine, secrets)
         history.record(machine, "added", f"At {machine.address}.", who=who)
         if machine.lease_ends_at:
@@ -132,7 +133,8 @@ def _told(
     ]
     words += [f"{_label(name)} {'replaced' if _has(machine, name) else 'set'}" for name in secrets]
     words += [f"{_label(name)} removed" for name in forget if name not in secrets]
-    anew = " Its host key is to be confirmed anew." if _to_confirm_anew(machine, fields) else ""
+    is_new = {"host_key", "jump_host_key"} & set(_to_confirm_anew(machine, fields))
+    anew = " Its host key is to be confirmed anew." if is_new else ""
     text = "; ".join(words)
     return f"{text[:1].upper()}{text[1:]}.{anew}" if words else ""
 
@@ -163,7 +165,7 @@ def _refuse_to_pass_on(machine: Machine, fields: Mapping[str, Any], named: set[s
     A private key is never sent, so it may stay. A jump host without secrets is sent the machine's.
     """
     shown = set()
-    if _moves(machine, fields, "host", "port"):
+    if _moves(machine, fields, "host", "port", "ray_address"):
         shown |= {"password"}
     if fields.get("jump_host") and _moves(machine, fields, "jump_host", "jump_port"):
         shown |= {"password", "jump_password"}
@@ -177,6 +179,8 @@ def _to_confirm_anew(machine: Machine, fields: Mapping[str, Any]) -> dict[str, A
     if _moves(machine, fields, "host", "port"):
         anew |= {"host_key": "", "fingerprint": "", "confirmed_by": None, "confirmed_at": None}
         anew |= {"unreachable_since": None, "unreachable_reason": ""}
+    if _moves(machine, fields, "ray_address"):
+        anew |= {"unreachable_since": None, "unreachable_reason": "", "facts": {}}
     if _moves(machine, fields, "jump_host", "jump_port"):
         anew |= {"jump_host_key": "", "jump_fingerprint": ""}
     return anew
@@ -267,6 +271,7 @@ def remove(machine: Machine, *, who: str = "") -> bool:
         raise MachineError(f"It is one of the machines of {named}. Remove that first.")
     if held := in_the_way(machine):
         raise MachineError(f"Jobs still run or wait there: {held}. Stop them first.")
+    forget(machine.pk)
     if not machine.jobs.exists():
         machine.delete()
         return False

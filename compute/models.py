@@ -31,8 +31,7 @@ class MachineQuerySet(models.QuerySet["Machine"]):
 
     def ready(self) -> Self:
         """Those that may be connected to."""
-        trusted = Q(kind__in=(Machine.Kind.LOCAL, Machine.Kind.GROUP)) | ~Q(host_key="")
-        return self.kept().filter(trusted)
+        return self.kept().filter(~Q(kind=Machine.Kind.SSH) | ~Q(host_key=""))
 
     def for_jobs(self) -> Self:
         """Those that a job may be sent to: there is an environment, or one is named."""
@@ -119,16 +118,22 @@ class Machine(models.Model):
         return self.kind == self.Kind.GROUP
 
     @property
+    def is_ray(self) -> bool:
+        return self.kind == self.Kind.RAY
+
+    @property
     def address(self) -> str:
         if self.is_local or self.is_group:
             return ""
+        if self.is_ray:
+            return self.ray_address
         shown = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.user}@{shown}" + (f":{self.port}" if self.port != 22 else "")
 
     @property
     def is_confirmed(self) -> bool:
         """Whether a user said that the machine at this address is the right one."""
-        return self.is_local or self.is_group or bool(self.host_key)
+        return self.kind != self.Kind.SSH or bool(self.host_key)
 
     @property
     def state(self) -> str:

@@ -2,8 +2,10 @@
 
 import logging
 import subprocess
+import time
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, cast
 
 from django.conf import settings
@@ -15,13 +17,16 @@ from compute import history
 from compute.models import Machine, MachineSample, MachineSecret
 from compute.runners.address import Address, Login
 from compute.runners.base import HostKeyRefused, Runner, RunnerError, Unreachable
+from compute.runners.connection import connection_to, drop
 from compute.runners.local import LocalRunner
+from compute.runners.ray import RayRunner
 from compute.runners.ssh import SshRunner
 from platform_site.secrets import SecretError
 
 log = logging.getLogger(__name__)
 KEEP_SAMPLES = timedelta(hours=1)
 SEEN_EVERY = timedelta(seconds=10)  # a machine that answers all the time is not written each time
+FORGET_EVERY = 60.0  # seconds between two looks for machines that changed or were removed
 LOCAL_NAME = "this machine"
 
 
@@ -68,12 +73,37 @@ def runner_for(machine: Machine) -> Runner:
         head = machine.memberships.select_related("machine").first()
         return runner_for(head.machine) if head else no_runner(f"{machine} has no members.")
     if machine.is_retired:
+        forget(machine.pk)
         return no_runner(f"{machine} was removed from Trainyard, with what opens it.")
+    if machine.is_ray:
+        return ray_runner(machine)
     try:
         # Before there is an environment, any Python reads files and tells the time.
         return SshRunner(address_of(machine), machine.python or "python3", machine.workdir)
     except RunnerError as error:
         return no_runner(str(error))
+
+
+def ray_runner(machine: Machine) -> Runner:
+    try:
+        token = token_of(machine)
+    except RunnerError as error:
+        return no_runner(str(error))
+    spools = Path(settings.TRAINYARD_HOME) / "ray"
+    return RayRunner(machine.ray_address, token, machine.python, machine.workdir, spools)
+
+
+def token_of(machine: Machine) -> str:
+    """What the dashboard of a Ray cluster asks for, empty where none is kept: for its API only.
+
+    Raises ``RunnerError``.
+    """
+    return _token(machine.pk, machine.changed_at)
+
+
+@lru_cache(maxsize=256)
+def _token(pk: int, changed_at: datetime) -> str:
+    return _opened(pk).get(MachineSecret.Name.PASSWORD, "")
 
 
 def no_runner(reason: str) -> Runner:
@@ -124,12 +154,48 @@ def _settle_group(group: Machine) -> None:
 
 def address_of(machine: Machine) -> Address:
     """Where the machine is and how to log in, with its secrets open: for its connection only."""
-    return _address(machine.pk, machine.changed_at)
+    _forget_old()
+    known = _addresses.get(machine.pk)
+    if known and known[0] == machine.changed_at:
+        return known[1]
+    address = _address(machine.pk)
+    _addresses[machine.pk] = machine.changed_at, address
+    if known and known[1] != address:
+        drop(known[1])
+    elif known:
+        connection_to(address).retry_now()  # somebody did something about it
+    return address
 
 
-@lru_cache(maxsize=256)
-def _address(pk: int, changed_at: datetime) -> Address:
-    """A machine that changed has another ``changed_at``, so an address is read once for each."""
+# Read once for each state of a machine: one that changed has another ``changed_at``.
+_addresses: dict[int, tuple[datetime, Address]] = {}
+_looked_at = [0.0]
+
+
+def _forget_old() -> None:
+    """Drop what this process still holds of machines that changed or were removed elsewhere."""
+    if not _addresses or time.monotonic() < _looked_at[0] + FORGET_EVERY:
+        return
+    _looked_at[0] = time.monotonic()
+    kept = dict(Machine.objects.kept().values_list("pk", "changed_at"))
+    for pk, (changed_at, _) in list(_addresses.items()):
+        if kept.get(pk) != changed_at:
+            forget(pk)
+
+
+def forget(pk: int) -> None:
+    """End this process's connection to a machine, and forget what opens it."""
+    if known := _addresses.pop(pk, None):
+        drop(known[1])
+
+
+def retry_now(machine: Machine) -> None:
+    """Somebody found that the machine answers: this process need not wait any longer."""
+    if known := _addresses.get(machine.pk):
+        connection_to(known[1]).retry_now()
+
+
+def _address(pk: int) -> Address:
     machine, opened = Machine.objects.get(pk=pk), _opened(pk)
     given = {name: opened.get(name, "") for name in ("password", "private_key", "passphrase")}
     return Address(
@@ -195,7 +261,8 @@ def mark_unreachable(machine: Machine, error: Unreachable) -> None:
         return
     known = found.values_list("unreachable_reason", flat=True).first()
     # While it backs off, an error is the last one with a further sentence: not written each time.
-    if known is not None and not str(error).startswith(known):
+    same = known is not None and str(error).startswith(known)
+    if known is not None and (not same or (error.waits_for_user and str(error) != known)):
         found.update(unreachable_reason=str(error))
         if _kind_of(error) == history.KEY_REFUSED:
             history.record_once(machine, history.KEY_REFUSED, str(error))

@@ -68,6 +68,8 @@ def why_not(machine: Machine) -> str | None:
     """Why a machine cannot be set up now, or None."""
     if machine.is_local:
         return "The environment of this machine is made by make install."
+    if machine.is_ray:
+        return "The nodes of a Ray cluster come with their environment: it must have verl."
     if machine.is_group:
         return "Its machines are set up by themselves."
     if not machine.is_confirmed:

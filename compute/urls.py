@@ -6,6 +6,7 @@ app_name = "compute"
 urlpatterns = [
     path("", views.machine_list, name="list"),
     path("new/", edit_views.machine_new, name="new"),
+    path("ray/", edit_views.machine_ray, name="ray"),
     path("join/", edit_views.machine_join, name="join"),
     path("<int:pk>/", views.machine_detail, name="detail"),
     path("<int:pk>/check/", views.machine_check, name="check"),

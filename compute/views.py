@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from compute import checking, settingup
+from compute.clusters import facts_of_nodes, is_cluster
 from compute.forms import LeaseForm
 from compute.groups import members_of
 from compute.machines import MachineError
@@ -87,6 +88,7 @@ def contents(machine: Machine, request: HtmxHttpRequest) -> dict[str, Any]:
         "unknown": outcomes.count("unknown"),
         "set_up": set_up,
         "why_not": settingup.why_not(machine),
+        "nodes": facts_of_nodes(machine) if is_cluster(machine) else [],
         "members": members_of(machine) if machine.is_group else [],
         "by_hand": checking.by_hand(machine) if machine.kind == machine.Kind.SSH else "",
         "secrets": list(machine.secrets.defer("value")),

@@ -1,10 +1,13 @@
 """A sign of life from work that takes long and says nothing itself meanwhile."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from django.db import connection
+from django.db import DatabaseError, connection
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -23,6 +26,14 @@ def beating(beat: Callable[[], object], every: float) -> Iterator[None]:
 def _beat(beat: Callable[[], object], every: float, ended: threading.Event) -> None:
     try:
         while not ended.wait(every):
-            beat()
+            _beat_once(beat)
     finally:
+        connection.close()
+
+
+def _beat_once(beat: Callable[[], object]) -> None:
+    try:
+        beat()
+    except DatabaseError as error:  # a busy or lost database must not make living work look dead
+        log.warning("A sign of life could not be kept; the next one follows: %s", error)
         connection.close()

@@ -97,8 +97,17 @@ def problems(spec: TrainSpec, user: User, machine: Machine | None = None) -> lis
     except TrackerError as error:
         return [Problem(field, str(error))]
     found = [_missing(tracker, values) for tracker, values in accounts]
+    if machine and machine.is_ray:
+        found += [_would_be_seen(tracker, machine) for tracker, _ in accounts if tracker.variables]
     lacking = _packages_lacking([t for t, _ in accounts], machine or local_machine())
     return [Problem(field, text) for text in (*found, *lacking) if text]
+
+
+def _would_be_seen(tracker: Tracker, machine: Machine) -> str:
+    return (
+        f"{tracker.label} needs an account, and what a run is given on {machine} can be read by "
+        "everyone who sees its dashboard: choose another machine, or leave it out."
+    )
 
 
 def mask(text: str, job: Job) -> str:

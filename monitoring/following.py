@@ -13,7 +13,13 @@ from django.db.models import Q
 from compute import lease_end
 from compute.models import Machine
 from compute.runners.base import RunnerError, Unreachable
-from compute.services import mark_reachable, mark_unreachable, record_sample
+from compute.services import (
+    forget,
+    mark_reachable,
+    mark_unreachable,
+    record_sample,
+    retry_now,
+)
 from jobs import lifecycle
 from jobs.models import Job
 from monitoring import live
@@ -34,6 +40,7 @@ class Follower:
         self.pk, self.every = machine.pk, LOOK_EVERY if machine.is_local else LOOK_FAR_EVERY
         self.said: dict[object, str] = {}
         self.measure_at = 0.0
+        self.was_unreachable = False
         self.lease: tuple[datetime | None, str] | None = None
 
     def run(self, stop: Stop) -> None:
@@ -48,7 +55,9 @@ class Follower:
         """One look; false when there is no such machine any more."""
         try:
             machine = Machine.objects.kept().filter(pk=self.pk).first()
-            if machine is not None:
+            if machine is None:
+                forget(self.pk)
+            else:
                 self.look(machine)
         except DatabaseError:
             # What was read is not saved and the cursor has not moved: it is read again.
@@ -59,6 +68,9 @@ class Follower:
         return machine is not None
 
     def look(self, machine: Machine) -> None:
+        if self.was_unreachable and machine.unreachable_since is None:
+            retry_now(machine)  # a check found that it answers, or somebody changed it
+        self.was_unreachable = machine.unreachable_since is not None
         jobs = list(machine.jobs.holding_slot().select_related("machine", "owner"))
         self.mind_lease(machine, jobs)
         if jobs:

@@ -67,18 +67,20 @@ def _lose_if_gone(job: Job, look: Look, reason: str, fault: str = "Its wrapper i
     _looked[job.pk] = time.monotonic()
     alive = look.runner.alive(job.run_dir)
     if alive.wrapper or alive.process:
-        _is_silent(job, "Its wrapper gives no sign of life" if alive.wrapper else fault)
+        _is_silent(job, "Its wrapper gives no sign of life" if alive.wrapper else fault, alive.why)
         return
     if look.runner.read(f"{job.run_dir}/{rundir.EXIT_CODE}", 0, 1):
         return
     if job.status == Status.STARTING and look.runner.bar(job.run_dir):
         jobs.start_again(job)
     else:
+        reason = f"{reason} {alive.why}".strip()
         jobs.lose(job, f"{reason} The last step seen is {job.step} of {job.steps or '?'}.")
 
 
-def _is_silent(job: Job, fault: str) -> None:
+def _is_silent(job: Job, fault: str, why: str) -> None:
     if job.silent_since:
         return
-    lifecycle.record(job, "silent", message=f"{fault}, but a process of the run lives.")
+    said = why or f"{fault}, but a process of the run lives."
+    lifecycle.record(job, "silent", message=said)
     lifecycle.touch(job, silent_since=timezone.now())

@@ -10,6 +10,7 @@ from jobs.leases import devices_held
 from jobs.models import ENDED, HOLDS_SLOT, Job, JobQuerySet, Status
 from jobs.queue_state import reason_of
 from monitoring import live
+from monitoring.mirror import left_out
 
 RECENT = 10
 
@@ -40,14 +41,17 @@ def board(user: Any) -> dict[str, Any]:
 
 def live_context(job: Job) -> dict[str, Any]:
     """The parts of a job's page that change while it is open."""
-    sample = job.system_samples.last()
+    sample, events = job.system_samples.last(), list(job.events.all())
+    silent = [event.message for event in events if event.kind == "silent"]
     return {
         "job": job,
         "revision": job.revision,
         "waits": reason_of(job),
+        "left_out": left_out(job),
         "devices": devices_held(job),
         "series_groups": live.series_groups(job),
-        "events": list(job.events.all()),
+        "events": events,
+        "silent_why": silent[-1] if silent else "",
         **checkpoints_context(job),
         "system": {"at": sample.at, **sample.data} if sample else None,
     }

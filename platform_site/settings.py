@@ -55,6 +55,12 @@ TRAINYARD_HTTPS = env.bool("TRAINYARD_HTTPS", False)
 DEBUG = env.bool("TRAINYARD_DEBUG", False)
 # Uploads go to disk as they come. Bytes that one may have:
 TRAINYARD_LARGEST_UPLOAD = env.int("TRAINYARD_LARGEST_UPLOAD", 64 * 1024**3)
+# Of the logs of one far run, in all its attempts, so many bytes are kept here; and none where
+# less than this would be left free on the disk.
+TRAINYARD_LARGEST_LOG = env.int(
+    "TRAINYARD_LARGEST_LOG", 2 * 1024**3, validate=validate.Range(min=0)
+)
+TRAINYARD_KEEP_FREE = env.int("TRAINYARD_KEEP_FREE", 1024**3, validate=validate.Range(min=0))
 FILE_UPLOAD_TEMP_DIR = open_home(TRAINYARD_HOME / "uploads")
 FILE_UPLOAD_HANDLERS = [
     "datasets.uploads.SizeGuard",

@@ -17,6 +17,7 @@ from compute.services import local_machine
 from platform_site.home import instance_name
 from tests import factories, taskqueue
 from tests.fakes import FakeTrainer
+from tests.ray_cluster import RayCluster, ray_cluster
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +65,13 @@ def nothing_left_running(tmp_path: Path) -> Iterator[None]:
             continue
         if inside and process.pid != os.getpid():
             process.kill()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[RayCluster]:
+    """A real one, which the tests share; those that break it start their own."""
+    with ray_cluster() as started:
+        yield started
 
 
 @pytest.fixture

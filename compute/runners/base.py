@@ -5,22 +5,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
+from compute.runners.text import words
+
 Ask: TypeAlias = Literal["pause", "save"]
 Told: TypeAlias = Callable[[int, int], None]
 """Called with the bytes that are there and the bytes of the whole file."""
 
 
 class RunnerError(Exception):
-    """The machine could not do it. The message is a sentence for the user."""
+    """The machine could not do it. The message is a sentence for the user.
+
+    It may quote what a far machine said: it is kept to what can be stored and shown.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(words(message))
 
 
 class Unreachable(RunnerError):
     """There is no connection to the machine: nothing is known of what is on it.
 
     ``since`` is when it was first found so, epoch seconds, if it was before this call.
+    ``waits_for_user``: it is not tried again before somebody asks for it.
     """
 
     since: float | None = None
+    waits_for_user = False
     at: str = ""  # the machine, where several are asked
 
 
@@ -96,10 +106,14 @@ class Examined:
 
 @dataclass(frozen=True)
 class Alive:
-    """Which of a run's two processes is there, by recorded identity."""
+    """Which of a run's two processes is there, by recorded identity.
+
+    ``why`` is what the machine says of it, a sentence; most say nothing.
+    """
 
     wrapper: bool
     process: bool
+    why: str = field(default="", compare=False)
 
 
 class Runner(Protocol):

@@ -1,10 +1,11 @@
 """One persistent connection a machine and process, made again after a cut, with back-off."""
 
 import logging
+import math
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +14,7 @@ import paramiko
 from paramiko.ssh_exception import ChannelException, IncompatiblePeer
 
 from compute.runners.address import Address
-from compute.runners.base import HostKeyRefused, RunnerError, Unreachable
+from compute.runners.base import HostKeyRefused, LoginRefused, RunnerError, Unreachable
 from compute.runners.dial import CONNECT_WITHIN, negotiate, open_socket
 from compute.runners.files import FarFiles
 from compute.runners.login import log_in
@@ -24,6 +25,12 @@ KEEP_ALIVE = 15  # seconds between signs of life, so that no router forgets the 
 OPEN_WITHIN = 15.0  # seconds for one more channel in a connection that is there
 FIRST_PAUSE = 1.0  # seconds before a machine that was not reached is tried again
 LONGEST_PAUSE = 60.0
+LONGEST_HOME = 300  # characters
+LOGINS = 3  # that are refused, then none is tried: a machine may shut out who tries too often
+WAITS_FOR_USER = (
+    "no login is tried any more, so that the machine does not shut this one out. Correct what it "
+    "is given, or check it again."
+)
 KEPT = 2  # processes that answer about files, each by another Python
 SESSIONS = 8  # at the same time; sshd allows ten in one connection
 
@@ -44,6 +51,7 @@ class Connection:
         self._files: dict[str, FarFiles] = {}
         self._home = ""
         self._failed_at = self._pause = self._next_try = 0.0
+        self._refusals = 0
 
     def run(self, argv: Sequence[str], stdin: bytes = b"", within: float = ANSWERS_WITHIN) -> bytes:
         """What a command of the runners' own wrote; not for anything that a user typed.
@@ -76,7 +84,7 @@ class Connection:
         channel = self._open_session()
         try:
             channel.settimeout(ANSWERS_WITHIN)
-            channel.invoke_subsystem("sftp")
+            _in_time(channel, lambda: channel.invoke_subsystem("sftp"))
             return paramiko.SFTPClient(channel)
         except (*LOST, paramiko.SFTPError) as error:
             channel.close()
@@ -102,7 +110,7 @@ class Connection:
         if not self._home:
             try:
                 with self.sftp() as sftp:
-                    self._home = sftp.normalize(".")
+                    self._home = _checked_home(sftp.normalize("."))
             except (*LOST, paramiko.SFTPError, ValueError) as error:
                 raise RunnerError(
                     f"{self.address} does not say where its user's home is: {error}."
@@ -137,13 +145,13 @@ class Connection:
             except Unreachable as error:
                 self._back_off(error)
                 raise
-            self._failure, self._pause = None, 0.0
+            self._failure, self._pause, self._refusals = None, 0.0, 0
             return self._transport
 
     def retry_now(self) -> None:
-        """Forget the back-off: somebody asked to look again."""
+        """Forget the back-off: somebody asked to look again, or it was found to answer."""
         with self._lock:
-            self._next_try = 0.0
+            self._next_try, self._refusals = 0.0, 0
 
     def close(self) -> None:
         """End the session; the next call makes a new one."""
@@ -175,7 +183,11 @@ class Connection:
     def _execute(self, channel: paramiko.Channel, argv: Sequence[str]) -> FarProcess:
         channel.settimeout(OPEN_WITHIN)
         try:
-            channel.exec_command(command_line(argv))
+            _in_time(channel, lambda: channel.exec_command(command_line(argv)))
+        except TimeoutError as error:  # none of the programs begins before its input comes
+            raise Unreachable(
+                f"{self.address} takes a request and does not answer it within {OPEN_WITHIN:.0f} s."
+            ) from error
         except LOST as error:
             if channel.get_transport().is_active():
                 raise RunnerError(f"{self.address} runs no commands for this user.") from error
@@ -191,10 +203,12 @@ class Connection:
         left = self._next_try - time.monotonic()
         if self._failure and left > 0:
             since = datetime.fromtimestamp(self._failed_at, UTC)
+            waits = self._refusals >= LOGINS
+            when = WAITS_FOR_USER if waits else f"the next try is in {left:.0f} s."
             again = type(self._failure)(
-                f"{self._failure} So it has been since {since:%F %T} UTC; the next try is in "
-                f"{left:.0f} s."
+                f"{self._failure} So it has been since {since:%F %T} UTC; {when}"
             )
+            again.waits_for_user = waits
             again.since = self._failed_at
             raise again
 
@@ -204,12 +218,60 @@ class Connection:
         error.since = self._failed_at
         self._pause = min(self._pause * 2 or FIRST_PAUSE, LONGEST_PAUSE)
         self._next_try = time.monotonic() + self._pause
+        if isinstance(error, LoginRefused):
+            self._refusals += 1
+            if self._refusals >= LOGINS:
+                self._next_try = math.inf
+
+
+def _checked_home(path: str) -> str:
+    """It goes before paths of ours. Raises ``ValueError`` for what is no such folder."""
+    if not path.startswith("/") or len(path) > LONGEST_HOME or not path.isprintable():
+        raise ValueError(f"{path[:60]!r} is no folder")
+    return path
+
+
+def _in_time(channel: paramiko.Channel, ask: Callable[[], None]) -> None:
+    """Wait for the answer to a request within a time: paramiko itself would wait for ever."""
+    late = threading.Event()
+
+    def give_up() -> None:
+        late.set()
+        with suppress(*LOST):
+            channel.close()
+
+    timer = threading.Timer(OPEN_WITHIN, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        ask()
+    except LOST as error:
+        if late.is_set():
+            raise TimeoutError("no answer") from error
+        raise
+    finally:
+        timer.cancel()
 
 
 def connection_to(address: Address) -> Connection:
     """The connection of this process to an address; it connects when it is first used."""
     with _all_lock:
         return _all.setdefault(address, Connection(address))
+
+
+def drop(address: Address) -> None:
+    """End the connection to an address that nobody is to use any more, and forget its secrets.
+
+    Its jump host's as well, unless another address is behind it.
+    """
+    with _all_lock:
+        dropped = []
+        for one in (address, address.jump):
+            if one and not any(other.jump == one for other in _all):
+                dropped.append(_all.pop(one, None))
+    for connection in dropped:
+        if connection:
+            connection.close()
 
 
 def close_all() -> None:

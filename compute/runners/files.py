@@ -72,7 +72,7 @@ class FarFiles:
                 f"{self._name} did not say within {ANSWERS_WITHIN:.0f} s what is on its disk."
             ) from error
         if "error" in header:
-            raise RunnerError(header["error"])
+            raise RunnerError(str(header["error"]))
         return header, payload
 
     def _begin(self) -> FarProcess:
@@ -120,7 +120,10 @@ def read_header(process: FarProcess, within: float) -> dict[str, Any]:
     length = int.from_bytes(process.read(HEAD, within), "big")
     if length > LONGEST_HEADER:
         raise ValueError(f"{length} bytes are too many")
-    header = json.loads(process.read(length, within))
+    try:
+        header = json.loads(process.read(length, within))
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
     if not isinstance(header, dict):
         raise ValueError("it is no object")
     return header

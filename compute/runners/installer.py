@@ -31,6 +31,7 @@ PYTHONS = (
 FITS = "import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 13))"
 MOST = 64 * 1024  # bytes of the log in one answer
 MANIFEST = "sent.json"
+CHECKOUT = (".git", "manage.py")  # beside the folder, where this is a checkout
 TRIES = 30  # a tenth of a second each
 
 
@@ -49,6 +50,7 @@ def look(root: Path, release: str) -> dict[str, Any]:
     place = root / release
     return {
         "root": str(root),
+        "foreign": _foreign(root, wanted),
         "missing": [name for name, digest in wanted.items() if _digest(root / name) != digest],
         "python": str(place / ".venv/bin/python"),
         "has_python": os.access(str(place / ".venv/bin/python"), os.X_OK),
@@ -58,10 +60,11 @@ def look(root: Path, release: str) -> dict[str, Any]:
     }
 
 
-def take(root: Path) -> dict[str, Any]:
+def take(root: Path, release: str) -> dict[str, Any]:
     """Unpack files from the standard input, each replaced in one step.
 
-    What an earlier set-up sent and this one does not have is removed, where it is unchanged.
+    What an earlier set-up sent and this one does not have is removed, where it is unchanged and
+    of no other release.
     """
     root.mkdir(parents=True, exist_ok=True)
     with tarfile.open(fileobj=io.BytesIO(sys.stdin.buffer.read())) as archive:
@@ -70,11 +73,12 @@ def take(root: Path) -> dict[str, Any]:
             if name != MANIFEST:
                 _put(_inside(root, name), _member(archive, name))
     before = _manifest(root)
-    for name in set(before) - set(wanted):
+    others = {name: digest for name, digest in before.items() if _is_of_other(name, release)}
+    for name in set(before) - set(wanted) - set(others):
         old = _inside(root, name)
         if _digest(old) == before[name]:
             old.unlink()
-    _put(root / MANIFEST, json.dumps(wanted).encode())
+    _put(root / MANIFEST, json.dumps({**others, **wanted}).encode())
     return {"root": str(root)}
 
 
@@ -219,6 +223,25 @@ def _manifest(root: Path) -> dict[str, str]:
     except (OSError, ValueError):
         return {}
     return known
+
+
+def _is_of_other(name: str, release: str) -> bool:
+    first = name.partition("/")[0]
+    return first.startswith("verl-") and first != release
+
+
+def _foreign(root: Path, wanted: dict[str, str]) -> str | None:
+    """A file that a set-up would replace, now or later, though none has sent it.
+
+    A checkout has such files. What a set-up sent before it was cut off is as it was sent.
+    """
+    if (root / MANIFEST).exists():
+        return None
+    there = [name for name in wanted if (root / name).exists()]
+    is_checkout = any((root.parent / name).exists() for name in CHECKOUT)
+    return next(
+        (name for name in there if is_checkout or _digest(root / name) != wanted[name]), None
+    )
 
 
 def _inside(root: Path, name: str) -> Path:

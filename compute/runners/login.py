@@ -23,6 +23,9 @@ def log_in(transport: paramiko.Transport, address: Address) -> None:
     try:
         _try_all(transport, address)
     except AuthenticationException as error:
+        if "timeout" in str(error).lower():  # nobody said no
+            late = f"{address} did not say within {LOGIN_WITHIN:.0f} s whether {login.user}"
+            raise Unreachable(f"{late} may log in.") from None
         raise LoginRefused(_refused(address, error)) from None
     except (paramiko.SSHException, EOFError, OSError) as error:
         raise Unreachable(f"{address} went away during the login ({error}).") from error
@@ -53,8 +56,6 @@ def _read(address: Address) -> paramiko.PKey:
 
 def _refused(address: Address, error: AuthenticationException) -> str:
     login = address.login
-    if "timeout" in str(error).lower():
-        return f"{address} did not say within {LOGIN_WITHIN:.0f} s whether {login.user} may log in."
     if isinstance(error, BadAuthenticationType):
         takes = ", ".join(error.allowed_types) or "nothing"
         return f"{address} does not take {_given(login)} from {login.user}; it takes: {takes}."

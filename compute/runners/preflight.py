@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 from compute.runners.base import HostKeyRefused, LoginRefused, RunnerError, Unreachable
 from compute.runners.judgements import Expected, Finding, judge
+from compute.runners.text import storable
 
 Outcome: TypeAlias = Literal["pass", "fail", "unknown"]
 Ask: TypeAlias = Callable[[Sequence[str], bytes, float], bytes]
@@ -52,6 +53,7 @@ class Looked:
 
     checks: Sequence[Check]
     facts: Mapping[str, Any]
+    nodes: Sequence[Mapping[str, Any]] = ()  # of a cluster: name, cpus, gpus
 
     @property
     def failed(self) -> list[Check]:
@@ -140,9 +142,9 @@ def _facts(ask: Ask, expected: Expected) -> dict[str, Any]:
             raise
         said = ask([expected.python, "-", asked], PROGRAM.read_bytes(), SLOW_WITHIN + MARGIN)
     try:
-        facts: dict[str, Any] = json.loads(said.decode().strip().splitlines()[-1])
+        facts: dict[str, Any] = storable(json.loads(said.decode().strip().splitlines()[-1]))
         return {"parts": facts["parts"], "now": float(facts["now"])}
-    except (ValueError, IndexError, KeyError, TypeError):
+    except (ValueError, IndexError, KeyError, TypeError, RecursionError):
         raise RunnerError(f"It answered {said[:120]!r}, which cannot be read.") from None
 
 

@@ -11,6 +11,8 @@ import paramiko
 from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
 
 ANSWERS_WITHIN = 60.0  # seconds; a machine under load may take long to start a Python
+SHORTEST = 0.001  # seconds; zero would mean not to wait at all, also for what is there already
+MOST_ANSWER = 64 << 20  # bytes
 MOST_LAST_WORDS = 64 * 1024  # bytes of stderr that are kept
 CHUNK = 256 * 1024
 PACKET_HEAD = 64  # bytes of a packet that paramiko keeps for itself
@@ -48,12 +50,13 @@ class FarProcess:
         self._read = bytearray()
 
     def send(self, data: bytes, within: float = ANSWERS_WITHIN) -> None:
-        """Raises ``Cut`` when the far side takes no more."""
-        self.channel.settimeout(within)
+        """All of it within the time. Raises ``Cut`` when the far side takes no more."""
+        deadline = time.monotonic() + within
         # In pieces of one packet: of what is left of a longer one paramiko makes a copy each time.
         piece = self.channel.out_max_packet_size - PACKET_HEAD
         try:
             for at in range(0, len(data), piece):
+                self.channel.settimeout(max(deadline - time.monotonic(), SHORTEST))
                 self.channel.sendall(data[at : at + piece])
         except LOST as error:
             raise Cut(f"{self.name} takes no more ({error or 'too slow'}).") from error
@@ -75,18 +78,20 @@ class FarProcess:
 
     def read(self, count: int, within: float = ANSWERS_WITHIN) -> bytes:
         """So many bytes. Raises ``Cut`` when there are fewer, ``RunnerUnsure`` when it is late."""
+        deadline = time.monotonic() + within
         while len(self._read) < count:
-            self._read += self._receive(within)
+            self._read += self._receive(max(deadline - time.monotonic(), SHORTEST), told=within)
         taken = bytes(self._read[:count])
         del self._read[:count]
         return taken
 
     def read_past(self, mark: bytes, most: int, within: float = ANSWERS_WITHIN) -> None:
         """Skip what stands before a mark, and the mark. Raises ``Cut`` when it does not come."""
+        deadline = time.monotonic() + within
         while (at := self._read.find(mark)) < 0:
             if len(self._read) > most:
                 raise Cut(f"{self.name} answers with something else.")
-            self._read += self._receive(within)
+            self._read += self._receive(max(deadline - time.monotonic(), SHORTEST), told=within)
         del self._read[: at + len(mark)]
 
     def finish(self, stdin: bytes = b"", within: float = ANSWERS_WITHIN) -> bytes:
@@ -114,12 +119,13 @@ class FarProcess:
             return error
         return Cut(f"The command on {self.name} ended too early.")
 
-    def _receive(self, within: float, most: int = CHUNK) -> bytes:
+    def _receive(self, within: float, most: int = CHUNK, told: float | None = None) -> bytes:
         self.channel.settimeout(within)
         try:
             part = self.channel.recv(min(most, CHUNK))
         except TimeoutError:
-            raise RunnerUnsure(f"{self.name} gave no answer for {within:.0f} s.") from None
+            shown = within if told is None else told
+            raise RunnerUnsure(f"{self.name} gave no whole answer for {shown:.0f} s.") from None
         except LOST as error:
             raise Cut(f"{self.name} stopped talking ({error}).") from error
         if not part:
@@ -136,6 +142,8 @@ class FarProcess:
             if left <= 0:
                 raise RunnerUnsure(f"{self.name} gave no answer in time.")
             poll.poll(min(left, 0.5) * 1000)
+            if len(out) > MOST_ANSWER:
+                raise RunnerError(f"{self.name} answers with more than any answer has.")
             with suppress(*LOST):  # then the channel closes, and what came is what there is
                 if channel.recv_ready():
                     out += channel.recv(CHUNK)

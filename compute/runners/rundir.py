@@ -1,10 +1,12 @@
 """The run directory: names of its files, its script, and what its small files say."""
 
 import json
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 
 from compute.runners.base import Examined
+from compute.runners.text import words
 
 SCRIPT = "run.sh"
 LOCK = "lock"
@@ -16,6 +18,8 @@ PID = "pid"
 HEARTBEAT = "heartbeat"
 EXIT_CODE = "exit_code"
 CONTROL = "control"
+MOST_CODE = 2**15
+MOST_FAULTS = 20
 
 
 def write_script(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> str:
@@ -35,17 +39,20 @@ def write_script(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> str:
 def read_exit_code(text: str | None) -> int | None:
     """The verdict of the wrapper, or None while there is none."""
     try:
-        return int(text) if text else None
+        code = int(text) if text else None
     except ValueError:
         return None
+    # No process ends with a code beyond these; a machine may write anything into its file.
+    return code if code is None or -MOST_CODE <= code <= MOST_CODE else MOST_CODE
 
 
 def read_heartbeat(text: str | None) -> float | None:
     """Epoch seconds of the wrapper's last sign of life, or None."""
     try:
-        return float(text) if text else None
+        beat = float(text) if text else None
     except ValueError:
         return None
+    return beat if beat is not None and math.isfinite(beat) else None
 
 
 def read_alive(text: str) -> tuple[bool, bool]:
@@ -67,7 +74,7 @@ def read_examined(text: str) -> Examined:
     """
     try:
         facts = json.loads(text)
-        faults = tuple(str(fault) for fault in facts["faults"])
+        faults = tuple(words(str(fault)) for fault in facts["faults"][:MOST_FAULTS])
         return Examined(int(facts["step"]), int(facts["world_size"]), faults)
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, OverflowError):
         raise ValueError(f"{text[:80]!r} does not say what a checkpoint is worth") from None

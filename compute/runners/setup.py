@@ -25,6 +25,7 @@ from compute.runners.base import (
     Unreachable,
 )
 from compute.runners.process import Cut
+from compute.runners.text import storable
 
 Ask: TypeAlias = Callable[[Sequence[str], bytes, float], bytes]
 """Runs a fixed command on the machine: its words, its input, seconds. Answers its output."""
@@ -33,7 +34,9 @@ PROGRAM = Path(__file__).with_name("installer.py")
 ANSWERS_WITHIN = 60.0
 VERIFIED_WITHIN = 300.0  # the first import of torch and verl reads gigabytes
 LOOK_EVERY = 1.0
+INSTALLED_WITHIN = 4 * 3600.0  # seconds; then it hangs, or the machine does not tell the truth
 PATIENCE = 900.0  # seconds without a connection before it is given up; the machine goes on
+KEYS = {"look": "missing", "take": "root", "start": "started", "follow": "log", "verify": "fault"}
 LEFT_OUT = ("__pycache__", "tests", ".venv", ".pytest_cache", ".mypy_cache", ".ruff_cache")
 
 
@@ -81,6 +84,11 @@ def set_up(
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     progress.step("Looking what is there")
     there = far.look(digests)
+    if foreign := there.get("foreign"):
+        raise SetUpFailed(
+            f"{plan.root} has files that no set-up has made ({foreign}): it looks like a checkout. "
+            "They are left as they are. Give the machine a work folder of its own."
+        )
     if not there["running"]:
         if there["missing"]:
             _send(far, files, digests, there["missing"], progress)
@@ -155,13 +163,18 @@ def _start(far: "_Far", python: str | None, progress: Progress) -> None:
 
 
 def _wait(far: "_Far", progress: Progress, pause: Callable[[float], None]) -> None:
-    offset, last = 0, ""
+    offset, last, ends = 0, "", time.monotonic() + INSTALLED_WITHIN
     while True:
         told = far.follow(offset)
-        offset, last = told["offset"], (last + told["log"])[-4000:]
-        progress.log(told["log"])
+        offset, last = int(told["offset"]), (last + str(told["log"]))[-4000:]
+        progress.log(str(told["log"]))
         if told["is_all"] and not told["running"]:
             return _judge(told["code"], last)
+        if time.monotonic() > ends:
+            raise SetUpFailed(
+                f"The installation still runs after {INSTALLED_WITHIN / 3600:.0f} hours. It is not "
+                "waited for any longer; look at the machine, then set up again."
+            )
         pause(LOOK_EVERY if told["is_all"] else 0)
 
 
@@ -194,7 +207,7 @@ class _Far:
         return self._do("look", self.plan.release, stdin=json.dumps(dict(digests)).encode())
 
     def take(self, archive: bytes) -> None:
-        self._do("take", stdin=archive)
+        self._do("take", self.plan.release, stdin=archive)
 
     def start(self, python: str) -> bool:
         token = secrets.token_hex(8)
@@ -214,8 +227,9 @@ class _Far:
         argv = ["python3", "-c", PROGRAM.read_text(), command, self.plan.root, *words]
         said = self._answer(argv, stdin, within)
         try:
-            answer: dict[str, Any] = json.loads(said.decode().strip().splitlines()[-1])
-        except (ValueError, IndexError):
+            answer: dict[str, Any] = storable(json.loads(said.decode().strip().splitlines()[-1]))
+            answer[KEYS[command]]
+        except (ValueError, IndexError, KeyError, TypeError, RecursionError):
             raise RunnerError(f"{command} answered {said[:120]!r}, which cannot be read.") from None
         self.patience = PATIENCE
         return answer

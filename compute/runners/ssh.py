@@ -1,5 +1,6 @@
 """A machine that is reached by SSH: the same runner as ``local``, through one connection."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -19,15 +20,18 @@ from compute.runners.base import (
     Told,
 )
 from compute.runners.connection import connection_to
+from compute.runners.facts import file_facts
 from compute.runners.far import LOADER, MARK, program
 from compute.runners.far.common import frame, unframe
 from compute.runners.files import FarFiles
 from compute.runners.process import ANSWERS_WITHIN, NOT_EXECUTABLE, NOT_FOUND, Ended
 from compute.runners.samples import clean_sample
+from compute.runners.text import readable
 
 Part: TypeAlias = Literal["head", "join", "look", "down"]
 NOTHING: Mapping[str, str] = {}
 EXAMINED_WITHIN = 600.0  # a checkpoint may be hundreds of gigabytes on a slow disk
+LONGEST_STACK = 400_000  # characters
 
 
 class SshRunner:
@@ -71,15 +75,21 @@ class SshRunner:
         return found
 
     def stat(self, path: str) -> FileFact | None:
-        facts = self._files.ask("stat", path=self._at(path))[0]["facts"]
-        return FileFact(path, *facts) if facts else None
+        told = self._files.ask("stat", path=self._at(path))[0].get("facts")
+        try:
+            return file_facts([[path, *told]])[0] if told else None
+        except (TypeError, ValueError) as error:
+            raise self._none(error) from None
 
     def files(self, path: str) -> Iterator[FileFact]:
-        found = self._files.ask("files", path=self._at(path))[0]["files"]
-        return (FileFact(*facts) for facts in found)
+        told = self._files.ask("files", path=self._at(path))[0].get("files")
+        try:
+            return iter(file_facts(told))
+        except ValueError as error:
+            raise self._none(error) from None
 
     def exists(self, path: str) -> bool:
-        return bool(self._files.ask("exists", path=self._at(path))[0]["exists"])
+        return self._files.ask("exists", path=self._at(path))[0].get("exists") is True
 
     def stop(self, attempt_dir: str, grace: int) -> None:
         # A run whose wrapper is dead is ended by this command itself, which takes its time.
@@ -98,10 +108,13 @@ class SshRunner:
             raise RunnerError(f"examine gave an answer that cannot be read: {error}") from error
 
     def stack(self, attempt_dir: str) -> str:
-        return self._node("stack", self._at(attempt_dir))
+        return readable(self._node("stack", self._at(attempt_dir))[:LONGEST_STACK])
 
     def now(self) -> float:
-        return float(self._files.ask("now")[0]["now"])
+        told = self._files.ask("now")[0].get("now")
+        if not isinstance(told, int | float) or not math.isfinite(told):
+            raise RunnerError(f"{self._connection.address} does not say what time it is.")
+        return float(told)
 
     def alive(self, attempt_dir: str) -> Alive:
         answer = self._node("alive", self._at(attempt_dir))
@@ -116,7 +129,10 @@ class SshRunner:
 
     def lacking(self, packages: Sequence[str]) -> set[str]:
         answer = self._call("find_spec", "find", list(packages))
-        return set(unframe(answer))
+        try:
+            return {name for name in packages if name in unframe(answer)}
+        except (TypeError, ValueError) as error:
+            raise self._none(error) from None
 
     def sample(self) -> dict[str, Any]:
         told = self._files.ask("sample", path=self.workdir)[0]
@@ -150,6 +166,9 @@ class SshRunner:
         if not path.startswith("/"):
             raise RunnerError(f"{path!r} is no absolute path; what it begins at is not known.")
         return path
+
+    def _none(self, error: Exception) -> RunnerError:
+        return RunnerError(f"{self._connection.address} gave an answer that is none: {error}.")
 
     def _node(
         self,

@@ -1,6 +1,7 @@
 """Files to and from a far machine: only what is missing, and only believed when checked."""
 
 import re
+import time
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,9 +13,13 @@ from compute.runners.files import read_header
 from compute.runners.parts import Part, hash_start
 from compute.runners.process import MOST_LAST_WORDS, Cut, FarProcess
 
-CHUNK = 1 << 20
+CHUNK = 256 << 10  # each must be taken within SILENT_FOR: 4 kB a second are enough
 SILENT_FOR = 60.0  # seconds without a word from the far side
-BUSY_FOR = 12 * 3600 * 2  # times, half a second apart, that somebody else may send this file
+BUSY_FOR = 12 * 3600.0  # seconds that somebody else may take to send this file
+MOST_WORDS = 2 * BUSY_FOR  # of them a second, at most
+SLOWEST = 4096  # bytes a second of a file that comes
+LARGEST = 2**60  # bytes
+HASHED_AT = 1 << 20  # bytes a second: the slowest disk that is waited for
 LONGEST_NAME = 150
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -42,25 +47,29 @@ def get(connection: Connection, python: str, path: str, target: Path, told: Told
     """Bring a file here (see ``far/send.py``)."""
     with Part(target) as part, connection.start([python, "-c", LOADER]) as process:
         asked = {"path": path, "have": part.have, "prefix": part.digest.hexdigest()}
-        header = _begin(process, "send", asked)
-        part.begin_at(header["from"])
-        told(part.have, header["size"])
+        header = _begin(process, "send", asked, part.have)
+        size = _figure(header, "size", process.name)
+        part.begin_at(_figure(header, "from", process.name))
+        told(part.have, size)
+        ends = time.monotonic() + SILENT_FOR + (size - part.have) / SLOWEST
         try:
-            while part.have < header["size"]:
-                part.add(process.some(header["size"] - part.have, SILENT_FOR))
-                told(part.have, header["size"])
-            trailer = read_header(process, SILENT_FOR)
+            while part.have < size:
+                if time.monotonic() > ends:
+                    raise Cut(f"{process.name} is too slow.")
+                part.add(process.some(size - part.have, SILENT_FOR))
+                told(part.have, size)
+            trailer = _answer(process)
         except (Cut, RunnerUnsure) as error:
-            raise _cut(process, part.have, header["size"]) from error
-        part.finish(trailer["digest"])
+            raise _cut(process, part.have, size) from error
+        part.finish(str(trailer.get("digest")))
 
 
 def _put(process: FarProcess, file: BinaryIO, asked: dict[str, Any], told: Told) -> None:
     size = asked["size"]
-    header = _begin(process, "receive", asked)
+    header = _begin(process, "receive", asked, size)
     if "have" in header:
-        have, digest = hash_start(file, header["have"])
-        if digest.hexdigest() != header["prefix"]:
+        have, digest = hash_start(file, _figure(header, "have", process.name))
+        if digest.hexdigest() != header.get("prefix"):
             have = 0
             file.seek(0)
         sent = _send(process, file, have, size, told)
@@ -87,11 +96,11 @@ def _send(process: FarProcess, file: BinaryIO, have: int, size: int, told: Told)
     return have
 
 
-def _begin(process: FarProcess, name: str, asked: dict[str, Any]) -> dict[str, Any]:
+def _begin(process: FarProcess, name: str, asked: dict[str, Any], size: int) -> dict[str, Any]:
     try:
         process.send(program(name) + frame(asked), SILENT_FOR)
         process.read_past(MARK, MOST_LAST_WORDS, SILENT_FOR)
-        header = _answer(process)
+        header = _answer(process, size)
     except Cut:
         raise process.last_words() from None
     if "error" in header:
@@ -99,16 +108,30 @@ def _begin(process: FarProcess, name: str, asked: dict[str, Any]) -> dict[str, A
     return header
 
 
-def _answer(process: FarProcess) -> dict[str, Any]:
-    """The next word that is more than a sign of life."""
-    waited = 0
-    while waited <= BUSY_FOR:
-        header = read_header(process, SILENT_FOR)
+def _answer(process: FarProcess, size: int = 0) -> dict[str, Any]:
+    """The next word that is more than a sign of life; ``size`` is what may be looked through."""
+    ends, hashed_for = time.monotonic() + BUSY_FOR, SILENT_FOR + size / HASHED_AT
+    waited = hashed = 0
+    while time.monotonic() < ends and waited <= MOST_WORDS and hashed <= hashed_for:
+        try:
+            header = read_header(process, SILENT_FOR)
+        except ValueError as error:
+            raise RunnerError(f"{process.name} gave an answer that is none: {error}.") from error
         if "waiting" in header:
             waited += 1
-        elif "hashing" not in header:
+        elif "hashing" in header:  # at most one a second
+            hashed += 1
+        else:
             return header
     raise RunnerError(f"{process.name} is still busy with this file. Try again later.")
+
+
+def _figure(header: dict[str, Any], name: str, of: str) -> int:
+    """So many bytes, as the far side says. Raises ``RunnerError`` for what is no such figure."""
+    told = header.get(name)
+    if not isinstance(told, int) or not 0 <= told <= LARGEST:
+        raise RunnerError(f"{of} does not say how many bytes there are.")
+    return told
 
 
 def _raise_for(header: dict[str, Any], name: str) -> None:

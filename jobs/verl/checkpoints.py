@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 LATEST = "latest_checkpointed_iteration.txt"
-STEP_DIR = re.compile(r"global_step_(\d+)$")
+STEP_DIR = re.compile(r"global_step_([0-9]{1,9})")  # a step of nine figures fits every database
 
 
 class FileFact(Protocol):
@@ -45,7 +45,7 @@ def find_checkpoints(files: Iterable[FileFact], latest: int) -> list[Checkpoint]
     steps: dict[str, list[FileFact]] = {}
     for file in files:
         head, _, rest = file.path.removeprefix("checkpoints/").partition("/")
-        if rest and STEP_DIR.match(head):
+        if rest and STEP_DIR.fullmatch(head):
             steps.setdefault(head, []).append(file)
     found = [_checkpoint(name, group, latest) for name, group in steps.items()]
     return sorted(found, key=lambda checkpoint: -checkpoint.step)

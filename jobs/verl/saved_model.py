@@ -9,7 +9,7 @@ from jobs.verl.kinds import is_rl
 from jobs.verl.knobs import chosen, number
 from jobs.verl.spec import TrainSpec
 
-FOLDER = re.compile(r"(global_step_(\d+)/(?:actor/)?huggingface)/([^/]+)")
+FOLDER = re.compile(r"(global_step_([0-9]{1,9})/(?:actor/)?huggingface)/([^/]+)")
 INDEX = "model.safetensors.index.json"
 Read = Callable[[str], bytes]
 

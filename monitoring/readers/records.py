@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from compute.runners.text import storable
 from monitoring.readers.lines import Line
-from monitoring.readers.parse import parse, storable
+from monitoring.readers.parse import parse
 
 
 @dataclass(frozen=True)

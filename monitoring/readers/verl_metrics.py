@@ -4,8 +4,9 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from compute.runners.text import readable
 from monitoring.readers.lines import Line
-from monitoring.readers.parse import parse, readable
+from monitoring.readers.parse import parse
 
 NAME_LENGTH = 200
 

@@ -55,6 +55,15 @@ def test_since_stays_and_the_reason_follows(box: Machine) -> None:
     assert box.unreachable_reason == "Its key changed."
 
 
+def test_it_is_said_that_nothing_is_tried_any_more(box: Machine) -> None:
+    services.mark_unreachable(box, off())
+    waits = off(words="It is off. Nothing is tried any more.")
+    waits.waits_for_user = True
+    services.mark_unreachable(box, waits)
+    box.refresh_from_db()
+    assert box.unreachable_reason == "It is off. Nothing is tried any more."
+
+
 def test_it_is_back(box: Machine) -> None:
     services.mark_unreachable(box, off())
     services.mark_reachable(box)

@@ -141,6 +141,7 @@ PAGES = (
     "/datasets/1/versions/1/fields/",
     "/machines/",
     "/machines/new/",
+    "/machines/ray/",
     "/machines/1/",
     "/machines/1/edit/",
     "/machines/1/events/",

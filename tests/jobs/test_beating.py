@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from django.db import OperationalError
 
 from jobs.beating import beating
 from tests.waiting import eventually
@@ -26,3 +27,16 @@ def test_it_ends_at_once_with_work_that_fails() -> None:
     with pytest.raises(RuntimeError, match="the disk"):
         fail()
     assert threading.enumerate() == before
+
+
+@pytest.mark.django_db
+def test_it_goes_on_after_the_database_was_lost_for_a_moment() -> None:
+    beats: list[int] = []
+
+    def beat() -> None:
+        beats.append(1)
+        if len(beats) == 1:
+            raise OperationalError("the database is locked")
+
+    with beating(beat, 0.001):
+        eventually(lambda: len(beats) > 2)

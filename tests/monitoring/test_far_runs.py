@@ -13,6 +13,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
+from pytest_django import Settings
 
 from compute.models import Machine
 from compute.runners import fetching, folders
@@ -25,7 +26,7 @@ from jobs.models import Job, Status
 from jobs.tasks import start_fetch
 from jobs.telling import Telling
 from monitoring.following import Follower
-from monitoring.mirror import log_file
+from monitoring.mirror import keep_log, log_file
 from monitoring.models import Point
 from tests import factories
 from tests.compute.runners.conftest import Place, far_place
@@ -239,6 +240,44 @@ def test_a_checkpoint_is_brought_here(
     assert (fetch.state, fetch.error) == ("done", "")
     target = home / f"fetched/{job.uuid}/global_step_3"
     assert (target / "actor/model.pt").read_bytes() == content
+
+
+@pytest.mark.parametrize("limit", ["TRAINYARD_LARGEST_LOG", "TRAINYARD_KEEP_FREE"])
+def test_a_log_without_end_does_not_fill_this_disk(
+    user: User, machine: Machine, place: Place, data: Path, model: str, page: Client,
+    settings: Settings, limit: str,
+) -> None:  # fmt: skip
+    setattr(settings, limit, {"TRAINYARD_LARGEST_LOG": 100, "TRAINYARD_KEEP_FREE": 1 << 60}[limit])
+    place.trainer.plan(steps=3, gated=True)
+    job = launched(queued(user, machine, data, model))
+    place.trainer.go(2)
+    eventually(lambda: looked(job).step == 2)
+    place.trainer.go(3)
+    job = until(job, Status.COMPLETED)
+    assert losses(job) == [1, 2, 3]  # figures went on
+    far_log = Path(job.run_dir, "train.log").read_bytes()
+    assert len(far_log) > 100
+    kept = log_file(job).read_bytes() if log_file(job).exists() else b""
+    assert kept == far_log[: 100 if limit == "TRAINYARD_LARGEST_LOG" else 0]
+    said = f"All of it is in {job.run_dir}/train.log on {machine}. Figures go on."
+    assert said in page.get(job.get_absolute_url()).content.decode()
+    assert job.events.filter(kind="log left out").count() == 1
+
+
+def test_no_holes_are_left_in_a_log(user: User, machine: Machine, settings: Settings) -> None:
+    job = factories.make_job(user, machine=machine, status=Status.RUNNING)
+    keep_log(job, 0, b"one ")
+    settings.TRAINYARD_LARGEST_LOG = 6
+    keep_log(job, 4, b"two ")
+    settings.TRAINYARD_LARGEST_LOG = 600
+    keep_log(job, 8, b"three ")
+    assert log_file(job).read_bytes() == b"one tw"
+    settings.TRAINYARD_LARGEST_LOG = 8
+    again = factories.make_job(user, machine=machine, status=Status.RUNNING)
+    keep_log(again, 0, b"12345")
+    again.attempt = 2
+    keep_log(again, 0, b"12345")  # all attempts together
+    assert log_file(again).read_bytes() == b"123"
 
 
 def test_out_of_sight_and_back(

@@ -5,6 +5,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
+from jobs import lifecycle
 from jobs.models import Job
 from monitoring import services
 from tests import factories
@@ -110,3 +111,14 @@ def test_anonymous(job: Job) -> None:
 
 def test_wrong_method(page: Client, job: Job) -> None:
     assert refuses_other_methods(page, url(job), "get")
+
+
+def test_a_silent_run_says_what_its_machine_says_of_it(page: Client, user: User) -> None:
+    given = {"status": "starting", "started_at": timezone.now(), "silent_since": timezone.now()}
+    job = factories.make_job(user, **given)
+    for why in ("A process lives.", "Ray has not begun it: no room yet."):
+        lifecycle.record(job, "silent", message=why)
+    header = page.get(url(job)).content.decode().split('id="run-events"')[0]
+    assert "Silent since" in header
+    assert "Ray has not begun it: no room yet." in header
+    assert "A process lives." not in header

@@ -8,7 +8,8 @@ from django.contrib.auth.models import User
 from django.core.management.base import CommandError
 from django.forms import Form
 
-from compute import checking, environments, groups, lease_end, machines, settingup
+from compute import checking, environments, groups, lease_end, machines, ray_form, settingup
+from compute.clusters import facts_of_nodes
 from compute.forms import FIELDS, GroupForm, MachineForm
 from compute.groups import members_of
 from compute.machine_timeline import rows_of
@@ -31,8 +32,8 @@ OF_JUMP = ("jump_host", "jump_port", "jump_user")
 
 class Command(JsonCommand):
     help = (
-        "Machines that are reached by SSH. Secrets are read from a file, or with - from the "
-        "standard input; they are never arguments, which every process could read."
+        "Machines that are reached by SSH, and Ray clusters. Secrets are read from a file, or with "
+        "- from the standard input; they are never arguments, which every process could read."
     )
 
     def add_words(self, parser: ArgumentParser) -> None:
@@ -42,6 +43,13 @@ class Command(JsonCommand):
             parser.add_argument(f"--{name}", help="as in the form of the page")
         for name in (*FILES, *(f"jump-{name}" for name in FILES)):
             parser.add_argument(f"--{name}-file", metavar="FILE", help="holds it; - is the input")
+        parser.add_argument("--token-file", metavar="FILE", help="of a Ray cluster; - is the input")
+        parser.add_argument(
+            "--ray",
+            metavar="URL",
+            default="",
+            help="of a Ray cluster's dashboard: http://head:8265",
+        )
         parser.add_argument("--jump", metavar="[USER@]HOST[:PORT]", default="")
         parser.add_argument(
             "--members", metavar="A,B=ADDRESS", default="",
@@ -73,10 +81,20 @@ class Command(JsonCommand):
         if options["members"]:
             self.join(options)
             return
+        if options["ray"]:
+            self.add_ray(options)
+            return
         form = MachineForm(form_data(options))
         refuse(form)
         machine = machines.add(form.values, form.secrets, who=who(options))
         self.confirm_all(machine, options)
+
+    def add_ray(self, options: dict[str, Any]) -> None:
+        form = ray_form.RayForm(ray_data(options))
+        refuse(form)
+        machine = machines.add(form.values, form.secrets, who=who(options))
+        text = f"{machine} is kept. Before runs go there: manage.py machine check '{machine}'"
+        self.show(options, as_json(machine), text)
 
     def join(self, options: dict[str, Any]) -> None:
         lines = options["members"].replace(",", "\n")
@@ -235,6 +253,17 @@ def form_data(options: dict[str, Any]) -> dict[str, Any]:
     return data | {name: read(name, file) for name, file in secret_files(options).items()}
 
 
+def ray_data(options: dict[str, Any]) -> dict[str, Any]:
+    fields = ray_form.RayForm.base_fields
+    first = {name: fields[name].initial for name in ray_form.FIELDS}
+    given = {name: options[name] for name in PLAIN if name in first and options[name]}
+    data = {name: value for name, value in first.items() if value is not None} | given
+    data.setdefault("verl", environments.releases()[0])
+    if options["token_file"]:
+        data["password"] = read("the token", options["token_file"]).strip()
+    return data | {"name": options["name"], "ray_address": options["ray"]}
+
+
 def secret_files(options: dict[str, Any]) -> dict[str, str]:
     """The file that each secret is in, by the secret's field."""
     named = {
@@ -262,7 +291,8 @@ def jump_of(text: str) -> dict[str, str]:
 
 
 def as_json(machine: Machine) -> dict[str, Any]:
-    plain = {name: getattr(machine, name) for name in ("name", "kind", *PLAIN, *OF_JUMP)}
+    named = ("name", "kind", *PLAIN, *OF_JUMP, "ray_address")
+    plain = {name: getattr(machine, name) for name in named}
     times = {
         name: value and value.isoformat() for name in TIMES for value in [getattr(machine, name)]
     }
@@ -275,13 +305,14 @@ def as_json(machine: Machine) -> dict[str, Any]:
             "unreachable_reason": machine.why_unreachable,
             "secrets": [secret.name for secret in machine.secrets.defer("value")],
             "members": [member.machine.name for member in members_of(machine)],
+            "nodes": facts_of_nodes(machine),
             "failed": [check["name"] for check in machine.checks if check["outcome"] == "fail"],
         }
     )
 
 
 def in_a_line(data: dict[str, Any]) -> str:
-    where = f"{data['user']}@{data['host']}:{data['port']}" if data["host"] else ""
+    where = f"{data['user']}@{data['host']}:{data['port']}" if data["host"] else data["ray_address"]
     ends = f"  lease to {data['lease_ends_at']}" if data["lease_ends_at"] else ""
     told = f"{data['name']:<24} {data['kind']:<6} {data['state']:<12} {data['slots']:>3} {where}"
     return told + ends

@@ -20,6 +20,7 @@ from compute.runners.far.common import give, place, take
 
 CHUNK = 1 << 20
 SILENT_FOR = 30  # seconds without a byte, then the sender is taken for gone
+HASHED_AT = 10 << 20  # bytes a second
 FULL = (errno.ENOSPC, errno.EDQUOT)
 LOOK_AGAIN = 0.5  # seconds, while somebody else sends the same file
 
@@ -89,7 +90,10 @@ def receive_rest(part: Path, path: Path, asked: Any) -> Any:
     have = min(part.stat().st_size, asked["size"]) if part.exists() else 0
     digest = hashed(part, have)
     give({"have": have, "prefix": digest.hexdigest()})
+    # The sender looks through as much on its side. Whoever else sends this file waits meanwhile.
+    signal.alarm(SILENT_FOR + have // HASHED_AT)
     answer = take(sys.stdin.buffer)
+    signal.alarm(0)
     if answer is None:
         return {"error": "the sender is gone"}
     if answer["from"] != have:

@@ -13,8 +13,10 @@ import pytest
 from compute.runners.base import Runner
 from compute.runners.connection import close_all
 from compute.runners.local import LocalRunner
+from compute.runners.ray import RayRunner
 from compute.runners.ssh import SshRunner
 from tests.fakes import FakeTrainer
+from tests.ray_cluster import RayCluster
 from tests.sshd import Account, Sshd, account, far_trainer
 
 
@@ -44,6 +46,10 @@ class Place:
         path.mkdir(parents=True)
         self.own(self.workdir)
         return path
+
+
+# Each start, and each question to a node, takes seconds on a cluster: what is asked there as well.
+everywhere = pytest.mark.parametrize("place", ["local", "ssh", "ray"], indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -103,11 +109,23 @@ def far_place(of: Account, folder: Path, server: Sshd) -> Place:
     return Place("ssh", workdir, trainer, make, of.owns)
 
 
+@pytest.fixture
+def on_cluster(cluster: RayCluster, tmp_path: Path, home: Path, trainer: FakeTrainer) -> Place:
+    """A folder of this machine, where the nodes of the cluster are."""
+    workdir = tmp_path / "work"
+    workdir.mkdir()
+
+    def make(python: str, workdir: str) -> Runner:
+        return RayRunner(cluster.address, cluster.token, python, workdir, home / "ray")
+
+    return Place("ray", workdir, trainer, make, lambda path: path)
+
+
 @pytest.fixture(params=["local", "ssh"])
 def place(request: pytest.FixtureRequest, home: Path, trainer: FakeTrainer) -> Place:
     if request.param == "local":
         return Place("local", home, trainer, LocalRunner, lambda path: path)
-    made: Place = request.getfixturevalue("far")
+    made: Place = request.getfixturevalue("far" if request.param == "ssh" else "on_cluster")
     return made
 
 

@@ -17,6 +17,7 @@ from compute.runners.base import HostKeyRefused, LoginRefused, RunnerError, Unre
 from compute.runners.connection import Connection, close_all, connection_to
 from compute.runners.dial import open_socket
 from compute.runners.hostkeys import scan
+from compute.runners.login import log_in
 from compute.runners.trust import fingerprint
 from tests.compute.runners.conftest import Place
 from tests.fakes import fake_servers
@@ -256,6 +257,50 @@ def test_a_dead_host_is_not_hammered(own_sshd: Sshd, monkeypatch: pytest.MonkeyP
     own_sshd.start()
     assert connection.home()
     assert len(tries) == 2
+
+
+def test_a_login_that_is_refused_is_not_tried_for_ever(
+    own_sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that counts failed logins would shut this one out."""
+    monkeypatch.setattr(connections, "FIRST_PAUSE", 0.0)
+    tries: list[Address] = []
+
+    def count(line: paramiko.Transport, at: Address) -> None:
+        tries.append(at)
+        log_in(line, at)
+
+    monkeypatch.setattr(connections, "log_in", count)
+    key = make_key(tmp_path / "key")
+    address = replace(own_sshd.address(), login=Login(own_sshd.account.name, private_key=key))
+    connection = connection_to(address)
+    for _ in range(8):
+        with pytest.raises(LoginRefused) as caught:
+            connection.home()
+    assert len(tries) == 3
+    assert caught.value.waits_for_user
+    assert "no login is tried any more" in str(caught.value)
+    own_sshd.allow((tmp_path / "key.pub").read_text())
+    with pytest.raises(LoginRefused):
+        connection.home()
+    connection.retry_now()  # as the check does
+    assert connection.home()
+
+
+def test_what_is_dropped_is_ended_with_its_jump_host(sshd: Sshd) -> None:
+    jump = sshd.address()
+    behind, other = (replace(sshd.address(), jump=jump, host=h) for h in ("127.0.0.1", "localhost"))
+    lines = {one: connection_to(one) for one in (jump, behind, other)}
+    transport = lines[behind].transport()
+    lines[other].transport()
+    connections.drop(behind)
+    assert not transport.is_active()
+    assert connection_to(behind) is not lines[behind]
+    assert connection_to(jump) is lines[jump]  # the other one is behind it
+    connections.drop(behind)
+    connections.drop(other)
+    assert lines[jump]._transport is None
+    assert not connections._all
 
 
 def test_the_back_off_grows_and_ends(own_sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 No network is needed, and none can be used: pip is told to look into a folder of fake wheels only.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -169,6 +170,39 @@ def test_a_failed_installation_says_why_and_can_be_repeated(here: Ask, plan: Pla
     heard = Heard()
     set_up(here, plan, heard, short_pause)
     assert any(step.startswith("Sending 1 of") for step in heard.steps)
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_checkout_is_left_alone(here: Ask, plan: Plan, far_folder: Path, edited: bool) -> None:
+    checkout = far_folder / "my runs"
+    shutil.copytree(plan.environments, checkout / "environments")
+    if edited:
+        (checkout / "environments/install.sh").write_text("# mine")
+    else:
+        (checkout / "manage.py").touch()
+    before = {path: path.read_bytes() for path in checkout.rglob("*") if path.is_file()}
+    with pytest.raises(SetUpFailed, match=r"no set-up has made .*: it looks like a checkout"):
+        set_up(here, plan, Heard(), short_pause)
+    assert {path: path.read_bytes() for path in checkout.rglob("*") if path.is_file()} == before
+
+
+def test_a_second_release_leaves_what_the_first_one_needs(here: Ask, plan: Plan) -> None:
+    ours = plan.environments
+    shutil.copytree(ours / "verl-0.9", ours / "verl-0.8")
+    (ours / "node/trainyard_node/old.py").touch()
+    for release, gone in (("verl-0.9", "old.py"), ("verl-0.8", "older.py")):
+        now = Plan(ours, release, plan.workdir)
+        files = setup.files_of(now)
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        far = setup._Far(here, now, Heard(), short_pause)
+        far.take(setup.pack(files, digests, far.look(digests)["missing"]))
+        (ours / "node/trainyard_node" / gone).unlink(missing_ok=True)
+    theirs = Path(plan.root)
+    assert (theirs / "verl-0.9/lock.txt").exists()
+    assert (theirs / "verl-0.8/lock.txt").exists()
+    assert not (theirs / "node/trainyard_node/old.py").exists()  # of both, so it goes with either
+    sent = json.loads((theirs / "sent.json").read_text())
+    assert {"verl-0.9/lock.txt", "verl-0.8/lock.txt", "node/pyproject.toml"} < set(sent)
 
 
 def test_a_folder_that_is_somebody_elses_is_left_alone(

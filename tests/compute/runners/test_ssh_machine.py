@@ -4,6 +4,7 @@ import io
 import json
 import os
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,17 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 
 from compute import checking, machines, services, settingup
 from compute.models import Machine, SetUp
+from compute.runners import connection as connections
 from compute.runners import setup
 from compute.runners.base import LoginRefused
 from compute.runners.connection import connection_to
+from monitoring.following import Follower
+from tests import factories
 from tests.compute.runners.test_setup import environments, packages, server  # noqa: F401
 from tests.sshd import Account, Sshd
 from tests.waiting import eventually
@@ -138,6 +143,70 @@ def test_a_wrong_password_is_told(sshd: Sshd, far_folder: Path, far_account: Acc
     assert "wrong-one" not in json.dumps(machine.checks)
     with pytest.raises(LoginRefused):
         services.runner_for(machine).now()
+
+
+def test_a_refused_login_waits_for_the_user(
+    sshd: Sshd, far_folder: Path, monkeypatch: pytest.MonkeyPatch, client: Client, staff: User
+) -> None:
+    machine = added(sshd, far_folder)
+    machines.change(machine, {}, {"password": "wrong-one"}, ["private_key"])
+    monkeypatch.setattr("compute.runners.connection.FIRST_PAUSE", 0.0)
+    follower = Follower(machine)
+
+    def look() -> None:
+        follower.measure_at = 0.0
+        assert follower.turn(threading.Event())
+        machine.refresh_from_db()
+
+    for _ in range(5):
+        look()
+    assert "no login is tried any more" in machine.unreachable_reason
+    client.force_login(staff)
+    page = client.get(machine.get_absolute_url()).content.decode()
+    assert "no login is tried any more" in page
+    key = (sshd.folder / "login").read_text()
+    machines.change(machine, {}, {"private_key": key}, ["password"])
+    look()
+    assert machine.unreachable_since is None
+
+
+def test_what_a_check_found_lets_the_watcher_try_again(
+    own_sshd: Sshd, far_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = added(own_sshd, far_folder)
+    monkeypatch.setattr("compute.runners.connection.FIRST_PAUSE", 3600.0)
+    follower = Follower(machine)
+    own_sshd.stop()
+    follower.turn(threading.Event())
+    own_sshd.start()
+    follower.measure_at = 0.0
+    follower.turn(threading.Event())
+    machine.refresh_from_db()
+    assert machine.unreachable_since is not None  # it does not try yet
+    services.mark_reachable(machine)  # another process's check came through
+    follower.measure_at = 0.0
+    follower.turn(threading.Event())
+    machine.refresh_from_db()
+    assert machine.unreachable_since is None
+
+
+def test_what_opens_a_machine_is_forgotten_with_it(
+    sshd: Sshd, far_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = added(sshd, far_folder)
+    line = connection_to(services.address_of(machine))
+    transport = line.transport()
+    # Changed by another process: this one has it as it was.
+    Machine.objects.filter(pk=machine.pk).update(user="other", changed_at=timezone.now())
+    monkeypatch.setattr(services, "FORGET_EVERY", 0.0)
+    monkeypatch.setattr(services, "_looked_at", [0.0])
+    other = factories.make_ssh_machine()
+    services.address_of(other)
+    assert not transport.is_active()
+    assert line.address not in connections._all
+    assert set(services._addresses) == {other.pk}
+    machines.remove(other)
+    assert services._addresses == {}
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="the password of whoever runs the tests is not known")

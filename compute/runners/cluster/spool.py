@@ -1,0 +1,108 @@
+"""The copy here of a run directory that is told of in a job's log."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from compute.runners.base import FileFact
+from compute.runners.cluster.frames import Frame
+from compute.runners.facts import file_facts
+
+LISTING = "checkpoints.json"  # what is below checkpoints/ there: names, sizes, times
+ENDED = "ended"  # the job's last word: nothing is missing
+OVER = ".over.json"  # written here: nothing more will come, and what Ray said
+KNOWN = ".known"  # the cluster had the job: should it know none any more, it was lost
+LOCK = ".lock"
+OWN = {LISTING, ENDED, OVER, KNOWN, LOCK}
+
+
+class Spool:
+    """One attempt's. Frames may come again and again: a file only ever grows, byte by byte."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def take(self, frame: Frame) -> None:
+        """Raises ``ValueError`` when bytes are missing before it, and ``OSError``."""
+        path = self.folder / frame.path
+        if frame.is_whole:
+            self._replace(path, frame)
+            return
+        have = path.stat().st_size if path.exists() else 0
+        end = frame.offset + len(frame.data)
+        if frame.offset > have:
+            raise ValueError(f"{frame.path} lacks its bytes from {have} to {frame.offset}")
+        if end > have or not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab") as file:
+                file.write(frame.data[have - frame.offset :])
+            os.utime(path, (frame.modified, frame.modified))
+
+    def _replace(self, path: Path, frame: Frame) -> None:
+        """An older content, told of again, does not come back."""
+        if path.exists() and path.stat().st_mtime >= frame.modified:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part")
+        part.write_bytes(frame.data)
+        os.utime(part, (frame.modified, frame.modified))
+        part.replace(path)
+
+    def close(self, status: str, message: str) -> None:
+        """Nothing more will come."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = self.folder / f"{OVER}.part"
+        part.write_text(json.dumps({"status": status, "message": message[-20_000:]}))
+        part.replace(self.folder / OVER)
+
+    @property
+    def over(self) -> dict[str, Any] | None:
+        """What Ray said last, once nothing more will come."""
+        try:
+            found: dict[str, Any] = json.loads((self.folder / OVER).read_text())
+        except (OSError, ValueError):
+            return None
+        return found
+
+    @property
+    def has_all(self) -> bool:
+        """Whether the job said its last word."""
+        return (self.folder / ENDED).exists()
+
+    def files(self, below: str) -> Iterator[FileFact]:
+        """All files below a folder of the run, named from there."""
+        start = f"{below}/" if below else ""
+        for fact in (*self._kept(), *self._listed()):
+            if fact.path.startswith(start):
+                yield FileFact(fact.path[len(start) :], fact.size, fact.modified)
+
+    def stat(self, name: str) -> FileFact | None:
+        path = self.folder / name
+        if name not in OWN and path.is_file():
+            facts = path.stat()
+            return FileFact(name, facts.st_size, facts.st_mtime)
+        return next((fact for fact in self._listed() if fact.path == name), None)
+
+    def exists(self, name: str) -> bool:
+        start = f"{name}/" if name else ""
+        has = self.stat(name) is not None or (self.folder / name).is_dir()
+        return has or any(fact.path.startswith(start) for fact in self._listed())
+
+    def _kept(self) -> Iterator[FileFact]:
+        for folder, _, names in os.walk(self.folder):
+            for name in names:
+                path = Path(folder, name)
+                inside = str(path.relative_to(self.folder))
+                # What lies below checkpoints/ is in the listing, too.
+                if inside not in OWN and not inside.startswith("checkpoints/"):
+                    facts = path.stat()
+                    yield FileFact(inside, facts.st_size, facts.st_mtime)
+
+    def _listed(self) -> list[FileFact]:
+        try:
+            told = file_facts(json.loads((self.folder / LISTING).read_text()))
+        except (OSError, ValueError, RecursionError):
+            return []
+        return [FileFact(f"checkpoints/{one.path}", one.size, one.modified) for one in told]

@@ -1,0 +1,116 @@
+"""`python -m trainyard_node.ray_job ORDER`: one attempt as a job of a Ray cluster.
+
+Starts the wrapper in the attempt directory, on the node where this runs, and tells on its output
+what is written there (see `frames`): of a job, Ray's API shows nothing else. ORDER is JSON,
+compressed and in base64, {"folder", "script"}. Ends with the run's exit code; 1 when it could not
+be started.
+"""
+
+import base64
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from trainyard_node import stop
+from trainyard_node.attempt import Attempt
+from trainyard_node.frames import Frame, line_of, write_all
+from trainyard_node.relay import Relay
+
+LOOK_EVERY = 0.25  # seconds
+LAST_GRACE = 20.0  # seconds for a run whose wrapper is dead
+PR_SET_PDEATHSIG = 1
+CHOOSES = "RAY_EXPERIMENTAL_NOSET_"  # …CUDA_VISIBLE_DEVICES and its like
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Make the attempt's directory, run it and tell of it to its end."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if len(arguments) != 1:
+        print("usage: python -m trainyard_node.ray_job ORDER", file=sys.stderr)
+        return 2
+    order = read_order(arguments[0])
+    attempt = Attempt.at(order["folder"])
+    try:
+        write_script(attempt, order["script"])
+    except FileExistsError:
+        print(f"{attempt.root} was started already; an attempt runs once", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"The run directory could not be made: {error}", file=sys.stderr)
+        return 1
+    return run(attempt)
+
+
+def read_order(text: str) -> Any:
+    """What the platform wrote. Raises ValueError, binascii.Error or zlib.error."""
+    return json.loads(zlib.decompress(base64.b64decode(text)))
+
+
+def write_script(attempt: Attempt, script: str) -> None:
+    """Raises OSError; FileExistsError where the attempt was started before."""
+    attempt.root.mkdir(parents=True, exist_ok=True)
+    with attempt.script.open("x") as file:
+        file.write(script)
+
+
+def run(attempt: Attempt) -> int:
+    """Start the wrapper and tell of its directory until it ended and all was told."""
+    # To stop a job, Ray signals all its processes: the wrapper ends the run, and this tells of it.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    here = os.getpid()
+    wrapper = subprocess.Popen(
+        [sys.executable, "-m", "trainyard_node.run", str(attempt.root)],
+        stdin=subprocess.DEVNULL,
+        env=environment(),
+        start_new_session=True,  # Ray kills this session at once when a node's daemon dies
+        preexec_fn=lambda: _end_with(here),
+    )
+    relay = Relay(attempt, _tell)
+    while (code := wrapper.poll()) is None:
+        relay.look()
+        time.sleep(LOOK_EVERY)
+    if attempt.read_exit_code() is None:
+        # Nothing outlives the job, to which the cluster has given the devices.
+        stop.stop(attempt, LAST_GRACE)
+    relay.look()
+    relay.end(code if code >= 0 else 128 - code)
+    return code if code >= 0 else 128 - code
+
+
+def environment() -> dict[str, str]:
+    """The job's, where this very package is found by the wrapper too.
+
+    Ray marks a job's process as one that chooses its devices by itself. Of a rank of torchrun verl
+    would take that as leave to ask Ray for the rank's own, of which Ray knows nothing.
+    """
+    place = str(Path(__file__).resolve().parent.parent)
+    known = os.environ.get("PYTHONPATH", "")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(CHOOSES)}
+    return {**kept, "PYTHONPATH": f"{place}{os.pathsep}{known}" if known else place}
+
+
+def _end_with(parent: int) -> None:
+    """In the wrapper: be asked to stop when the job's process is gone, and never outlive it."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(1)
+
+
+def _tell(frame: Frame) -> None:
+    write_all(1, line_of(frame))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
