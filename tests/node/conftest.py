@@ -38,6 +38,9 @@ def until(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
     pytest.fail(f"not within {seconds} s: {condition}")
 
 
+SAVE_TIME = "timing_s/save_checkpoint"
+
+
 def read_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -95,6 +98,11 @@ class Run:
         path = self.root / "exit_code"
         until(path.exists, seconds)
         return int(path.read_text())
+
+    def step_lines(self) -> list[dict[str, Any]]:
+        """One a step. How long a save took is in a line of its own, except in RL."""
+        found = read_lines(self.root / "metrics.jsonl")
+        return [line for line in found if set(line["data"]) != {SAVE_TIME}]
 
     def kinds(self) -> list[str]:
         return [event["kind"] for event in read_lines(self.root / "events.jsonl")]

@@ -30,7 +30,7 @@ Lines = list[dict[str, float]]
 
 
 def lines_of(run: Run) -> Lines:
-    return [line["data"] for line in read_lines(run.root / "metrics.jsonl")]
+    return [line["data"] for line in run.step_lines()]
 
 
 def comparable(line: dict[str, float]) -> dict[str, float]:
@@ -150,7 +150,7 @@ def test_a_resumed_run_goes_on_as_the_first_did(
     (tmp_path / "checkpoints/latest_checkpointed_iteration.txt").write_text("12")
     more = [*SCHEDULE, "trainer.save_freq=12", "trainer.test_freq=12"]
     run = train(tmp_path, commands.dpo(Path(samples["directory"]), tmp_path, 1, *more), 240)
-    steps = [line["step"] for line in read_lines(run.root / "metrics.jsonl")]
+    steps = [line["step"] for line in run.step_lines()]
     assert steps == list(range(13, STEPS + 1))
     assert_same(lines_of(run), lines_of(dpo_run)[12:])
     log = (run.root / "train.log").read_text()

@@ -14,7 +14,7 @@ from typing import Any
 import commands
 import pytest
 import torch
-from conftest import Run, read_lines, train, until
+from conftest import SAVE_TIME, Run, read_lines, train, until
 from torch.utils.data import DistributedSampler
 from trainyard_node.examine import examine
 
@@ -106,12 +106,17 @@ def rows(run: Run, rank: int = 0) -> list[int]:
 
 
 def steps(*runs: Run) -> list[int]:
-    return [line["step"] for run in runs for line in read_lines(run.root / "metrics.jsonl")]
+    return [line["step"] for run in runs for line in run.step_lines()]
 
 
 def series(name: str, *runs: Run) -> list[float]:
-    lines = [line["data"] for run in runs for line in read_lines(run.root / "metrics.jsonl")]
-    return [line[name] for line in lines]
+    return [line["data"][name] for run in runs for line in run.step_lines()]
+
+
+def timed(run: Run) -> list[int]:
+    """The steps whose save was measured."""
+    found = {line["step"]: line["data"] for line in read_lines(run.root / "metrics.jsonl")}
+    return sorted(step for step, data in found.items() if data.get(SAVE_TIME, 0) > 0)
 
 
 def saved(run: Run) -> list[int]:
@@ -135,11 +140,14 @@ def assert_paused(run: Run, step: int) -> None:
     assert examine(checkpoints / f"global_step_{step}", deep=True).faults == []
     assert "Final validation metrics" not in (run.root / "train.log").read_text(errors="replace")
 
+    assert step in timed(run)
+
 
 def assert_completed(run: Run, step: int) -> None:
     assert "paused" not in run.kinds()
     assert answered(run)
     assert steps(run)[-1] == saved(run)[-1] == step
+    assert timed(run) == saved(run)
 
 
 @pytest.fixture(scope="module")

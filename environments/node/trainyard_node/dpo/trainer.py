@@ -63,7 +63,7 @@ class Trainer:
                 metrics |= self._validate(self._validation)
             if tracking is not None:
                 tracking.log(data=metrics, step=step)
-            if self._saved_and_paused(step):
+            if self._saved_and_paused(step, tracking):
                 return
 
     def _step(self, step: int, batch: Batch) -> Metrics:
@@ -90,11 +90,15 @@ class Trainer:
         metrics["timing_s/validate"] = time.perf_counter() - began
         return metrics
 
-    def _saved_and_paused(self, step: int) -> bool:
+    def _saved_and_paused(self, step: int, tracking: Tracking | None) -> bool:
         """Save when that is due or asked for. True: the run was asked to end here."""
         asked = self._control.look() if self._control else None
         if asked or self._is_due("save_freq", step):
+            began = time.perf_counter()
             self._checkpoints.save_checkpoint(step=step)
+            if tracking is not None:
+                seconds = time.perf_counter() - began
+                tracking.log(data={"timing_s/save_checkpoint": seconds}, step=step)
         if self._control is None or asked is None:
             return False
         self._control.saved(asked)

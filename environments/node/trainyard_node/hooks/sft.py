@@ -1,10 +1,12 @@
 """Saving and pausing on request in verl's SFT trainer.
 
 A step's metrics are written, and what validation is due is done, before its checkpoint, so the loop
-is left right after that. Rank 0 looks, and all ranks do what it saw.
+is left right after that. Rank 0 looks, and all ranks do what it saw. How long a save took is a
+metric, as it is in verl's RL trainers.
 """
 
 import functools
+import time
 from types import ModuleType
 from typing import Any
 
@@ -14,19 +16,22 @@ from trainyard_node.hooks.turn import Paused, Turn
 
 USES = (
     *("resume_global_step", "training_client", "train_batch", "total_training_steps"),
-    *("save_freq", "ckpt_handler", "save_checkpoint"),
+    *("save_freq", "ckpt_handler", "save_checkpoint", "Tracking"),
 )
+SAVE_TIME = "timing_s/save_checkpoint"
 
 
 def attach(module: ModuleType) -> bool:
     """Make verl's `SFTTrainer` resume rightly, pause and save; False, and a line in the log, when
     it is different."""
-    return shape.attached(lambda: _attach(module.SFTTrainer))
+    return shape.attached(lambda: _attach(module))
 
 
-def _attach(trainer: Any) -> None:
+def _attach(module: ModuleType) -> None:
+    trainer: Any = module.SFTTrainer
     shape.check(trainer.fit, ("self",), USES)
     rows.attach_to_sft(trainer)
+    trackings = _remembered(module)
     original = trainer.fit
 
     @functools.wraps(original)
@@ -35,7 +40,7 @@ def _attach(trainer: Any) -> None:
         if control is None:
             return original(self)
         turn = Turn(control, self.save_freq)
-        _watch(self, turn)
+        _watch(self, turn, trackings)
         try:
             return original(self)
         except Paused:
@@ -45,7 +50,21 @@ def _attach(trainer: Any) -> None:
     trainer.fit = fit
 
 
-def _watch(trainer: Any, turn: Turn) -> None:
+def _remembered(module: ModuleType) -> list[Any]:
+    """What the trainer will log to: one on the rank that logs, none on the others."""
+    made: list[Any] = []
+    original = module.Tracking
+
+    @functools.wraps(original)
+    def tracking(*args: Any, **kwargs: Any) -> Any:
+        made.append(original(*args, **kwargs))
+        return made[-1]
+
+    module.Tracking = tracking  # type: ignore[attr-defined]
+    return made
+
+
+def _watch(trainer: Any, turn: Turn, trackings: list[Any]) -> None:
     """Put `turn` around this trainer's work and saving."""
     client, handler = trainer.training_client, trainer.ckpt_handler
     train, save = client.train_batch, handler.save_checkpoint
@@ -59,7 +78,10 @@ def _watch(trainer: Any, turn: Turn) -> None:
 
     @functools.wraps(save)
     def save_checkpoint(step: int) -> Any:
+        began = time.perf_counter()
         done = save(step)
+        for tracking in trackings:
+            tracking.log(data={SAVE_TIME: time.perf_counter() - began}, step=step)
         turn.saved()
         if turn.step < _last_step(trainer):
             turn.begin()
