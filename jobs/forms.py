@@ -34,6 +34,23 @@ def one_line(text: str) -> None:
         raise forms.ValidationError("A name is one line of printable characters.")
 
 
+class MachineField(forms.ModelChoiceField):  # type: ignore[type-arg]
+    """A machine that jobs may be sent to, by its id or its name."""
+
+    def __init__(self) -> None:
+        super().__init__(Machine.objects.for_jobs(), empty_label=None)
+
+    def to_python(self, value: Any) -> Machine | None:
+        if value and not str(value).isdecimal():
+            named = self.queryset.filter(name__iexact=value).first()
+            if named is None:
+                known = ", ".join(self.queryset.values_list("name", flat=True))
+                raise forms.ValidationError(f"No run can go to {value}. There are: {known}.")
+            value = named.pk
+        machine: Machine | None = super().to_python(value)
+        return machine
+
+
 class VersionField(forms.ModelChoiceField):  # type: ignore[type-arg]
     """A version of a data set, by its id or its name: ``name@3``, or ``name`` for the newest."""
 
@@ -61,7 +78,7 @@ class VersionField(forms.ModelChoiceField):  # type: ignore[type-arg]
 class JobForm(forms.Form):
     uuid = forms.UUIDField(widget=forms.HiddenInput)
     name = forms.CharField(max_length=200, label="Name", validators=[one_line])
-    machine = forms.ModelChoiceField(Machine.objects.for_jobs(), empty_label=None)
+    machine = MachineField()
     retries = forms.IntegerField(
         widget=figure("numeric"),
         min_value=0,

@@ -121,6 +121,14 @@ def test_bad_input_is_told_and_nothing_is_started(
     assert taskqueue.size() == 0
 
 
+def test_a_machine_by_its_name(samples: Path, staff: User) -> None:
+    there = factories.make_ssh_machine(name="my rented box", workdir="/far", python="/p")
+    for words in ("machine=My rented box", f"machine={there.pk}"):
+        assert data("preview", "sample-sft", "--set", words)["cwd"].startswith("/far/runs/")
+    said = refusal("preview", "sample-sft", "--set", "machine=nowhere")
+    assert "No run can go to nowhere. There are: my rented box, this machine." in said
+
+
 def test_no_such_recipe(staff: User) -> None:
     assert refusal("submit", "none") == (
         f"There is no recipe none. There are: {', '.join(all_recipes())}."
