@@ -32,6 +32,8 @@ OF_RAY = (
     ("Where it is", "", ("name", "ray_address", "password")),
     ("What runs there", "", ("workdir", "verl", "python", "slots", "lease_ends_at")),
 )
+# What a check says stays true when these change.
+OF_NO_CHECK = {"name", "slots", "lease_ends_at"}
 
 
 @sensitive_post_parameters()
@@ -68,7 +70,12 @@ def machine_edit(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         except MachineError as error:
             form.add_error(error.field, str(error))
         else:
-            messages.success(request, f"{machine} is changed.")
+            touched = form.secrets or form.forget or set(form.values) - OF_NO_CHECK
+            if touched and machine.is_confirmed:
+                checking.ask_check(machine, who=who)
+                messages.success(request, f"{machine} is changed. It is being checked.")
+            else:
+                messages.success(request, f"{machine} is changed.")
             return onward(machine)
     return render(
         request, "compute/form.html", shown(form, machine), status=422 if form.errors else 200

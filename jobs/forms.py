@@ -42,9 +42,10 @@ class MachineField(forms.ModelChoiceField):  # type: ignore[type-arg]
 
     def to_python(self, value: Any) -> Machine | None:
         if value and not str(value).isdecimal():
-            named = self.queryset.filter(name__iexact=value).first()
+            there = Machine.objects.for_jobs()
+            named = there.filter(name__iexact=value).first()
             if named is None:
-                known = ", ".join(self.queryset.values_list("name", flat=True))
+                known = ", ".join(there.values_list("name", flat=True))
                 raise forms.ValidationError(f"No run can go to {value}. There are: {known}.")
             value = named.pk
         machine: Machine | None = super().to_python(value)

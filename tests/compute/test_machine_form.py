@@ -197,6 +197,25 @@ def test_a_secret_is_replaced_and_the_new_one_used_at_once(boss: Client, box: Ma
     assert address_of(box).login.password == "newer"
 
 
+@pytest.mark.parametrize(
+    ("given", "is_checked"),
+    [
+        ({"password": "newer"}, True),
+        ({"python": "/opt/python"}, True),
+        ({"user": "eve", "password": "eve's"}, True),
+        ({"slots": "3", "password": ""}, False),
+        ({"name": "another", "password": ""}, False),
+        ({"host": "other.example.org"}, False),  # its key is asked for first
+    ],
+)
+def test_what_a_check_found_is_looked_at_anew(
+    boss: Client, box: Machine, given: dict[str, str], is_checked: bool
+) -> None:
+    assert boss.post(edit(box), GOOD | given).status_code == 302
+    box.refresh_from_db()
+    assert box.is_being_checked is is_checked
+
+
 def test_a_secret_is_removed(boss: Client, box: Machine) -> None:
     key = private_key()
     sent = GOOD | {"password": "", "private_key": key, "forget_password": "on"}
