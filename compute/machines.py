@@ -1,6 +1,6 @@
 """Adding, changing, confirming and removing machines."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -84,6 +84,12 @@ def change(
             f"Its jobs have their runs below {machine.workdir}, where they would not be found any "
             "more. Add the machine a second time, with the other folder.",
             "workdir",
+        )
+    if "ray_address" in fields and (held := _named(machine.jobs.holding_slot())):
+        raise MachineError(
+            f"Jobs run there: {held}. A cluster at another address does not know them, and they "
+            "would be lost. Let them end first, or pause them.",
+            "ray_address",
         )
     if machine.is_group and "lease_ends_at" in fields:
         raise MachineError(
@@ -293,7 +299,11 @@ def _groups_of(machine: Machine) -> str:
 
 def in_the_way(machine: Machine) -> str:
     """The jobs that keep a machine from being removed, in words; empty when there are none."""
-    jobs = [*machine.jobs.holding_slot(), *machine.jobs.queued()]
+    return _named([*machine.jobs.holding_slot(), *machine.jobs.queued()])
+
+
+def _named(found: Iterable[Any]) -> str:
+    jobs = list(found)
     shown = ", ".join(f"{job.pk} ({job.name})" for job in jobs[:5])
     return shown + (f" and {len(jobs) - 5} more" if len(jobs) > 5 else "")
 

@@ -17,6 +17,7 @@ from compute import history
 from compute.models import Machine, MachineSample, MachineSecret
 from compute.runners.address import Address, Login
 from compute.runners.base import HostKeyRefused, Runner, RunnerError, Unreachable
+from compute.runners.cluster.spool import Room
 from compute.runners.connection import connection_to, drop
 from compute.runners.local import LocalRunner
 from compute.runners.ray import RayRunner
@@ -90,7 +91,14 @@ def ray_runner(machine: Machine) -> Runner:
     except RunnerError as error:
         return no_runner(str(error))
     spools = Path(settings.TRAINYARD_HOME) / "ray"
-    return RayRunner(machine.ray_address, token, machine.python, machine.workdir, spools)
+    room = Room(settings.TRAINYARD_LARGEST_LOG, settings.TRAINYARD_KEEP_FREE)
+    return RayRunner(machine.ray_address, token, machine.python, machine.workdir, spools, room)
+
+
+def is_cut(machine: Machine, run_dir: str) -> bool:
+    """Whether a run's log on a Ray cluster is longer than what is kept of it here."""
+    runner = ray_runner(machine) if machine.is_ray else None
+    return isinstance(runner, RayRunner) and runner.is_cut(run_dir)
 
 
 def token_of(machine: Machine) -> str:
@@ -161,7 +169,7 @@ def address_of(machine: Machine) -> Address:
     address = _address(machine.pk)
     _addresses[machine.pk] = machine.changed_at, address
     if known and known[1] != address:
-        drop(known[1])
+        drop(known[1], _used())
     elif known:
         connection_to(address).retry_now()  # somebody did something about it
     return address
@@ -186,7 +194,11 @@ def _forget_old() -> None:
 def forget(pk: int) -> None:
     """End this process's connection to a machine, and forget what opens it."""
     if known := _addresses.pop(pk, None):
-        drop(known[1])
+        drop(known[1], _used())
+
+
+def _used() -> set[Address]:
+    return {address for _, address in _addresses.values()}
 
 
 def retry_now(machine: Machine) -> None:

@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from compute.runners import fetching
-from compute.runners.base import RunnerError, Told, Unreachable
+from compute.runners.base import NeverPossible, RunnerError, Told, Unreachable
 from compute.services import mark_unreachable, runner_for
 from jobs import lifecycle
 from jobs.beating import beating
@@ -25,6 +25,7 @@ from jobs.work import later
 State = Fetch.State
 BEAT = 15.0  # seconds; its own thread, since a file that is looked through says nothing
 TELL_EVERY = 1.0
+AGAIN = " Ask again: what came is kept and gone on with."
 
 
 class FetchError(Exception):
@@ -127,7 +128,8 @@ def work_off(fetch: Fetch, told: Told) -> None:
     except RunnerError as error:
         if isinstance(error, Unreachable):
             mark_unreachable(machine, error)
-        _end(fetch, State.FAILED, f"{error} Ask again: what came is kept and gone on with.")
+        again = "" if isinstance(error, NeverPossible) else AGAIN
+        _end(fetch, State.FAILED, f"{error}{again}")
         raise FetchError(str(error)) from None
     except BaseException:
         _end(fetch, State.FAILED, "It was broken off. Ask again: what came is kept.")

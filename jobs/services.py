@@ -207,13 +207,19 @@ def launch(job: Job) -> None:
     except RunnerUnsure as error:
         lifecycle.record(job, "launch unsure", message=str(error))
     except Exception as error:
-        why = f"It could not be started. {error}"
-        if not isinstance(error, RunnerError | TrackerError):
-            log.exception("%s could not be started", job)
-            why = f"It could not be started: an error that Trainyard did not expect. {error!r}"
-        finish_as(job, Status.FAILED, why, only_from=(Status.STARTING,))
+        _not_started(job, error)
     else:
         started(job)
+
+
+def _not_started(job: Job, error: Exception) -> None:
+    if stop_before_start(job):
+        return
+    why = f"It could not be started. {error}"
+    if not isinstance(error, RunnerError | TrackerError):
+        log.error("%s could not be started", job, exc_info=error)
+        why = f"It could not be started: an error that Trainyard did not expect. {error!r}"
+    finish_as(job, Status.FAILED, why, only_from=(Status.STARTING,))
 
 
 def prepare(job: Job) -> Launch:
@@ -251,16 +257,17 @@ def wait_in_line(job: Job, reason: str) -> None:
     lifecycle.move(job, Status.QUEUED, only_from=(Status.STARTING,), reason=reason, started_at=None)
 
 
-def start_again(job: Job) -> None:
+def start_again(job: Job, why: str = "") -> None:
     """Whoever was to start it is gone, and has started nothing: it is in line again, where it was,
-    as a new attempt. The one before is barred (see ``Runner.bar``)."""
+    as a new attempt. The one before is barred (see ``Runner.bar``). ``why`` is what its machine
+    says of it."""
     if stop_before_start(job):
         return
     if job.events.filter(kind=CUT_OFF).count() >= MOST_CUT_OFF:
-        lose(job, "Its start was cut off again and again before anything was started.")
+        lose(job, f"Its start was cut off again and again before anything was started. {why}")
         return
     joint.take_down(job)
-    why = "Whoever started it was gone before anything was started."
+    why = why or "Whoever started it was gone before anything was started."
     lifecycle.record(job, CUT_OFF, message=why)
     lifecycle.move(
         job,

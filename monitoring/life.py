@@ -72,7 +72,7 @@ def _lose_if_gone(job: Job, look: Look, reason: str, fault: str = "Its wrapper i
     if look.runner.read(f"{job.run_dir}/{rundir.EXIT_CODE}", 0, 1):
         return
     if job.status == Status.STARTING and look.runner.bar(job.run_dir):
-        jobs.start_again(job)
+        jobs.start_again(job, alive.why)
     else:
         reason = f"{reason} {alive.why}".strip()
         jobs.lose(job, f"{reason} The last step seen is {job.step} of {job.steps or '?'}.")

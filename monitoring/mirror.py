@@ -8,6 +8,7 @@ from django.conf import settings
 
 from compute.runners import rundir
 from compute.runners.local import LocalRunner
+from compute.services import is_cut
 from jobs import lifecycle
 from jobs.models import Job
 from monitoring.models import Cursor
@@ -58,6 +59,8 @@ def left_out(job: Job) -> str:
     """A sentence when the copy here is not all that the log has; empty when it is."""
     if job.machine.is_local:
         return ""
+    if is_cut(job.machine, job.run_dir):
+        return words_of(job)
     cursor = Cursor.objects.filter(job=job, attempt=job.attempt, file=rundir.LOG).first()
     fact = HERE.stat(str(log_file(job)))
     cut = cursor is not None and cursor.offset > (fact.size if fact else 0)

@@ -22,11 +22,15 @@ class RunnerError(Exception):
         super().__init__(words(message))
 
 
+class NeverPossible(RunnerError):
+    """It would fail as well the next time it is asked for."""
+
+
 class Unreachable(RunnerError):
     """There is no connection to the machine: nothing is known of what is on it.
 
     ``since`` is when it was first found so, epoch seconds, if it was before this call.
-    ``waits_for_user``: it is not tried again before somebody asks for it.
+    ``waits_for_user``: it is tried again seldom before somebody asks for it.
     """
 
     since: float | None = None

@@ -1,11 +1,10 @@
 """One persistent connection a machine and process, made again after a cut, with back-off."""
 
 import logging
-import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -26,10 +25,11 @@ OPEN_WITHIN = 15.0  # seconds for one more channel in a connection that is there
 FIRST_PAUSE = 1.0  # seconds before a machine that was not reached is tried again
 LONGEST_PAUSE = 60.0
 LONGEST_HOME = 300  # characters
-LOGINS = 3  # that are refused, then none is tried: a machine may shut out who tries too often
-WAITS_FOR_USER = (
-    "no login is tried any more, so that the machine does not shut this one out. Correct what it "
-    "is given, or check it again."
+LOGINS = 3  # that are refused, then it is tried seldom: a machine may shut out who tries too often
+REFUSED_PAUSE = 900.0
+SELDOM = (
+    f"a login is tried every {REFUSED_PAUSE / 60:.0f} minutes only, so that the machine does not "
+    "shut this one out. Correct what it is given, or check it to try at once."
 )
 KEPT = 2  # processes that answer about files, each by another Python
 SESSIONS = 8  # at the same time; sshd allows ten in one connection
@@ -204,7 +204,7 @@ class Connection:
         if self._failure and left > 0:
             since = datetime.fromtimestamp(self._failed_at, UTC)
             waits = self._refusals >= LOGINS
-            when = WAITS_FOR_USER if waits else f"the next try is in {left:.0f} s."
+            when = SELDOM if waits else f"the next try is in {left:.0f} s."
             again = type(self._failure)(
                 f"{self._failure} So it has been since {since:%F %T} UTC; {when}"
             )
@@ -221,7 +221,7 @@ class Connection:
         if isinstance(error, LoginRefused):
             self._refusals += 1
             if self._refusals >= LOGINS:
-                self._next_try = math.inf
+                self._next_try = time.monotonic() + REFUSED_PAUSE
 
 
 def _checked_home(path: str) -> str:
@@ -259,15 +259,15 @@ def connection_to(address: Address) -> Connection:
         return _all.setdefault(address, Connection(address))
 
 
-def drop(address: Address) -> None:
+def drop(address: Address, used: Collection[Address] = ()) -> None:
     """End the connection to an address that nobody is to use any more, and forget its secrets.
 
-    Its jump host's as well, unless another address is behind it.
+    Its jump host's as well, unless another address is behind it, or it is one that is ``used``.
     """
     with _all_lock:
         dropped = []
         for one in (address, address.jump):
-            if one and not any(other.jump == one for other in _all):
+            if one and one not in used and not any(other.jump == one for other in _all):
                 dropped.append(_all.pop(one, None))
     for connection in dropped:
         if connection:

@@ -22,7 +22,8 @@ def fetch(runner: Runner, folder: str, target: Path, told: Told) -> None:
     What came of it before is not asked for again. Whoever comes second waits for the first. Raises
     ``RunnerError``, and whatever ``told`` raises.
     """
-    facts = sorted(runner.files(folder), key=lambda fact: fact.path)
+    # The largest first: what is too large for a machine's way here is then said at once.
+    facts = sorted(runner.files(folder), key=lambda fact: (-fact.size, fact.path))
     _check_names(folder, facts)
     total = sum(fact.size for fact in facts)
     part = target.with_name(f".{target.name}.part")

@@ -20,6 +20,7 @@ from compute.runners.base import (
     Examined,
     FileFact,
     Launch,
+    NeverPossible,
     Piece,
     RunnerError,
     RunnerUnsure,
@@ -31,7 +32,7 @@ from compute.runners.cluster import calls
 from compute.runners.cluster.api import JobInfo, Refused, api_of
 from compute.runners.cluster.load import sample_of
 from compute.runners.cluster.package import file_package
-from compute.runners.cluster.spool import Spool
+from compute.runners.cluster.spool import Room, Spool
 from compute.runners.cluster.tail import follow
 from compute.runners.facts import file_facts
 from compute.runners.samples import clean_sample
@@ -46,10 +47,18 @@ STOPS_WITHIN = 120  # seconds that Ray waits before it kills; the run's own grac
 
 
 class RayRunner:
-    def __init__(self, address: str, token: str, python: str, workdir: str, spools: Path) -> None:
+    def __init__(
+        self,
+        address: str,
+        token: str,
+        python: str,
+        workdir: str,
+        spools: Path,
+        room: Room | None = None,
+    ) -> None:
         self._api = api_of(address, token)
         self._python, self._workdir = python or "python", workdir.rstrip("/")
-        self._spools = spools
+        self._spools, self._room = spools, room
         runs = re.escape(f"{self._workdir}/runs/")
         self._run = re.compile(rf"({runs}[^/]+/attempt-\d+)(?:/(.*))?", re.DOTALL)
 
@@ -61,18 +70,34 @@ class RayRunner:
             )
         job = self.job_of(launch.attempt_dir)
         order = self._order(launch, job)
+        calls.sweep(self._api)
+        failed: RunnerError | None = None
         try:
             self._api.submit(order)
-        except RunnerUnsure:
-            if self._api.job(job) is None:
-                raise
         except Refused as error:
-            if "already exists" not in str(error):
+            if _exists(error):
+                raise RunnerError(
+                    f"{launch.attempt_dir} was started already; an attempt runs once."
+                ) from None
+            if error.code < 500:
                 raise
-            raise RunnerError(
-                f"{launch.attempt_dir} was started already; an attempt runs once."
-            ) from None
-        self._see_start(launch.attempt_dir, job)
+            failed = error
+        except RunnerUnsure as error:
+            failed = error
+        if why_not := self._why_not_begun(launch.attempt_dir, job, failed):
+            raise RunnerError(why_not)
+
+    def _why_not_begun(self, folder: str, job: str, failed: RunnerError | None) -> str:
+        """Empty when it began. The order may have arrived, so whatever cannot be asked from here on
+        raises ``RunnerUnsure``."""
+        try:
+            if failed and self._api.job(job) is None:
+                raise RunnerUnsure(f"Whether Ray took the job is not known. {failed}")
+            return self._see_start(folder, job)
+        except RunnerUnsure:
+            raise
+        except RunnerError as error:
+            raise RunnerUnsure(f"Whether the run began is not known. {error}") from error
 
     def _order(self, launch: Launch, job: str) -> dict[str, Any]:
         folder = launch.attempt_dir
@@ -89,17 +114,17 @@ class RayRunner:
             **({"entrypoint_num_gpus": launch.gpus} if launch.gpus else {}),
         }
 
-    def _see_start(self, folder: str, job: str) -> None:
-        """Wait for the first sign. Raises ``RunnerError`` with Ray's words, or ``RunnerUnsure``."""
+    def _see_start(self, folder: str, job: str) -> str:
+        """Wait for the first sign: empty, or why it did not begin. Raises ``RunnerError``."""
         deadline, status = time.monotonic() + STARTS_WITHIN, ""
         while time.monotonic() < deadline:
             if self.stat(f"{folder}/{rundir.PID}"):
-                return
+                return ""
             info = self._api.job(job)
             if info is None:
                 raise RunnerUnsure("The cluster lost the job while it was being started.")
             if info.has_ended and self._spool(folder).over is not None:
-                raise RunnerError(self._why_not(info, folder))
+                return self._why_not(info, folder)
             status = info.status
             time.sleep(LOOK_EVERY)
         raise RunnerUnsure(
@@ -117,13 +142,17 @@ class RayRunner:
 
     def bar(self, attempt_dir: str) -> bool:
         """The job's name is the lock: whoever has it first, has it for good."""
-        order = {"entrypoint": "true", "submission_id": self.job_of(attempt_dir)}
+        job = self.job_of(attempt_dir)
+        order = {"entrypoint": "true", "submission_id": job}
         try:
             self._api.submit(order | {"metadata": {"trainyard": "barred"}})
         except Refused as error:
-            if "already exists" in str(error):
+            if not _exists(error):
+                raise
+            info = self._api.job(job)
+            if info is None or info.node or not info.has_ended:
                 return False
-            raise
+            # It ended on no node, as one does for which there was no room for too long.
         # Another cluster at this address knows no job of the former, whose disk it may have.
         return bool(self._call("bar", folder=attempt_dir))
 
@@ -206,13 +235,25 @@ class RayRunner:
         return self._api.version()[1]
 
     def alive(self, attempt_dir: str) -> Alive:
-        info = self._api.job(self.job_of(attempt_dir))
+        """What Ray and the node say; while the log is still being read, it counts as living: what
+        the run wrote last, and its verdict, are in what is to come."""
+        spool, info = self._followed(attempt_dir), self._api.job(self.job_of(attempt_dir))
         if info is None:
-            return Alive(False, False, "The cluster does not know its job any more.")
+            gone = "The cluster does not know its job any more."
+            return Alive(spool.is_known and spool.over is None, False, gone)
         if info.status == "PENDING":
             return Alive(True, False, "Ray has not begun it: the cluster has no room for it yet.")
+        found = self._alive_there(attempt_dir, info)
+        if not found.wrapper and not found.process and spool.over is None:
+            why = f"What it wrote last is still being read. {found.why}".strip()
+            return Alive(True, False, why)
+        if (found.wrapper or found.process) and spool.over is not None:
+            spool.reopen()
+        return found
+
+    def _alive_there(self, attempt_dir: str, info: JobInfo) -> Alive:
         said = f"Ray says {info.status}: {calls.last_words(info.message)}" if info.message else ""
-        if info.node and info.node not in {node.id for node in self._api.nodes()}:
+        if info.node and not self._has(info.node):
             return Alive(False, False, f"Its node has left the cluster. {said}".strip())
         answer = self._call("alive", folder=attempt_dir, node=info.node)
         try:
@@ -283,7 +324,7 @@ class RayRunner:
         if inside and not self._is_there_only(*inside):
             shutil.copyfile(self._spool(inside[0]).folder / inside[1], part)
         elif fact.size > LARGEST_BROUGHT:
-            raise RunnerError(
+            raise NeverPossible(
                 f"{path} has {fact.size / 1e6:.0f} MB, and Ray's API brings no files. Up to "
                 f"{LARGEST_BROUGHT >> 20} MiB come; fetch this one from the cluster's own disk."
             )
@@ -318,18 +359,31 @@ class RayRunner:
         return spool.stat(name) is not None and not (spool.folder / name).exists()
 
     def _spool(self, folder: str) -> Spool:
-        return Spool(self._spools / self.job_of(folder))
+        return Spool(self._spools / self.job_of(folder), self._room)
 
     def _followed(self, folder: str) -> Spool:
         spool = self._spool(folder)
         follow(self._api, self.job_of(folder), spool)
         return spool
 
+    def is_cut(self, attempt_dir: str) -> bool:
+        """Whether not all of its log, or of its rollouts, found room here."""
+        return self._spool(attempt_dir).is_cut
+
     def _node_of(self, path: str) -> str:
-        """Where the run runs or ran, for what has to be done beside it."""
+        """Where the run runs or ran, for what has to be done beside it; empty where that node has
+        left, and the folder, which all share, is looked at from the head."""
         inside = self._inside(path)
         info = self._api.job(self.job_of(inside[0])) if inside else None
-        return info.node if info else ""
+        return info.node if info and self._has(info.node) else ""
+
+    def _has(self, node: str) -> bool:
+        return node in {each.id for each in self._api.nodes()}
 
     def _call(self, do: str, **words: Any) -> Any:
         return calls.call(self._api, self._python, do, **words)
+
+
+def _exists(error: Refused) -> bool:
+    """Whether there is a job of that name. Ray says it with several codes."""
+    return "already exists" in str(error)

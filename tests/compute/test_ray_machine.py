@@ -151,3 +151,14 @@ def test_by_command(home: Path, user: User) -> None:
     with pytest.raises(CommandError, match="workdir"):
         command("add", "other", "--ray", "http://192.0.2.9:8265", "--workdir", "~")
     assert command("remove", "cluster")["removed"] == "cluster"
+
+
+def test_another_address_waits_for_what_runs_there(boss: Client, ray: Machine, user: User) -> None:
+    job = factories.make_job(user, machine=ray, status="running", name="far")
+    url, moved = f"/machines/{ray.pk}/edit/", GIVEN | {"ray_address": "http://192.0.2.66:8265"}
+    answer = boss.post(url, moved)
+    assert answer.status_code == 422
+    assert f"{job.pk} (far)" in str(answer.context["form"].errors["ray_address"])
+    job.status = "paused"
+    job.save()
+    assert boss.post(url, moved).status_code == 302

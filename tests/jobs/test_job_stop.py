@@ -1,9 +1,13 @@
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 
-from jobs.models import Job
+from compute.runners.base import Launch, RunnerError
+from compute.runners.local import LocalRunner
+from jobs import services
+from jobs.models import Job, Status
 from tests import factories, taskqueue
 from tests.pages import asks_for_login, refuses_other_methods
 
@@ -71,3 +75,19 @@ def test_anonymous(job: Job) -> None:
 
 def test_wrong_method(page: Client, job: Job) -> None:
     assert refuses_other_methods(page, url(job), "get", "post")
+
+
+def test_what_was_stopped_while_it_waited_to_begin_did_not_fail(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a cluster that had no room for it yet: that it did not begin is what was asked for."""
+    job = factories.make_job(user, status=Status.QUEUED, queued_at=timezone.now())
+
+    def launch(self: LocalRunner, launch: Launch) -> None:
+        Job.objects.filter(pk=job.pk).update(stop_asked_at=timezone.now())
+        raise RunnerError("The job ended before the run began: STOPPED")
+
+    monkeypatch.setattr(LocalRunner, "launch", launch)
+    services.launch_queued(job.machine_id)
+    job.refresh_from_db()
+    assert (job.status, job.reason) == (Status.STOPPED, "Stopped before it started.")

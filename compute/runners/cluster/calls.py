@@ -19,6 +19,8 @@ from compute.runners.cluster.api import JobInfo, RayApi
 from compute.runners.cluster.package import node_package
 
 ANSWER = "@trainyard-answer "
+CALL = "trainyard-call-"
+MOST_SWEPT = 100
 ANSWERS_WITHIN = 60.0  # seconds
 FIRST_LOOK, LAST_LOOK = 0.1, 0.4
 NO_PYTHON = ("127", "126")
@@ -59,7 +61,7 @@ def call(
     **words: Any,
 ) -> Any:
     """The node's answer. Raises ``RunnerError`` with its sentence, ``RunnerUnsure`` without one."""
-    name = f"trainyard-call-{uuid.uuid4().hex}"
+    name = f"{CALL}{uuid.uuid4().hex}"
     env = runtime_env(api) | ({"working_dir": working_dir} if working_dir else {})
     api.submit(
         {
@@ -92,6 +94,13 @@ def _forget_later(api: RayApi, name: str) -> None:
     for _, its_api, its_name in old:
         with suppress(RunnerError):
             its_api.forget(its_name)
+
+
+def sweep(api: RayApi) -> None:
+    """Let questions of processes that are gone leave the cluster's list of jobs."""
+    with suppress(RunnerError):
+        for name in api.ended(CALL)[:MOST_SWEPT]:
+            api.forget(name)
 
 
 def _wait(api: RayApi, name: str, do: str, within: float) -> JobInfo:

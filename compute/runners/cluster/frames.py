@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from compute.runners.facts import file_fact
 
 MARK = "@trainyard\t"
-LONGEST = 1 << 20  # bytes of a file in one line
+LONGEST = 8 << 20  # bytes of a file in one line
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ def read_frame(line: str) -> Frame | None:
 
 
 def is_inside(path: str) -> bool:
-    """Whether it is a plain relative path."""
+    """Whether it is a plain relative path. Hidden files are the spool's own."""
     parts = PurePosixPath(path).parts
     plain = bool(parts) and not path.startswith("/") and "\0" not in path
-    return plain and not {"..", "."} & set(parts)
+    return plain and not any(part.startswith(".") for part in parts)
 
 
 def _opened(body: str) -> bytes:

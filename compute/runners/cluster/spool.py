@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +17,32 @@ ENDED = "ended"  # the job's last word: nothing is missing
 OVER = ".over.json"  # written here: nothing more will come, and what Ray said
 KNOWN = ".known"  # the cluster had the job: should it know none any more, it was lost
 LOCK = ".lock"
-OWN = {LISTING, ENDED, OVER, KNOWN, LOCK}
+CUT = ".cut"  # not all of the log, or of the rollouts, found room here
+OWN = {LISTING, ENDED, OVER, KNOWN, LOCK, CUT}
+BULK = ("train.log", "rollouts/", "validation/")  # what may be large; the rest is always kept
+
+
+@dataclass(frozen=True)
+class Room:
+    """Bytes that the bulk of one attempt may take here, and that it leaves free on the disk."""
+
+    largest: int = 2 << 30
+    keep_free: int = 0
 
 
 class Spool:
     """One attempt's. Frames may come again and again: a file only ever grows, byte by byte."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, room: Room | None = None) -> None:
+        self.folder, self._room = folder, room or Room()
+        self._bulk: int | None = None  # bytes, counted once
 
     def take(self, frame: Frame) -> None:
         """Raises ``ValueError`` when bytes are missing before it, and ``OSError``."""
+        if frame.path.startswith(BULK) and not self._has_room_for(frame):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / CUT).touch()
+            return
         path = self.folder / frame.path
         if frame.is_whole:
             self._replace(path, frame)
@@ -39,6 +56,22 @@ class Spool:
             with path.open("ab") as file:
                 file.write(frame.data[have - frame.offset :])
             os.utime(path, (frame.modified, frame.modified))
+
+    def _has_room_for(self, frame: Frame) -> bool:
+        """Once something found no room nothing more is kept of the bulk: a file has no holes."""
+        path = self.folder / frame.path
+        new = frame.offset + len(frame.data) - (path.stat().st_size if path.exists() else 0)
+        if new <= 0 and path.exists():
+            return True
+        if self.is_cut:
+            return False
+        if self._bulk is None:
+            kept = (fact for fact in self._kept() if fact.path.startswith(BULK))
+            self._bulk = sum(fact.size for fact in kept)
+        self._bulk += new
+        self.folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.folder).free - new
+        return self._bulk <= self._room.largest and free >= self._room.keep_free
 
     def _replace(self, path: Path, frame: Frame) -> None:
         """An older content, told of again, does not come back."""
@@ -56,6 +89,20 @@ class Spool:
         part = self.folder / f"{OVER}.part"
         part.write_text(json.dumps({"status": status, "message": message[-20_000:]}))
         part.replace(self.folder / OVER)
+
+    def reopen(self) -> None:
+        """It was called over, and something lives all the same."""
+        (self.folder / OVER).unlink(missing_ok=True)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether something found no room here."""
+        return (self.folder / CUT).exists()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the cluster ever had the job."""
+        return (self.folder / KNOWN).exists()
 
     @property
     def over(self) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ from websockets.sync.client import connect
 from websockets.sync.connection import Connection
 
 from compute.runners.base import RunnerError
-from compute.runners.cluster.api import CONNECT_WITHIN, RayApi
+from compute.runners.cluster.api import CONNECT_WITHIN, JobInfo, RayApi
 from compute.runners.cluster.frames import read_frame
 from compute.runners.cluster.spool import KNOWN, LOCK, Spool
 
@@ -28,6 +28,8 @@ LONGEST_LINE = 4 << 20  # characters
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 SILENT = 60.0  # seconds
 LOOKS_AGAIN = 1  # at the log of an ended job that did not say its last word
+LOOKS_IN_VAIN = 4  # at the log of an ended job that cannot be read: its node may be gone
+GONE_AFTER = 120.0  # seconds in which the cluster said each time that it knows no such job
 CUT = (ConnectionClosed, InvalidHandshake, InvalidURI, OSError, TimeoutError)
 log = logging.getLogger(__name__)
 
@@ -47,6 +49,10 @@ def follow(api: RayApi, job: str, spool: Spool) -> None:
         thread.start()
 
 
+class NotKept(Exception):
+    """The disk here has no room, or fails. It says nothing of the cluster."""
+
+
 class Tail:
     """A log is told from its beginning at each connection; the spool takes what is new."""
 
@@ -54,6 +60,7 @@ class Tail:
         self.api, self.job, self.spool = api, job, spool
         self._came = False  # anything at all in this connection
         self._said = ""
+        self._gone_since: float | None = None
 
     def run(self) -> None:
         self.spool.folder.mkdir(parents=True, exist_ok=True)
@@ -66,35 +73,54 @@ class Tail:
             self._follow()
 
     def _follow(self) -> None:
-        pause, looks = FIRST_PAUSE, 0
+        pause, looks, in_vain = FIRST_PAUSE, 0, 0
         while self.spool.over is None:
             self._came = False
             try:
-                if not self._has_begun():
+                info = self.api.job(self.job)
+                if not self._has_begun(info):
                     time.sleep(1)  # before its launch, runs are looked at too
                     return
-                self._stream()
-                if self._is_over():
-                    looks += 1
-                    if self.spool.has_all or looks > LOOKS_AGAIN:
-                        self._close()
-                        return
-                    self._came = True
-            except (RunnerError, ValueError, *CUT) as error:
+                if info is not None:
+                    looks, in_vain = self._look(info, looks, in_vain)
+                if self._may_close(info, looks, in_vain):
+                    self._close(info)
+                    return
+            except (RunnerError, *CUT) as error:
                 self._complain(str(error))
             pause = FIRST_PAUSE if self._came else min(pause * 2, LONGEST_PAUSE)
             time.sleep(pause)
 
-    def _has_begun(self) -> bool:
-        known = self.spool.folder / KNOWN
-        if not known.exists() and self.api.job(self.job) is not None:
-            known.touch()
-        return known.exists()
+    def _has_begun(self, info: JobInfo | None) -> bool:
+        if info is not None and not self.spool.is_known:
+            (self.spool.folder / KNOWN).touch()
+        return self.spool.is_known
+
+    def _look(self, info: JobInfo, looks: int, in_vain: int) -> tuple[int, int]:
+        """Read the log; how often that of an ended job was read by now, and could not be."""
+        try:
+            self._stream()
+        except NotKept as error:
+            self._came = False
+            self._complain(str(error))
+            return looks, in_vain
+        except (ValueError, *CUT) as error:
+            self._complain(str(error))
+            return looks, in_vain + info.has_ended
+        return looks + info.has_ended, in_vain
+
+    def _may_close(self, info: JobInfo | None, looks: int, in_vain: int) -> bool:
+        """Whether nothing more will come."""
+        if info is None:
+            if self._gone_since is None:
+                self._gone_since = time.monotonic()
+            return time.monotonic() >= self._gone_since + GONE_AFTER
+        self._gone_since = None
+        read = looks > 0 and self.spool.has_all
+        return read or looks > LOOKS_AGAIN or in_vain >= LOOKS_IN_VAIN
 
     def _stream(self) -> None:
         """Take what comes until the connection ends. Raises one of ``CUT``, ``ValueError``."""
-        if self.api.job(self.job) is None:
-            return
         place = f"{self.api.address.replace('http', 'ws', 1)}/api/jobs/{quote(self.job, safe='')}"
         with connect(
             f"{place}/logs/tail",
@@ -106,17 +132,22 @@ class Tail:
             compression=None,  # Ray's dashboard passes the offer on, and then cannot read it itself
         ) as socket:
             for line in _lines(_messages(socket)):
-                frame = read_frame(line)
-                if frame:
-                    self._came = True
-                    self.spool.take(frame)
+                self._take(line)
 
-    def _is_over(self) -> bool:
-        info = self.api.job(self.job)
-        return info is None or info.has_ended
+    def _take(self, line: str) -> None:
+        """What cannot be read is left out: the same line would come again, and so would what
+        follows it, of which the run's verdict is the last."""
+        try:
+            frame = read_frame(line)
+            if frame:
+                self.spool.take(frame)
+                self._came = True
+        except ValueError as error:
+            self._complain(str(error))
+        except OSError as error:
+            raise NotKept(f"it is not kept here: {error}") from error
 
-    def _close(self) -> None:
-        info = self.api.job(self.job)
+    def _close(self, info: JobInfo | None) -> None:
         gone = "The cluster does not know this job any more."
         self.spool.close(*((info.status, info.message) if info else ("GONE", gone)))
 

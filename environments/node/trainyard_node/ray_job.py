@@ -7,6 +7,7 @@ be started.
 """
 
 import base64
+import contextlib
 import ctypes
 import json
 import os
@@ -26,6 +27,7 @@ from trainyard_node.relay import Relay
 
 LOOK_EVERY = 0.25  # seconds
 LAST_GRACE = 20.0  # seconds for a run whose wrapper is dead
+TOLD_WITHIN = 60.0  # seconds in which a full disk may get room for the last lines
 PR_SET_PDEATHSIG = 1
 CHOOSES = "RAY_EXPERIMENTAL_NOSET_"  # …CUDA_VISIBLE_DEVICES and its like
 
@@ -74,16 +76,25 @@ def run(attempt: Attempt) -> int:
         start_new_session=True,  # Ray kills this session at once when a node's daemon dies
         preexec_fn=lambda: _end_with(here),
     )
-    relay = Relay(attempt, _tell)
+    output = Output(1)
+    relay = Relay(attempt, output.tell)
     while (code := wrapper.poll()) is None:
         relay.look()
         time.sleep(LOOK_EVERY)
     if attempt.read_exit_code() is None:
         # Nothing outlives the job, to which the cluster has given the devices.
         stop.stop(attempt, LAST_GRACE)
-    relay.look()
-    relay.end(code if code >= 0 else 128 - code)
-    return code if code >= 0 else 128 - code
+    verdict = code if code >= 0 else 128 - code
+    _tell_the_rest(relay, verdict)
+    return verdict
+
+
+def _tell_the_rest(relay: Relay, verdict: int) -> None:
+    deadline = time.monotonic() + TOLD_WITHIN
+    while not relay.look(last=True) and time.monotonic() < deadline:
+        time.sleep(LOOK_EVERY)
+    with contextlib.suppress(OSError):
+        relay.end(verdict)
 
 
 def environment() -> dict[str, str]:
@@ -108,8 +119,18 @@ def _end_with(parent: int) -> None:
             os._exit(1)
 
 
-def _tell(frame: Frame) -> None:
-    write_all(1, line_of(frame))
+class Output:
+    """Lines on a descriptor. What a full disk left of one does not spoil the next."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor, self._is_cut = descriptor, False
+
+    def tell(self, frame: Frame) -> None:
+        """Write the frame's line. Raises OSError."""
+        line = line_of(frame)
+        before, self._is_cut = self._is_cut, True
+        write_all(self._descriptor, b"\n" + line if before else line)
+        self._is_cut = False
 
 
 if __name__ == "__main__":

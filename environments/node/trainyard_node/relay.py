@@ -3,9 +3,10 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from trainyard_node.attempt import Attempt
 from trainyard_node.frames import LONGEST, Frame
@@ -14,11 +15,14 @@ GROWING = ("train.log", "events.jsonl", "system.jsonl", "metrics.jsonl")
 GROWING_IN = ("rollouts", "validation")
 REPLACED = ("run.sh", "pid", "heartbeat", "checkpoints/latest_checkpointed_iteration.txt")
 VERDICT = "exit_code"
+EVENTS = "events.jsonl"
 # What lies below checkpoints/ is too large to be told; its names, sizes and times are.
 LISTING = "checkpoints.json"
 ENDED = "ended"
 MOST_REPLACED = 1 << 20  # bytes
 MOST_LISTED = 20_000
+MOST_LISTING = 4 << 20  # bytes
+LIST_EVERY = 5.0  # seconds: a save changes sizes all the time, and a walk costs on a network's disk
 
 
 @dataclass(frozen=True)
@@ -28,27 +32,46 @@ class Facts:
 
 
 class Relay:
-    """Hands each frame to `tell`, in an order in which every file's beginning comes first."""
+    """Hands each frame to `tell`, in an order in which every file's beginning comes first.
+
+    `tell` may raise OSError, as on a full disk: what it did not take is told again.
+    """
 
     def __init__(self, attempt: Attempt, tell: Callable[[Frame], None]) -> None:
         self._root, self._tell = attempt.root, tell
         self._told: dict[str, int] = {}
         self._last: dict[str, bytes] = {}
+        self._list_at = 0.0
 
-    def look(self) -> None:
-        """Tell all that is new. The verdict was there before the rest was read, so it comes last:
-        whoever sees it has everything that was written before it."""
+    def look(self, *, last: bool = False) -> bool:
+        """Tell all that is new; false when it could not be told. The `last` look reads every file
+        to its end.
+
+        The verdict was there before the rest was read, so it comes last: whoever sees it has
+        everything that was written before it.
+        """
+        try:
+            self._look(last)
+        except OSError:
+            return False
+        return True
+
+    def _look(self, last: bool) -> None:
         verdict = self._read_whole(VERDICT)
         growing = [(name, facts) for name in self._growing() if (facts := self._facts(name))]
-        self._tell_listing()  # before the event that says that there is another checkpoint
+        events = next((facts.size for name, facts in growing if name == EVENTS), 0)
+        # Before the event that says that there is another checkpoint.
+        if last or events > self._told.get(EVENTS, 0) or time.monotonic() >= self._list_at:
+            self._tell_listing()
         for name in REPLACED:
             self._tell_whole(name, self._read_whole(name))
         for name, facts in growing:
-            self._tell_growth(name, facts)
+            if last or name not in self._told or facts.size > self._told[name]:
+                self._tell_growth(name)
         self._tell_whole(VERDICT, verdict)
 
     def end(self, code: int) -> None:
-        """Say that nothing follows; without it, what was told may not be all."""
+        """Say that nothing follows; without it, what was told may not be all. Raises OSError."""
         self._tell(Frame(ENDED, 0, f"{code}\n".encode(), time.time(), is_whole=True))
 
     def _growing(self) -> Iterator[str]:
@@ -67,19 +90,19 @@ class Relay:
             return None
         return Facts(found.st_size, found.st_mtime)
 
-    def _tell_growth(self, name: str, facts: Facts) -> None:
-        at = self._told.get(name, 0)
-        if at >= facts.size and name in self._told:
-            return
+    def _tell_growth(self, name: str) -> None:
+        """To the file's end as it is once it was opened: a network's disk may tell an old size."""
         try:
-            with (self._root / name).open("rb") as file:
-                file.seek(at)
-                while at < facts.size and (data := file.read(min(LONGEST, facts.size - at))):
-                    self._tell(Frame(name, at, data, facts.modified))
-                    at += len(data)
+            file = (self._root / name).open("rb")
         except OSError:
             return  # it is looked for again
-        self._told[name] = at
+        with file:
+            at = self._told.setdefault(name, 0)
+            facts = os.fstat(file.fileno())
+            file.seek(at)
+            while at < facts.st_size and (data := _read(file, min(LONGEST, facts.st_size - at))):
+                self._tell(Frame(name, at, data, facts.st_mtime))
+                at = self._told[name] = at + len(data)
 
     def _read_whole(self, name: str) -> bytes | None:
         try:
@@ -95,15 +118,26 @@ class Relay:
             self._last[name] = data
 
     def _tell_listing(self) -> None:
-        folder = self._root / "checkpoints"
-        files = sorted(_files(folder))[:MOST_LISTED]
-        if not files and LISTING not in self._last:
-            return
-        data = json.dumps(files).encode()
-        if self._last.get(LISTING) != data:
+        data = listing_of(_files(self._root / "checkpoints"))
+        if self._last.get(LISTING, b"[]") != data:
+            self._tell(Frame(LISTING, 0, data, time.time(), is_whole=True))
             self._last[LISTING] = data
-            newest = max((modified for _, _, modified in files), default=0.0)
-            self._tell(Frame(LISTING, 0, data, newest, is_whole=True))
+        self._list_at = time.monotonic() + LIST_EVERY
+
+
+def _read(file: BinaryIO, count: int) -> bytes:
+    try:
+        return file.read(count)
+    except OSError:  # of this file; the others go on
+        return b""
+
+
+def listing_of(files: Iterable[tuple[str, int, float]]) -> bytes:
+    """Names, sizes and times as JSON, sorted by name; the newest, where there are too many."""
+    kept = sorted(files, key=lambda file: file[2])[-MOST_LISTED:]
+    while len(data := json.dumps(sorted(kept)).encode()) > MOST_LISTING:
+        kept = kept[len(kept) // 2 :]
+    return data
 
 
 def _files(folder: Path) -> Iterator[tuple[str, int, float]]:

@@ -279,12 +279,27 @@ def test_a_login_that_is_refused_is_not_tried_for_ever(
             connection.home()
     assert len(tries) == 3
     assert caught.value.waits_for_user
-    assert "no login is tried any more" in str(caught.value)
+    assert "a login is tried every 15 minutes only" in str(caught.value)
     own_sshd.allow((tmp_path / "key.pub").read_text())
     with pytest.raises(LoginRefused):
         connection.home()
     connection.retry_now()  # as the check does
     assert connection.home()
+
+
+def test_a_machine_that_refused_for_a_while_is_found_again(
+    own_sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one does that comes up again and has no homes yet; nobody needs to look."""
+    monkeypatch.setattr(connections, "FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(connections, "REFUSED_PAUSE", 0.0)
+    key = make_key(tmp_path / "key")
+    address = replace(own_sshd.address(), login=Login(own_sshd.account.name, private_key=key))
+    for _ in range(5):
+        with pytest.raises(LoginRefused):
+            connection_to(address).home()
+    own_sshd.allow((tmp_path / "key.pub").read_text())
+    assert connection_to(address).home()
 
 
 def test_what_is_dropped_is_ended_with_its_jump_host(sshd: Sshd) -> None:
@@ -293,6 +308,8 @@ def test_what_is_dropped_is_ended_with_its_jump_host(sshd: Sshd) -> None:
     lines = {one: connection_to(one) for one in (jump, behind, other)}
     transport = lines[behind].transport()
     lines[other].transport()
+    connections.drop(behind, {behind})  # somebody else's machine is the same
+    assert transport.is_active()
     connections.drop(behind)
     assert not transport.is_active()
     assert connection_to(behind) is not lines[behind]
