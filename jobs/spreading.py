@@ -2,6 +2,8 @@
 
 from compute.clusters import nodes_of
 from compute.models import Machine
+from compute.runners.judgements import CANNOT_START
+from compute.runners.workdir import is_plain
 from jobs.verl.kinds import KINDS, is_rl
 from jobs.verl.knobs import number
 from jobs.verl.spec import Spread, TrainSpec
@@ -22,6 +24,11 @@ def spread_of(machine: Machine, spec: TrainSpec) -> Spread | None:
 
 def misspread(machine: Machine, spec: TrainSpec) -> str:
     """Why a run cannot lie on the machine's nodes; empty when it can."""
+    if not KINDS[spec.kind].torchrun and not machine.is_ray and not is_plain(machine.python):
+        return (
+            f"{CANNOT_START} That of {machine} is {machine.python}. Set the machine up (again), or "
+            "name a Python in a folder with a plain name."
+        )
     try:
         spread_of(machine, spec)
     except ValueError as error:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from compute.runners.workdir import is_plain
+
 GIB = 1024**3
 DISK_FREE = 20 * GIB  # an environment takes about ten, and a checkpoint must fit beside it
 FILES_FREE = 100_000  # an environment has about as many
@@ -14,6 +16,10 @@ MEMORY_FREE = 4 * GIB
 SHM_TOTAL = GIB  # Docker gives 64 MiB unless told otherwise, and data loaders die of it
 CLOCK_AHEAD = 30.0  # seconds, either way
 SHOWN = 8  # packages that differ, before "and n more"
+CANNOT_START = (
+    "Ray cannot start its workers by a Python whose path has spaces or quotes in it: no PPO, GRPO "
+    "or GSPO runs here."
+)
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,7 @@ def _python(data: Any, parts: Facts, expected: Expected) -> Finding:
 def _training_python(data: Any, expected: Expected) -> Finding:
     named = next((one for name, one in data.items() if _same(name, expected.python)), None)
     if named is None:
-        says = f"There is no Python at {expected.python}."
+        says = f"There is no Python at {expected.python} that this user can run."
         return Finding("fail", "none", says, expected.set_up)
     if _fits(named["version"]):
         return Finding("pass", f"{expected.python} is {named['version']}")
@@ -236,6 +242,8 @@ def _imported(name: str, parts: Facts, expected: Expected) -> Finding:
     if "data" not in answer:
         return _not_imported(module, answer, expected)
     version, wanted = answer["data"]["version"], _wanted(name, expected)
+    if name == "ray" and not is_plain(expected.python):
+        return Finding("fail", version, CANNOT_START, expected.set_up)
     if not wanted or version == wanted:
         return Finding("pass", version)
     says = f"{wanted} is expected here, {version} is there."

@@ -8,7 +8,6 @@ was cut off goes on with it. Doing it again does only what is missing.
 import hashlib
 import io
 import json
-import posixpath
 import secrets
 import tarfile
 import time
@@ -26,6 +25,7 @@ from compute.runners.base import (
 )
 from compute.runners.process import Cut
 from compute.runners.text import storable
+from compute.runners.workdir import environments_of, is_plain
 
 Ask: TypeAlias = Callable[[Sequence[str], bytes, float], bytes]
 """Runs a fixed command on the machine: its words, its input, seconds. Answers its output."""
@@ -55,7 +55,7 @@ class Plan:
 
     @property
     def root(self) -> str:
-        return posixpath.join(self.workdir, "environments")
+        return environments_of(self.workdir)
 
     @property
     def short(self) -> str:
@@ -88,6 +88,11 @@ def set_up(
         raise SetUpFailed(
             f"{plan.root} has files that no set-up has made ({foreign}): it looks like a checkout. "
             "They are left as they are. Give the machine a work folder of its own."
+        )
+    if not is_plain(str(there["root"])):
+        raise SetUpFailed(
+            f"Ray could not start its workers from {there['root']}: it needs a path without spaces "
+            "and quotes. Give the machine a work folder with such a path."
         )
     if not there["running"]:
         if there["missing"]:

@@ -1,5 +1,6 @@
 """The work folder of a far machine, as a user writes it and as it is."""
 
+import hashlib
 import posixpath
 
 
@@ -23,6 +24,24 @@ def resolve(text: str, home: str) -> str:
     if path == "/":
         raise ValueError("The work folder must not be /. Give a folder of your own.")
     return path
+
+
+def is_plain(path: str) -> bool:
+    """Whether a shell takes the path for one word as it stands.
+
+    Ray needs that of its Python: a worker is started by ``bash -c "exec PYTHON …"``, in which all
+    but the Python is quoted (``ray/_private/runtime_env/context.py``, 2.60).
+    """
+    return all(letter.isalnum() or letter in "@%+=:,./_-" for letter in path)
+
+
+def environments_of(text: str) -> str:
+    """Where a set-up makes environments for a work folder as a user writes it: below it, unless
+    Ray could not start its workers from there."""
+    if is_plain(text.removeprefix("~")):
+        return posixpath.join(text, "environments")
+    mark = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return f"~/.trainyard/{mark}/environments"
 
 
 def _expand(text: str, home: str) -> str:

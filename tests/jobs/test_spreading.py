@@ -50,3 +50,14 @@ def test_only_torchrun_takes_devices_at_its_start() -> None:
     assert taken_at_start(sft_spec(device="cuda", gpus=4)) == 4
     assert taken_at_start(sft_spec(gpus=4)) == 0
     assert taken_at_start(grpo_spec(device="cuda", gpus=4)) == 0
+
+
+@pytest.mark.parametrize("python", ["/my runs/bin/python", "/it's/python", "/$(reboot)/python"])
+def test_a_python_that_ray_starts_no_workers_by_is_said_before_a_run(python: str) -> None:
+    machine = make_machine(python=python)
+    assert "Ray cannot start its workers by a Python whose path has spaces" in misspread(
+        machine, grpo_spec()
+    )
+    assert leases.misfit(machine, grpo_spec()) == misspread(machine, grpo_spec())
+    assert misspread(machine, sft_spec()) == ""
+    assert misspread(make_machine(python="/opt/größe-1/bin/python3.11"), grpo_spec()) == ""

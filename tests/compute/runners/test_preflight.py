@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,15 @@ def outcome(found: Looked, name: str) -> tuple[str, str, str, str]:
     return check.outcome, check.found, check.says, check.fix
 
 
+def test_a_python_that_ray_starts_no_workers_by_is_told() -> None:
+    spaced = "/w/my runs/environments/verl-0.9/.venv/bin/python"
+    pythons = {spaced: {"version": "3.12.1", "makes_venvs": True}}
+    found = outcome(looked(replace(EXPECTED, python=spaced), pythons=pythons), "ray")
+    assert found[0] == "fail"
+    assert "spaces or quotes" in found[2]
+    assert found[3] == "manage.py machine setup 'gpu box'"
+
+
 def test_a_good_machine_passes_everything() -> None:
     found = looked()
     assert [(check.name, check.outcome) for check in found.checks] == [
@@ -126,7 +136,7 @@ def test_a_good_machine_passes_everything() -> None:
         ("python", {"pythons": {PYTHON: {"version": "3.10.1", "makes_venvs": True}}},
          "The training environment needs Python 3.11 or 3.12.",
          "manage.py machine setup 'gpu box'"),
-        ("python", {"pythons": {}}, f"There is no Python at {PYTHON}.",
+        ("python", {"pythons": {}}, f"There is no Python at {PYTHON} that this user can run.",
          "manage.py machine setup 'gpu box'"),
         ("packages", {"packages": {"torch": "2.12.0", "ray": "2.60.0"}},
          "torch 2.12.0 (lock: 2.13.0), antlr4-python3-runtime missing (lock: 4.9.3)",

@@ -18,6 +18,7 @@ from compute.runners import setup
 from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
 from compute.runners.connection import close_all, connection_to
 from compute.runners.setup import Plan, SetUpFailed, set_up
+from compute.runners.workdir import is_plain
 from tests import sshd as real
 from tests.fakes.fake_packages import fake_packages
 from tests.sshd import Account, Sshd
@@ -64,7 +65,7 @@ def make_environments(folder: Path) -> Path:
 
 @pytest.fixture
 def plan(environments: Path, far_folder: Path) -> Plan:
-    return Plan(environments, "verl-0.9", f"{far_folder}/my runs")
+    return Plan(environments, "verl-0.9", f"{far_folder}/my-runs")
 
 
 def short_pause(seconds: float) -> None:
@@ -76,7 +77,7 @@ def short_pause(seconds: float) -> None:
 def made(here: Ask, tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, str, Heard]:
     """An environment that several tests look at and change: making one takes a while."""
     folder = tmp_path_factory.mktemp("made")
-    plan, heard = Plan(make_environments(folder / "here"), "verl-0.9", f"{folder}/my runs"), Heard()
+    plan, heard = Plan(make_environments(folder / "here"), "verl-0.9", f"{folder}/my-runs"), Heard()
     return plan, set_up(here, plan, heard, short_pause), heard
 
 
@@ -127,6 +128,27 @@ def test_an_environment_is_made_and_nothing_else(here: Ask, made: tuple[Plan, st
     assert again.steps == ["Looking what is there", "Everything is there already"]
 
 
+def test_an_environment_has_a_path_that_ray_starts_workers_from(
+    here: Ask, environments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray leaves its Python unquoted in a shell line; runs still lie where the user wants them."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    plan = Plan(environments, "verl-0.9", f"{tmp_path}/it's $(touch pwned) mine")
+    python = set_up(here, plan, Heard(), short_pause)
+    assert is_plain(python)
+    assert python.startswith(f"{tmp_path}/.trainyard/")
+    assert (
+        subprocess.run(["bash", "-c", f"exec {python} -c 'import verl'"], check=False).returncode
+        == 0
+    )
+    assert not Path(plan.workdir).exists()
+    assert Plan(environments, "verl-0.9", "/another one").root != plan.root
+
+    monkeypatch.setenv("HOME", f"{tmp_path}/no good")
+    with pytest.raises(SetUpFailed, match="a work folder with such a path"):
+        set_up(here, plan, Heard(), short_pause)
+
+
 def test_only_what_changed_is_sent_and_what_is_the_users_stays(
     here: Ask, made: tuple[Plan, str, Heard]
 ) -> None:
@@ -174,7 +196,7 @@ def test_a_failed_installation_says_why_and_can_be_repeated(here: Ask, plan: Pla
 
 @pytest.mark.parametrize("edited", [False, True])
 def test_a_checkout_is_left_alone(here: Ask, plan: Plan, far_folder: Path, edited: bool) -> None:
-    checkout = far_folder / "my runs"
+    checkout = far_folder / "my-runs"
     shutil.copytree(plan.environments, checkout / "environments")
     if edited:
         (checkout / "environments/install.sh").write_text("# mine")
@@ -208,7 +230,7 @@ def test_a_second_release_leaves_what_the_first_one_needs(here: Ask, plan: Plan)
 def test_a_folder_that_is_somebody_elses_is_left_alone(
     here: Ask, plan: Plan, far_folder: Path
 ) -> None:
-    mine = far_folder / "my runs/environments/verl-0.9/.venv/precious"
+    mine = far_folder / "my-runs/environments/verl-0.9/.venv/precious"
     mine.parent.mkdir(parents=True)
     mine.write_text("data")
     with pytest.raises(SetUpFailed, match="is in use for something else"):
@@ -277,7 +299,7 @@ def test_behind_a_real_sshd_by_an_ordinary_user(server: Sshd, plan: Plan, far_fo
     connection, heard = connection_to(server.address()), Heard()
     python = set_up(connection.run, plan, heard, short_pause)
     assert Path(python).exists()
-    owner = (far_folder / "my runs/environments/verl-0.9/.venv").owner()
+    owner = (far_folder / "my-runs/environments/verl-0.9/.venv").owner()
     assert owner == server.account.name
     assert set_up(connection.run, plan, Heard(), short_pause) == python
 
@@ -303,7 +325,7 @@ def test_an_installation_outlives_the_connection_and_is_found_again(
     with pytest.raises(CutOff):
         set_up(connection.run, plan, Heard(), leave)
     server.cut()
-    lock = far_folder / "my runs/environments/verl-0.9/setup.lock"
+    lock = far_folder / "my-runs/environments/verl-0.9/setup.lock"
     assert lock.exists()
 
     gate.touch()
