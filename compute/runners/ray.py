@@ -320,6 +320,7 @@ class RayRunner:
         fact = self.stat(path)
         if fact is None:
             raise RunnerError(f"{path} cannot be read: there is no such file.")
+        target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f"{target.name}.part")
         if inside and not self._is_there_only(*inside):
             shutil.copyfile(self._spool(inside[0]).folder / inside[1], part)

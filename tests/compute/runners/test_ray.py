@@ -186,7 +186,7 @@ def test_files_and_folders_go_there_once_and_checked(
     with pytest.raises(RunnerError, match="takes 0 MiB at most"):
         runner.put(other, hashlib.sha256(other.read_bytes()).hexdigest(), nothing)
 
-    target = tmp_path / "back"
+    target = tmp_path / "a folder/back"
     runner.get(path, target, nothing)
     assert target.read_bytes() == source.read_bytes()
     monkeypatch.setattr(ray, "LARGEST_BROUGHT", 10)
