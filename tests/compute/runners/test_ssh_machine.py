@@ -49,8 +49,8 @@ def add(at: Sshd, folder: Path, *words: str, name: str = "gpu box") -> str:
     )  # fmt: skip
 
 
-def added(at: Sshd, folder: Path) -> Machine:
-    add(at, folder, "--fingerprint", at.fingerprint())
+def added(at: Sshd, folder: Path, workdir: str = "my runs") -> Machine:
+    add(at, folder, "--fingerprint", at.fingerprint(), "--workdir", f"{folder}/{workdir}")
     return Machine.objects.get(name="gpu box")
 
 
@@ -259,9 +259,9 @@ def test_set_up_by_command_and_then_checked(
     settings: Settings,
 ) -> None:
     settings.TRAINYARD_VERL_SCHEMA = environments
-    machine = added(server, far_folder)
+    machine = added(server, far_folder, "runs")
     said = run("setup", "gpu box")
-    python = f"{far_folder}/my runs/environments/verl-0.9/.venv/bin/python"
+    python = f"{far_folder}/runs/environments/verl-0.9/.venv/bin/python"
     assert "== Installing verl 0.9 and its packages" in said
     assert "Successfully installed torch-2.13.0 verl-0.9.1" in said
     assert said.strip().endswith(f"Ready: {python}")
@@ -284,7 +284,7 @@ def test_a_set_up_that_fails_says_so_in_its_row(
 ) -> None:
     settings.TRAINYARD_VERL_SCHEMA = environments
     (environments / "verl-0.9/requirements.txt").write_text("verl==0.9.1\nno-fake-one==1\n")
-    machine = added(server, far_folder)
+    machine = added(server, far_folder, "runs")
     with pytest.raises(CommandError, match="No matching distribution found for no-fake-one"):
         run("setup", "gpu box")
     work = SetUp.objects.get(machine=machine)
