@@ -33,7 +33,7 @@ def waiting(site: Site) -> list[int]:
 
 
 def line(site: Site, among: list[int]) -> list[int]:
-    [queue] = site.manage("queue")
+    [queue] = site.manage("queue", "--machine", "this machine")
     return [row["id"] for row in queue["waiting"] if row["id"] in among]
 
 
