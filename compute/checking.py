@@ -11,14 +11,16 @@ from django.db import transaction
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from compute import environments, history, ray_check, together
+from compute import environments, history, together
 from compute.models import Machine
 from compute.runners import preflight
 from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
+from compute.runners.cluster import preflight as cluster_preflight
+from compute.runners.cluster.api import api_of
 from compute.runners.connection import connection_to
 from compute.runners.local import OWN_SECRETS
-from compute.runners.preflight import Ask, Expected, Looked
-from compute.services import address_of, mark_reachable, mark_unreachable
+from compute.runners.preflight import Ask, Check, Expected, Looked
+from compute.services import address_of, mark_reachable, mark_unreachable, token_of
 
 
 def ask_check(machine: Machine, *, who: str = "") -> bool:
@@ -70,11 +72,29 @@ def _look(machine: Machine) -> Looked:
     if not machine.is_local:
         connection_to(address_of(machine)).retry_now()
     looked = preflight.look(watched, expected_of(machine))
+    if not machine.is_local:
+        _mark(machine, seen)
+    return looked
+
+
+def _look_at_cluster(machine: Machine) -> Looked:
+    """Its nodes and what one of them has, and whether all see the work folder."""
+    seen: list[Unreachable] = []
+    try:
+        api = api_of(machine.ray_address, token_of(machine))
+    except RunnerError as error:
+        return Looked([Check("login", "Token", "fail", "it does not open", str(error))], {})
+    looked = cluster_preflight.look(api, expected_of(machine), seen.append)
+    _mark(machine, seen)
+    return looked
+
+
+def _mark(machine: Machine, seen: list[Unreachable]) -> None:
+    """Whether it answered: ``seen`` is what kept it from being asked."""
     if seen:
         mark_unreachable(machine, seen[-1])
-    elif not machine.is_local:
+    else:
         mark_reachable(machine)
-    return looked
 
 
 def asker(machine: Machine) -> Ask:
@@ -117,6 +137,8 @@ def expected_of(machine: Machine) -> Expected:
 
 def is_own(machine: Machine) -> bool:
     """Whether the training environment is one that a set-up made, or will make."""
+    if machine.is_ray:
+        return False
     return not machine.python or f"/environments/{environments.folder_of(machine.verl)}/" in (
         machine.python
     )
@@ -124,7 +146,7 @@ def is_own(machine: Machine) -> bool:
 
 LOOKS: dict[str, Callable[[Machine], Looked]] = {
     Machine.Kind.GROUP: together.look,
-    Machine.Kind.RAY: ray_check.look,
+    Machine.Kind.RAY: _look_at_cluster,
 }
 
 

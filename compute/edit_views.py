@@ -39,15 +39,23 @@ OF_NO_CHECK = {"name", "slots", "lease_ends_at"}
 @sensitive_post_parameters()
 @sensitive_variables()
 @require_http_methods(["GET", "POST"])
-def machine_new(request: HtmxHttpRequest) -> HttpResponse:
+def machine_new(
+    request: HtmxHttpRequest, kind: type[MachineForm] | type[RayForm] = MachineForm
+) -> HttpResponse:
+    """One that is reached by SSH, or a Ray cluster that is there already."""
     if not request.user.is_staff:
         raise PermissionDenied("Only staff may add machines.")
-    form = MachineForm(request.POST if request.method == "POST" else None)
+    form = kind(request.POST if request.method == "POST" else None)
     who = request.user.get_username()
     if request.method == "POST" and form.is_valid():
         machine = machines.add(form.values, form.secrets, who=who)
-        messages.success(request, f"{machine} is kept. Confirm its host key, and it can be used.")
-        return redirect("compute:key", machine.pk)
+        if machine.is_confirmed:
+            checking.ask_check(machine, who=who)
+            messages.success(request, f"{machine} is kept. It is being checked.")
+        else:
+            text = f"{machine} is kept. Confirm its host key, and it can be used."
+            messages.success(request, text)
+        return onward(machine)
     return render(request, "compute/form.html", shown(form), status=422 if form.errors else 200)
 
 
@@ -80,23 +88,6 @@ def machine_edit(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     return render(
         request, "compute/form.html", shown(form, machine), status=422 if form.errors else 200
     )
-
-
-@sensitive_post_parameters()
-@sensitive_variables()
-@require_http_methods(["GET", "POST"])
-def machine_ray(request: HtmxHttpRequest) -> HttpResponse:
-    """A Ray cluster that is there already."""
-    if not request.user.is_staff:
-        raise PermissionDenied("Only staff may add machines.")
-    form = RayForm(request.POST if request.method == "POST" else None)
-    if request.method == "POST" and form.is_valid():
-        who = request.user.get_username()
-        machine = machines.add(form.values, form.secrets, who=who)
-        messages.success(request, f"{machine} is kept. It is being checked.")
-        checking.ask_check(machine, who=who)
-        return redirect(machine)
-    return render(request, "compute/form.html", shown(form), status=422 if form.errors else 200)
 
 
 @require_http_methods(["GET", "POST"])

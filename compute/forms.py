@@ -6,11 +6,11 @@ from typing import Any
 
 from django import forms
 
-from compute import environments, groups
+from compute import groups
 from compute.models import Machine, MachineSecret
 from compute.runners import workdir
 from compute.runners.keys import KeyUnusable, read_private_key
-from compute.seen_form import CODE, NEW, SeenForm, checked_name, lease_field
+from compute.seen_form import CODE, NEW, KeptForm, SeenForm, checked_name, lease_field
 from platform_site.paths import allowed
 from platform_site.secrets import SecretError
 
@@ -33,7 +33,7 @@ class SecretArea(forms.Textarea):
         return ""
 
 
-class MachineForm(SeenForm):
+class MachineForm(KeptForm):
     """A machine that is reached by SSH. An empty secret stays as it is."""
 
     compared = FIELDS
@@ -102,31 +102,11 @@ class MachineForm(SeenForm):
         label="Its password",
     )  # fmt: skip
 
-    def __init__(self, data: Any = None, *, machine: Machine | None = None) -> None:
-        initial = {name: getattr(machine, name) for name in FIELDS} if machine else {}
-        super().__init__(data, machine=machine, initial=initial)
-        self.kept = {secret.name: secret for secret in machine.secrets.all()} if machine else {}
-        choices = environments.releases()
-        if machine and machine.verl not in choices:
-            choices = [machine.verl, *choices]
-        self.fields["verl"].choices = [(one, one) for one in choices]  # type: ignore[attr-defined]
-        for name, secret in self.kept.items():
-            self.fields[f"forget_{name}"] = forms.BooleanField(
-                required=False, label=f"Remove the {secret.get_name_display().lower()}"
-            )
-
     @property
     def secrets(self) -> dict[str, str]:
         """Those that were given; the others stay as they are."""
         given = {name: self.cleaned_data.get(name) or "" for name in SECRETS.values}
         return {name: text for name, text in given.items() if text}
-
-    @property
-    def forget(self) -> list[str]:
-        return [name for name in self.kept if self.cleaned_data.get(f"forget_{name}")]
-
-    def clean_name(self) -> str:
-        return checked_name(self.cleaned_data["name"], self.machine)
 
     def clean_host(self) -> str:
         return _host(self.cleaned_data["host"])

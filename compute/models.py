@@ -232,6 +232,11 @@ class MachineSecret(models.Model):
     def __str__(self) -> str:
         return f"{self.get_name_display()} of {self.machine}"
 
+    @property
+    def label(self) -> str:
+        """What it is, within a sentence. All that a Ray cluster has is a token."""
+        return "token" if self.machine.is_ray else self.get_name_display().lower()
+
 
 class SetUp(models.Model):
     """The last time that a training environment was made on a machine, and how far it came."""

@@ -1,23 +1,20 @@
 """The form on a Ray cluster that is there already."""
 
 import re
-from typing import Any
 from urllib.parse import urlsplit
 
 from django import forms
 
-from compute import environments
 from compute.forms import MachineForm
-from compute.models import Machine
 from compute.runners import workdir
-from compute.seen_form import CODE, NEW, SeenForm, checked_name, lease_field
+from compute.seen_form import CODE, NEW, KeptForm, lease_field
 
 FIELDS = ("name", "ray_address", "workdir", "python", "verl", "slots", "lease_ends_at")
 ADDRESS = re.compile(r"https?://[\w.\[\]:%-]+")
 PYTHON = re.compile(r"python3?(\.\d+)?")
 
 
-class RayForm(SeenForm):
+class RayForm(KeptForm):
     """A Ray cluster that is there, reached by its dashboard. An empty token stays as it is."""
 
     compared = FIELDS
@@ -44,31 +41,11 @@ class RayForm(SeenForm):
     slots = MachineForm.base_fields["slots"]
     lease_ends_at = lease_field()
 
-    def __init__(self, data: Any = None, *, machine: Machine | None = None) -> None:
-        initial = {name: getattr(machine, name) for name in FIELDS} if machine else {}
-        super().__init__(data, machine=machine, initial=initial)
-        self.kept = {secret.name: secret for secret in machine.secrets.all()} if machine else {}
-        choices = environments.releases()
-        if machine and machine.verl not in choices:
-            choices = [machine.verl, *choices]
-        self.fields["verl"].choices = [(one, one) for one in choices]  # type: ignore[attr-defined]
-        if "password" in self.kept:
-            self.fields["forget_password"] = forms.BooleanField(
-                required=False, label="Remove the token"
-            )
-
     @property
     def secrets(self) -> dict[str, str]:
         """The token, when one was given."""
         text = self.cleaned_data.get("password") or ""
         return {"password": text} if text else {}
-
-    @property
-    def forget(self) -> list[str]:
-        return ["password"] if self.cleaned_data.get("forget_password") else []
-
-    def clean_name(self) -> str:
-        return checked_name(self.cleaned_data["name"], self.machine)
 
     def clean_ray_address(self) -> str:
         text: str = self.cleaned_data["ray_address"].rstrip("/")

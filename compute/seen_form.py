@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 
-from compute import lease_end
+from compute import environments, lease_end
 from compute.machines import MachineError
 from compute.models import Machine
 from compute.services import LOCAL_NAME
@@ -81,6 +81,30 @@ class SeenForm(forms.Form):
             return self.fields[name].to_python(self.data[key])
         except forms.ValidationError:
             return ...  # what no page has shown
+
+
+class KeptForm(SeenForm):
+    """A form on a whole machine with secrets: which are kept, and boxes that remove them."""
+
+    def __init__(self, data: Any = None, *, machine: Machine | None = None) -> None:
+        initial = {name: getattr(machine, name) for name in self.compared} if machine else {}
+        super().__init__(data, machine=machine, initial=initial)
+        self.kept = {secret.name: secret for secret in machine.secrets.all()} if machine else {}
+        choices = environments.releases()
+        if machine and machine.verl not in choices:
+            choices = [machine.verl, *choices]
+        self.fields["verl"].choices = [(one, one) for one in choices]  # type: ignore[attr-defined]
+        for name, secret in self.kept.items():
+            self.fields[f"forget_{name}"] = forms.BooleanField(
+                required=False, label=f"Remove the {secret.label}"
+            )
+
+    @property
+    def forget(self) -> list[str]:
+        return [name for name in self.kept if self.cleaned_data.get(f"forget_{name}")]
+
+    def clean_name(self) -> str:
+        return checked_name(self.cleaned_data["name"], self.machine)
 
 
 def checked_name(name: str, machine: Machine | None = None) -> str:

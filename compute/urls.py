@@ -1,12 +1,13 @@
 from django.urls import path
 
 from compute import edit_views, event_views, views
+from compute.ray_form import RayForm
 
 app_name = "compute"
 urlpatterns = [
     path("", views.machine_list, name="list"),
     path("new/", edit_views.machine_new, name="new"),
-    path("ray/", edit_views.machine_ray, name="ray"),
+    path("ray/", edit_views.machine_new, {"kind": RayForm}, name="ray"),
     path("join/", edit_views.machine_join, name="join"),
     path("<int:pk>/", views.machine_detail, name="detail"),
     path("<int:pk>/check/", views.machine_check, name="check"),

@@ -23,7 +23,7 @@ def spread_of(machine: Machine, spec: TrainSpec) -> Spread | None:
 
 
 def misspread(machine: Machine, spec: TrainSpec) -> str:
-    """Why a run cannot lie on the machine's nodes; empty when it can."""
+    """Why a run cannot start on the machine, by its Python or its nodes; empty when it can."""
     if not KINDS[spec.kind].torchrun and not machine.is_ray and not is_plain(machine.python):
         return (
             f"{CANNOT_START} That of {machine} is {machine.python}. Set the machine up (again), or "
@@ -38,9 +38,10 @@ def misspread(machine: Machine, spec: TrainSpec) -> str:
 
 def shown_spread(machine: Machine, spec: TrainSpec) -> Spread | None:
     """The same for a look at the command: on one node while it cannot be known better."""
-    if misspread(machine, spec):
+    try:
+        return spread_of(machine, spec)
+    except ValueError:
         return Spread(1, number(spec, "gpus"))
-    return spread_of(machine, spec)
 
 
 def takes_devices(spec: TrainSpec) -> bool:

@@ -25,6 +25,7 @@ from compute.runners.base import (
 )
 from compute.runners.gpus import read_gpus
 from compute.runners.parts import CHUNK, Part, hash_start
+from compute.runners.stretches import read_stretch
 
 ANSWERS_WITHIN = 60  # seconds; a machine under load may take long to start a Python
 EXAMINED_WITHIN = 600  # a checkpoint may be hundreds of gigabytes on a slow disk
@@ -72,14 +73,7 @@ class LocalRunner:
         return True
 
     def read(self, path: str, offset: int, limit: int) -> bytes:
-        try:
-            with Path(path).open("rb") as file:
-                file.seek(offset)
-                return file.read(limit)
-        except FileNotFoundError:
-            return b""
-        except OSError as error:
-            raise RunnerError(f"{path} cannot be read: {error.strerror}") from error
+        return read_stretch(Path(path), offset, limit, path)
 
     def read_many(self, stretches: Sequence[Stretch]) -> list[bytes]:
         return [self.read(part.path, part.offset, part.limit) for part in stretches]

@@ -36,6 +36,7 @@ from compute.runners.cluster.spool import Room, Spool
 from compute.runners.cluster.tail import follow
 from compute.runners.facts import file_facts
 from compute.runners.samples import clean_sample
+from compute.runners.stretches import read_stretch
 
 STARTS_WITHIN = 60.0  # seconds in which a job that Ray takes up shows its first sign
 LOOK_EVERY = 0.2
@@ -76,9 +77,7 @@ class RayRunner:
             self._api.submit(order)
         except Refused as error:
             if _exists(error):
-                raise RunnerError(
-                    f"{launch.attempt_dir} was started already; an attempt runs once."
-                ) from None
+                raise RunnerError(_twice(launch.attempt_dir)) from None
             if error.code < 500:
                 raise
             failed = error
@@ -137,7 +136,7 @@ class RayRunner:
             return calls.no_python(self._python)
         said = calls.last_words(info.message) or info.status
         if "was started already" in said:
-            return f"{folder} was started already; an attempt runs once."
+            return _twice(folder)
         return f"The job ended before the run began: {said}"
 
     def bar(self, attempt_dir: str) -> bool:
@@ -157,18 +156,10 @@ class RayRunner:
         return bool(self._call("bar", folder=attempt_dir))
 
     def read(self, path: str, offset: int, limit: int) -> bytes:
-        inside = self._inside(path)
-        if inside is None or self._is_there_only(*inside):
+        spool, name = self._spooled(path)
+        if spool is None or spool.lacks(name):
             return self._read_there(path, offset, limit)
-        folder, name = inside
-        try:
-            with (self._followed(folder).folder / name).open("rb") as file:
-                file.seek(offset)
-                return file.read(limit)
-        except FileNotFoundError:
-            return b""
-        except OSError as error:
-            raise RunnerError(f"{path} cannot be read: {error.strerror}") from error
+        return read_stretch(spool.folder / name, offset, limit, path)
 
     def _read_there(self, path: str, offset: int, limit: int) -> bytes:
         said = self._call("read", path=path, offset=offset, limit=limit, node=self._node_of(path))
@@ -178,8 +169,9 @@ class RayRunner:
         return [self.read(part.path, part.offset, part.limit) for part in stretches]
 
     def stat(self, path: str) -> FileFact | None:
-        if inside := self._inside(path):
-            fact = self._followed(inside[0]).stat(inside[1])
+        spool, name = self._spooled(path)
+        if spool:
+            fact = spool.stat(name)
             return FileFact(path, fact.size, fact.modified) if fact else None
         told = self._call("stat", path=path)
         try:
@@ -188,16 +180,18 @@ class RayRunner:
             raise RunnerError(f"stat gave an answer that is none: {error}.") from None
 
     def files(self, path: str) -> Iterator[FileFact]:
-        if inside := self._inside(path):
-            return self._followed(inside[0]).files(inside[1])
+        spool, name = self._spooled(path)
+        if spool:
+            return spool.files(name)
         try:
             return iter(file_facts(self._call("files", path=path)))
         except ValueError as error:
             raise RunnerError(f"files gave an answer that is none: {error}.") from None
 
     def exists(self, path: str) -> bool:
-        if inside := self._inside(path):
-            return self._followed(inside[0]).exists(inside[1])
+        spool, name = self._spooled(path)
+        if spool:
+            return spool.exists(name)
         return bool(self._call("exists", path=path))
 
     def stop(self, attempt_dir: str, grace: int) -> None:
@@ -316,14 +310,14 @@ class RayRunner:
         self._call(do, within=within, working_dir=f"gcs://{name}", **words)
 
     def get(self, path: str, target: Path, told: Told) -> None:
-        inside = self._inside(path)
         fact = self.stat(path)
         if fact is None:
             raise RunnerError(f"{path} cannot be read: there is no such file.")
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f"{target.name}.part")
-        if inside and not self._is_there_only(*inside):
-            shutil.copyfile(self._spool(inside[0]).folder / inside[1], part)
+        spool, name = self._spooled(path)
+        if spool and not spool.lacks(name):
+            shutil.copyfile(spool.folder / name, part)
         elif fact.size > LARGEST_BROUGHT:
             raise NeverPossible(
                 f"{path} has {fact.size / 1e6:.0f} MB, and Ray's API brings no files. Up to "
@@ -354,10 +348,10 @@ class RayRunner:
             raise RunnerError(f"{path!r} leaves the run's folder.")
         return found[1], name
 
-    def _is_there_only(self, folder: str, name: str) -> bool:
-        """Of what lies below ``checkpoints/``, only the facts are told."""
-        spool = self._followed(folder)
-        return spool.stat(name) is not None and not (spool.folder / name).exists()
+    def _spooled(self, path: str) -> tuple[Spool | None, str]:
+        """The copy of the run that a path lies in, and its name there; None for any other path."""
+        inside = self._inside(path)
+        return (self._followed(inside[0]), inside[1]) if inside else (None, "")
 
     def _spool(self, folder: str) -> Spool:
         return Spool(self._spools / self.job_of(folder), self._room)
@@ -383,6 +377,10 @@ class RayRunner:
 
     def _call(self, do: str, **words: Any) -> Any:
         return calls.call(self._api, self._python, do, **words)
+
+
+def _twice(folder: str) -> str:
+    return f"{folder} was started already; an attempt runs once."
 
 
 def _exists(error: Refused) -> bool:

@@ -1,4 +1,4 @@
-"""Making a training environment on a machine, without root, below its work folder only.
+"""Making a training environment on a machine, without root, in one folder of its own.
 
 What is sent is this repository's node package, its ``install.sh``, and the lock of one release of
 verl. The installation runs on the machine by itself: it outlives the connection, and a set-up that

@@ -19,6 +19,7 @@ KNOWN = ".known"  # the cluster had the job: should it know none any more, it wa
 LOCK = ".lock"
 CUT = ".cut"  # not all of the log, or of the rollouts, found room here
 OWN = {LISTING, ENDED, OVER, KNOWN, LOCK, CUT}
+CHECKPOINTS = "checkpoints/"
 BULK = ("train.log", "rollouts/", "validation/")  # what may be large; the rest is always kept
 
 
@@ -130,7 +131,14 @@ class Spool:
         if name not in OWN and path.is_file():
             facts = path.stat()
             return FileFact(name, facts.st_size, facts.st_mtime)
+        if not name.startswith(CHECKPOINTS):  # the listing may be long, and has nothing else
+            return None
         return next((fact for fact in self._listed() if fact.path == name), None)
+
+    def lacks(self, name: str) -> bool:
+        """Whether only its facts are here, as of what lies below ``checkpoints/``."""
+        is_listed = name.startswith(CHECKPOINTS) and self.stat(name) is not None
+        return is_listed and not (self.folder / name).exists()
 
     def exists(self, name: str) -> bool:
         start = f"{name}/" if name else ""
@@ -143,7 +151,7 @@ class Spool:
                 path = Path(folder, name)
                 inside = str(path.relative_to(self.folder))
                 # What lies below checkpoints/ is in the listing, too.
-                if inside not in OWN and not inside.startswith("checkpoints/"):
+                if inside not in OWN and not inside.startswith(CHECKPOINTS):
                     facts = path.stat()
                     yield FileFact(inside, facts.st_size, facts.st_mtime)
 
@@ -152,4 +160,4 @@ class Spool:
             told = file_facts(json.loads((self.folder / LISTING).read_text()))
         except (OSError, ValueError, RecursionError):
             return []
-        return [FileFact(f"checkpoints/{one.path}", one.size, one.modified) for one in told]
+        return [FileFact(f"{CHECKPOINTS}{one.path}", one.size, one.modified) for one in told]

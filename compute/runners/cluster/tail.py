@@ -61,6 +61,8 @@ class Tail:
         self._came = False  # anything at all in this connection
         self._said = ""
         self._gone_since: float | None = None
+        # How often the log of the ended job was read by now, and could not be.
+        self._looks = self._in_vain = 0
 
     def run(self) -> None:
         self.spool.folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +75,7 @@ class Tail:
             self._follow()
 
     def _follow(self) -> None:
-        pause, looks, in_vain = FIRST_PAUSE, 0, 0
+        pause = FIRST_PAUSE
         while self.spool.over is None:
             self._came = False
             try:
@@ -82,8 +84,8 @@ class Tail:
                     time.sleep(1)  # before its launch, runs are looked at too
                     return
                 if info is not None:
-                    looks, in_vain = self._look(info, looks, in_vain)
-                if self._may_close(info, looks, in_vain):
+                    self._look(info)
+                if self._may_close(info):
                     self._close(info)
                     return
             except (RunnerError, *CUT) as error:
@@ -96,28 +98,28 @@ class Tail:
             (self.spool.folder / KNOWN).touch()
         return self.spool.is_known
 
-    def _look(self, info: JobInfo, looks: int, in_vain: int) -> tuple[int, int]:
-        """Read the log; how often that of an ended job was read by now, and could not be."""
+    def _look(self, info: JobInfo) -> None:
+        """Read the log, from its beginning to where the connection ends."""
         try:
             self._stream()
         except NotKept as error:
             self._came = False
             self._complain(str(error))
-            return looks, in_vain
         except (ValueError, *CUT) as error:
             self._complain(str(error))
-            return looks, in_vain + info.has_ended
-        return looks + info.has_ended, in_vain
+            self._in_vain += info.has_ended
+        else:
+            self._looks += info.has_ended
 
-    def _may_close(self, info: JobInfo | None, looks: int, in_vain: int) -> bool:
+    def _may_close(self, info: JobInfo | None) -> bool:
         """Whether nothing more will come."""
         if info is None:
             if self._gone_since is None:
                 self._gone_since = time.monotonic()
             return time.monotonic() >= self._gone_since + GONE_AFTER
         self._gone_since = None
-        read = looks > 0 and self.spool.has_all
-        return read or looks > LOOKS_AGAIN or in_vain >= LOOKS_IN_VAIN
+        was_read = self._looks > 0 and self.spool.has_all
+        return was_read or self._looks > LOOKS_AGAIN or self._in_vain >= LOOKS_IN_VAIN
 
     def _stream(self) -> None:
         """Take what comes until the connection ends. Raises one of ``CUT``, ``ValueError``."""

@@ -5,7 +5,6 @@ base64: {"said"} or {"error"}, a sentence. What can be asked is the fixed set be
 """
 
 import base64
-import contextlib
 import hashlib
 import importlib.util
 import json
@@ -17,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,10 @@ from trainyard_node import alive, examine, stack, stop
 from trainyard_node.attempt import Attempt
 from trainyard_node.frames import write_all
 from trainyard_node.ray_job import read_order
+from trainyard_node.relay import MOST_LISTED, files_below
 
 ANSWER = "@trainyard-answer"
 MOST_READ = 8 << 20  # bytes
-MOST_LISTED = 20_000
 CHUNK = 1 << 20
 SENT = "sent"  # the folder in a package that brings files, which have numbers for names
 ASKS = ("pause", "save")
@@ -86,15 +86,9 @@ def _exists(path: str) -> bool:
 
 
 def _files(path: str) -> list[tuple[str, int, float]]:
-    found: list[tuple[str, int, float]] = []
-    for folder, _, names in os.walk(path):
-        for name in names:
-            full = Path(folder, name)
-            with contextlib.suppress(OSError):
-                facts = full.stat()
-                found.append((str(full.relative_to(path)), facts.st_size, facts.st_mtime))
-        if len(found) > MOST_LISTED:
-            raise Refused(f"{path} has more than {MOST_LISTED} files.")
+    found = list(islice(files_below(Path(path)), MOST_LISTED + 1))
+    if len(found) > MOST_LISTED:
+        raise Refused(f"{path} has more than {MOST_LISTED} files.")
     return found
 
 

@@ -118,7 +118,7 @@ class Relay:
             self._last[name] = data
 
     def _tell_listing(self) -> None:
-        data = listing_of(_files(self._root / "checkpoints"))
+        data = listing_of(files_below(self._root / "checkpoints"))
         if self._last.get(LISTING, b"[]") != data:
             self._tell(Frame(LISTING, 0, data, time.time(), is_whole=True))
             self._last[LISTING] = data
@@ -140,7 +140,8 @@ def listing_of(files: Iterable[tuple[str, int, float]]) -> bytes:
     return data
 
 
-def _files(folder: Path) -> Iterator[tuple[str, int, float]]:
+def files_below(folder: Path) -> Iterator[tuple[str, int, float]]:
+    """Path from there, bytes and change time (epoch seconds) of each file that can be looked at."""
     for parent, _, names in os.walk(folder):
         for name in names:
             path = Path(parent, name)

@@ -17,6 +17,7 @@ from trainyard_node.dpo.order import Order, Training, every_row
 from trainyard_node.dpo.reference import Reference, reference_of
 from trainyard_node.dpo.refused import Refused
 from trainyard_node.hooks.ranks import SharedControl
+from trainyard_node.hooks.turn import SAVE_TIME
 
 OURS = ("rewards/", "logps/")
 # Named as verl's SFT trainer does.
@@ -98,7 +99,7 @@ class Trainer:
             self._checkpoints.save_checkpoint(step=step)
             if tracking is not None:
                 seconds = time.perf_counter() - began
-                tracking.log(data={"timing_s/save_checkpoint": seconds}, step=step)
+                tracking.log(data={SAVE_TIME: seconds}, step=step)
         if self._control is None or asked is None:
             return False
         self._control.saved(asked)

@@ -12,13 +12,12 @@ from typing import Any
 
 from trainyard_node.hooks import rows, shape
 from trainyard_node.hooks.ranks import SharedControl
-from trainyard_node.hooks.turn import Paused, Turn
+from trainyard_node.hooks.turn import SAVE_TIME, Paused, Turn
 
 USES = (
     *("resume_global_step", "training_client", "train_batch", "total_training_steps"),
     *("save_freq", "ckpt_handler", "save_checkpoint", "Tracking"),
 )
-SAVE_TIME = "timing_s/save_checkpoint"
 
 
 def attach(module: ModuleType) -> bool:

@@ -4,6 +4,8 @@ from typing import Any
 
 from trainyard_node.control import Asked, Control
 
+SAVE_TIME = "timing_s/save_checkpoint"  # seconds, as verl's RL trainers log it
+
 
 class Paused(Exception):
     """Leaves the training loop after a saved step. Caught where the loop was entered."""

@@ -1,0 +1,18 @@
+"""A stretch of a file of this machine."""
+
+from pathlib import Path
+
+from compute.runners.base import RunnerError
+
+
+def read_stretch(path: Path, offset: int, limit: int, name: str) -> bytes:
+    """Up to ``limit`` bytes; none where there is no such file. Raises ``RunnerError``, which calls
+    the file by ``name``."""
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read(limit)
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise RunnerError(f"{name} cannot be read: {error.strerror}") from error
