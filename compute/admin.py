@@ -5,8 +5,9 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
-from compute import lease_end, machines
-from compute.machines import MachineError
+from compute import rental
+from compute.machines import verbs
+from compute.machines.verbs import MachineError
 from compute.models import (
     Machine,
     MachineEvent,
@@ -48,7 +49,7 @@ class EditedMachine(forms.ModelForm[Machine]):
     def clean_lease_ends_at(self) -> datetime | None:
         try:
             before = Machine.objects.get(pk=self.instance.pk).lease_ends_at
-            return lease_end.checked(self.cleaned_data["lease_ends_at"], before)
+            return rental.checked(self.cleaned_data["lease_ends_at"], before)
         except MachineError as error:
             raise forms.ValidationError(str(error)) from None
 
@@ -79,7 +80,7 @@ class MachineAdmin(admin.ModelAdmin[Machine]):
     def save_model(self, request: HttpRequest, obj: Machine, form: Any, change: bool) -> None:
         machine = Machine.objects.get(pk=obj.pk)
         fields = {name: form.cleaned_data[name] for name in form.changed_data}
-        machines.change(machine, fields, {}, who=request.user.get_username())
+        verbs.change(machine, fields, {}, who=request.user.get_username())
 
 
 @admin.register(MachineSecret)

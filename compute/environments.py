@@ -7,7 +7,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from compute.runners.judgements import read_lock
+from compute.runners.check.judgements import read_lock
 
 
 def folder_of(release: str) -> str:

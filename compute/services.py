@@ -15,13 +15,13 @@ from django.utils import timezone
 
 from compute import history
 from compute.models import Machine, MachineSample, MachineSecret
-from compute.runners.address import Address, Login
 from compute.runners.base import HostKeyRefused, Runner, RunnerError, Unreachable
+from compute.runners.cluster.runner import RayRunner
 from compute.runners.cluster.spool import Room
-from compute.runners.connection import connection_to, drop
-from compute.runners.local import LocalRunner
-from compute.runners.ray import RayRunner
-from compute.runners.ssh import SshRunner
+from compute.runners.local.runner import LocalRunner
+from compute.runners.ssh.address import Address, Login
+from compute.runners.ssh.connection import connection_to, drop
+from compute.runners.ssh.runner import SshRunner
 from platform_site.secrets import SecretError
 
 log = logging.getLogger(__name__)

@@ -1,5 +1,6 @@
-from compute import checking, settingup
+from compute.checks import checking
 from compute.models import Machine
+from compute.setup import settingup
 
 
 def check(pk: int, who: str = "") -> None:

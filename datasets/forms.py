@@ -8,19 +8,18 @@ from django import forms
 from datasets.formats.columns import OPTIONS, SHAPES, ColumnMapping
 from datasets.formats.splitting import Split
 from datasets.models import Source
+from platform_site.fields import one_line
 
 CODE = {"spellcheck": "false", "autocomplete": "off"}
 
 
-def one_line(text: str) -> None:
-    if not text.isprintable():
-        raise forms.ValidationError("A name is one line of printable characters.")
+def no_at(text: str) -> None:
     if "@" in text:
         raise forms.ValidationError("A name has no @: that is where a version's number begins.")
 
 
 class NameForm(forms.Form):
-    name = forms.CharField(max_length=100, validators=[one_line])
+    name = forms.CharField(max_length=100, validators=[one_line, no_at])
     description = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 2}))
 
 

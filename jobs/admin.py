@@ -7,9 +7,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django_q.models import OrmQ, Schedule
 
-from jobs import services
-from jobs.forms import one_line
+from jobs.launch import services
 from jobs.models import Event, Fetch, Job, KnownDigest, Lease, SavedRecipe, TrackerSecret
+from platform_site.fields import one_line
 
 # These pages could run any function of any module.
 admin.site.unregister([model for model in (OrmQ, Schedule) if admin.site.is_registered(model)])

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from compute.groups import sharing
+from compute.machines.groups import sharing
 from jobs.models import ENDED, HOLDS_SLOT, Event, Job, Lease, Status
 from jobs.work import kick
 

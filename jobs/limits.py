@@ -3,9 +3,10 @@
 import time
 from datetime import timedelta
 
-from compute.lease_end import NEAR
 from compute.models import when
-from jobs import lifecycle, resuming, services
+from compute.rental import NEAR
+from jobs import lifecycle, resuming
+from jobs.launch import services
 from jobs.models import Job, Status
 from jobs.verl.limit import lease_margin, lease_now, save_by
 

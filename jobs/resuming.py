@@ -10,8 +10,9 @@ from django.utils import timezone
 
 from compute.runners.base import Ask, RunnerError, RunnerUnsure, Unreachable
 from compute.services import runner_for
-from jobs import leases, lifecycle
+from jobs import lifecycle
 from jobs.models import CAN_RESUME, Job, Status
+from jobs.queue import claims
 from jobs.work import later
 
 ASK_AGAIN = timedelta(seconds=60)  # a worker may have died before it left the request
@@ -73,7 +74,7 @@ def resume(job: Job, *, who: str, step: int | None = None, why: str = "") -> boo
         return False
     spent = job.elapsed.total_seconds() if job.elapsed else 0.0
     with transaction.atomic():
-        leases.locked(job.machine_id)
+        claims.locked(job.machine_id)
         queued = lifecycle.move(
             job,
             Status.QUEUED,
@@ -84,11 +85,11 @@ def resume(job: Job, *, who: str, step: int | None = None, why: str = "") -> boo
             resume_step=step,
             seconds_before=spent,
             retried=F("retried") + (1 if why else 0),
-            **leases.joining(),
+            **claims.joining(),
             **FRESH,
         )
         if queued:
-            leases.take_turn(job)
+            claims.take_turn(job)
     return queued
 
 

@@ -6,8 +6,8 @@ from typing import Any
 from django.db.models import F
 from django.utils import timezone
 
-from jobs.beating import beating as sign_of_life
 from jobs.models import Job, Status
+from platform_site.work.beating import beating as sign_of_life
 
 BEAT = 20.0  # seconds; one that is silent for two minutes is taken for dead
 

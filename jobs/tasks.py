@@ -1,6 +1,8 @@
 """What workers do: load, call the service."""
 
-from jobs import fetching, resuming, services
+from jobs import resuming
+from jobs.files import fetching
+from jobs.launch import services
 from jobs.models import Fetch, Job
 
 

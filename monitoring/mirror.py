@@ -7,7 +7,7 @@ from pathlib import Path
 from django.conf import settings
 
 from compute.runners import rundir
-from compute.runners.local import LocalRunner
+from compute.runners.local.runner import LocalRunner
 from compute.services import is_cut
 from jobs import lifecycle
 from jobs.models import Job

@@ -9,7 +9,7 @@ from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 
-from monitoring.routing import urlpatterns  # noqa: E402
+from monitoring.page.routing import urlpatterns  # noqa: E402
 
 application = ProtocolTypeRouter(
     {

@@ -82,13 +82,32 @@ INSTALLED_APPS = [
     "channels",
     "csp",
     "django_htmx",
-    "monitoring",  # before django_q: its qcluster takes the place of that one's
+    "platform_site.running",  # before django_q: its qcluster takes the place of that one's
     "django_q",  # before jobs, which takes pages of it out of the admin
     "template_partials",
-    "compute",
-    "datasets",
+    "monitoring",
+    "monitoring.watch",
+    "monitoring.page",
     "jobs",
+    "jobs.order",
+    "jobs.queue",
+    "jobs.launch",
+    "jobs.run",
+    "jobs.compare",
+    "jobs.files",
+    "jobs.recipebook",
+    "jobs.rewards",
+    "jobs.trackers",
+    "datasets",
+    "datasets.versions",
+    "datasets.mapping",
+    "compute",
+    "compute.pages",
+    "compute.machines",
+    "compute.checks",
+    "compute.setup",
     "platform_site",
+    "platform_site.work",
 ]
 
 MIDDLEWARE = [
@@ -123,7 +142,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "monitoring.views.rail",
+                "monitoring.page.views.rail",
             ]
         },
     }

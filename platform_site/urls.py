@@ -10,8 +10,8 @@ urlpatterns = [
     path("accounts/login/", LoginView.as_view(), name="login"),
     path("accounts/logout/", LogoutView.as_view(), name="logout"),
     path("jobs/", include("jobs.urls")),
-    path("queue/", include("jobs.queue_urls")),
+    path("queue/", include("jobs.queue.urls")),
     path("datasets/", include("datasets.urls")),
-    path("machines/", include("compute.urls")),
-    path("", include("monitoring.urls")),
+    path("machines/", include("compute.pages.urls")),
+    path("", include("monitoring.page.urls")),
 ]

@@ -14,8 +14,8 @@ from django.contrib.auth.models import User
 from compute.models import Machine
 from compute.services import local_machine
 from datasets.models import Dataset, State, Version
+from jobs.launch.services import Order
 from jobs.models import Job, Status
-from jobs.services import Order
 from jobs.verl.spec import LATEST, TrainSpec
 
 numbers = itertools.count(1)

@@ -19,7 +19,7 @@ from typing import Self
 
 import psutil
 
-from compute.runners.address import Address, Login
+from compute.runners.ssh.address import Address, Login
 from tests.fakes import HERE, NODE, FakeTrainer
 from tests.waiting import eventually
 

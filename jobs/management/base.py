@@ -1,4 +1,4 @@
-"""What the commands on jobs share: finding users, jobs and recipes, and printing them."""
+"""Shared by the commands on jobs: finding users and jobs, and printing a job."""
 
 from argparse import ArgumentParser
 from datetime import datetime
@@ -7,73 +7,13 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.management.base import CommandError
 
-from jobs import recipebook
-from jobs.forms import JobForm, form_data
 from jobs.models import Job
-from jobs.verl.recipes import Recipe
-
-
-def add_recipe_words(parser: ArgumentParser) -> None:
-    parser.add_argument("recipe", help="a recipe's name: see manage.py recipes")
-    add_order_words(parser)
-
-
-def add_order_words(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="k=v",
-        help="a knob, by its name or its Hydra key, or a further Hydra override",
-    )
-    parser.add_argument("--name", default="", help="the job's name")
-    parser.add_argument("--user", default="", help="the owner (default: the first administrator)")
 
 
 def add_verb_words(parser: ArgumentParser) -> None:
     """Of a command that asks something of one job: which, and who asks."""
     parser.add_argument("id", type=int)
     parser.add_argument("--user", default="", help="who asks (default: first administrator)")
-
-
-def filled_form(options: dict[str, Any]) -> JobForm:
-    """The form of a recipe with ``--set`` applied, valid; or ``CommandError`` with every fault."""
-    user = find_user(options["user"])
-    recipe = find_recipe(options["recipe"], user)
-    return checked_form(recipe, user, form_data(recipe, options["name"], sets_of(options)))
-
-
-def sets_of(options: dict[str, Any]) -> list[str]:
-    """What ``--set`` was given, each of it with a key."""
-    for text in options["set"]:
-        if "=" not in text and not text.startswith("~"):
-            raise CommandError(f"--set {text}: write key=value.")
-    sets: list[str] = options["set"]
-    return sets
-
-
-def checked_form(recipe: Recipe, user: User, data: dict[str, Any]) -> JobForm:
-    form = JobForm(recipe, user, data, is_final=True)
-    if not form.is_valid():
-        raise CommandError(faults(form))
-    return form
-
-
-def faults(form: JobForm) -> str:
-    lines = [
-        f"  {name if name in form.fields else 'run'}: {message}"
-        for name, messages in form.errors.items()
-        for message in messages
-    ]
-    return "\n".join(["Nothing was started:", *lines])
-
-
-def find_recipe(slug: str, user: User) -> Recipe:
-    recipe = recipebook.find_recipe(slug, user)
-    if recipe is None:
-        known = ", ".join(recipebook.every_recipe(user))
-        raise CommandError(f"There is no recipe {slug}. There are: {known}.")
-    return recipe
 
 
 def find_user(name: str) -> User:

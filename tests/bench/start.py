@@ -6,8 +6,8 @@ from pathlib import Path
 
 from playwright.sync_api import APIRequestContext, StorageState, sync_playwright
 
-from jobs.forms import form_data
 from jobs.models import Job
+from jobs.order.forms import form_data
 from jobs.verl.recipes import all_recipes
 from tests.bench.home import cookie, cookie_name, percentile
 from tests.e2e.site import Site, wait_for

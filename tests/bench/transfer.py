@@ -15,8 +15,8 @@ from pathlib import Path
 from statistics import median
 
 from compute.runners.base import Stretch
-from compute.runners.connection import close_all
-from compute.runners.ssh import SshRunner
+from compute.runners.ssh.connection import close_all
+from compute.runners.ssh.runner import SshRunner
 from tests.bench.home import percentile
 from tests.e2e.site import Site
 from tests.sshd import Sshd, account, far_trainer

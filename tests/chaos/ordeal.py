@@ -13,7 +13,7 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from jobs.models import ENDED, Job, Status
-from monitoring.life import NEVER_STARTED
+from monitoring.watch.life import NEVER_STARTED
 from tests.chaos import truth
 from tests.chaos.stories import Cast, Ground, main_stories, short_story
 from tests.chaos.yard import LAUNCH, STARTER, Yard

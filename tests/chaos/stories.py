@@ -18,7 +18,7 @@ from django.test import Client
 from django.utils import timezone
 
 from compute.models import Machine
-from jobs import services
+from jobs.launch import services
 from jobs.models import Job, Status
 from platform_site.home import instance_name
 from tests import factories

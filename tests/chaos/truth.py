@@ -8,7 +8,7 @@ from typing import Any
 
 import psutil
 
-from jobs import services
+from jobs.launch import services
 from jobs.models import Event, Job, Lease, Status
 from monitoring.models import Cursor, Point, Series, SystemSample
 from tests.chaos.stories import Cast, Ground, Story

@@ -3,10 +3,10 @@ from collections.abc import Callable
 import pytest
 from django.test import Client
 
-from compute.runners import hostkeys
-from compute.runners.address import Address
 from compute.runners.base import RunnerError
-from compute.runners.hostkeys import HostKey
+from compute.runners.ssh import hostkeys
+from compute.runners.ssh.address import Address
+from compute.runners.ssh.hostkeys import HostKey
 
 
 @pytest.fixture

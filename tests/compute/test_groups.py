@@ -10,8 +10,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from compute import groups, lease_end, machines, together
-from compute.machines import MachineError
+from compute import rental
+from compute.checks import together
+from compute.machines import groups, verbs
+from compute.machines.verbs import MachineError
 from compute.models import Machine
 from tests import factories
 
@@ -86,12 +88,12 @@ def test_the_command_joins(two: list[Machine], capsys: pytest.CaptureFixture[str
 
 def test_a_member_stays_as_long_as_its_group(pair: Machine, two: list[Machine]) -> None:
     with pytest.raises(MachineError, match="one of the machines of both"):
-        machines.remove(two[1])
+        verbs.remove(two[1])
     with pytest.raises(MachineError, match="the same on all machines of both"):
-        machines.change(two[0], {"workdir": "/elsewhere"}, {})
+        verbs.change(two[0], {"workdir": "/elsewhere"}, {})
     factories.make_job(machine=pair, status="completed")
-    assert machines.remove(pair)  # it stays for the history of its jobs
-    assert not machines.remove(two[1])
+    assert verbs.remove(pair)  # it stays for the history of its jobs
+    assert not verbs.remove(two[1])
 
 
 def test_a_group_has_no_address_to_edit(boss: Client, pair: Machine) -> None:
@@ -128,18 +130,18 @@ def test_a_check_tells_of_each(pair: Machine, two: list[Machine]) -> None:
 
 def test_the_lease_of_a_group_is_the_one_that_ends_first(two: list[Machine], boss: Client) -> None:
     late, soon = (timezone.now() + timedelta(hours=hours) for hours in (9, 5))
-    lease_end.set_end(two[0], late)
+    rental.set_end(two[0], late)
     pair = groups.join("both", [(two[0], ""), (two[1], "")])
     assert pair.lease_ends_at == two[0].lease_ends_at
-    lease_end.set_end(two[1], soon)
+    rental.set_end(two[1], soon)
     pair.refresh_from_db()
     assert pair.lease_ends_at == two[1].lease_ends_at
     for machine in two:
-        lease_end.set_end(machine, None)
+        rental.set_end(machine, None)
     pair.refresh_from_db()
     assert pair.lease_ends_at is None
     with pytest.raises(MachineError, match="set it on that machine"):
-        lease_end.set_end(pair, soon)
+        rental.set_end(pair, soon)
     assert "Keep the end" not in boss.get(pair.get_absolute_url()).content.decode()
     answer = boss.post(f"/machines/{pair.pk}/lease/", {"lease_ends_at": f"{soon:%Y-%m-%dT%H:%M}"})
     assert answer.status_code == 404

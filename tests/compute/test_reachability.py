@@ -9,7 +9,7 @@ from django.utils import timezone
 from compute import services
 from compute.models import Machine
 from compute.runners.base import HostKeyRefused, RunnerError, Unreachable
-from compute.runners.ssh import SshRunner
+from compute.runners.ssh.runner import SshRunner
 from tests import factories
 
 pytestmark = pytest.mark.django_db

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 
-from jobs.forms import form_data
+from jobs.order.forms import form_data
 from jobs.verl.recipes import all_recipes
 
 

@@ -11,8 +11,8 @@ from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 
 from compute.models import MachineSample
 from compute.services import local_machine
+from jobs.launch.services import script_of
 from jobs.models import Job
-from jobs.services import script_of
 from jobs.verl.recipes import all_recipes
 from tests import factories, taskqueue
 from tests.factories import write_run_file
@@ -162,7 +162,7 @@ def test_submit_and_wait(
     def sleep(seconds: float) -> None:
         Job.objects.update(status=status, reason="That is why.")
 
-    monkeypatch.setattr("jobs.management.commands.submit.time.sleep", sleep)
+    monkeypatch.setattr("jobs.order.management.commands.submit.time.sleep", sleep)
     out, err = io.StringIO(), io.StringIO()
     ended = 0
     try:

@@ -9,8 +9,9 @@ from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 
 from compute.runners.base import Examined, Launch, RunnerError, RunnerUnsure, Unreachable
-from compute.runners.local import LocalRunner
-from jobs import checkpoints, resuming, services
+from compute.runners.local.runner import LocalRunner
+from jobs import checkpoints, resuming
+from jobs.launch import services
 from jobs.models import Event, Job, Status
 from tests import factories, taskqueue
 from tests.waiting import together

@@ -11,8 +11,10 @@ from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 
 from compute.models import Machine, MachineEvent, MachineSample, MachineSecret, SetUp
-from jobs import lifecycle, recipebook, trackers
+from jobs import lifecycle
 from jobs.models import Event, Fetch, Job, KnownDigest, Lease
+from jobs.recipebook import book
+from jobs.trackers import accounts
 from jobs.verl.trackers import TRACKERS
 from monitoring.models import Cursor, Point
 from tests import factories, taskqueue
@@ -40,8 +42,8 @@ def everything(user: User) -> None:
     Lease.objects.create(job=job, machine=job.machine, device=0)
     Fetch.objects.create(job=job, step=3, asked_at=now, beat_at=now)
     KnownDigest.objects.create(key="a", stamp="1", digest="b", used_at=now)
-    recipebook.save_recipe(user, job, "a recipe")
-    trackers.keep(user, TRACKERS["wandb"], {"WANDB_API_KEY": "a key"})
+    book.save_recipe(user, job, "a recipe")
+    accounts.keep(user, TRACKERS["wandb"], {"WANDB_API_KEY": "a key"})
     MachineSample.objects.create(machine=job.machine, at=now, data=data)
     MachineSecret.objects.create(machine=job.machine, name="password", value="a word", set_at=now)
     MachineEvent.objects.create(machine=job.machine, at=now, kind="added")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 RUNNERS = Path(__file__).resolve().parent.parent
 NODE = RUNNERS.parent.parent / "environments/node/trainyard_node"
-PROBE = RUNNERS / "probe.py"
+PROBE = RUNNERS / "check/probe.py"
 # verl finds the plug-ins by the entry points of installed packages; one on the path counts as such.
 FACTS = "Metadata-Version: 2.1\nName: trainyard-node\nVersion: 0.1.0\n"
 PLUGIN = "[verl.plugins]\ntrainyard = trainyard_node.plugin\n"

@@ -6,12 +6,13 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.management.base import CommandError
 
-from datasets import lifecycle, services, shown, working
+from datasets import lifecycle, services, working
 from datasets.formats.check import CODES
 from datasets.formats.splitting import Split
+from datasets.mapping.proposals import propose
 from datasets.models import BUSY, Dataset, Source, State, Version, Work
-from datasets.proposals import propose
 from datasets.services import DatasetError
+from datasets.versions import shown
 from platform_site.commands import JsonCommand
 
 LOOK_EVERY = 0.5

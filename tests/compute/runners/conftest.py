@@ -11,10 +11,10 @@ import psutil
 import pytest
 
 from compute.runners.base import Runner
-from compute.runners.connection import close_all
-from compute.runners.local import LocalRunner
-from compute.runners.ray import RayRunner
-from compute.runners.ssh import SshRunner
+from compute.runners.cluster.runner import RayRunner
+from compute.runners.local.runner import LocalRunner
+from compute.runners.ssh.connection import close_all
+from compute.runners.ssh.runner import SshRunner
 from tests.fakes import FakeTrainer
 from tests.ray_cluster import RayCluster
 from tests.sshd import Account, Sshd, account, far_trainer

@@ -4,7 +4,7 @@ import pytest
 
 from compute.runners.ahead import ReadAhead
 from compute.runners.base import Stretch
-from compute.runners.local import LocalRunner
+from compute.runners.local.runner import LocalRunner
 
 
 class CountingRunner(LocalRunner):

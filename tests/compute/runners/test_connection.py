@@ -11,14 +11,14 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from compute.runners import connection as connections
-from compute.runners.address import Address, Login
 from compute.runners.base import HostKeyRefused, LoginRefused, RunnerError, Unreachable
-from compute.runners.connection import Connection, close_all, connection_to
-from compute.runners.dial import open_socket
-from compute.runners.hostkeys import scan
-from compute.runners.login import log_in
-from compute.runners.trust import fingerprint
+from compute.runners.ssh import connection as connections
+from compute.runners.ssh.address import Address, Login
+from compute.runners.ssh.connection import Connection, close_all, connection_to
+from compute.runners.ssh.dial import open_socket
+from compute.runners.ssh.hostkeys import scan
+from compute.runners.ssh.login import log_in
+from compute.runners.ssh.trust import fingerprint
 from tests.compute.runners.conftest import Place
 from tests.fakes import fake_servers
 from tests.fakes.fake_servers import fake_server

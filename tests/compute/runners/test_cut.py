@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from compute.runners import connection as connections
 from compute.runners.base import Launch, RunnerError, RunnerUnsure, Stretch, Unreachable
-from compute.runners.connection import close_all
-from compute.runners.ssh import SshRunner
+from compute.runners.ssh import connection as connections
+from compute.runners.ssh.connection import close_all
+from compute.runners.ssh.runner import SshRunner
 from tests.compute.runners.conftest import Place, far_place
 from tests.fakes.fake_line import FakeLine
 from tests.sshd import Account, Sshd
@@ -93,7 +93,7 @@ def test_a_line_that_brings_nothing_back_is_given_up_in_time(
     runner: SshRunner, line: FakeLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert runner.now() > 0
-    monkeypatch.setattr("compute.runners.files.ANSWERS_WITHIN", 0.3)
+    monkeypatch.setattr("compute.runners.ssh.files.ANSWERS_WITHIN", 0.3)
     monkeypatch.setattr(connections, "OPEN_WITHIN", 0.3)
     line.hold.set()
     with pytest.raises(Unreachable, match="did not say within"):
@@ -219,9 +219,9 @@ def ignore(done: int, total: int) -> None:
 
 
 def test_half_a_request_does_nothing(far: Place, own_sshd: Sshd) -> None:
-    from compute.runners.connection import connection_to
     from compute.runners.far import LOADER, program
     from compute.runners.far.common import frame
+    from compute.runners.ssh.connection import connection_to
 
     folder = str(far.workdir / "runs")
     asked = {"python": far.trainer.python, "command": "run", "words": [folder], "env": {},

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from compute.runners import folders
 from compute.runners.base import Piece, RunnerError
+from compute.runners.ssh import folders
 from tests.compute.runners.conftest import Place
 from tests.compute.runners.hostile import FOLDERS
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from compute.runners.keys import KeyUnusable, read_private_key
+from compute.runners.ssh.keys import KeyUnusable, read_private_key
 from tests.sshd import make_key
 
 PPK = "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\n"

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from compute.runners import judgements, preflight, probe
 from compute.runners.base import HostKeyRefused, LoginRefused, RunnerError, Unreachable
-from compute.runners.judgements import Expected
-from compute.runners.preflight import Looked, look, usable_python
+from compute.runners.check import judgements, preflight, probe
+from compute.runners.check.judgements import Expected
+from compute.runners.check.preflight import Looked, look, usable_python
 
 GIB = 1024**3
 PYTHON = "/w/environments/verl-0.9/.venv/bin/python"

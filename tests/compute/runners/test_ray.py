@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from compute.runners import ray
 from compute.runners.base import (
     Alive,
     Launch,
@@ -25,11 +24,13 @@ from compute.runners.base import (
     RunnerUnsure,
     Unreachable,
 )
-from compute.runners.cluster import api, preflight
+from compute.runners.check import ray as ray_check
+from compute.runners.check.judgements import Expected
+from compute.runners.cluster import api
+from compute.runners.cluster import runner as ray
 from compute.runners.cluster.api import RayApi
+from compute.runners.cluster.runner import RayRunner
 from compute.runners.cluster.spool import Spool
-from compute.runners.judgements import Expected
-from compute.runners.ray import RayRunner
 from tests.compute.runners.conftest import Place
 from tests.ray_cluster import PYTHON, RayCluster, free_ports
 from tests.relay_line import Line
@@ -272,7 +273,7 @@ def test_one_that_is_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -
 def test_a_check_lists_what_the_nodes_have(cluster: RayCluster, tmp_path: Path) -> None:
     expected = Expected("c", "0.9.1", str(tmp_path), str(PYTHON), "0.1.0", {"ray": "2.60.0"})
     seen: list[Unreachable] = []
-    looked = preflight.look(cluster.api(), expected, seen.append)
+    looked = ray_check.look(cluster.api(), expected, seen.append)
     found = {check.name: check for check in looked.checks}
     assert seen == []
     assert [node["gpus"] for node in looked.nodes] == [2]
@@ -281,7 +282,7 @@ def test_a_check_lists_what_the_nodes_have(cluster: RayCluster, tmp_path: Path) 
         assert found[name].outcome == "pass", found[name]
     other = Expected("c", "0.9.1", str(tmp_path), "/nowhere/python", "0.1.0", {"ray": "2.0.0"})
     found = {
-        check.name: check for check in preflight.look(cluster.api(), other, seen.append).checks
+        check.name: check for check in ray_check.look(cluster.api(), other, seen.append).checks
     }
     assert found["ray"].outcome == "fail"
     assert "There is no Python at /nowhere/python" in found["python"].says
@@ -292,7 +293,7 @@ def test_a_check_of_nobody_fails_with_a_line_to_copy() -> None:
     (port,) = free_ports(1)
     seen: list[Unreachable] = []
     nobody = RayApi(f"http://127.0.0.1:{port}")
-    looked = preflight.look(nobody, Expected("c", "0.9.1", "/w"), seen.append)
+    looked = ray_check.look(nobody, Expected("c", "0.9.1", "/w"), seen.append)
     assert len(seen) == 1
     assert looked.checks[0].outcome == "fail"
     assert looked.checks[0].fix == f"curl http://127.0.0.1:{port}/api/version"

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from compute.runners import ray
 from compute.runners.base import Launch, RunnerError, RunnerUnsure
 from compute.runners.cluster import calls, tail
+from compute.runners.cluster import runner as ray
 from compute.runners.cluster.api import RayApi
 from compute.runners.cluster.frames import Frame
+from compute.runners.cluster.runner import RayRunner
 from compute.runners.cluster.spool import Room, Spool
 from compute.runners.cluster.tail import Tail
-from compute.runners.ray import RayRunner
 
 ATTEMPT = "/work/runs/1/attempt-1"
 Answer = tuple[int, Any]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from compute.runners.base import Launch, RunnerError
-from compute.runners.local import LocalRunner
+from compute.runners.local.runner import LocalRunner
 from tests.fakes import FakeTrainer
 from tests.waiting import eventually
 

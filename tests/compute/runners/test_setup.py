@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from compute.runners import setup
 from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
-from compute.runners.connection import close_all, connection_to
-from compute.runners.setup import Plan, SetUpFailed, set_up
-from compute.runners.workdir import is_plain
+from compute.runners.ssh import setup
+from compute.runners.ssh.connection import close_all, connection_to
+from compute.runners.ssh.setup import Plan, SetUpFailed, set_up
+from compute.runners.ssh.workdir import is_plain
 from tests import sshd as real
 from tests.fakes.fake_packages import fake_packages
 from tests.sshd import Account, Sshd

@@ -14,15 +14,16 @@ from typing import Any
 import paramiko
 import pytest
 
-from compute.runners import connection as connections
-from compute.runners import process as processes
-from compute.runners import rundir, setup, transfer
-from compute.runners.address import Address, Login
+from compute.runners import rundir
 from compute.runners.base import LoginRefused, RunnerError, RunnerUnsure, Unreachable
-from compute.runners.connection import Connection, close_all, connection_to
 from compute.runners.facts import file_facts
 from compute.runners.far import LOADER, program
 from compute.runners.far.common import frame
+from compute.runners.ssh import connection as connections
+from compute.runners.ssh import process as processes
+from compute.runners.ssh import setup, transfer
+from compute.runners.ssh.address import Address, Login
+from compute.runners.ssh.connection import Connection, close_all, connection_to
 from compute.runners.text import words
 from jobs.verl.checkpoints import find_checkpoints
 from tests.compute.runners.conftest import Place

@@ -15,13 +15,16 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from compute import checking, machines, services, settingup
+from compute import services
+from compute.checks import checking
+from compute.machines import verbs
 from compute.models import Machine, SetUp
-from compute.runners import connection as connections
-from compute.runners import setup
 from compute.runners.base import LoginRefused
-from compute.runners.connection import connection_to
-from monitoring.following import Follower
+from compute.runners.ssh import connection as connections
+from compute.runners.ssh import setup
+from compute.runners.ssh.connection import connection_to
+from compute.setup import settingup
+from monitoring.watch.following_machine import Follower
 from tests import factories
 from tests.compute.runners.test_setup import environments, packages, server  # noqa: F401
 from tests.sshd import Account, Sshd
@@ -100,7 +103,7 @@ def test_a_check_before_the_set_up(sshd: Sshd, far_folder: Path) -> None:
 
 def test_a_work_folder_in_the_home_with_a_space(sshd: Sshd, far_folder: Path) -> None:
     machine = added(sshd, far_folder)
-    machines.change(machine, {"workdir": "~/none such; touch 'x"}, {})
+    verbs.change(machine, {"workdir": "~/none such; touch 'x"}, {})
     checking.check(machine)
     assert outcomes(machine)["workdir"] == "pass"
     found = next(check["found"] for check in machine.checks if check["name"] == "workdir")
@@ -135,7 +138,7 @@ def test_a_changed_key_refuses_until_it_is_replaced(
 
 def test_a_wrong_password_is_told(sshd: Sshd, far_folder: Path, far_account: Account) -> None:
     machine = added(sshd, far_folder)
-    machines.change(machine, {}, {"password": "wrong-one"}, ["private_key"])
+    verbs.change(machine, {}, {"password": "wrong-one"}, ["private_key"])
     run("check", "gpu box", code=1)
     found = outcomes(machine)
     assert [found[name] for name in ("reach", "host_key", "login")] == ["pass", "pass", "fail"]
@@ -149,8 +152,8 @@ def test_a_refused_login_waits_for_the_user(
     sshd: Sshd, far_folder: Path, monkeypatch: pytest.MonkeyPatch, client: Client, staff: User
 ) -> None:
     machine = added(sshd, far_folder)
-    machines.change(machine, {}, {"password": "wrong-one"}, ["private_key"])
-    monkeypatch.setattr("compute.runners.connection.FIRST_PAUSE", 0.0)
+    verbs.change(machine, {}, {"password": "wrong-one"}, ["private_key"])
+    monkeypatch.setattr("compute.runners.ssh.connection.FIRST_PAUSE", 0.0)
     follower = Follower(machine)
 
     def look() -> None:
@@ -165,7 +168,7 @@ def test_a_refused_login_waits_for_the_user(
     page = client.get(machine.get_absolute_url()).content.decode()
     assert "a login is tried every 15 minutes only" in page
     key = (sshd.folder / "login").read_text()
-    machines.change(machine, {}, {"private_key": key}, ["password"])
+    verbs.change(machine, {}, {"private_key": key}, ["password"])
     look()
     assert machine.unreachable_since is None
 
@@ -174,7 +177,7 @@ def test_what_a_check_found_lets_the_watcher_try_again(
     own_sshd: Sshd, far_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = added(own_sshd, far_folder)
-    monkeypatch.setattr("compute.runners.connection.FIRST_PAUSE", 3600.0)
+    monkeypatch.setattr("compute.runners.ssh.connection.FIRST_PAUSE", 3600.0)
     follower = Follower(machine)
     own_sshd.stop()
     follower.turn(threading.Event())
@@ -205,14 +208,14 @@ def test_what_opens_a_machine_is_forgotten_with_it(
     assert not transport.is_active()
     assert line.address not in connections._all
     assert set(services._addresses) == {other.pk}
-    machines.remove(other)
+    verbs.remove(other)
     assert services._addresses == {}
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="the password of whoever runs the tests is not known")
 def test_the_right_password_lets_in(sshd: Sshd, far_folder: Path, far_account: Account) -> None:
     machine = added(sshd, far_folder)
-    machines.change(machine, {}, {"password": far_account.password}, ["private_key"])
+    verbs.change(machine, {}, {"password": far_account.password}, ["private_key"])
     checking.check(machine)
     assert outcomes(machine)["login"] == "pass"
 

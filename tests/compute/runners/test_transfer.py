@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from compute.runners.base import Runner, RunnerError
-from compute.runners.transfer import safe_name
+from compute.runners.ssh.transfer import safe_name
 from tests.compute.runners import hostile
 from tests.compute.runners.conftest import Place
 from tests.sshd import Account

@@ -1,6 +1,6 @@
 import pytest
 
-from compute.runners.workdir import resolve
+from compute.runners.ssh.workdir import resolve
 from tests.compute.runners import hostile
 
 HOME = "/home/ada"

@@ -1,0 +1,216 @@
+"""Adding, changing, confirming and removing machines: for staff only."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from django.views.decorators.http import require_http_methods, require_POST
+
+from compute.checks import checking
+from compute.machines import groups, verbs
+from compute.machines.verbs import MachineError, Offered
+from compute.models import Machine
+from compute.pages.forms import GroupForm, LeaseForm, LocalForm, MachineForm
+from compute.pages.ray_form import RayForm
+from compute.pages.views import changeable, contents, lease_context
+from compute.runners.base import RunnerError
+from platform_site.htmx import HtmxHttpRequest
+
+OWN = ("private_key", "key_path", "passphrase", "password")
+JUMP = (
+    "jump_host", "jump_port", "jump_user", "jump_private_key", "jump_passphrase", "jump_password",
+)  # fmt: skip
+GROUPS = (
+    ("Where it is", "", ("name", "host", "port", "user")),
+    ("How to log in", "a key, a password, or both", OWN),
+    ("What runs there", "", ("workdir", "verl", "python", "slots", "lease_ends_at")),
+    ("Jump host", "only where the machine is behind one", JUMP),
+)
+OF_RAY = (
+    ("Where it is", "", ("name", "ray_address", "password")),
+    ("What runs there", "", ("workdir", "verl", "python", "slots", "lease_ends_at")),
+)
+# What a check says stays true when these change.
+OF_NO_CHECK = {"name", "slots", "lease_ends_at"}
+
+
+@sensitive_post_parameters()
+@sensitive_variables()
+@require_http_methods(["GET", "POST"])
+def machine_new(
+    request: HtmxHttpRequest, kind: type[MachineForm] | type[RayForm] = MachineForm
+) -> HttpResponse:
+    """One that is reached by SSH, or a Ray cluster that is there already."""
+    if not request.user.is_staff:
+        raise PermissionDenied("Only staff may add machines.")
+    form = kind(request.POST if request.method == "POST" else None)
+    who = request.user.get_username()
+    if request.method == "POST" and form.is_valid():
+        machine = verbs.add(form.values, form.secrets, who=who)
+        if machine.is_confirmed:
+            checking.ask_check(machine, who=who)
+            messages.success(request, f"{machine} is kept. It is being checked.")
+        else:
+            text = f"{machine} is kept. Confirm its host key, and it can be used."
+            messages.success(request, text)
+        return onward(machine)
+    return render(
+        request, "compute/pages/form.html", shown(form), status=422 if form.errors else 200
+    )
+
+
+@sensitive_post_parameters()
+@sensitive_variables()
+@require_http_methods(["GET", "POST"])
+def machine_edit(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    machine = changeable(request, pk)
+    if machine.is_group:
+        messages.info(request, "What can be changed is on the pages of its machines.")
+        return redirect(machine)
+    if machine.is_local:
+        return edit_local(request, machine)
+    kind = RayForm if machine.is_ray else MachineForm
+    form = kind(request.POST if request.method == "POST" else None, machine=machine)
+    if request.method == "POST" and form.is_valid():
+        try:
+            who = request.user.get_username()
+            verbs.change(machine, form.values, form.secrets, form.forget, who=who)
+        except MachineError as error:
+            form.add_error(error.field, str(error))
+        else:
+            touched = form.secrets or form.forget or set(form.values) - OF_NO_CHECK
+            if touched and machine.is_confirmed:
+                checking.ask_check(machine, who=who)
+                messages.success(request, f"{machine} is changed. It is being checked.")
+            else:
+                messages.success(request, f"{machine} is changed.")
+            return onward(machine)
+    return render(
+        request,
+        "compute/pages/form.html",
+        shown(form, machine),
+        status=422 if form.errors else 200,
+    )
+
+
+@require_http_methods(["GET", "POST"])
+def machine_join(request: HtmxHttpRequest) -> HttpResponse:
+    """Several SSH machines, to train one run together."""
+    if not request.user.is_staff:
+        raise PermissionDenied("Only staff may add machines.")
+    form = GroupForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        machine = groups.join(form.cleaned_data["name"], form.read, who=request.user.get_username())
+        messages.success(request, f"{machine} is kept. It is being checked.")
+        checking.ask_check(machine, who=request.user.get_username())
+        return redirect(machine)
+    status = 422 if form.errors else 200
+    return render(request, "compute/pages/join.html", {"form": form}, status=status)
+
+
+def onward(machine: Machine) -> HttpResponse:
+    """To the machine, or to its key while that is still to be confirmed."""
+    return redirect(machine) if machine.is_confirmed else redirect("compute:key", machine.pk)
+
+
+def edit_local(request: HtmxHttpRequest, machine: Machine) -> HttpResponse:
+    given = {name: getattr(machine, name) for name in LocalForm.compared}
+    data = request.POST if request.method == "POST" else None
+    form = LocalForm(data, machine=machine, initial=given)
+    if request.method == "POST" and form.is_valid():
+        verbs.change(machine, form.values, {}, who=request.user.get_username())
+        return redirect(machine)
+    rows = [{"field": form[name]} for name in LocalForm.compared]
+    context = {"form": form, "machine": machine, "groups": [("What runs there", "", rows)]}
+    return render(request, "compute/pages/form.html", context, status=422 if form.errors else 200)
+
+
+def shown(form: MachineForm | RayForm, machine: Machine | None = None) -> dict[str, Any]:
+    is_ray = isinstance(form, RayForm)
+    parts = OF_RAY if is_ray else GROUPS
+    groups = [(title, note, [row(form, name) for name in names]) for title, note, names in parts]
+    opened = bool(machine and machine.jump_host) or any(name in form.errors for name in JUMP)
+    return {
+        "form": form, "machine": machine, "groups": groups, "opened": opened, "is_ray": is_ray,
+    }  # fmt: skip
+
+
+def row(form: MachineForm | RayForm, name: str) -> dict[str, Any]:
+    """A field, when its secret was set, and the box that removes it."""
+    secret = form.kept.get(name)
+    return {
+        "field": form[name],
+        "set_at": secret.set_at if secret else None,
+        "forget": form[f"forget_{name}"] if secret else None,
+        "is_secret": name in verbs.SECRET_NAMES,
+    }
+
+
+@require_http_methods(["GET", "POST"])
+def machine_key(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """The host's key as it is now, to be compared by eye and confirmed."""
+    machine = changeable(request, pk)
+    if machine.kind != machine.Kind.SSH:
+        return redirect(machine)
+    problem = confirmed(request, machine) if request.method == "POST" else ""
+    if problem is None:
+        return onward(machine)
+    offered: Offered | None = None
+    try:
+        offered = verbs.offered(machine)
+    except RunnerError as error:
+        problem = problem or str(error)
+    context = {
+        "machine": machine,
+        "offered": offered,
+        "problem": problem,
+        "by_hand": checking.by_hand(machine),
+    }
+    return render(request, "compute/pages/key.html", context, status=422 if request.POST else 200)
+
+
+def confirmed(request: HtmxHttpRequest, machine: Machine) -> str | None:
+    """Confirm what was posted; why not, or None when it is done."""
+    try:
+        found = verbs.confirm(machine, request.POST.get("fingerprint", ""), request.user)
+    except (MachineError, RunnerError) as error:
+        return str(error)
+    messages.success(request, f"The key of {found.host} is confirmed.")
+    if machine.is_confirmed:
+        checking.ask_check(machine, who=request.user.get_username())
+    return None
+
+
+@require_http_methods(["GET", "POST"])
+def machine_remove(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    machine = changeable(request, pk)
+    if request.method == "POST":
+        name = machine.name
+        try:
+            stays = verbs.remove(machine, who=request.user.get_username())
+        except MachineError as error:
+            messages.error(request, str(error))
+            return redirect(machine)
+        kept = " Its jobs keep their history." if stays else ""
+        messages.success(request, f"{name} is removed, with its secrets.{kept}")
+        return redirect("compute:list")
+    context = {"machine": machine, "held": verbs.in_the_way(machine)}
+    return render(request, "compute/pages/remove.html", context)
+
+
+@require_POST
+def machine_lease(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """Keep when the machine's lease ends, or that it has no end."""
+    machine = changeable(request, pk)
+    if machine.is_group:
+        raise Http404("Machines together have the leases of each.")
+    data = QueryDict(mutable=True) if request.POST.get("none") else request.POST
+    form = LeaseForm(data, machine=machine)
+    if not form.is_valid():
+        context = contents(machine, request) | lease_context(form)
+        return render(request, "compute/pages/detail.html", context, status=422)
+    verbs.change(machine, form.values, {}, who=request.user.get_username())
+    return redirect(machine)

@@ -1,0 +1,83 @@
+"""The check of a version: its report, starting one, and cleaning by what it found."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.vary import vary_on_headers
+
+from datasets import lifecycle, services
+from datasets.formats.check import CODES
+from datasets.models import Report, Version
+from datasets.services import DatasetError
+from datasets.versions.forms import CheckForm
+from datasets.versions.views import opened, sample_models
+from datasets.views import changeable
+from platform_site.htmx import HtmxHttpRequest
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+def report(request: HtmxHttpRequest, pk: int, number: int) -> HttpResponse:
+    version, context = opened(request, pk, number, "version_report")
+    reports = list(version.reports.select_related("who")[:20])
+    asked = request.GET.get("report", "")
+    shown = next((one for one in reports if str(one.pk) == asked), next(iter(reports), None))
+    context |= {"reports": reports, "report": shown, "form": CheckForm(), "models": sample_models()}
+    if shown:
+        shown.is_silent = lifecycle.rows(shown).filter(lifecycle.silent()).exists()
+        context["faults"] = faults_of(shown)
+    part = "#report" if request.htmx else ""
+    return render(request, "datasets/versions/report.html" + part, context)
+
+
+def faults_of(report: Report) -> list[dict[str, Any]]:
+    """What was found, the most frequent first, in words."""
+    found = report.data.get("faults", {})
+    rows = [
+        {"code": code, "label": CODES[code].label, "advice": CODES[code].advice, **fault}
+        for code, fault in found.items()
+        if code in CODES
+    ]
+    return sorted(rows, key=lambda row: -int(row["count"]))
+
+
+@require_POST
+def check(request: HtmxHttpRequest, pk: int, number: int) -> HttpResponse:
+    version = get_object_or_404(Version, dataset=changeable(request, pk), number=number)
+    form = CheckForm(request.POST)
+    if not form.is_valid():
+        _, context = opened(request, pk, number, "version_report")
+        context |= {"form": form, "models": sample_models(), "reports": []}
+        return render(request, "datasets/versions/report.html", context, status=422)
+    given = form.cleaned_data
+    try:
+        services.check(version, given["model"], given["max_length"], request.user)
+    except DatasetError as error:
+        messages.error(request, str(error))
+    return redirect("datasets:version_report", pk, number)
+
+
+@require_POST
+def clean(request: HtmxHttpRequest, pk: int, number: int) -> HttpResponse:
+    version = get_object_or_404(Version, dataset=changeable(request, pk), number=number)
+    asked_for = request.POST.get("report", "")
+    report = version.reports.filter(pk=int(asked_for)).first() if asked_for.isdecimal() else None
+    codes = [code for code in request.POST.getlist("code") if code in CODES]
+    asked = (report.model, report.max_length) if report else ("", None)
+    try:
+        made = services.clean(version, codes, request.user, *asked)
+    except DatasetError as error:
+        messages.error(request, str(error))
+        return redirect("datasets:version_report", pk, number)
+    return redirect(made)
+
+
+@require_POST
+def report_retry(request: HtmxHttpRequest, pk: int, number: int, report: int) -> HttpResponse:
+    dataset = changeable(request, pk)
+    found = get_object_or_404(Report, pk=report, version__dataset=dataset, version__number=number)
+    services.retry(found)
+    return redirect("datasets:version_report", pk, number)

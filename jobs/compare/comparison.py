@@ -1,0 +1,24 @@
+"""Jobs side by side."""
+
+from collections.abc import Sequence
+
+from django.conf import settings
+
+from jobs.launch import services
+from jobs.models import Job
+from jobs.verl.diff import Row, Run, compare, run_of
+
+MOST = 6  # columns that a screen can hold
+
+
+def compare_jobs(jobs: Sequence[Job]) -> list[Row]:
+    """One row for each setting of any of the jobs, the important ones first."""
+    return compare([_run(job) for job in jobs])
+
+
+def _run(job: Job) -> Run:
+    try:
+        known = services.command_of(job).settings
+    except (KeyError, ValueError):
+        known = ()  # a draft whose settings make no command any more
+    return run_of(job.train_spec, known, settings.TRAINYARD_VERL_SCHEMA)

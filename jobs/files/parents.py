@@ -1,0 +1,109 @@
+"""A job that trains on from what the job before it has saved."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from django.conf import settings
+
+from compute.runners import fetching
+from compute.runners.base import Runner, RunnerError, Unreachable
+from compute.services import runner_for
+from jobs import lifecycle
+from jobs.files.telling import Telling
+from jobs.models import Job
+from jobs.verl.checkpoints import LATEST
+from jobs.verl.saved_model import expected_folder, leaves_no_model, newest_model
+from jobs.verl.spec import Problem
+
+LONGEST_INDEX = 16 << 20
+AWAITED = "/checkpoints/global_step_N/"
+
+
+def awaited_model(before: Job) -> str:
+    """Where the model will be. The step, N, is known when that job has completed."""
+    return f"{before.run_dir}/checkpoints/{expected_folder(before.train_spec)}"
+
+
+def problems(before: Job | None) -> Iterator[Problem]:
+    """Why no job can train on from that job's checkpoint."""
+    if before is None:
+        yield Problem("after", "Choose the job whose checkpoint is to be trained on.")
+        return
+    if reason := leaves_no_model(before.train_spec):
+        yield Problem("after_checkpoint", f"Job {before.pk} leaves no model: {reason}.")
+
+
+def comes_round(before: Job | None, uuid: object) -> bool:
+    """True when a job of this id would, at the end of a chain, wait for itself."""
+    seen: set[int] = set()
+    while before and before.pk not in seen:
+        if before.uuid == uuid:
+            return True
+        seen.add(before.pk)
+        before = before.after
+    return False
+
+
+def settle_model(job: Job) -> None:
+    """Write the model that the job before has left into the spec of one that starts.
+
+    Raises ``RunnerError`` when there is none.
+    """
+    before = job.after
+    if not job.after_checkpoint:
+        return
+    if before is None:
+        raise RunnerError("The job whose checkpoint it was to train on is gone.")
+    spec = job.train_spec
+    if AWAITED in str(spec.values.get("model_path")):
+        model = saved_model(before) if before.machine_id == job.machine_id else brought(job, before)
+        settled = replace(spec, values={**spec.values, "model_path": model})
+        lifecycle.touch(job, spec=settled.to_json())
+        lifecycle.record(job, "model found", message=str(settled.values["model_path"]))
+
+
+def brought(job: Job, before: Job) -> str:
+    """The model that a job on another machine has left, on this one: from here it can be sent."""
+    try:
+        model = saved_model(before)
+        if before.machine.is_local:
+            return model
+        target = fetched_folder(before) / _name_of(before, model)
+        telling = Telling(job, f"the model of job {before.pk} from {before.machine}", "Bringing")
+        fetching.fetch(runner_for(before.machine), model, target, telling)
+    except Unreachable as error:  # this job's own machine is none of it
+        raise RunnerError(
+            f"The model of job {before.pk} is on {before.machine}, which is not reached: {error} "
+            "Resume this job when it is."
+        ) from error
+    return str(target)
+
+
+def saved_model(before: Job) -> str:
+    """The newest whole model of a job: of its last attempt that has one."""
+    runner = runner_for(before.machine)
+    for attempt in range(before.attempt, 0, -1):
+        folder = f"{before.machine.attempt_dir(before.uuid, attempt)}/checkpoints"
+        if found := _newest(runner, folder):
+            return f"{folder}/{found}"
+    raise RunnerError(f"Job {before.pk} left no whole Hugging Face folder in its checkpoints.")
+
+
+def fetched_folder(job: Job) -> Path:
+    """Where what was brought here of a job is kept."""
+    return Path(settings.TRAINYARD_HOME) / "fetched" / str(job.uuid)
+
+
+def _name_of(before: Job, model: str) -> str:
+    """``attempt-1-global_step_3-huggingface`` and its like."""
+    below = model.removeprefix(f"{before.machine.workdir}/runs/{before.uuid}/")
+    return "-".join(part for part in below.split("/") if part != "checkpoints")
+
+
+def _newest(runner: Runner, folder: str) -> str | None:
+    def read(name: str) -> bytes:
+        return runner.read(f"{folder}/{name}", 0, LONGEST_INDEX)
+
+    latest = read(LATEST).decode("ascii", "replace").strip()
+    return newest_model(runner.files(folder), int(latest) if latest.isdecimal() else 0, read)

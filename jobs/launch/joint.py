@@ -1,0 +1,115 @@
+"""A job on several machines together: how it lies on them, and the Ray that it needs there."""
+
+import logging
+from collections import Counter
+from dataclasses import replace
+
+from compute.machines.groups import members_of
+from compute.models import Machine, Membership
+from compute.runners.base import Launch, RunnerError, Unreachable
+from compute.runners.ssh import group
+from compute.runners.ssh.runner import SshRunner
+from compute.services import mark_unreachable, runner_for
+from jobs import lifecycle
+from jobs.files.shipping import check_models
+from jobs.models import Job
+from jobs.queue import claims
+from jobs.queue.line.group import STRIDE
+from jobs.queue.spreading import shown_spread
+from jobs.starting import still_starting
+from jobs.verl.kinds import KINDS, is_rl
+from jobs.verl.knobs import number
+from jobs.verl.spec import Spread, TrainSpec
+
+log = logging.getLogger(__name__)
+MEMORY = 200_000_000  # bytes
+CPUS = 32  # logical ones for a run on the CPU: too few hang verl without a word
+
+
+def spread_of_job(job: Job, spec: TrainSpec) -> Spread | None:
+    """None where no Ray is there before the run: on one machine, or on a group's head alone."""
+    if not job.machine.is_group:
+        return shown_spread(job.machine, spec)
+    counts = list(_counts(job, spec).values())
+    return Spread(len(counts), counts[0]) if len(counts) > 1 else None
+
+
+def _counts(job: Job, spec: TrainSpec) -> dict[int, int]:
+    """How many devices a job takes of each member, by the member's machine; as far as it is known
+    before it has any. On the CPU verl's ranks are laid over all members, where that is even."""
+    members = [member.machine_id for member in members_of(job.machine)]
+    if not job.gpus:
+        ranks = number(spec, "gpus")
+        even = members and is_rl(spec.kind) and ranks % len(members) == 0
+        return {machine: ranks // len(members) for machine in members} if even else {}
+    if held := Counter(job.leases.values_list("machine", flat=True)):
+        return dict(held)
+    room = claims.room_of(job.machine).without_leases()
+    found = room.devices_for(job.gpus, KINDS[job.kind].torchrun) or ()
+    return dict(Counter(members[device // STRIDE] for device in found))
+
+
+def bring_up(job: Job, launch: Launch) -> Launch:
+    """Start the Ray of a job that several machines do; others stay as they are.
+
+    Raises ``RunnerError``; nothing is then left.
+    """
+    if not job.machine.is_group or spread_of_job(job, job.train_spec) is None:
+        return launch
+    parts = _parts(job, launch)
+    for part in parts[1:]:
+        try:
+            check_models(job.train_spec, parts[0].runner, part.runner)
+        except Unreachable as error:
+            error.at = part.name
+            raise
+        except RunnerError as error:
+            raise RunnerError(f"{part.name}: {error}") from error
+    found = group.bring_up(
+        launch.attempt_dir, parts, told=lambda words: still_starting(job, reason=words)
+    )
+    names = ", ".join(part.name for part in parts)
+    lifecycle.record(job, "joined", message=f"Ray is up on {names}.")
+    return replace(launch, secrets={**launch.secrets, **found})
+
+
+def take_down(job: Job) -> None:
+    """End the Ray of a job that is over. What cannot be asked ends by itself without its head."""
+    if not job.machine.is_group or job.command is None:
+        return
+    parts = _parts(job, Launch(job.run_dir, (), {}))
+    for problem in group.take_down(job.run_dir, parts):
+        lifecycle.record(
+            job, "not taken down", message=f"{problem} It ends by itself when its head is gone."
+        )
+
+
+def _parts(job: Job, launch: Launch) -> list[group.Part]:
+    """The head, and whatever other members the job lies on."""
+    counts = _counts(job, job.train_spec)
+    members = members_of(job.machine)
+    taking = [m for m in members if m.place == members[0].place or m.machine_id in counts]
+    parts = []
+    for member in taking:
+        runner = runner_for(member.machine)
+        if isinstance(runner, SshRunner):
+            env = {**launch.env, **launch.secrets, **_devices(job, member)}
+            gpus = counts.get(member.machine_id, 0)
+            small = {} if job.gpus else {"cpus": CPUS, "memory": MEMORY}
+            name, address = member.machine.name, member.inner_address
+            parts.append(group.Part(name, runner, address, gpus, env, **small))
+    return parts
+
+
+def _devices(job: Job, member: Membership) -> dict[str, str]:
+    held = job.leases.filter(machine=member.machine_id).values_list("device", flat=True)
+    if not job.gpus:
+        return {}
+    devices = ",".join(map(str, held))
+    return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": devices}
+
+
+def missed(job: Job, error: Unreachable) -> None:
+    """Mark the member that did not answer: the head, unless the error names another."""
+    members: dict[str, Machine] = {m.machine.name: m.machine for m in members_of(job.machine)}
+    mark_unreachable(members.get(error.at) or next(iter(members.values())), error)

@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class OrderConfig(AppConfig):
+    name = "jobs.order"

@@ -1,0 +1,309 @@
+"""The form of a new job: built from the knobs, checked by the preflight. Commands use it too."""
+
+import uuid as uuids
+from collections.abc import Iterator
+from typing import Any
+
+from django import forms
+from django.contrib.auth.models import User
+
+from compute.models import Machine
+from compute.services import local_machine
+from datasets.models import Version
+from datasets.services import find_version
+from jobs.files import parents, shipping
+from jobs.launch.services import Order
+from jobs.models import ENDED, Job, Status
+from jobs.order.knob_fields import figure, knob_field, shown
+from jobs.order.preflight import Preflight, inside
+from jobs.places import places
+from jobs.queue import claims
+from jobs.rewards import trial
+from jobs.trackers import accounts
+from jobs.verl.kinds import KINDS
+from jobs.verl.knobs import find, knobs_of
+from jobs.verl.recipes import Recipe
+from jobs.verl.spec import Problem, TrainSpec
+from platform_site.fields import one_line
+
+OPEN_GROUPS = ("Data", "Model", "Preference", "Algorithm", "Optimiser")
+LIMITS = ("retries", "max_hours")
+SET_FIELDS = ("name", "machine", "after", "after_checkpoint", "uuid", "dataset", *LIMITS)
+TICK = forms.CheckboxInput()
+TRIED_ROWS = 4  # of the data, with the reward function, before a run
+
+
+class MachineField(forms.ModelChoiceField):  # type: ignore[type-arg]
+    """A machine that jobs may be sent to, by its id or its name."""
+
+    def __init__(self) -> None:
+        super().__init__(Machine.objects.for_jobs(), empty_label=None)
+
+    def to_python(self, value: Any) -> Machine | None:
+        if value and not str(value).isdecimal():
+            there = Machine.objects.for_jobs()
+            named = there.filter(name__iexact=value).first()
+            if named is None:
+                known = ", ".join(there.values_list("name", flat=True))
+                raise forms.ValidationError(f"No run can go to {value}. There are: {known}.")
+            value = named.pk
+        machine: Machine | None = super().to_python(value)
+        return machine
+
+
+class VersionField(forms.ModelChoiceField):  # type: ignore[type-arg]
+    """A version of a data set, by its id or its name: ``name@3``, or ``name`` for the newest."""
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+        versions = Version.objects.ready().for_target(target).select_related("dataset")
+        super().__init__(
+            versions.newest_first(),
+            required=False,
+            label="Data set",
+            empty_label="The files named below",
+            help_text="A version sets both files.",
+        )
+
+    def to_python(self, value: Any) -> Version | None:
+        if value and not str(value).isdecimal():
+            try:
+                value = find_version(str(value), self.target).pk
+            except ValueError as error:
+                raise forms.ValidationError(str(error)) from None
+        version: Version | None = super().to_python(value)
+        return version
+
+
+class JobForm(forms.Form):
+    uuid = forms.UUIDField(widget=forms.HiddenInput)
+    name = forms.CharField(max_length=200, label="Name", validators=[one_line])
+    machine = MachineField()
+    retries = forms.IntegerField(
+        widget=figure("numeric"),
+        min_value=0,
+        max_value=20,
+        required=False,
+        initial=0,
+        label="Retries after a crash",
+        help_text="Each goes on from the last checkpoint. Not for an error that would repeat.",
+    )
+    max_hours = forms.FloatField(
+        widget=figure("decimal"),
+        min_value=0.1,
+        max_value=24 * 365,
+        required=False,
+        label="Time limit in hours",
+        help_text="Before it is over, the run saves a checkpoint and pauses. Empty: no limit.",
+    )
+    overrides = forms.CharField(
+        required=False,
+        label="Further overrides",
+        help_text="One Hydra override a line, such as optim.num_cycles=0.1",
+        widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false"}),
+    )
+
+    def __init__(
+        self, recipe: Recipe, user: User, data: Any = None, *, is_final: bool = False
+    ) -> None:
+        """``is_final``: the job is about to be kept, so what takes seconds is tried too."""
+        self.recipe, self.user, self.is_final = recipe, user, is_final
+        self.preflight: Preflight  # there once all fields could be read
+        self.defaults = recipe.spec(places())
+        dataset = VersionField(KINDS[recipe.kind].target)
+        data = with_files(data, dataset)
+        super().__init__(data, initial=None if data is not None else initial(recipe))
+        self.fields["dataset"] = dataset
+        self._add_after(user)
+        for knob in knobs_of(recipe.kind):
+            self.fields[knob.name] = knob_field(
+                knob, recipe.kind, self.defaults.values.get(knob.name)
+            )
+
+        if self.trains_on:
+            self.fields["model_path"].required = False
+
+    def _add_after(self, user: User) -> None:
+        ended = set(ENDED) - {Status.COMPLETED} if self.trains_on else ENDED
+        self.fields["after"] = forms.ModelChoiceField(
+            Job.objects.visible_to(user).exclude(status__in=ended),
+            required=False,
+            empty_label="Nothing: start when the machine is free",
+            label="Start after",
+        )
+        self.fields["after_checkpoint"] = forms.BooleanField(
+            required=False,
+            label="Train on its model",
+            help_text="The newest checkpoint of that job, when it has completed.",
+        )
+
+    @property
+    def trains_on(self) -> bool:
+        """Whether the model is to be what the job before has saved."""
+        return TICK.value_from_datadict(self.data, self.files, "after_checkpoint") is True
+
+    def clean_uuid(self) -> uuids.UUID:
+        uuid: uuids.UUID = self.cleaned_data["uuid"]
+        if Job.objects.filter(uuid=uuid).exclude(owner=self.user).exists():
+            raise forms.ValidationError("This form was used before. Open a new one.")
+        return uuid
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if self.errors:
+            return cleaned
+        is_here = cleaned["machine"].is_local
+        self.preflight = Preflight(self.spec, not self.trains_on, is_here)
+        found = [*self._queue_problems(cleaned), *self.preflight.problems]
+        if not is_here:
+            found += shipping.model_problems(self.spec)
+        for problem in [*found, *self._account_problems(cleaned)]:
+            self.add_error(problem.field or None, problem.message)
+        if self.is_final and not self.errors:
+            for message in self._reward_problems():
+                self.add_error("reward_file", message)
+        return cleaned
+
+    def _queue_problems(self, cleaned: dict[str, Any]) -> Iterator[Problem]:
+        before, machine = cleaned["after"], cleaned["machine"]
+        if reason := claims.misfit(machine, self.spec):
+            yield Problem("gpus", reason)
+        if parents.comes_round(before, cleaned["uuid"]):
+            yield Problem("after", f"Job {before.pk} would wait for this one.")
+        if self.trains_on:
+            yield from parents.problems(before)
+
+    def _account_problems(self, cleaned: dict[str, Any]) -> list[Problem]:
+        return accounts.problems(self.spec, self.user, cleaned["machine"])
+
+    def _reward_problems(self) -> list[str]:
+        """What the reward function does with the first rows that it will meet."""
+        values = self.spec.values
+        path, name = str(values.get("reward_file", "")), str(values.get("reward_name", ""))
+        if not path or values.get("reward_model"):  # verl then hands over its router as well
+            return []
+        rows = trial.rl_rows(inside(str(values["train_files"])), TRIED_ROWS)
+        return trial.check_function(path, name or "compute_score", rows)
+
+    @property
+    def spec(self) -> TrainSpec:
+        """The spec as typed. Needs fields that were read without an error."""
+        values = {
+            knob.name: self.cleaned_data[knob.name]
+            for knob in knobs_of(self.recipe.kind)
+            if self.cleaned_data.get(knob.name) not in (None, "")
+        }
+        before = self.cleaned_data.get("after")
+        if self.trains_on and before:
+            values["model_path"] = parents.awaited_model(before)
+        lines = str(self.cleaned_data.get("overrides", "")).splitlines()
+        overrides = tuple(line.strip() for line in lines if line.strip())
+        return TrainSpec(self.recipe.kind, values, overrides, self.cleaned_data["machine"].verl)
+
+    def order(self) -> Order:
+        """What to submit. Only for a valid form."""
+        return Order(
+            owner=self.user,
+            name=self.cleaned_data["name"],
+            recipe=self.recipe.slug,
+            spec=self.spec,
+            steps=self.preflight.steps,
+            machine=self.cleaned_data["machine"],
+            uuid=self.cleaned_data["uuid"],
+            after=self.cleaned_data["after"],
+            after_checkpoint=self.cleaned_data["after_checkpoint"],
+            dataset_version=self.cleaned_data["dataset"] or self._version_of_files(),
+            retries=self.cleaned_data["retries"] or 0,
+            max_seconds=_seconds(self.cleaned_data["max_hours"]),
+        )
+
+    def _version_of_files(self) -> Version | None:
+        """The version that the two files are of, when they are one's."""
+        values = self.spec.values
+        files = {"train_file": values["train_files"], "val_file": values["val_files"]}
+        return Version.objects.ready().filter(**files).first()
+
+    @property
+    def groups(self) -> Iterator[tuple[str, list[forms.BoundField], bool]]:
+        """Fields by role: title, fields, and whether the group is unfolded."""
+        titles = dict.fromkeys(knob.group for knob in knobs_of(self.recipe.kind))
+        for title in titles:
+            fields = [self[knob.name] for knob in knobs_of(self.recipe.kind) if knob.group == title]
+            wrong = any(field.errors for field in fields)
+            yield title, fields, title in OPEN_GROUPS or wrong
+
+    @property
+    def usual(self) -> list[str]:
+        """What the recipe calls usual, and why."""
+        return [
+            f"{self[name].label}: {usual.low:g} to {usual.high:g} is usual. {usual.why}"
+            for name, usual in self.recipe.ranges.items()
+            if name in self.fields
+        ]
+
+    @property
+    def suggestions(self) -> dict[str, list[str]]:
+        """What a field may offer: the data sets of the kind, and the sample models."""
+        target = KINDS[self.recipe.kind].target
+        known = list(Version.objects.ready().for_target(target).newest_first())
+        samples = places()["samples"]
+        return {
+            "train_files": [version.train_file for version in known],
+            "val_files": [version.val_file for version in known],
+            "model_path": [f"{samples}/model", f"{samples}/model-warm"],
+        }
+
+
+def limits_of(job: Job) -> dict[str, Any]:
+    """The fields of a form that hold a job's own limits."""
+    hours = "" if job.max_seconds is None else job.max_seconds / 3600
+    return {"retries": job.retries, "max_hours": hours}
+
+
+def _seconds(hours: float | None) -> int | None:
+    return None if hours is None else round(hours * 3600)
+
+
+def with_files(data: Any, field: VersionField) -> Any:
+    """A form's contents with the files of the version that it names."""
+    try:
+        version = field.to_python(data.get("dataset")) if data else None
+    except forms.ValidationError:
+        return data
+    if version is None:
+        return data
+    data = data.copy()
+    data["train_files"], data["val_files"] = version.train_file, version.val_file
+    return data
+
+
+def initial(recipe: Recipe) -> dict[str, Any]:
+    """A new form's contents: the recipe's values, and an id that makes a second send harmless."""
+    spec = recipe.spec(places())
+    values = {name: shown(value) for name, value in spec.values.items()}
+    return values | {
+        "uuid": uuids.uuid4(),
+        "name": recipe.title,
+        "machine": local_machine().pk,
+        "overrides": "\n".join(spec.overrides),
+    }
+
+
+def form_data(recipe: Recipe, name: str, sets: list[str]) -> dict[str, Any]:
+    """The contents of a form as a command fills it: the recipe's values, then each ``key=value``.
+
+    A key is a knob's name or its Hydra key; any other becomes a free override.
+    """
+    data = initial(recipe)
+    if name:
+        data["name"] = name
+    lines = [str(data["overrides"])]
+    for text in sets:
+        key, _, value = text.partition("=")
+        knob = find(recipe.kind, key)
+        if knob or key in SET_FIELDS:
+            data[knob.name if knob else key] = value
+        else:
+            lines.append(value if key == "overrides" else text)
+    data["overrides"] = "\n".join(lines)
+    return data

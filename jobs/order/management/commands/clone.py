@@ -1,0 +1,29 @@
+from argparse import ArgumentParser
+from typing import Any
+
+from jobs.launch import services
+from jobs.management.base import as_json, as_line, find_job, find_user
+from jobs.order.forms import form_data, limits_of
+from jobs.order.management.base import add_order_words, checked_form, sets_of
+from jobs.recipebook import book
+from platform_site.commands import JsonCommand
+
+
+class Command(JsonCommand):
+    help = "Make a new job with the settings of another. It is a draft unless --start is given."
+
+    def add_words(self, parser: ArgumentParser) -> None:
+        parser.add_argument("id", type=int)
+        add_order_words(parser)
+        parser.add_argument("--start", action="store_true", help="put it into the queue at once")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        job, user = find_job(options["id"]), find_user(options["user"])
+        base, filled = book.cloned_from(job, user)
+        own = {"machine": job.machine_id, **limits_of(job)}
+        sets = [*(f"{name}={value}" for name, value in own.items()), *sets_of(options)]
+        form = checked_form(base, user, form_data(filled, options["name"], sets))
+        if gone := book.known_part(job.train_spec)[1]:
+            self.stderr.write(f"Left out, since there is no such setting any more: {gone}.")
+        copy = services.submit(form.order(), start=options["start"])
+        self.show(options, as_json(copy), as_line(copy))

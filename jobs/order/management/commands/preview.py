@@ -1,0 +1,27 @@
+from argparse import ArgumentParser
+from typing import Any
+
+from jobs.order.management.base import add_recipe_words, filled_form
+from jobs.order.preview import Preview
+from platform_site.commands import JsonCommand
+
+
+class Command(JsonCommand):
+    help = "Show the exact command that a recipe would run. Starts nothing."
+
+    def add_words(self, parser: ArgumentParser) -> None:
+        add_recipe_words(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        preview = Preview(filled_form(options))
+        command = preview.command
+        data = {
+            "argv": list(command.argv),
+            "env": dict(command.env),
+            "cwd": command.cwd,
+            "overrides": preview.overrides,
+            "steps": preview.steps,
+            "notes": preview.notes,
+            "script": preview.text,
+        }
+        self.show(options, data, preview.text)

@@ -1,0 +1,89 @@
+"""What the form shows beside it: the command as it would run, or what stands in its way."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from compute.runners.rundir import write_script
+from jobs.files import shipping
+from jobs.launch import services
+from jobs.order.forms import JobForm
+from jobs.queue import rental
+from jobs.verl.spec import Command
+from jobs.verl.variants import variant_of
+
+
+class Preview:
+    """The command and promise of a valid form; for an invalid one the problems alone."""
+
+    def __init__(self, form: JobForm) -> None:
+        self.form = form
+        self.is_valid = form.is_valid()
+
+    @property
+    def context(self) -> dict[str, Any]:
+        return {
+            "recipe": self.form.recipe,
+            "preview": self if self.is_valid else None,
+            "problems": self.problems,
+        }
+
+    @property
+    def command(self) -> Command:
+        return services.command_for(self.form.order())
+
+    @property
+    def text(self) -> str:
+        command = self.command
+        return write_script(command.argv, command.env, command.cwd)
+
+    @property
+    def overrides(self) -> list[str]:
+        return [setting.text for setting in self.command.settings]
+
+    @property
+    def steps(self) -> int:
+        return self.form.order().steps
+
+    @property
+    def steps_note(self) -> str:
+        return self.form.preflight.steps_note
+
+    @property
+    def notes(self) -> list[str]:
+        """What is unusual, and what the method asks to be known. None of it is an error."""
+        values = self.form.spec.values
+        variant = variant_of(self.form.recipe.kind, values.get("variant"))
+        notes = [f"{variant.label} ({variant.source}). {variant.note}".strip()] if variant else []
+        notes += self._later()
+        order = self.form.order()
+        if order.machine.lease_ends_at and (told := rental.warning(services.drafted(order))):
+            notes.append(told)
+        for name, usual in self.form.recipe.ranges.items():
+            if name in values and values[name] not in usual:
+                told = f"{usual.low:g} to {usual.high:g} is usual"
+                notes.append(f"{self._label(name)} {values[name]}: {told}. {usual.why}")
+        return notes
+
+    def _later(self) -> Iterator[str]:
+        """What is decided at the start only."""
+        values = self.form.spec.values
+        if values.get("device") == "cuda":
+            yield "Its GPUs are chosen at the start; CUDA_VISIBLE_DEVICES then names them."
+        yield from shipping.model_notes(self.form.spec, self.form.cleaned_data["machine"])
+        if self.form.trains_on:
+            before = self.form.cleaned_data["after"]
+            yield f"N is the last step that job {before.pk} has saved when it has completed."
+            if before.machine != (machine := self.form.cleaned_data["machine"]):
+                yield f"Its model is then copied from {before.machine} to {machine}."
+
+    @property
+    def problems(self) -> list[tuple[str | None, str, str]]:
+        """(field or None, label, message) for each error, in the order of the form."""
+        return [
+            (name if name in self.form.fields else None, self._label(name), str(message))
+            for name, messages in self.form.errors.items()
+            for message in messages
+        ]
+
+    def _label(self, name: str) -> str:
+        return str(self.form[name].label) if name in self.form.fields else "The run"

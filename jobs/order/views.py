@@ -1,0 +1,71 @@
+"""A new job: choose a recipe, fill in the form with the command beside it, submit."""
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django_htmx.http import HttpResponseClientRedirect
+
+from jobs.launch import services
+from jobs.models import Status
+from jobs.order.forms import JobForm, initial, limits_of
+from jobs.order.preview import Preview
+from jobs.queue import rental
+from jobs.recipebook import book
+from jobs.recipebook.book import find_recipe, own_recipes
+from jobs.requests import get_job, warn_of_lease
+from jobs.verl.recipes import Recipe, all_recipes
+from platform_site.htmx import HtmxHttpRequest
+
+
+@require_GET
+def job_new(request: HtmxHttpRequest) -> HttpResponse:
+    context = {"own": own_recipes(request.user), "recipes": list(all_recipes().values())}
+    return render(request, "jobs/order/new.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+def job_create(request: HtmxHttpRequest, slug: str) -> HttpResponse:
+    recipe = get_recipe(request, slug)
+    if request.method == "GET":
+        form = JobForm(recipe, request.user)
+        trial = JobForm(recipe, request.user, form.initial)
+        return render(request, "jobs/order/form.html", {"form": form, **Preview(trial).context})
+    form = JobForm(recipe, request.user, request.POST, is_final=True)
+    if not form.is_valid():
+        part = "#formbody" if request.htmx else ""
+        context = {"form": form, **Preview(form).context}
+        return render(request, "jobs/order/form.html" + part, context, status=422)
+    job = services.submit(form.order(), start=request.POST.get("action") == "start")
+    if job.status != Status.DRAFT:
+        warn_of_lease(request, rental.warning(job))
+    # A redirect would land inside the form: htmx is told to leave the page.
+    return HttpResponseClientRedirect(job.get_absolute_url()) if request.htmx else redirect(job)
+
+
+@require_POST
+def job_preview(request: HtmxHttpRequest, slug: str) -> HttpResponse:
+    form = JobForm(get_recipe(request, slug), request.user, request.POST)
+    context = {"form": form, "oob": True, **Preview(form).context}
+    return render(request, "jobs/order/form.html#preview", context)
+
+
+def get_recipe(request: HtmxHttpRequest, slug: str) -> Recipe:
+    recipe = find_recipe(slug, request.user)
+    if recipe is None:
+        raise Http404("There is no such recipe.")
+    return recipe
+
+
+@require_GET
+def job_clone(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """The form of a new job, filled with another's values. It is sent as every new job is."""
+    job = get_job(request, pk)
+    base, filled = book.cloned_from(job, request.user)
+    form = JobForm(base, request.user)
+    form.initial = initial(filled) | {"machine": job.machine_id, **limits_of(job)}
+    if gone := book.known_part(job.train_spec)[1]:
+        messages.warning(request, f"Left out, since there is no such setting any more: {gone}.")
+    trial = JobForm(base, request.user, form.initial)
+    context = {"form": form, "cloned": job, **Preview(trial).context}
+    return render(request, "jobs/order/form.html", context)

@@ -1,0 +1,200 @@
+"""Claims: a waiting job gets its devices and begins to start, in one transaction."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db.models import Q
+from django.utils import timezone
+
+from compute.devices import devices_of
+from compute.machines.groups import members_of
+from compute.models import Machine, Membership
+from jobs import lifecycle
+from jobs.models import ENDED, Job, JobQuerySet, Lease, Status
+from jobs.queue.line.group import STRIDE, GroupRoom
+from jobs.queue.line.machine import Room, Waiting, never_fits, next_start, turn
+from jobs.queue.rental import too_short
+from jobs.queue.spreading import misspread
+from jobs.verl.kinds import KINDS
+from jobs.verl.knobs import number
+from jobs.verl.spec import TrainSpec
+
+ENDS = {Status.FAILED: "failed", Status.STOPPED: "was stopped", Status.LOST: "was lost"}
+
+
+def needed(spec: TrainSpec) -> int:
+    """The GPUs that a run asks for; 0 for one on the CPU."""
+    return number(spec, "gpus") if spec.values.get("device") == "cuda" else 0
+
+
+def misfit(machine: Machine, spec: TrainSpec) -> str:
+    """Why a run can never start on a machine; empty when it can, or when nothing is known."""
+    one_node = KINDS[spec.kind].torchrun
+    return never_fits(needed(spec), room_of(machine), one_node) or misspread(machine, spec)
+
+
+def locked(machine_id: int) -> Machine:
+    """The machine, held against whoever else changes its queue, to the end of the transaction.
+
+    A group is held with its members, whose devices it gives away: all in one order, so that no two
+    wait for each other. It orders two workers on PostgreSQL; SQLite's IMMEDIATE transaction does it
+    there.
+    """
+    members = Membership.objects.filter(group=machine_id).values("machine")
+    held = Machine.objects.select_for_update().filter(Q(pk=machine_id) | Q(pk__in=members))
+    return {machine.pk: machine for machine in held.order_by("pk")}[machine_id]
+
+
+def room_of(machine: Machine) -> Room:
+    if machine.is_group:
+        return GroupRoom.of([room_of(member.machine) for member in members_of(machine)])
+    devices = devices_of(machine)
+    return Room(
+        gpus=None if devices is None else frozenset(devices),
+        taken=frozenset(Lease.objects.filter(machine=machine).values_list("device", flat=True)),
+        slots=machine.slots,
+        # A group's job on the CPU takes a slot of every member.
+        busy=Job.objects.holding_slot()
+        .filter(Q(machine=machine) | Q(machine__memberships__machine=machine), gpus=0)
+        .count(),
+    )
+
+
+def line_of(machine: Machine) -> list[Job]:
+    """The jobs that wait for a machine, in order."""
+    return in_order(Job.objects.queued().filter(machine=machine))
+
+
+def waiting_in(machine: Machine, line: Sequence[Job]) -> list[Waiting]:
+    """The jobs in line, as far as their start is concerned."""
+    short = too_short(machine, line)
+    return [waiting(job, short.get(job.pk, "")) for job in line]
+
+
+def waiting(job: Job, lease: str = "") -> Waiting:
+    held = f"Held by {job.held_by}" if job.held_at else ""
+    why = f": {job.held_why}" if job.held_why else ""
+    return Waiting(
+        id=job.pk,
+        owner=job.owner_id,
+        gpus=job.gpus,
+        held=f"{held}{why}." if held else "",
+        after=_after(job),
+        lease=lease,
+        one_node=KINDS[job.kind].torchrun,
+    )
+
+
+def _after(job: Job) -> str:
+    before = job.after
+    if before is None:
+        return "The job whose checkpoint it waits for is gone." if job.after_checkpoint else ""
+    has_ended = before.status in ENDED and before.retry_at is None
+    if has_ended and (before.status == Status.COMPLETED or not job.after_checkpoint):
+        return ""
+    what = "checkpoint of job" if job.after_checkpoint else "job"
+    return f"After {what} {before.pk}, which is {before.get_status_display().lower()}."
+
+
+def claim(machine: Machine) -> Job | None:
+    """Take the first job in line that fits into STARTING, with its devices.
+
+    Needs the lock on the machine.
+    """
+    line = {job.pk: job for job in line_of(machine)}
+    for job in filter(is_forsaken, line.values()):
+        _fail_forsaken(job)
+    found = next_start(waiting_in(machine, [*line.values()]), room_of(machine))
+    if found is None or machine.starts_nothing:
+        return None
+    job, devices = line[found[0].id], found[1]
+    now = timezone.now()
+    if not lifecycle.move(
+        job, Status.STARTING, only_from=(Status.QUEUED,), started_at=now, position=None
+    ):
+        return claim(machine)  # someone has just stopped it
+    owners = [member.machine_id for member in members_of(machine)] or [machine.pk]
+    for code in devices:  # of a group's: the member's place and the device's own number
+        place, device = divmod(code, STRIDE) if machine.is_group else (0, code)
+        Lease.objects.create(job=job, machine_id=owners[place], device=device)
+    return job
+
+
+def is_forsaken(job: Job) -> bool:
+    """It waits for the checkpoint of a job that ended without completing, or is gone."""
+    before = job.after
+    if not job.after_checkpoint:
+        return False
+    return before is None or (before.status in ENDS and before.retry_at is None)
+
+
+def _fail_forsaken(job: Job) -> None:
+    before = job.after
+    what = f"job {before.pk} {ENDS[Status(before.status)]}" if before else "that job is gone"
+    lifecycle.move(
+        job,
+        Status.FAILED,
+        only_from=(Status.QUEUED,),
+        reason=f"It was to train on from a checkpoint, but {what}.",
+        ended_at=timezone.now(),
+    )
+
+
+def could_start(machine: Machine) -> bool:
+    """True when a worker that looked at the queue now would find something to do."""
+    line = line_of(machine)
+    if any(map(is_forsaken, line)):
+        return True
+    if machine.starts_nothing:
+        return False
+    return next_start(waiting_in(machine, line), room_of(machine)) is not None
+
+
+def joining() -> dict[str, Any]:
+    """Fields of a job that joins a line: ``take_turn`` then finds its place."""
+    return {"queued_at": timezone.now(), "position": None, "held_at": None}
+
+
+def take_turn(job: Job) -> None:
+    """Put a job that has just joined the line where its owner's turn is.
+
+    Needs the lock on the machine.
+    """
+    line = [other for other in same_priority(job) if other.pk != job.pk]
+    place = turn([waiting(other) for other in line], waiting(job), usage(job.machine_id))
+    if place < len(line):
+        renumber([*line[:place], job, *line[place:]])
+
+
+def usage(machine_id: int) -> Counter[int]:
+    """What each user's running jobs use: their devices, and one for each job on the CPU."""
+    using: Counter[int] = Counter()
+    running = Job.objects.holding_slot().filter(machine=machine_id).order_by()
+    for owner, gpus in running.values_list("owner", "gpus"):
+        using[owner] += max(1, gpus)
+    return using
+
+
+def same_priority(job: Job) -> list[Job]:
+    return in_order(Job.objects.queued().filter(machine=job.machine_id, priority=job.priority))
+
+
+def in_order(jobs: JobQuerySet) -> list[Job]:
+    """Waiting jobs with what their line needs to know of them, and no more."""
+    bulky = ("spec", "command", "after__spec", "after__command")
+    return list(jobs.select_related("after", "owner").defer(*bulky))
+
+
+def renumber(line: Iterable[Job]) -> None:
+    """Write down an order of the jobs of one priority."""
+    changed = []
+    for position, job in enumerate(line, 1):
+        if job.position != position:
+            job.position = position
+            changed.append(job)
+    Job.objects.bulk_update(changed, ["position"], batch_size=500)
+
+
+def devices_held(job: Job) -> tuple[int, ...]:
+    return tuple(job.leases.values_list("device", flat=True))

@@ -1,0 +1,59 @@
+"""Room on several machines that run one job together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jobs.queue.line.machine import Devices, Room, counted
+
+STRIDE = 1000  # a device of a group is its member's place times this, plus its own number
+
+
+@dataclass(frozen=True)
+class GroupRoom(Room):
+    """``members`` are the rooms of the machines themselves, the head first. Nothing is the group's
+    own: what one of them has given away, by itself or through another group, is taken here too."""
+
+    members: tuple[Room, ...] = ()
+
+    @classmethod
+    def of(cls, members: Sequence[Room]) -> "GroupRoom":
+        known = all(room.gpus is not None for room in members)
+        numbered = list(enumerate(members))
+        return cls(
+            gpus=frozenset(p * STRIDE + n for p, room in numbered for n in room.gpus or ())
+            if known
+            else None,
+            taken=frozenset(p * STRIDE + n for p, room in numbered for n in room.taken),
+            slots=min(room.slots for room in members),
+            busy=max(room.busy + min(r.slots for r in members) - room.slots for room in members),
+            members=tuple(members),
+        )
+
+    def devices_for(self, gpus: int, one_node: bool = False) -> Devices | None:
+        """On the head alone where that has enough; else equally many of as few as possible.
+
+        A job on the CPU takes a slot of every member.
+        """
+        if not gpus:
+            return () if all(room.free_slots for room in self.members) else None
+        if self.gpus is None:
+            return None
+        free = [room.free for room in self.members]
+        if len(free[0]) >= gpus:
+            return tuple(free[0][:gpus])
+        for count in range(2, 1 if one_node else len(free) + 1):
+            each, rest = divmod(gpus, count)
+            found = [place for place, has in enumerate(free) if len(has) >= each][:count]
+            if not rest and len(found) == count:
+                return tuple(p * STRIDE + number for p in found for number in free[p][:each])
+        return None
+
+    def without_leases(self) -> "GroupRoom":
+        return GroupRoom.of([room.without_leases() for room in self.members])
+
+    def too_small_for(self, gpus: int, one_node: bool = False) -> str:
+        has = ", ".join(str(len(room.gpus or ())) for room in self.members)
+        needs = f"It needs {counted(gpus, 'GPU')}, and the machines have {has}"
+        if one_node:
+            return f"{needs}: torchrun starts it, on the first of them only."
+        return f"{needs}: verl takes equally many of each, or all of the first."

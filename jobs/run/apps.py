@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class RunConfig(AppConfig):
+    name = "jobs.run"

@@ -1,0 +1,31 @@
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+
+from jobs.checkpoints import Saved
+from platform_site.fields import one_line
+
+
+class ResumeForm(forms.Form):
+    """Which checkpoint to go on from; empty is the newest that is whole."""
+
+    def __init__(self, found: Sequence[Saved], data: Any = None) -> None:
+        super().__init__(data, initial={"step": ""})
+        steps = dict.fromkeys(saved.step for saved in found)
+        newest = [("", "The newest that is whole")]
+        self.fields["step"] = forms.TypedChoiceField(
+            choices=newest + [(str(step), f"Step {step}") for step in steps],
+            coerce=int,
+            empty_value=None,
+            required=False,
+            widget=forms.RadioSelect,
+        )
+
+
+class StepForm(forms.Form):
+    step = forms.IntegerField(min_value=0, max_value=2**53)
+
+
+class RenameForm(forms.Form):
+    name = forms.CharField(max_length=200, validators=[one_line])

@@ -1,0 +1,140 @@
+"""What is asked of a run while it goes, and how it goes on after it ended early."""
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from jobs import resuming
+from jobs.checkpoints import known_of
+from jobs.files import fetching
+from jobs.files.fetching import FetchError
+from jobs.launch import services
+from jobs.models import Job
+from jobs.queue import rental
+from jobs.requests import get_job, warn_of_lease
+from jobs.run.forms import RenameForm, ResumeForm, StepForm
+from platform_site.htmx import HtmxHttpRequest
+
+
+@require_POST
+def job_start(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    job = get_job(request, pk)
+    if services.enqueue(job, who=request.user.get_username()):
+        warn_of_lease(request, rental.warning(job))
+    return redirect(job)
+
+
+@require_http_methods(["GET", "POST"])
+def job_stop(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    job = get_job(request, pk)
+    if request.method == "GET":
+        return render(request, "jobs/run/stop.html", {"job": job})
+    who = request.user.get_username()
+    if request.POST.get("save"):
+        if not resuming.pause(job, who=who, then_stop=True):
+            messages.error(request, f"{job.name} was not asked to save and stop: see its state.")
+    else:
+        services.stop(job, who=who)
+    return redirect(job)
+
+
+@require_POST
+def job_pause(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    job = get_job(request, pk)
+    if not resuming.pause(job, who=request.user.get_username()):
+        messages.error(request, f"{job.name} was not paused. {why_not(job)}")
+    return redirect(job)
+
+
+@require_POST
+def job_save(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    job = get_job(request, pk)
+    if resuming.save_now(job, who=request.user.get_username()):
+        messages.success(request, "It saves a checkpoint after this step, and goes on.")
+    else:
+        messages.error(request, f"{job.name} was not asked to save. {why_not(job)}")
+    return redirect(job)
+
+
+def why_not(job: Job) -> str:
+    return job.cannot_save or f"It is {job.get_status_display().lower()}."
+
+
+@require_http_methods(["GET", "POST"])
+def job_resume(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    job = get_job(request, pk)
+    found = [saved for saved in known_of(job) if saved.facts.complete]
+    form = ResumeForm(found, request.POST if request.method == "POST" else None)
+    context = {"job": job, "form": form, "found": found, "lease": job.machine.lease_closes}
+    if request.method == "GET":
+        return render(request, "jobs/run/resume.html", context)
+    if not form.is_valid():
+        return render(request, "jobs/run/resume.html", context, status=422)
+    who = request.user.get_username()
+    step = form.cleaned_data["step"]
+    told = rental.warning_to_resume(job, step)  # by its pace, which is forgotten then
+    if resuming.resume(job, who=who, step=step):
+        warn_of_lease(request, told)
+    else:
+        messages.error(request, f"{job.name} was not resumed: it is {job.get_status_display()}.")
+    return redirect(job)
+
+
+@require_POST
+def job_fetch(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """Have a checkpoint brought here; a second press finds the first's transfer."""
+    job = get_job(request, pk)
+    form = StepForm(request.POST)
+    if not form.is_valid():
+        return render(request, "jobs/run/no_step.html", {"job": job, "form": form}, status=422)
+    try:
+        fetching.ask(job, form.cleaned_data["step"], who=request.user.get_username())
+    except FetchError as error:
+        messages.error(request, str(error))
+    return to_checkpoints(job)
+
+
+@require_POST
+def job_fetch_cancel(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    job = get_job(request, pk)
+    form = StepForm(request.POST)
+    if not form.is_valid():
+        return render(request, "jobs/run/no_step.html", {"job": job, "form": form}, status=422)
+    step = form.cleaned_data["step"]
+    if not fetching.cancel(job, step, who=request.user.get_username()):
+        messages.info(request, f"No checkpoint of step {step} was on its way.")
+    return to_checkpoints(job)
+
+
+def to_checkpoints(job: Job) -> HttpResponse:
+    return redirect(f"{job.get_absolute_url()}#run-checkpoints")
+
+
+@require_POST
+def job_rename(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    job = get_job(request, pk)
+    form = RenameForm(request.POST)
+    if form.is_valid():
+        services.rename(job, form.cleaned_data["name"], who=request.user.get_username())
+    else:
+        messages.error(request, "; ".join(map(str, form.errors["name"])))
+    return redirect(job)
+
+
+@require_GET
+def job_command(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    job = get_job(request, pk)
+    return download(services.script_of(job), f"run-{job.pk}.sh")
+
+
+@require_GET
+def job_overrides(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    job = get_job(request, pk)
+    lines = [setting.text for setting in services.command_of(job).settings]
+    return download("\n".join(lines) + "\n", f"run-{job.pk}-overrides.txt")
+
+
+def download(text: str, name: str) -> HttpResponse:
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return HttpResponse(text, content_type="text/plain; charset=utf-8", headers=headers)

@@ -1,0 +1,9 @@
+from django.urls import path
+
+from monitoring.page import consumers
+
+# Channels routes ASGI applications with Django's path(), whose types know views only.
+urlpatterns = [
+    path("ws/jobs/<int:pk>/", consumers.RunConsumer.as_asgi()),  # type: ignore[arg-type]
+    path("ws/overview/", consumers.OverviewConsumer.as_asgi()),  # type: ignore[arg-type]
+]

@@ -1,0 +1,65 @@
+"""What a page and its websocket both show."""
+
+from collections import Counter
+from typing import Any
+
+from compute.models import Machine
+from compute.services import load_of
+from jobs.checkpoints import known_of
+from jobs.models import ENDED, HOLDS_SLOT, Job, JobQuerySet, Status
+from jobs.queue.claims import devices_held
+from jobs.queue.state import reason_of
+from monitoring.mirror import left_out
+from monitoring.page import live
+
+RECENT = 10
+
+
+def queued(jobs: JobQuerySet) -> list[Job]:
+    """Those of the jobs that wait, each with its place in line, in two queries for all."""
+    places, lengths = {}, Counter[int]()
+    for pk, machine in Job.objects.queued().values_list("pk", "machine"):
+        lengths[machine] += 1
+        places[pk] = lengths[machine]
+    waiting = list(jobs.queued())
+    for job in waiting:
+        job.queue_position = places.get(job.pk)
+    return waiting
+
+
+def board(user: Any) -> dict[str, Any]:
+    jobs = Job.objects.visible_to(user).select_related("machine", "owner", "after")
+    recent = jobs.filter(status__in=(Status.PAUSED, *ENDED)).order_by("-ended_at")
+    return {
+        "running": list(jobs.filter(status__in=HOLDS_SLOT).order_by("started_at")),
+        "queued": queued(jobs),
+        "recent": list(recent[:RECENT]),
+        "machines": [load_of(machine) for machine in Machine.objects.ready()],
+        "has_jobs": jobs.exists(),
+    }
+
+
+def live_context(job: Job) -> dict[str, Any]:
+    """The parts of a job's page that change while it is open."""
+    sample, events = job.system_samples.last(), list(job.events.all())
+    silent = [event.message for event in events if event.kind == "silent"]
+    return {
+        "job": job,
+        "revision": job.revision,
+        "waits": reason_of(job),
+        "left_out": left_out(job),
+        "devices": devices_held(job),
+        "series_groups": live.series_groups(job),
+        "events": events,
+        "silent_why": silent[-1] if silent else "",
+        **checkpoints_context(job),
+        "system": {"at": sample.at, **sample.data} if sample else None,
+    }
+
+
+def checkpoints_context(job: Job) -> dict[str, Any]:
+    """The checkpoints of a job, each with what was brought here of it."""
+    fetches = {} if job.machine.is_local else {fetch.step: fetch for fetch in job.fetches.all()}
+    rows = [{"saved": saved, "fetch": fetches.get(saved.step)} for saved in known_of(job)]
+    is_coming = any(fetch.is_busy for fetch in fetches.values())
+    return {"job": job, "checkpoints": rows, "is_coming": is_coming}

@@ -1,0 +1,142 @@
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from compute.runners.base import RunnerError
+from compute.services import runner_for
+from jobs.launch import services
+from jobs.models import NEEDS_ATTENTION, Job
+from monitoring.page import live, shown
+from platform_site.htmx import HtmxHttpRequest
+
+BLOCK = 1 << 20
+
+
+def rail(request: HttpRequest) -> dict[str, Any]:
+    """Counts beside the menu, for every page of someone who is logged in."""
+    if not request.user.is_authenticated:
+        return {}
+    mine = Job.objects.visible_to(request.user)
+    today = timezone.now() - timedelta(days=1)
+    return {
+        "rail": {
+            "active": mine.holding_slot().count(),
+            "attention": mine.filter(status__in=NEEDS_ATTENTION, ended_at__gt=today).count(),
+        }
+    }
+
+
+@require_GET
+def dashboard(request: HtmxHttpRequest) -> HttpResponse:
+    return render(request, "monitoring/page/dashboard.html", shown.board(request.user))
+
+
+@require_GET
+def run(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    return render(request, "monitoring/page/run.html", run_context(get_job(request, pk)))
+
+
+def run_context(job: Job) -> dict[str, Any]:
+    """Everything on a job's page. Read in this order, so that what comes later is newer."""
+    command = services.command_of(job)
+    return {
+        **shown.live_context(job),
+        "command": services.script_of(job),
+        "overrides": [
+            {"key": s.key, "value": s.text.partition("=")[2], "origin": s.origin}
+            for s in command.settings
+        ],
+        "key_metrics": live.KEY_METRICS,
+        "problem": problem_of(job),
+        "log": read_log(job),
+    }
+
+
+def problem_of(job: Job) -> str:
+    if not job.machine.is_local:
+        return far_problem(job)
+    if job.started_at and not runner_for(job.machine).exists(job.run_dir):
+        return f"The run directory {job.run_dir} is not there. What was read before is shown."
+    return ""
+
+
+def far_problem(job: Job) -> str:
+    """A far machine is not asked by a page: what the watcher knows of it is shown."""
+    since = job.machine.unreachable_since
+    if since is None or job.has_ended:
+        return ""
+    when = timezone.localtime(since).strftime("%Y-%m-%d %H:%M:%S %Z")
+    return (
+        f"{job.machine} is unreachable since {when}: {job.machine.why_unreachable} "
+        "What was known before is shown; the run goes on there, or not, without us."
+    )
+
+
+def read_log(job: Job) -> live.LogPart:
+    try:
+        return live.log_tail(job)
+    except RunnerError as error:
+        return live.LogPart(str(error), 0, 0, 0)
+
+
+@require_GET
+def checkpoints(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """The list alone, asked again while one of them comes here."""
+    context = shown.checkpoints_context(get_job(request, pk))
+    return render(request, "monitoring/page/run.html#checkpoints", context)
+
+
+@require_GET
+def points(request: HtmxHttpRequest, pk: int) -> JsonResponse:
+    job = get_job(request, pk)
+    names = [name for name in request.GET.getlist("name")[:200] if "\0" not in name]
+    return JsonResponse({"revision": job.revision, "series": live.points_of(job, names)})
+
+
+@require_GET
+def system(request: HtmxHttpRequest, pk: int) -> JsonResponse:
+    return JsonResponse(live.system_history(get_job(request, pk)))
+
+
+@require_GET
+def stack(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """Where the run's processes stand now; it takes a moment, and the machine must answer."""
+    job = get_job(request, pk)
+    text = ""
+    if job.is_active:
+        try:
+            text = runner_for(job.machine).stack(job.run_dir)
+        except RunnerError as error:
+            text = str(error)
+    return render(request, "monitoring/page/stack.html", {"job": job, "text": text})
+
+
+@require_GET
+def log(request: HtmxHttpRequest, pk: int) -> StreamingHttpResponse:
+    job = get_job(request, pk)
+    return StreamingHttpResponse(
+        whole_log(job),
+        content_type="text/plain; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="run-{job.pk}.log"'},
+    )
+
+
+async def whole_log(job: Job) -> AsyncIterator[bytes]:
+    """Block by block: a log may be larger than memory."""
+    offset = 0
+    while data := await sync_to_async(live.read_log)(job, offset, BLOCK):
+        yield data
+        offset += len(data)
+
+
+def get_job(request: HtmxHttpRequest, pk: int) -> Job:
+    jobs = Job.objects.visible_to(request.user).select_related(
+        "machine", "owner", "after", "dataset_version__dataset"
+    )
+    return get_object_or_404(jobs, pk=pk)

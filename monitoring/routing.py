@@ -1,9 +1,0 @@
-from django.urls import path
-
-from monitoring import consumers
-
-# Channels routes ASGI applications with Django's path(), whose types know views only.
-urlpatterns = [
-    path("ws/jobs/<int:pk>/", consumers.RunConsumer.as_asgi()),  # type: ignore[arg-type]
-    path("ws/overview/", consumers.OverviewConsumer.as_asgi()),  # type: ignore[arg-type]
-]

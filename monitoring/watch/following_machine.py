@@ -1,0 +1,131 @@
+"""Following the runs of one machine, so that a machine that hangs holds up nobody else's."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import TypeAlias
+
+from django.db import DatabaseError, connection
+from django.db.models import Q
+
+from compute import rental
+from compute.models import Machine
+from compute.runners.base import RunnerError, Unreachable
+from compute.services import (
+    forget,
+    mark_reachable,
+    mark_unreachable,
+    record_sample,
+    retry_now,
+)
+from jobs import lifecycle
+from jobs.models import Job
+from monitoring.page import live
+from monitoring.watch.following_run import follow
+from monitoring.watch.looks import Look, look_at
+
+log = logging.getLogger(__name__)
+LOOK_EVERY = 0.25  # seconds; this machine's files cost next to nothing to look at
+LOOK_FAR_EVERY = 1.0
+MEASURE_EVERY = 5.0
+Stop: TypeAlias = threading.Event
+
+
+class Follower:
+    """Reads on in every active run of a machine, and measures the machine now and then."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.pk, self.every = machine.pk, LOOK_EVERY if machine.is_local else LOOK_FAR_EVERY
+        self.said: dict[object, str] = {}
+        self.measure_at = 0.0
+        self.was_unreachable = False
+        self.lease: tuple[datetime | None, str] | None = None
+
+    def run(self, stop: Stop) -> None:
+        """Until ``stop``, or until the machine is gone. A thread of its own."""
+        try:
+            while not stop.is_set() and self.turn(stop):
+                stop.wait(self.every)
+        finally:
+            connection.close()
+
+    def turn(self, stop: Stop) -> bool:
+        """One look; false when there is no such machine any more."""
+        try:
+            machine = Machine.objects.kept().filter(pk=self.pk).first()
+            if machine is None:
+                forget(self.pk)
+            else:
+                self.look(machine)
+        except DatabaseError:
+            # What was read is not saved and the cursor has not moved: it is read again.
+            log.exception("The database refused; looking again")
+            connection.close()  # opens again by itself
+            stop.wait(1)
+            return True
+        return machine is not None
+
+    def look(self, machine: Machine) -> None:
+        if self.was_unreachable and machine.unreachable_since is None:
+            retry_now(machine)  # a check found that it answers, or somebody changed it
+        self.was_unreachable = machine.unreachable_since is not None
+        jobs = list(machine.jobs.holding_slot().select_related("machine", "owner"))
+        self.mind_lease(machine, jobs)
+        if jobs:
+            self.attempt(machine, lambda: self.follow_all(machine, jobs))
+        if time.monotonic() >= self.measure_at:
+            self.measure_at = time.monotonic() + MEASURE_EVERY
+            self.attempt(machine, lambda: record_sample(machine))
+
+    def mind_lease(self, machine: Machine, jobs: list[Job]) -> None:
+        """Tell when the lease's end comes near, and show it where it changed."""
+        now = machine.lease_ends_at, rental.nearness(machine)
+        if now == self.lease:
+            return
+        rental.tell(machine)
+        if self.lease is not None:
+            self.show_again(jobs)
+        self.lease = now
+
+    def follow_all(self, machine: Machine, jobs: list[Job]) -> None:
+        look = look_at(machine, jobs)
+        if not machine.is_local:
+            mark_reachable(machine)
+        if machine.unreachable_since:
+            self.show_again(jobs)
+        for job in jobs:
+            self.attempt(job, lambda job=job: self.follow(job, look))  # type: ignore[misc]
+
+    def show_again(self, jobs: list[Job]) -> None:
+        """Let open pages say that the machine went, or came back."""
+        for job in jobs:
+            lifecycle.touch(job)
+            live.ping(job.pk)
+
+    def follow(self, job: Job, look: Look) -> None:
+        if follow(job, look):
+            live.ping(job.pk)
+
+    def attempt(self, subject: Machine | Job, act: Callable[[], object]) -> None:
+        """One run that cannot be followed must not keep the others from it."""
+        try:
+            act()
+        except Unreachable as error:
+            machine = subject if isinstance(subject, Machine) else subject.machine
+            mark_unreachable(machine, error)
+            if machine.unreachable_since is None:  # as it was before this look
+                here = Q(machine=machine) | Q(machine__memberships__machine=machine)
+                self.show_again(list(Job.objects.holding_slot().filter(here)))
+        except Exception as error:
+            self.complain(subject, error)
+        else:
+            self.said.pop(subject, None)
+
+    def complain(self, subject: Machine | Job, error: Exception) -> None:
+        """Say it once, not four times a second."""
+        if self.said.get(subject) != str(error):
+            trace = None if isinstance(error, RunnerError) else error
+            log.error("%s cannot be followed: %s", subject, error, exc_info=trace)
+        self.said[subject] = str(error)

@@ -1,0 +1,8 @@
+"""Checks of form fields that several apps make."""
+
+from django.core.exceptions import ValidationError
+
+
+def one_line(text: str) -> None:
+    if not text.isprintable():
+        raise ValidationError("A name is one line of printable characters.")

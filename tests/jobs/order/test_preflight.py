@@ -1,0 +1,69 @@
+from pathlib import Path
+
+import pytest
+
+from jobs.order.preflight import Preflight, find_model
+from jobs.places import places
+from jobs.verl.recipes import all_recipes
+from jobs.verl.spec import TrainSpec
+from tests import factories
+
+
+def spec(slug: str, *overrides: str, **values: object) -> TrainSpec:
+    recipe = all_recipes()[slug].spec(places())
+    return TrainSpec(recipe.kind, {**recipe.values, **values}, overrides)  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize("slug", ["sample-sft", "sample-grpo"])
+def test_the_samples_pass(samples: Path, slug: str) -> None:
+    preflight = Preflight(all_recipes()[slug].spec(places()))
+    assert preflight.problems == []
+    assert preflight.rows == 2048
+    assert preflight.steps > 0
+
+
+def test_the_steps_are_told(samples: Path) -> None:
+    preflight = Preflight(spec("sample-sft", train_batch_size=64, epochs=3))
+    assert preflight.steps == 96
+    assert preflight.steps_note == "2048 rows, 32 steps an epoch"
+
+
+def test_every_fault_is_told_at_once(samples: Path, home: Path) -> None:
+    found = Preflight(
+        spec(
+            "sample-grpo",
+            "nonsense.key=1",
+            train_files=str(home / "none"),
+            val_files="/etc/passwd",
+            model_path=str(home),
+            engine="vllm",
+            tensor_parallel=2,
+        )
+    ).problems
+    assert [problem.field for problem in found] == [
+        "overrides",
+        "train_files",
+        "val_files",
+        "model_path",
+        "engine",
+        "tensor_parallel",
+    ]
+
+
+def test_a_model_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot = tmp_path / "models--Qwen--Tiny/snapshots/abc"
+    factories.make_model_folder(snapshot, 64)
+    (tmp_path / "models--Qwen--Tiny/refs").mkdir()
+    (tmp_path / "models--Qwen--Tiny/refs/main").write_text("abc")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    assert find_model("Qwen/Tiny").context == 64
+    assert find_model("Qwen/Tiny").problem == ""
+    assert find_model("Qwen/Other").problem == (
+        "Qwen/Other is neither a folder nor in this machine's Hugging Face cache. "
+        "Fetch it first: hf download Qwen/Other"
+    )
+
+
+def test_ones_own_reward_function(samples: Path, home: Path) -> None:
+    (home / "reward.py").write_text("")
+    assert Preflight(spec("sample-grpo", reward_file=str(home / "reward.py"))).problems == []

@@ -1,0 +1,178 @@
+"""Reward functions tried by the node's own trial, from the site's side."""
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from jobs.places import places
+from jobs.rewards import trial
+from jobs.rewards.trial import (
+    KEPT,
+    Case,
+    Limits,
+    Subject,
+    TrialError,
+    check_function,
+    rl_rows,
+    try_reward,
+)
+from tests import factories
+
+ARGUMENTS = "data_source, solution_str, ground_truth, extra_info=None"
+QUICK = Limits(call=2, load=5, total=10)
+
+
+def function(home: Path, body: str, name: str = "reward.py") -> str:
+    file = home / name
+    file.write_text(f"def compute_score({ARGUMENTS}):\n    {body}\n")
+    return str(file)
+
+
+def case(answer: str, group: int = 0, truth: Any = "12") -> Case:
+    return Case(group, "5+7=?", answer, truth, "x")
+
+
+def test_scores_and_what_they_teach(home: Path) -> None:
+    path = function(home, "return {'score': len(solution_str), 'acc': solution_str == 'aa'}")
+    answers = [case("a"), case("aa"), case("b", 1), case("c", 1), case("d", 2)]
+    trial = try_reward(Subject(path), answers, QUICK)
+    assert [answer.score for answer in trial.scored] == [1, 2, 1, 1, 1]
+    assert trial.scored[1].parts == {"acc": True}
+    assert (trial.compared, trial.flat, trial.failed, trial.mean) == (2, 1, 0, 1.2)
+
+
+def test_failed_answers_are_not_compared(home: Path) -> None:
+    path = function(home, "return float(solution_str)")
+    trial = try_reward(Subject(path), [case("1"), case("1"), case("x", 1), case("1", 1)], QUICK)
+    assert (trial.compared, trial.flat, trial.failed) == (1, 1, 1)
+    assert trial.scored[2].kind == "exception"
+    assert "return float(solution_str)" in trial.scored[2].traceback
+
+
+def test_a_hang_ends_with_the_limit(home: Path) -> None:
+    path = function(home, "while True: pass")
+    trial = try_reward(Subject(path), [case("1")], Limits(call=0.5, load=5, total=5))
+    assert trial.scored[0].kind == "timeout"
+
+
+def test_the_function_sees_nothing_of_the_site(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRAINYARD_SECRET_KEY", "abc")
+    monkeypatch.setenv("DATABASE_URL", "postgres://me:secret@host/db")
+    path = function(home, "import os; return {'score': 0, 'seen': dict(os.environ)}")
+    trial = try_reward(Subject(path), [case("1")], QUICK)
+    seen = trial.scored[0].parts["seen"]
+    # The last is set by the launcher of these tests, the one before by Python itself.
+    assert set(seen) <= {*KEPT, "PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE", "PYTHONPATH"}
+    assert "secret" not in str(seen)
+
+
+def test_a_missing_training_python_is_told(home: Path, settings: Settings) -> None:
+    settings.TRAINYARD_TRAIN_PYTHON = Path("/nowhere/python")
+    path = function(home, "return 1")
+    with pytest.raises(TrialError, match="see TRAINYARD_TRAIN_PYTHON"):
+        try_reward(Subject(path), [case("1")], QUICK)
+    assert check_function(path, "compute_score", [RL_ROW]) == []
+
+
+def test_a_trial_without_an_answer_is_told(home: Path, settings: Settings) -> None:
+    python = home / "python"
+    python.write_text("#!/bin/sh\necho 'no module of that name' >&2\nexit 1\n")
+    python.chmod(0o755)
+    settings.TRAINYARD_TRAIN_PYTHON = python
+    with pytest.raises(TrialError, match="no module of that name"):
+        try_reward(Subject(function(home, "return 1")), [case("1")], QUICK)
+
+
+def test_a_trial_that_does_not_end_is_ended(
+    home: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = home / "python"
+    python.write_text(f"#!/bin/sh\necho $$ > {home}/pid\nexec sleep 300\n")
+    python.chmod(0o755)
+    settings.TRAINYARD_TRAIN_PYTHON = python
+    monkeypatch.setattr(trial, "MARGIN", 0.3)
+    with pytest.raises(TrialError, match=r"did not end within 0\.4 s"):
+        try_reward(Subject(function(home, "return 1")), [case("1")], Limits(total=0.1))
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((home / "pid").read_text()), 0)
+
+
+def test_only_so_many_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "AT_ONCE", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(trial, "MARGIN", 0.01)
+    with trial.AT_ONCE, pytest.raises(TrialError, match="Other trials are running"):
+        try_reward(Subject(function(home, "return 1")), [case("1")], QUICK)
+
+
+RL_ROW = {
+    "data_source": "x",
+    "prompt": [{"role": "user", "content": "5+7=?"}],
+    "reward_model": {"style": "rule", "ground_truth": "12"},
+    "extra_info": {"index": 0},
+}
+
+
+def test_check_finds_nothing_in_a_good_function() -> None:
+    path = f"{places()['rewards']}/arithmetic.py"
+    assert check_function(path, "compute_score", [RL_ROW]) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "problem"),
+    [
+        (
+            "def compute_score(**k): return None",
+            "compute_score",
+            "2 of 2 tries. It is None",
+        ),
+        ("def compute_score(a, b): return 1", "compute_score", "cannot be called. It takes (a, b)"),
+        ("def f(**k): return 1", "compute_score", "There is no compute_score in"),
+        ("import nothing_like_it", "compute_score", "cannot be loaded. ModuleNotFoundError"),
+        ("import os; os._exit(1)", "f", "cannot be loaded. It ended the process: exit code 1."),
+    ],
+)
+def test_check_tells_what_would_fail(home: Path, code: str, name: str, problem: str) -> None:
+    file = home / "reward.py"
+    file.write_text(code + "\n")
+    found = check_function(str(file), name, [RL_ROW])
+    assert len(found) == 1
+    assert problem in found[0]
+
+
+def test_check_tries_the_same_file_once(home: Path) -> None:
+    count = home / "count"
+    path = function(home, f"open({str(count)!r}, 'a').write('x'); return 1")
+    for _ in range(3):
+        assert check_function(path, "compute_score", [RL_ROW]) == []
+    assert count.read_text() == "xx"  # two answers, one trial
+    Path(path).write_text(Path(path).read_text() + "\n# changed\n")
+    check_function(path, "compute_score", [RL_ROW])
+    assert count.read_text() == "xxxx"
+
+
+def test_check_reads_no_file_outside(tmp_path: Path, home: Path) -> None:
+    outside = function(tmp_path, "return 1")
+    (home / "link.py").symlink_to(outside)
+    for path in (outside, str(home / "link.py")):
+        assert "outside the allowed folders" in check_function(path, "compute_score", [])[0]
+    assert "not a whole path" in check_function("reward.py", "compute_score", [])[0]
+    assert "There is no file" in check_function(f"{home}/none.py", "compute_score", [])[0]
+
+
+def test_rl_rows(home: Path) -> None:
+    factories.write_rl_rows(home / "rl.parquet", rows=5)
+    assert [row["data_source"] for row in rl_rows(home / "rl.parquet", 3)] == [
+        "trainyard/arithmetic"
+    ] * 3
+    factories.write_sft_rows(home / "sft.parquet", rows=5)
+    with pytest.raises(ValueError, match="no column data_source"):
+        rl_rows(home / "sft.parquet", 3)
+    with pytest.raises(ValueError, match="There is no file"):
+        rl_rows(home / "none.parquet", 3)
+    (home / "junk.parquet").write_text("junk")
+    with pytest.raises(ValueError, match="cannot be read"):
+        rl_rows(home / "junk.parquet", 3)
