@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django_q.models import OrmQ, Schedule
 
-from jobs.launch import services
+from jobs.launch import end, submit
 from jobs.models import Event, Fetch, Job, KnownDigest, Lease, SavedRecipe, TrackerSecret
 from platform_site.fields import one_line
 
@@ -54,7 +54,7 @@ class JobAdmin(admin.ModelAdmin[Job]):
 
     def save_model(self, request: HttpRequest, obj: Job, form: NamedJob, change: bool) -> None:
         job = Job.objects.get(pk=obj.pk)
-        services.rename(job, form.cleaned_data["name"], who=request.user.get_username())
+        submit.rename(job, form.cleaned_data["name"], who=request.user.get_username())
 
     def get_deleted_objects(
         self, objs: QuerySet[Job] | Sequence[Job], request: HttpRequest
@@ -66,13 +66,13 @@ class JobAdmin(admin.ModelAdmin[Job]):
     @admin.action(description="Start the chosen drafts", permissions=["change"])
     def start(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         who = request.user.get_username()
-        done = sum(services.enqueue(job, who=who) for job in queryset)
+        done = sum(submit.enqueue(job, who=who) for job in queryset)
         self.message_user(request, f"{done} of {len(queryset)} queued.", messages.INFO)
 
     @admin.action(description="Stop the chosen jobs", permissions=["change"])
     def stop(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         who = request.user.get_username()
-        done = sum(services.stop(job, who=who) for job in queryset)
+        done = sum(end.stop(job, who=who) for job in queryset)
         self.message_user(request, f"{done} of {len(queryset)} asked to stop.", messages.INFO)
 
 

@@ -44,13 +44,13 @@ class Chosen:
     refused: tuple[str, ...] = ()
 
 
-def saved_of(job: Job) -> list[Saved]:
+def saved_of(job: Job, runner: Runner) -> list[Saved]:
     """All checkpoints that the job as it stands now came by, newest first.
 
     An attempt that went on from step 20 makes what its forerunner saved after step 20 another
     story: it is left out. Raises ``RunnerError``.
     """
-    runner, found = runner_for(job.machine), list[Saved]()
+    found = list[Saved]()
     latest: int | None = None
     began = _began(job)
     for attempt in range(job.attempt, 0, -1):
@@ -67,7 +67,7 @@ def saved_of(job: Job) -> list[Saved]:
 def list_checkpoints(job: Job) -> None:
     """Keep what a far machine has, so that pages need not ask it. Raises ``RunnerError``."""
     if not job.machine.is_local:
-        found = [saved.to_json() for saved in saved_of(job)]
+        found = [saved.to_json() for saved in saved_of(job, runner_for(job.machine))]
         lifecycle.touch(job, checkpoints=found, listing_due=False)
 
 
@@ -76,7 +76,7 @@ def known_of(job: Job) -> list[Saved]:
     if not job.machine.is_local:
         return [Saved.from_json(data) for data in job.checkpoints]
     try:
-        return saved_of(job)
+        return saved_of(job, runner_for(job.machine))
     except RunnerError:
         return []
 
@@ -95,14 +95,14 @@ def _of_attempt(job: Job, attempt: int, runner: Runner) -> Iterator[Saved]:
         yield Saved(attempt, f"{run_dir}/{facts.path}", facts)
 
 
-def choose(job: Job, wanted: int | None) -> Chosen:
+def choose(job: Job, runner: Runner, wanted: int | None) -> Chosen:
     """The checkpoint of the wanted step, or else the newest that can be gone on from.
 
     Each is looked into before it is taken: a broken one is refused, and the one before is tried.
     Raises ``RunnerError`` when the wanted one is not there or broken, or all are broken.
     """
-    runner, refused = runner_for(job.machine), list[str]()
-    candidates = [saved for saved in saved_of(job) if wanted in (None, saved.step)]
+    refused = list[str]()
+    candidates = [saved for saved in saved_of(job, runner) if wanted in (None, saved.step)]
     if wanted is not None and not candidates:
         raise RunnerError(f"There is no checkpoint of step {wanted} any more.")
     for saved in candidates:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from compute.models import when
 from compute.rental import NEAR
 from jobs import lifecycle, resuming
-from jobs.launch import services
+from jobs.launch import end
 from jobs.models import Job, Status
 from jobs.verl.limit import lease_margin, lease_now, save_by
 
@@ -24,7 +24,7 @@ def keep_limit(job: Job, save_seconds: float | None) -> None:
     if spent >= job.max_seconds:
         why = f"Its limit of {timedelta(seconds=job.max_seconds)} is over."
         lifecycle.record(job, "limit", message=why)
-        services.stop(job, who="")
+        end.stop(job, who="")
     elif spent >= save_by(job.max_seconds, job.seconds_per_step, save_seconds):
         why = f"Its limit of {timedelta(seconds=job.max_seconds)} is near: it saves and pauses."
         resuming.pause(job, who="", why=why)

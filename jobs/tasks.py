@@ -2,12 +2,12 @@
 
 from jobs import resuming
 from jobs.files import fetching
-from jobs.launch import services
+from jobs.launch import end, start
 from jobs.models import Fetch, Job
 
 
 def launch_queued(machine_id: int) -> None:
-    services.launch_queued(machine_id)
+    start.launch_queued(machine_id)
 
 
 def ask_to_pause(job_id: int) -> None:
@@ -19,7 +19,7 @@ def ask_to_save(job_id: int) -> None:
 
 
 def stop_run(job_id: int) -> None:
-    services.stop_run(Job.objects.get(pk=job_id))
+    end.stop_run(Job.objects.get(pk=job_id))
 
 
 def start_fetch(fetch_id: int) -> None:

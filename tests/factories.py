@@ -14,7 +14,7 @@ from django.contrib.auth.models import User
 from compute.models import Machine
 from compute.services import local_machine
 from datasets.models import Dataset, State, Version
-from jobs.launch.services import Order
+from jobs.launch.submit import Order
 from jobs.models import Job, Status
 from jobs.verl.spec import LATEST, TrainSpec
 

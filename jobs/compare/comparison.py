@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from django.conf import settings
 
-from jobs.launch import services
+from jobs.launch import command
 from jobs.models import Job
 from jobs.verl.diff import Row, Run, compare, run_of
 
@@ -18,7 +18,7 @@ def compare_jobs(jobs: Sequence[Job]) -> list[Row]:
 
 def _run(job: Job) -> Run:
     try:
-        known = services.command_of(job).settings
+        known = command.command_of(job).settings
     except (KeyError, ValueError):
         known = ()  # a draft whose settings make no command any more
     return run_of(job.train_spec, known, settings.TRAINYARD_VERL_SCHEMA)

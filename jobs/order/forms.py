@@ -12,7 +12,7 @@ from compute.services import local_machine
 from datasets.models import Version
 from datasets.services import find_version
 from jobs.files import parents, shipping
-from jobs.launch.services import Order
+from jobs.launch.submit import Order
 from jobs.models import ENDED, Job, Status
 from jobs.order.knob_fields import figure, knob_field, shown
 from jobs.order.preflight import Preflight, inside

@@ -5,7 +5,8 @@ from typing import Any
 
 from compute.runners.rundir import write_script
 from jobs.files import shipping
-from jobs.launch import services
+from jobs.launch import command as commands
+from jobs.launch import submit
 from jobs.order.forms import JobForm
 from jobs.queue import rental
 from jobs.verl.spec import Command
@@ -29,7 +30,7 @@ class Preview:
 
     @property
     def command(self) -> Command:
-        return services.command_for(self.form.order())
+        return commands.command_for(self.form.order())
 
     @property
     def text(self) -> str:
@@ -56,7 +57,7 @@ class Preview:
         notes = [f"{variant.label} ({variant.source}). {variant.note}".strip()] if variant else []
         notes += self._later()
         order = self.form.order()
-        if order.machine.lease_ends_at and (told := rental.warning(services.drafted(order))):
+        if order.machine.lease_ends_at and (told := rental.warning(submit.drafted(order))):
             notes.append(told)
         for name, usual in self.form.recipe.ranges.items():
             if name in values and values[name] not in usual:

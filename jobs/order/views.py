@@ -6,7 +6,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
-from jobs.launch import services
+from jobs.launch import submit
 from jobs.models import Status
 from jobs.order.forms import JobForm, initial, limits_of
 from jobs.order.preview import Preview
@@ -36,7 +36,7 @@ def job_create(request: HtmxHttpRequest, slug: str) -> HttpResponse:
         part = "#formbody" if request.htmx else ""
         context = {"form": form, **Preview(form).context}
         return render(request, "jobs/order/form.html" + part, context, status=422)
-    job = services.submit(form.order(), start=request.POST.get("action") == "start")
+    job = submit.submit(form.order(), start=request.POST.get("action") == "start")
     if job.status != Status.DRAFT:
         warn_of_lease(request, rental.warning(job))
     # A redirect would land inside the form: htmx is told to leave the page.

@@ -3,14 +3,13 @@
 from collections.abc import Iterable
 from datetime import timedelta
 
-from django.db.models import Max
 from django.utils import timezone
 
 from compute.models import Machine, when
+from jobs.measured import longest_saves
 from jobs.models import Job
 from jobs.verl.limit import lease_margin
 
-SAVE_TIME = "timing_s/save_checkpoint"  # the metric of a save's duration
 LOOKED_AT = 20  # jobs among which one of the same settings is looked for
 
 
@@ -28,13 +27,11 @@ def too_short(machine: Machine, jobs: Iterable[Job]) -> dict[int, str]:
     tried = [job.pk for job in jobs if job.attempt > 1] if left is not None else []
     if left is None or not tried:
         return {}
-    saved = Job.objects.filter(pk__in=tried, series__name=SAVE_TIME).order_by()
-    found = saved.values_list("pk").annotate(longest=Max("series__points__value"))
     return {
         pk: f"The lease of {machine} ends at {when(machine.lease_ends_at)}: too soon to save a "
         f"checkpoint, which took {longest:.0f} s."
-        for pk, longest in found
-        if longest is not None and lease_margin(None, longest).seconds > left.total_seconds()
+        for pk, longest in longest_saves(tried).items()
+        if lease_margin(None, longest).seconds > left.total_seconds()
     }
 
 

@@ -9,7 +9,7 @@ from jobs import resuming
 from jobs.checkpoints import known_of
 from jobs.files import fetching
 from jobs.files.fetching import FetchError
-from jobs.launch import services
+from jobs.launch import command, end, submit
 from jobs.models import Job
 from jobs.queue import rental
 from jobs.requests import get_job, warn_of_lease
@@ -20,7 +20,7 @@ from platform_site.htmx import HtmxHttpRequest
 @require_POST
 def job_start(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     job = get_job(request, pk)
-    if services.enqueue(job, who=request.user.get_username()):
+    if submit.enqueue(job, who=request.user.get_username()):
         warn_of_lease(request, rental.warning(job))
     return redirect(job)
 
@@ -35,7 +35,7 @@ def job_stop(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         if not resuming.pause(job, who=who, then_stop=True):
             messages.error(request, f"{job.name} was not asked to save and stop: see its state.")
     else:
-        services.stop(job, who=who)
+        end.stop(job, who=who)
     return redirect(job)
 
 
@@ -116,7 +116,7 @@ def job_rename(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     job = get_job(request, pk)
     form = RenameForm(request.POST)
     if form.is_valid():
-        services.rename(job, form.cleaned_data["name"], who=request.user.get_username())
+        submit.rename(job, form.cleaned_data["name"], who=request.user.get_username())
     else:
         messages.error(request, "; ".join(map(str, form.errors["name"])))
     return redirect(job)
@@ -125,13 +125,13 @@ def job_rename(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 @require_GET
 def job_command(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     job = get_job(request, pk)
-    return download(services.script_of(job), f"run-{job.pk}.sh")
+    return download(command.script_of(job), f"run-{job.pk}.sh")
 
 
 @require_GET
 def job_overrides(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     job = get_job(request, pk)
-    lines = [setting.text for setting in services.command_of(job).settings]
+    lines = [setting.text for setting in command.command_of(job).settings]
     return download("\n".join(lines) + "\n", f"run-{job.pk}-overrides.txt")
 
 

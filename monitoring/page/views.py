@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET
 
 from compute.runners.base import RunnerError
 from compute.services import runner_for
-from jobs.launch import services
+from jobs.launch import command as commands
 from jobs.models import NEEDS_ATTENTION, Job
 from monitoring.page import live, shown
 from platform_site.htmx import HtmxHttpRequest
@@ -44,10 +44,10 @@ def run(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 
 def run_context(job: Job) -> dict[str, Any]:
     """Everything on a job's page. Read in this order, so that what comes later is newer."""
-    command = services.command_of(job)
+    command = commands.command_of(job)
     return {
         **shown.live_context(job),
-        "command": services.script_of(job),
+        "command": commands.script_of(job),
         "overrides": [
             {"key": s.key, "value": s.text.partition("=")[2], "origin": s.origin}
             for s in command.settings

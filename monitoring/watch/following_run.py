@@ -4,16 +4,16 @@ import logging
 from datetime import UTC, datetime
 
 from django.db import transaction
-from django.db.models import F, Max
+from django.db.models import F
 from django.utils import timezone
 
 from compute.runners import rundir
 from compute.runners.base import RunnerError
 from jobs.checkpoints import list_checkpoints
-from jobs.launch import services as jobs
+from jobs.launch import end as ends
 from jobs.limits import keep_lease, keep_limit
+from jobs.measured import longest_saves
 from jobs.models import Job
-from jobs.queue.rental import SAVE_TIME
 from monitoring.mirror import keep_log
 from monitoring.models import Cursor, Point, Series
 from monitoring.readers.failure import last_error
@@ -43,7 +43,7 @@ def follow(job: Job, look: Look | None = None) -> bool:
     if job.listing_due or exit_code is not None:
         _list_checkpoints(job)
     if exit_code is not None:
-        jobs.finish(job, exit_code, _why(look, job) if exit_code else "")
+        ends.finish(job, exit_code, _why(look, job) if exit_code else "")
     else:
         check_life(job, look)
         longest = _longest_save(job)
@@ -62,9 +62,7 @@ def _list_checkpoints(job: Job) -> None:
 def _longest_save(job: Job) -> float | None:
     if job.max_seconds is None and job.machine.lease_ends_at is None:
         return None
-    saves = Point.objects.filter(series__job=job, series__name=SAVE_TIME)
-    longest: float | None = saves.aggregate(longest=Max("value"))["longest"]
-    return longest
+    return longest_saves([job.pk]).get(job.pk)
 
 
 def read_on(job: Job, look: Look, name: str, save: Save) -> None:

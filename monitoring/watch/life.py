@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from compute.runners import rundir
 from jobs import lifecycle
-from jobs.launch import services as jobs
+from jobs.launch import end, start, wait
 from jobs.models import Job, Status
 from monitoring.readers.pace import is_stalled, step_time
 from monitoring.watch.looks import Look
@@ -26,7 +26,7 @@ def check_life(job: Job, look: Look) -> None:
         _check_start(job, look)
         return
     if job.status == Status.STARTING:
-        jobs.started(job)
+        start.started(job)
     # A beat from the future tells as little: the machine's clock went back since.
     if abs(look.now - beat) > SILENT:
         _lose_if_gone(job, look, "Its processes are gone and left no exit code.")
@@ -72,10 +72,10 @@ def _lose_if_gone(job: Job, look: Look, reason: str, fault: str = "Its wrapper i
     if look.runner.read(f"{job.run_dir}/{rundir.EXIT_CODE}", 0, 1):
         return
     if job.status == Status.STARTING and look.runner.bar(job.run_dir):
-        jobs.start_again(job, alive.why)
+        wait.start_again(job, alive.why)
     else:
         reason = f"{reason} {alive.why}".strip()
-        jobs.lose(job, f"{reason} The last step seen is {job.step} of {job.steps or '?'}.")
+        end.lose(job, f"{reason} The last step seen is {job.step} of {job.steps or '?'}.")
 
 
 def _is_silent(job: Job, fault: str, why: str) -> None:

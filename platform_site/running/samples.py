@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 
 from datasets import services as datasets
 from datasets.models import Dataset
-from jobs.launch import services as jobs
+from jobs.launch import submit
 from jobs.models import Job
 from jobs.order.forms import JobForm, form_data
 from jobs.places import places
@@ -74,4 +74,4 @@ def _submit(slug: str, owner: User, after: Job | None) -> Job:
     form = JobForm(all_recipes()[slug], owner, data)
     if not form.is_valid():
         raise SampleError(f"{slug}: {form.errors.as_text()}")
-    return jobs.submit(form.order(), start=True)
+    return submit.submit(form.order(), start=True)

@@ -18,7 +18,7 @@ from django.test import Client
 from django.utils import timezone
 
 from compute.models import Machine
-from jobs.launch import services
+from jobs.launch import submit as submitting
 from jobs.models import Job, Status
 from platform_site.home import instance_name
 from tests import factories
@@ -115,7 +115,7 @@ class Cast:
             self.user, name=story.name, spec=spec, steps=story.steps,
             machine=self.ground.machine, uuid=story.uuid,
         )  # fmt: skip
-        return services.submit(order, start=True)
+        return submitting.submit(order, start=True)
 
     def tell_trainer(self) -> None:
         usual = {"starts": str(self.ground.starts), "until": str(self.ground.go)}

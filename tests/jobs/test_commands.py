@@ -11,7 +11,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 
 from compute.models import MachineSample
 from compute.services import local_machine
-from jobs.launch.services import script_of
+from jobs.launch.command import script_of
 from jobs.models import Job
 from jobs.verl.recipes import all_recipes
 from tests import factories, taskqueue

@@ -10,8 +10,11 @@ from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 
 from compute.runners.base import Examined, Launch, RunnerError, RunnerUnsure, Unreachable
 from compute.runners.local.runner import LocalRunner
+from compute.services import runner_for
 from jobs import checkpoints, resuming
-from jobs.launch import services
+from jobs.launch import command
+from jobs.launch import end as ends
+from jobs.launch import start as starts
 from jobs.models import Event, Job, Status
 from tests import factories, taskqueue
 from tests.waiting import together
@@ -55,9 +58,9 @@ def save(job: Job, attempt: int, *steps: int) -> None:
 
 def start(job: Job) -> None:
     """As the workers do it, in this process."""
-    claimed = services.claim_next(job.machine_id)
+    claimed = starts.claim_next(job.machine_id)
     assert claimed == job
-    services.launch(claimed)
+    starts.launch(claimed)
 
 
 def kinds(job: Job) -> list[str]:
@@ -125,7 +128,7 @@ def test_saving_goes_on(job: Job, django_capture_on_commit_callbacks: OnCommit) 
 def test_what_the_run_says_makes_it_paused(job: Job) -> None:
     said = {"kind": "paused", "source": Event.Source.RUN, "at": timezone.now(), "position": 1}
     job.events.create(**said, data={"step": 30})
-    services.finish(job, 0)
+    ends.finish(job, 0)
     assert (job.status, job.reason) == (
         Status.PAUSED,
         "Paused after step 30, whose checkpoint is saved.",
@@ -138,7 +141,7 @@ def test_what_an_earlier_attempt_said_does_not_count(job: Job) -> None:
     job.events.create(**said, data={"step": 30}, attempt=1)
     Job.objects.filter(pk=job.pk).update(attempt=2)
     job.refresh_from_db()
-    services.finish(job, 0)
+    ends.finish(job, 0)
     assert job.status == Status.FAILED
 
 
@@ -163,7 +166,7 @@ def test_a_resume_is_a_new_attempt_from_the_newest_checkpoint(
 
 
 def test_a_first_attempt_resumes_nothing(job: Job) -> None:
-    words = services.command_of(job).argv
+    words = command.command_of(job).argv
     assert not any(word.startswith("trainer.resume") for word in words)
 
 
@@ -231,9 +234,11 @@ def test_what_an_attempt_left_behind_it_is_another_story(job: Job, broken: set[i
     Job.objects.filter(pk=job.pk).update(attempt=2)
     job.refresh_from_db()
     job.events.create(kind="resumed", at=timezone.now(), attempt=2, data={"step": 10})
-    found = [(saved.attempt, saved.step) for saved in checkpoints.saved_of(job)]
+    found = [
+        (saved.attempt, saved.step) for saved in checkpoints.saved_of(job, runner_for(job.machine))
+    ]
     assert found == [(2, 15), (1, 10)]
-    chosen = checkpoints.choose(job, None).saved
+    chosen = checkpoints.choose(job, runner_for(job.machine), None).saved
     assert chosen is not None
     assert chosen.step == 15
 
@@ -255,7 +260,7 @@ def test_of_two_that_resume_one_wins(job: Job) -> None:
 
 def test_a_paused_job_is_stopped_at_once(job: Job) -> None:
     end(job)
-    assert services.stop(job, who="ada") is True
+    assert ends.stop(job, who="ada") is True
     assert (job.status, job.reason) == (
         Status.STOPPED,
         "Stopped while it was paused after step 30.",
@@ -263,7 +268,7 @@ def test_a_paused_job_is_stopped_at_once(job: Job) -> None:
 
 
 def crash(job: Job, error: str, exit_code: int = 1) -> None:
-    services.finish(job, exit_code, error)
+    ends.finish(job, exit_code, error)
 
 
 def retry(job: Job) -> None:
@@ -297,14 +302,14 @@ def test_a_crash_goes_on_by_itself_until_it_repeats(
 def test_a_stopped_run_is_not_tried_again(job: Job) -> None:
     Job.objects.filter(pk=job.pk).update(retries=3, stop_asked_at=timezone.now())
     job.refresh_from_db()
-    services.lose(job, "Gone.")
+    ends.lose(job, "Gone.")
     assert (job.status, job.retry_at) == (Status.LOST, None)
 
 
 def test_a_lost_run_is_tried_again(job: Job) -> None:
     Job.objects.filter(pk=job.pk).update(retries=1)
     job.refresh_from_db()
-    services.lose(job, "Its processes are gone.")
+    ends.lose(job, "Its processes are gone.")
     assert job.retry_at is not None
     retry(job)
     assert job.status == Status.QUEUED
@@ -332,7 +337,7 @@ def test_an_unreadable_machine_is_told_by_choose(job: Job, monkeypatch: pytest.M
 def test_a_resume_that_was_stopped_before_it_started_can_be_asked_again(job: Job) -> None:
     end(job)
     resuming.resume(job, who="ada")
-    assert services.stop(job, who="ada") is True
+    assert ends.stop(job, who="ada") is True
     assert job.status == Status.STOPPED
     assert job.can_resume
     assert resuming.resume(job, who="ada") is True
@@ -346,7 +351,7 @@ def test_a_stop_while_it_is_made_ready_starts_nothing(
     resuming.resume(job, who="ada")
 
     def slow(self: LocalRunner, folder: str) -> Examined:
-        services.stop(Job.objects.get(pk=job.pk), who="bob")
+        ends.stop(Job.objects.get(pk=job.pk), who="bob")
         return Examined(20, 1, ())
 
     monkeypatch.setattr(LocalRunner, "examine", slow)
@@ -364,7 +369,7 @@ def test_a_job_that_was_given_up_meanwhile_is_not_started(
     resuming.resume(job, who="ada")
 
     def slow(self: LocalRunner, folder: str) -> Examined:
-        services.lose(Job.objects.get(pk=job.pk), "It never gave a sign of life.")
+        ends.lose(Job.objects.get(pk=job.pk), "It never gave a sign of life.")
         return Examined(20, 1, ())
 
     monkeypatch.setattr(LocalRunner, "examine", slow)
@@ -378,7 +383,7 @@ def test_a_job_that_was_given_up_meanwhile_is_not_started(
 def test_who_saw_an_earlier_attempt_moves_nothing(job: Job) -> None:
     stale = Job.objects.get(pk=job.pk)
     Job.objects.filter(pk=job.pk).update(attempt=2)
-    services.finish(stale, 1)
+    ends.finish(stale, 1)
     job.refresh_from_db()
     assert (job.status, job.attempt) == (Status.RUNNING, 2)
 
@@ -387,7 +392,7 @@ def test_what_runs_by_now_is_not_lost(job: Job) -> None:
     Job.objects.filter(pk=job.pk).update(status=Status.STARTING)
     stale = Job.objects.get(pk=job.pk)
     Job.objects.filter(pk=job.pk).update(status=Status.RUNNING)
-    services.lose(stale, "It never gave a sign of life after it was started.")
+    ends.lose(stale, "It never gave a sign of life after it was started.")
     job.refresh_from_db()
     assert job.status == Status.RUNNING
 
@@ -410,7 +415,7 @@ def test_a_retry_that_waits_can_be_cancelled(job: Job) -> None:
     job.refresh_from_db()
     crash(job, "RuntimeError: CUDA error")
     assert job.can_stop
-    assert services.stop(job, who="ada") is True
+    assert ends.stop(job, who="ada") is True
     assert (job.status, job.retry_at, job.can_stop) == (Status.FAILED, None, False)
     retry_time = timezone.now() + timedelta(hours=1)
     assert not Job.objects.filter(retry_at__lt=retry_time).exists()
@@ -423,11 +428,11 @@ def test_a_job_after_one_that_will_be_tried_again_waits(job: Job, user: User) ->
     asked = {"status": Status.QUEUED, "queued_at": timezone.now(), "after": job}
     plain = factories.make_job(user, **asked)
     trained = factories.make_job(user, **asked, after_checkpoint=True)
-    assert services.claim_next(job.machine_id) is None
+    assert starts.claim_next(job.machine_id) is None
     trained.refresh_from_db()
     assert trained.status == Status.QUEUED
-    services.stop(job, who="ada")
-    assert services.claim_next(job.machine_id) == plain
+    ends.stop(job, who="ada")
+    assert starts.claim_next(job.machine_id) == plain
     trained.refresh_from_db()
     assert trained.status == Status.FAILED
 
@@ -442,10 +447,10 @@ def test_a_request_whose_answer_was_lost_stands(
     monkeypatch.setattr(LocalRunner, "stop", lost)
     monkeypatch.setattr(LocalRunner, "ask", lost)
     resuming.pause(job, who="ada")
-    services.stop(job, who="ada")
+    ends.stop(job, who="ada")
     for _ in range(2):
         resuming.ask_run(job, "pause")
-        services.stop_run(job)
+        ends.stop_run(job)
     job.refresh_from_db()
     assert job.pause_asked_at is not None
     assert job.stop_asked_at is not None
@@ -478,10 +483,10 @@ def test_an_error_that_nobody_expected_ends_the_start(
 def test_a_resume_whose_launcher_died_is_told_by_whoever_sees_the_run(user: User) -> None:
     fields = {"status": Status.STARTING, "attempt": 2, "resume_step": 20, "steps": 40}
     job = factories.make_job(user, started_at=timezone.now(), **fields)
-    services.started(job)
-    services.started(job)
+    starts.started(job)
+    starts.started(job)
     assert kinds(job) == ["resumed", "running"]
     assert job.events.get(kind="resumed").data == {"step": 20}
     over = factories.make_job(user, started_at=timezone.now(), **fields, step=40)
-    services.finish(over, 0)
+    ends.finish(over, 0)
     assert kinds(over) == ["resumed", "completed"]

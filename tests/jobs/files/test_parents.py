@@ -11,7 +11,8 @@ from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 
 from compute.runners import base
 from compute.runners.local.runner import LocalRunner
-from jobs.launch import services
+from jobs.launch import end as ends
+from jobs.launch import start
 from jobs.models import Job, Status
 from jobs.queue.state import reason_of
 from tests import factories, taskqueue
@@ -70,10 +71,10 @@ def test_it_waits_and_then_trains_on_from_the_newest_checkpoint(
     assert reason_of(job) == f"After checkpoint of job {parent.pk}, which is running."
     save(parent, 2)
     newest = save(parent, 3)
-    services.launch_queued(job.machine_id)
+    start.launch_queued(job.machine_id)
     assert launched == []
     with django_capture_on_commit_callbacks(execute=True):
-        services.finish(parent, 0)
+        ends.finish(parent, 0)
     taskqueue.work()
     [launch] = launched
     assert f"model.path={newest}" in launch.argv
@@ -87,7 +88,7 @@ def test_the_last_attempt_that_saved_counts(
 ) -> None:
     job, first = child(page, sft_data, parent), save(parent, 3)
     Job.objects.filter(pk=parent.pk).update(status=Status.COMPLETED, attempt=2)
-    services.launch_queued(job.machine_id)
+    start.launch_queued(job.machine_id)
     assert f"model.path={first}" in launched[0].argv
 
 
@@ -103,7 +104,7 @@ def test_it_is_not_started_when_the_job_before_did_not_complete(
     job = child(page, sft_data, parent)
     save(parent, 3)
     with django_capture_on_commit_callbacks(execute=True):
-        services.finish_as(parent, Status(end), "So it was.")
+        ends.finish_as(parent, Status(end), "So it was.")
     taskqueue.work()
     job.refresh_from_db()
     assert (job.status, launched) == ("failed", [])
@@ -119,7 +120,7 @@ def test_it_is_not_started_when_the_job_before_is_gone(
 ) -> None:
     job = child(page, sft_data, parent)
     parent.delete()
-    services.launch_queued(job.machine_id)
+    start.launch_queued(job.machine_id)
     job.refresh_from_db()
     assert (job.status, launched) == ("failed", [])
     assert job.reason == "It was to train on from a checkpoint, but that job is gone."
@@ -130,8 +131,8 @@ def test_a_checkpoint_without_weights_starts_nothing(
 ) -> None:
     job = child(page, sft_data, parent)
     save(parent, 3, **{"config.json": "{}"})
-    services.finish(parent, 0)
-    services.launch_queued(job.machine_id)
+    ends.finish(parent, 0)
+    start.launch_queued(job.machine_id)
     job.refresh_from_db()
     assert (job.status, launched) == ("failed", [])
     assert job.reason == (
@@ -178,9 +179,9 @@ def test_a_job_that_has_completed_is_taken_at_once(
     page: Client, sft_data: dict[str, str], parent: Job, launched: list[base.Launch]
 ) -> None:
     newest = save(parent, 3)
-    services.finish(parent, 0)
+    ends.finish(parent, 0)
     job = child(page, sft_data, parent)
-    services.launch_queued(job.machine_id)
+    start.launch_queued(job.machine_id)
     assert f"model.path={newest}" in launched[0].argv
 
 
@@ -210,6 +211,6 @@ def test_without_the_tick_any_end_lets_it_start(
     page: Client, sft_data: dict[str, str], parent: Job, launched: list[base.Launch]
 ) -> None:
     assert page.post(URL, {**sft_data, "after": str(parent.pk), "action": "start"})
-    services.finish(parent, 1)
-    services.launch_queued(parent.machine_id)
+    ends.finish(parent, 1)
+    start.launch_queued(parent.machine_id)
     assert len(launched) == 1

@@ -14,7 +14,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 from compute.models import Machine
 from compute.runners import base
 from compute.runners.local.runner import LocalRunner
-from jobs.launch import services
+from jobs.launch import command, end, overdue, start, submit
 from jobs.models import Job, Status
 from jobs.places import places
 from jobs.verl.recipes import all_recipes
@@ -47,7 +47,7 @@ def told(job: Job) -> list[tuple[str, str, str]]:
 
 def test_a_draft_starts_nothing(user: User, django_capture_on_commit_callbacks: OnCommit) -> None:
     with django_capture_on_commit_callbacks(execute=True):
-        job = services.submit(factories.make_order(user, name="first"), start=False)
+        job = submit.submit(factories.make_order(user, name="first"), start=False)
     assert (job.status, job.name, job.kind, job.steps) == (Status.DRAFT, "first", "sft", 3)
     assert job.is_sample is True
     assert taskqueue.size() == 0
@@ -57,7 +57,7 @@ def test_a_start_is_queued_and_told(
     user: User, django_capture_on_commit_callbacks: OnCommit
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):
-        job = services.submit(factories.make_order(user, recipe="sft"), start=True)
+        job = submit.submit(factories.make_order(user, recipe="sft"), start=True)
     assert job.status == Status.QUEUED
     assert job.queued_at is not None
     assert job.is_sample is False
@@ -69,12 +69,12 @@ def test_a_start_is_queued_and_told(
 @pytest.mark.django_db(transaction=True)
 def test_sent_twice_is_one_job_and_one_start(launched: list[base.Launch], user: User) -> None:
     order = factories.make_order(user)
-    first = services.submit(order, start=True)
-    second = services.submit(order, start=True)
+    first = submit.submit(order, start=True)
+    second = submit.submit(order, start=True)
     assert first.pk == second.pk
     assert Job.objects.count() == 1
     taskqueue.work()
-    services.submit(order, start=True)
+    submit.submit(order, start=True)
     taskqueue.work()
     assert len(launched) == 1
     assert [kind for kind, _, _ in told(first)] == ["queued", "starting", "running"]
@@ -89,11 +89,11 @@ def test_two_tabs_at_once_start_one_run(launched: list[base.Launch], user: User)
 
     def press() -> None:
         barrier.wait()
-        services.submit(order, start=True)
+        submit.submit(order, start=True)
 
     together(press, 4)
     assert Job.objects.count() == 1
-    together(lambda: services.launch_queued(machine.pk), 4)
+    together(lambda: start.launch_queued(machine.pk), 4)
     assert len(launched) == 1
 
 
@@ -102,8 +102,8 @@ def test_two_tabs_at_once_start_one_run(launched: list[base.Launch], user: User)
 def test_workers_at_once_keep_to_the_slots(launched: list[base.Launch], user: User) -> None:
     machine = factories.make_machine(slots=2)
     for _ in range(5):
-        services.submit(factories.make_order(user, machine=machine), start=True)
-    together(lambda: services.launch_queued(machine.pk), 4)
+        submit.submit(factories.make_order(user, machine=machine), start=True)
+    together(lambda: start.launch_queued(machine.pk), 4)
     assert len(launched) == 2
     assert len({launch.attempt_dir for launch in launched}) == 2
     assert Job.objects.holding_slot().count() == 2
@@ -111,22 +111,22 @@ def test_workers_at_once_keep_to_the_slots(launched: list[base.Launch], user: Us
 
 
 def test_another_users_id_gives_no_job_of_theirs(user: User, other: User) -> None:
-    services.submit(factories.make_order(user, uuid=(same := uuids.uuid4())), start=False)
+    submit.submit(factories.make_order(user, uuid=(same := uuids.uuid4())), start=False)
     with pytest.raises(IntegrityError):
-        services.submit(factories.make_order(other, uuid=same), start=False)
+        submit.submit(factories.make_order(other, uuid=same), start=False)
 
 
 def test_enqueued_twice_is_queued_once(user: User) -> None:
     job = factories.make_job(user)
-    assert services.enqueue(job, who="ada") is True
-    assert services.enqueue(Job.objects.get(pk=job.pk), who="bob") is False
+    assert submit.enqueue(job, who="ada") is True
+    assert submit.enqueue(Job.objects.get(pk=job.pk), who="bob") is False
     assert told(job) == [("queued", "ada", "")]
 
 
 @pytest.mark.parametrize("status", ["running", "completed", "failed", "stopped", "lost"])
 def test_only_a_draft_can_be_queued(user: User, status: str) -> None:
     job = factories.make_job(user, status=status)
-    assert services.enqueue(job, who="ada") is False
+    assert submit.enqueue(job, who="ada") is False
     assert job.status == status
 
 
@@ -134,7 +134,7 @@ def test_the_oldest_is_started_first(launched: list[base.Launch], user: User) ->
     now = timezone.now()
     late = queued(user, queued_at=now)
     early = queued(user, queued_at=now - timedelta(seconds=9))
-    services.launch_queued(late.machine_id)
+    start.launch_queued(late.machine_id)
     assert [launch.attempt_dir for launch in launched] == [early.run_dir]
     assert status_of(late) == Status.QUEUED
 
@@ -142,7 +142,7 @@ def test_the_oldest_is_started_first(launched: list[base.Launch], user: User) ->
 def test_a_machine_with_two_slots_runs_two(launched: list[base.Launch], user: User) -> None:
     machine = factories.make_machine(slots=2)
     jobs = [queued(user, machine=machine) for _ in range(3)]
-    services.launch_queued(machine.pk)
+    start.launch_queued(machine.pk)
     assert [status_of(job) for job in jobs] == ["running", "running", "queued"]
 
 
@@ -152,17 +152,17 @@ def test_after_waits_and_then_starts(
     machine = factories.make_machine(slots=2)
     first = factories.make_job(user, machine=machine, status=Status.RUNNING)
     second = queued(user, machine=machine, after=first)
-    services.launch_queued(machine.pk)
+    start.launch_queued(machine.pk)
     assert launched == []
     with django_capture_on_commit_callbacks(execute=True):
-        services.finish(first, 1)
+        end.finish(first, 1)
     taskqueue.work()
     assert status_of(second) == Status.RUNNING
 
 
 def test_a_launch_has_the_command_of_the_job(launched: list[base.Launch], user: User) -> None:
     job = queued(user, name="x'; touch pwned #")
-    services.launch_queued(job.machine_id)
+    start.launch_queued(job.machine_id)
     [launch] = launched
     assert launch.attempt_dir == f"{job.machine.workdir}/runs/{job.uuid}/attempt-1"
     assert launch.argv[0] == job.machine.python
@@ -177,7 +177,7 @@ def test_a_launch_that_fails_says_why_and_frees_the_slot(
     refuse(monkeypatch, "launch", base.RunnerError("There is no Python."))
     first, second = queued(user), queued(user)
     with django_capture_on_commit_callbacks(execute=True):
-        services.launch_queued(first.machine_id)
+        start.launch_queued(first.machine_id)
     first.refresh_from_db()
     assert first.status == Status.FAILED
     assert first.reason == "It could not be started. There is no Python."
@@ -190,8 +190,8 @@ def test_a_launch_that_is_unsure_is_neither_failed_nor_tried_again(
 ) -> None:
     refuse(monkeypatch, "launch", base.RunnerUnsure("run gave no answer for 60 s."))
     job = queued(user)
-    services.launch_queued(job.machine_id)
-    services.launch_queued(job.machine_id)
+    start.launch_queued(job.machine_id)
+    start.launch_queued(job.machine_id)
     assert status_of(job) == Status.STARTING
     assert told(job)[-1] == ("launch unsure", "", "run gave no answer for 60 s.")
     assert [kind for kind, _, _ in told(job)] == ["starting", "launch unsure"]
@@ -200,7 +200,7 @@ def test_a_launch_that_is_unsure_is_neither_failed_nor_tried_again(
 def test_no_python_fails_the_job(user: User) -> None:
     machine = factories.make_machine(python="/nowhere/python")
     job = queued(user, machine=machine)
-    services.launch_queued(machine.pk)
+    start.launch_queued(machine.pk)
     job.refresh_from_db()
     assert job.status == Status.FAILED
     assert "There is no Python at /nowhere/python" in job.reason
@@ -209,7 +209,7 @@ def test_no_python_fails_the_job(user: User) -> None:
 def test_a_run_directory_that_cannot_be_made_fails_the_job(user: User, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     job = queued(user, machine=factories.make_machine(workdir=str(tmp_path / "file")))
-    services.launch_queued(job.machine_id)
+    start.launch_queued(job.machine_id)
     job.refresh_from_db()
     assert job.status == Status.FAILED
     assert job.reason.startswith("It could not be started. The run directory could not be made")
@@ -217,7 +217,7 @@ def test_a_run_directory_that_cannot_be_made_fails_the_job(user: User, tmp_path:
 
 def test_stop_ends_a_waiting_job_at_once(user: User) -> None:
     job = queued(user)
-    assert services.stop(job, who="ada") is True
+    assert end.stop(job, who="ada") is True
     assert (job.status, job.reason) == ("stopped", "Stopped before it started.")
     assert told(job) == [("stopped", "ada", "Stopped before it started.")]
     assert job.ended_at is not None
@@ -230,8 +230,8 @@ def test_stop_asks_a_running_job_once(
     monkeypatch.setattr(LocalRunner, "stop", lambda self, *words: stopped.append(words))
     job = factories.make_job(user, status=Status.RUNNING)
     with django_capture_on_commit_callbacks(execute=True):
-        assert services.stop(job, who="ada") is True
-        assert services.stop(Job.objects.get(pk=job.pk), who="bob") is False
+        assert end.stop(job, who="ada") is True
+        assert end.stop(Job.objects.get(pk=job.pk), who="bob") is False
     assert job.status == Status.RUNNING
     assert job.stop_asked_at is not None
     assert told(job) == [("stop asked", "ada", "")]
@@ -242,7 +242,7 @@ def test_stop_asks_a_running_job_once(
 @pytest.mark.parametrize("status", ["draft", "completed", "failed", "stopped", "lost"])
 def test_stop_comes_too_late(user: User, status: str) -> None:
     job = factories.make_job(user, status=status)
-    assert services.stop(job, who="ada") is False
+    assert end.stop(job, who="ada") is False
     assert job.status == status
     assert told(job) == []
 
@@ -250,7 +250,7 @@ def test_stop_comes_too_late(user: User, status: str) -> None:
 def test_stop_with_an_old_page_does_not_call_a_run_stopped_that_goes_on(user: User) -> None:
     job = queued(user)
     Job.objects.filter(pk=job.pk).update(status=Status.RUNNING)
-    assert services.stop(job, who="ada") is True
+    assert end.stop(job, who="ada") is True
     assert job.status == Status.RUNNING
     assert told(job) == [("stop asked", "ada", "")]
 
@@ -262,18 +262,18 @@ def test_a_stop_that_came_during_the_start_is_not_forgotten(
     stopped: list[str] = []
 
     def launch(self: LocalRunner, launch: base.Launch) -> None:
-        services.stop(Job.objects.get(pk=job.pk), who="ada")
+        end.stop(Job.objects.get(pk=job.pk), who="ada")
 
     monkeypatch.setattr(LocalRunner, "launch", launch)
     monkeypatch.setattr(LocalRunner, "stop", lambda self, path, grace: stopped.append(path))
-    services.launch_queued(job.machine_id)
+    start.launch_queued(job.machine_id)
     assert stopped == [job.run_dir]
 
 
 def test_a_stop_that_failed_can_be_asked_again(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse(monkeypatch, "stop", base.RunnerError("No answer."))
     job = factories.make_job(user, status=Status.RUNNING, stop_asked_at=timezone.now())
-    services.stop_run(job)
+    end.stop_run(job)
     assert job.stop_asked_at is None
     assert job.can_stop
     assert told(job) == [("stop failed", "", "No answer.")]
@@ -291,7 +291,7 @@ def test_a_stop_that_comes_late_hits_no_other_attempt(
 ) -> None:
     stopped: list[str] = []
     monkeypatch.setattr(LocalRunner, "stop", lambda self, path, grace: stopped.append(path))
-    services.stop_run(factories.make_job(user, **fields))
+    end.stop_run(factories.make_job(user, **fields))
     assert stopped == []
 
 
@@ -310,7 +310,7 @@ def test_finish(
 ) -> None:
     asked = timezone.now() if stop else None
     job = factories.make_job(user, status=Status.RUNNING, step=step, stop_asked_at=asked)
-    services.finish(job, exit_code)
+    end.finish(job, exit_code)
     assert (job.status, job.reason, job.exit_code) == (status, reason, exit_code)
     assert told(job) == [(status, "", reason)]
     assert job.ended_at is not None
@@ -318,14 +318,14 @@ def test_finish(
 
 def test_a_failure_tells_what_the_run_said_last(user: User) -> None:
     job = factories.make_job(user, status=Status.RUNNING, step=2)
-    services.finish(job, 1, "ValueError: no such thing")
+    end.finish(job, 1, "ValueError: no such thing")
     assert job.reason == "Exit code 1 at step 2 of 3. ValueError: no such thing"
 
 
 def test_what_has_ended_does_not_end_again(user: User) -> None:
     job = factories.make_job(user, status=Status.RUNNING, step=3)
-    services.finish(job, 0)
-    services.lose(job, "Gone.")
+    end.finish(job, 0)
+    end.lose(job, "Gone.")
     assert (job.status, job.reason) == ("completed", "All 3 steps done.")
 
 
@@ -334,7 +334,7 @@ def test_an_end_starts_the_next(
 ) -> None:
     running, waiting = factories.make_job(user, status=Status.RUNNING), queued(user)
     with django_capture_on_commit_callbacks(execute=True):
-        services.lose(running, "Gone.")
+        end.lose(running, "Gone.")
     assert taskqueue.work() == [("jobs.tasks.launch_queued", (running.machine_id,))]
     assert status_of(waiting) == Status.RUNNING
 
@@ -354,14 +354,14 @@ def test_a_job_that_waits_for_nothing_is_asked_for_again(
     if running:
         factories.make_job(user, status=Status.RUNNING)
     with django_capture_on_commit_callbacks(execute=True):
-        services.kick_stuck()
+        overdue.kick_stuck()
     assert taskqueue.size() == int(kicked)
 
 
 def test_rename(user: User) -> None:
     job = factories.make_job(user, name="old")
-    services.rename(job, "new", who="ada")
-    services.rename(job, "new", who="ada")
+    submit.rename(job, "new", who="ada")
+    submit.rename(job, "new", who="ada")
     assert job.name == "new"
     assert told(job) == [("renamed", "ada", "from old")]
 
@@ -369,10 +369,10 @@ def test_rename(user: User) -> None:
 def test_origins_name_who_set_a_value(user: User) -> None:
     recipe = all_recipes()["sample-sft"].spec(places())
     spec = TrainSpec("sft", {**recipe.values, "lr": 0.5})
-    origins = services.origins("sample-sft", spec, user)
+    origins = command.origins("sample-sft", spec, user)
     assert origins["lr"] == "you"
     assert origins["epochs"] == "recipe"
-    assert services.origins("gone", spec, user)["epochs"] == "you"
+    assert command.origins("gone", spec, user)["epochs"] == "you"
 
 
 def queued(user: User, **fields: object) -> Job:
@@ -389,7 +389,7 @@ def test_the_queue_itself_launches_a_run(
 ) -> None:
     trainer.plan(steps=1)
     with django_capture_on_commit_callbacks(execute=True):
-        job = services.submit(factories.make_order(user), start=True)
+        job = submit.submit(factories.make_order(user), start=True)
     taskqueue.work()
     assert status_of(job) == Status.RUNNING
     assert Path(job.run_dir, "pid").exists()
@@ -397,9 +397,9 @@ def test_the_queue_itself_launches_a_run(
 
 def test_a_draft_takes_what_was_changed_in_its_form(user: User) -> None:
     order = factories.make_order(user, name="first")
-    draft = services.submit(order, start=False)
+    draft = submit.submit(order, start=False)
     changed = replace(order, name="second", spec=factories.sft_spec(lr=0.5))
-    assert services.submit(changed, start=False).pk == draft.pk
+    assert submit.submit(changed, start=False).pk == draft.pk
     draft.refresh_from_db()
     assert (draft.name, draft.spec["values"]["lr"]) == ("second", 0.5)
 
@@ -408,11 +408,11 @@ def test_a_draft_takes_what_was_changed_in_its_form(user: User) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_started_job_keeps_what_was_started(launched: list[base.Launch], user: User) -> None:
     order = factories.make_order(user, name="first")
-    job = services.submit(order, start=True)
+    job = submit.submit(order, start=True)
     taskqueue.work()
-    script = services.script_of(Job.objects.get(pk=job.pk))
-    services.submit(replace(order, name="second"), start=True)
-    services.rename(job, "third", who="ada")
+    script = command.script_of(Job.objects.get(pk=job.pk))
+    submit.submit(replace(order, name="second"), start=True)
+    submit.rename(job, "third", who="ada")
     Machine.objects.update(python="/elsewhere/python")
-    assert services.script_of(Job.objects.get(pk=job.pk)) == script
-    assert services.command_of(Job.objects.get(pk=job.pk)).argv == launched[0].argv
+    assert command.script_of(Job.objects.get(pk=job.pk)) == script
+    assert command.command_of(Job.objects.get(pk=job.pk)).argv == launched[0].argv

@@ -6,7 +6,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 
 from compute.runners.base import Launch, RunnerError
 from compute.runners.local.runner import LocalRunner
-from jobs.launch import services
+from jobs.launch import start
 from jobs.models import Job, Status
 from tests import factories, taskqueue
 from tests.pages import asks_for_login, refuses_other_methods
@@ -88,6 +88,6 @@ def test_what_was_stopped_while_it_waited_to_begin_did_not_fail(
         raise RunnerError("The job ended before the run began: STOPPED")
 
     monkeypatch.setattr(LocalRunner, "launch", launch)
-    services.launch_queued(job.machine_id)
+    start.launch_queued(job.machine_id)
     job.refresh_from_db()
     assert (job.status, job.reason) == (Status.STOPPED, "Stopped before it started.")

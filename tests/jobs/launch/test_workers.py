@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from jobs import work
-from jobs.launch import services
+from jobs.launch import end, submit
 from jobs.models import Job, Status
 from tests import factories, processes
 from tests.fakes import FakeTrainer
@@ -31,11 +31,11 @@ def test_what_was_submitted_before_a_worker_is_there_is_started_once(
 ) -> None:
     trainer.plan(steps=1, gated=True)
     order = factories.make_order(user)
-    job = services.submit(order, start=True)
-    waiting = services.submit(factories.make_order(user), start=True)
+    job = submit.submit(order, start=True)
+    waiting = submit.submit(factories.make_order(user), start=True)
     with processes.running("qcluster", env=processes.environment(home)):
         eventually(lambda: status_is(job, Status.RUNNING), 30)
-        services.submit(order, start=True)
+        submit.submit(order, start=True)
         work.kick(job.machine_id)
     assert Path(job.run_dir, "pid").exists()
     assert [path.name for path in Path(job.run_dir).parent.iterdir()] == ["attempt-1"]
@@ -45,7 +45,7 @@ def test_what_was_submitted_before_a_worker_is_there_is_started_once(
 
 def test_a_run_outlives_its_worker(user: User, trainer: FakeTrainer, home: Path) -> None:
     trainer.plan(steps=1, gated=True)
-    job = services.submit(factories.make_order(user), start=True)
+    job = submit.submit(factories.make_order(user), start=True)
     with processes.running("qcluster", env=processes.environment(home)) as worker:
         eventually(lambda: status_is(job, Status.RUNNING), 30)
         worker.send_signal(signal.SIGTERM)
@@ -57,11 +57,11 @@ def test_a_run_outlives_its_worker(user: User, trainer: FakeTrainer, home: Path)
 
 def test_a_worker_stops_a_run(user: User, trainer: FakeTrainer, home: Path) -> None:
     trainer.plan(steps=1, gated=True)
-    job = services.submit(factories.make_order(user), start=True)
+    job = submit.submit(factories.make_order(user), start=True)
     with processes.running("qcluster", env=processes.environment(home)):
         eventually(lambda: status_is(job, Status.RUNNING), 30)
         job.refresh_from_db()
-        assert services.stop(job, who="ada")
+        assert end.stop(job, who="ada")
         eventually(Path(job.run_dir, "exit_code").exists)
     assert Path(job.run_dir, "exit_code").read_text() == "143\n"
 

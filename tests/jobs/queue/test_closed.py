@@ -9,7 +9,7 @@ from django.utils import timezone
 from compute.models import Machine, SetUp, when
 from compute.runners.local.runner import LocalRunner
 from jobs import resuming
-from jobs.launch import services
+from jobs.launch import overdue, start
 from jobs.models import Job, Status
 from jobs.queue import claims
 from jobs.queue.state import reason_of
@@ -31,13 +31,13 @@ def job(user: User, machine: Machine) -> Job:
 
 def test_it_starts_when_the_machine_is_there(job: Job, machine: Machine) -> None:
     assert claims.could_start(machine)
-    assert services.claim_next(machine.pk) == job
+    assert start.claim_next(machine.pk) == job
 
 
 def test_an_unreachable_machine(job: Job, machine: Machine) -> None:
     Machine.objects.filter(pk=machine.pk).update(unreachable_since=timezone.now())
     machine.refresh_from_db()
-    assert services.claim_next(machine.pk) is None
+    assert start.claim_next(machine.pk) is None
     assert not claims.could_start(machine)
     assert reason_of(Job.objects.get(pk=job.pk)) == "box is unreachable."
 
@@ -51,7 +51,7 @@ def test_while_its_environment_is_made_nothing_starts(
     assert claims.could_start(machine) is starts
     why = "" if starts else "The environment of box is being made."
     assert reason_of(job).startswith(why)
-    assert (services.claim_next(machine.pk) == job) is starts
+    assert (start.claim_next(machine.pk) == job) is starts
 
 
 def lease_of(machine: Machine, **left: float) -> str:
@@ -65,16 +65,16 @@ def test_a_lease_that_is_over_starts_nothing_until_it_is_extended(
     job: Job, machine: Machine
 ) -> None:
     at = lease_of(machine, seconds=-1)
-    assert services.claim_next(machine.pk) is None
+    assert start.claim_next(machine.pk) is None
     assert not claims.could_start(machine)
     assert reason_of(Job.objects.get(pk=job.pk)) == f"The lease of box ended at {at}."
     at = lease_of(machine, minutes=4)
-    assert services.claim_next(machine.pk) is None
+    assert start.claim_next(machine.pk) is None
     told = f"The lease of box ends at {at}: too soon for a run to save a checkpoint."
     assert reason_of(Job.objects.get(pk=job.pk)) == told
     lease_of(machine, hours=6)
     assert claims.could_start(machine)
-    assert services.claim_next(machine.pk) == job
+    assert start.claim_next(machine.pk) == job
 
 
 def saved_in(job: Job, seconds: float) -> None:
@@ -96,11 +96,11 @@ def test_a_job_whose_own_saves_take_longer_than_what_is_left(
     at = lease_of(machine, minutes=10)
     told = f"The lease of box ends at {at}: too soon to save a checkpoint, which took 400 s."
     assert reason_of(Job.objects.get(pk=job.pk)) == told
-    assert services.claim_next(machine.pk) == quick
-    assert services.claim_next(machine.pk) is None
+    assert start.claim_next(machine.pk) == quick
+    assert start.claim_next(machine.pk) is None
     lease_of(machine, minutes=20)
     Machine.objects.filter(pk=machine.pk).update(slots=2)
-    assert services.claim_next(machine.pk) == job
+    assert start.claim_next(machine.pk) == job
 
 
 def test_a_retry_does_not_start_there(job: Job, machine: Machine) -> None:
@@ -110,8 +110,8 @@ def test_a_retry_does_not_start_there(job: Job, machine: Machine) -> None:
         retries=3, retry_at=timezone.now(),
     )  # fmt: skip
     resuming.retry_due()
-    services.kick_stuck()
-    services.launch_queued(machine.pk)
+    overdue.kick_stuck()
+    start.launch_queued(machine.pk)
     job.refresh_from_db()
     assert (job.status, job.attempt, job.started_at) == (Status.QUEUED, 2, None)
     assert reason_of(job).startswith("The lease of box ended at")
@@ -126,7 +126,7 @@ def test_a_lease_that_ended_while_the_data_was_sent(
     monkeypatch.setattr(LocalRunner, "launch", started)
     job = factories.make_job(user, status=Status.STARTING, started_at=timezone.now())
     at = lease_of(job.machine, seconds=-1)
-    services.launch(Job.objects.get(pk=job.pk))
+    start.launch(Job.objects.get(pk=job.pk))
     job.refresh_from_db()
     assert (job.status, job.reason) == (
         Status.QUEUED, f"The lease of {job.machine} ended at {at}."

@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from compute.machines import groups
 from compute.models import Machine
-from jobs.launch import services
+from jobs.launch import command, end, start
 from jobs.models import Job, Lease, Status
 from jobs.queue.line.group import GroupRoom
 from jobs.queue.line.machine import Room, Waiting, never_fits, reasons
@@ -69,15 +69,15 @@ def queued(user: User, machine: Machine, gpus: int) -> Job:
 def test_a_device_is_given_once_whichever_way(user: User, trio: list[Machine]) -> None:
     anna, bert, both = trio
     own = queued(user, bert, 1)
-    assert services.claim_next(bert.pk) == own
+    assert start.claim_next(bert.pk) == own
     joint, later = queued(user, both, 4), queued(user, anna, 1)
-    assert services.claim_next(both.pk) is None
-    services.finish_as(own, Status.FAILED, "So it was.")
-    assert services.claim_next(both.pk) == joint
+    assert start.claim_next(both.pk) is None
+    end.finish_as(own, Status.FAILED, "So it was.")
+    assert start.claim_next(both.pk) == joint
     held = Lease.objects.filter(job=joint).values_list("machine__name", "device")
     assert sorted(held) == [("anna", 0), ("anna", 1), ("bert", 0), ("bert", 1)]
-    words = services.build(joint_now := Job.objects.get(pk=joint.pk), joint_now.train_spec)
+    words = command.build(joint_now := Job.objects.get(pk=joint.pk), joint_now.train_spec)
     assert {"trainer.nnodes=2", "trainer.n_gpus_per_node=2"} <= set(words.argv)
     assert "CUDA_VISIBLE_DEVICES" not in words.env, "Ray hands them out"
-    assert services.claim_next(anna.pk) is None, "its devices are the group's now"
+    assert start.claim_next(anna.pk) is None, "its devices are the group's now"
     assert later.status == "queued"

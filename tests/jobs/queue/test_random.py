@@ -29,7 +29,9 @@ from compute.models import Machine, Membership
 from compute.runners.base import Launch, RunnerError, RunnerUnsure
 from compute.runners.local.runner import LocalRunner
 from jobs import work
-from jobs.launch import joint, services
+from jobs.launch import end as ends
+from jobs.launch import joint, overdue, start
+from jobs.launch import submit as submitting
 from jobs.models import ENDED, HOLDS_SLOT, Job, Lease, Priority, Status
 from jobs.queue import claims, verbs
 from jobs.queue.verbs import QueueError
@@ -60,9 +62,10 @@ class QueueMachine(RuleBasedStateMachine):
         self.outcome: Exception | None = None
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(work, "later", self.later)
-        self.patch.setattr(services, "later", self.later)
-        self.patch.setattr(services, "STUCK_QUEUE", timedelta(seconds=-1))
-        self.patch.setattr(services, "queue_size", lambda: len(self.asked))
+        self.patch.setattr(ends, "later", self.later)
+        self.patch.setattr(overdue, "later", self.later)
+        self.patch.setattr(overdue, "STUCK_QUEUE", timedelta(seconds=-1))
+        self.patch.setattr(overdue, "queue_size", lambda: len(self.asked))
         self.patch.setattr(LocalRunner, "launch", self.launch)
         self.patch.setattr(joint, "bring_up", lambda job, launch: launch)
         self.patch.setattr(joint, "take_down", lambda job: None)
@@ -116,7 +119,7 @@ class QueueMachine(RuleBasedStateMachine):
             after=before,
             after_checkpoint=bool(before and c % 3),
         )
-        services.submit(order, start=True)
+        submitting.submit(order, start=True)
 
     def submit_after(self, a: int, b: int, c: int) -> None:
         self.submit(a, b, c, self.a_job(b))
@@ -147,7 +150,7 @@ class QueueMachine(RuleBasedStateMachine):
         verbs.set_priority(job, self.user(b), list(Priority)[c % 3])
 
     def stop(self, a: int, b: int, c: int) -> None:
-        services.stop(self.a_job(a), who="ada")
+        ends.stop(self.a_job(a), who="ada")
 
     # What workers and machines do
 
@@ -156,28 +159,28 @@ class QueueMachine(RuleBasedStateMachine):
         if not self.asked:
             return
         machine = self.asked[a % len(self.asked)]
-        job = services.claim_next(machine)
+        job = start.claim_next(machine)
         if job is None:
             self.asked.remove(machine)
             return
         self.outcome = OUTCOMES[b % len(OUTCOMES)]
-        services.launch(job)
+        start.launch(job)
 
     def drain(self, a: int = 0, b: int = 0, c: int = 0) -> None:
         """The workers come to the end of what they were asked."""
         self.outcome = None
         while self.asked:
-            services.launch_queued(self.asked.pop())
+            start.launch_queued(self.asked.pop())
 
     def end(self, a: int, b: int, c: int) -> None:
         job = Job.objects.holding_slot().order_by("pk").first()
         if job:
-            services.finish_as(job, ENDED[b % len(ENDED)], "So it was.")
+            ends.finish_as(job, ENDED[b % len(ENDED)], "So it was.")
 
     def seen_to_run(self, a: int, b: int, c: int) -> None:
         job = Job.objects.filter(status=Status.STARTING).order_by("pk").first()
         if job:
-            services.started(job)
+            start.started(job)
 
     def resize(self, a: int, b: int, c: int) -> None:
         machine = self.machine(a)
@@ -199,7 +202,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     def watch(self) -> None:
         kept, self.asked = self.asked, []  # it looks again when the workers have nothing to do
-        services.kick_stuck()
+        overdue.kick_stuck()
         self.asked += kept
 
     # What holds

@@ -4,7 +4,7 @@ import pytest
 
 from compute.devices import devices_of
 from compute.models import Machine
-from jobs.launch import services
+from jobs.launch import command
 from jobs.queue import claims
 from jobs.queue.spreading import misspread, spread_of, taken_at_start
 from jobs.verl.spec import Spread
@@ -23,7 +23,7 @@ def cluster(kind: Machine.Kind, *gpus: int) -> Machine:
 def test_the_command_of_a_job_takes_what_the_cluster_has(kind: Machine.Kind) -> None:
     spec = grpo_spec(device="cuda", gpus=4)
     job = make_job(machine=cluster(kind, 2, 2), kind="grpo", spec=spec.to_json(), gpus=4)
-    words = services.command_of(job).argv
+    words = command.command_of(job).argv
     assert "trainer.nnodes=2" in words
     assert "trainer.n_gpus_per_node=2" in words
     assert devices_of(job.machine) == {0: "", 1: "", 2: "", 3: ""}

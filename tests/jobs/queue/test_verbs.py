@@ -14,7 +14,8 @@ from compute.models import Machine, MachineSample
 from compute.runners import base
 from compute.runners.local.runner import LocalRunner
 from jobs import lifecycle
-from jobs.launch import services
+from jobs.launch import command, overdue, start, submit
+from jobs.launch import end as ends
 from jobs.models import Job, Lease, Priority, Status
 from jobs.queue import claims, verbs
 from jobs.queue.state import reason_of
@@ -38,14 +39,14 @@ def box(db: None) -> Machine:
     return factories.make_machine(gpus=4)
 
 
-def order(owner: User, machine: Machine, gpus: int, **fields: Any) -> services.Order:
+def order(owner: User, machine: Machine, gpus: int, **fields: Any) -> submit.Order:
     values = {"device": "cuda" if gpus else "cpu", "gpus": max(1, gpus)}
     spec = factories.sft_spec(**values)
     return factories.make_order(owner, machine=machine, spec=spec, **fields)
 
 
 def submitted(owner: User, machine: Machine, gpus: int = 0, **fields: Any) -> Job:
-    return services.submit(order(owner, machine, gpus, **fields), start=True)
+    return submit.submit(order(owner, machine, gpus, **fields), start=True)
 
 
 def line(machine: Machine) -> list[int]:
@@ -64,13 +65,13 @@ def test_a_job_gets_named_devices_and_its_command_says_so(
     launched: list[base.Launch], user: User, box: Machine
 ) -> None:
     jobs = [submitted(user, box, gpus) for gpus in (1, 2, 2, 1)]
-    assert "CUDA_VISIBLE_DEVICES" not in services.script_of(jobs[1])
-    services.launch_queued(box.pk)
+    assert "CUDA_VISIBLE_DEVICES" not in command.script_of(jobs[1])
+    start.launch_queued(box.pk)
     assert [devices(job) for job in jobs] == [(0,), (1, 2), (), (3,)]
     said = [launch.env.get("CUDA_VISIBLE_DEVICES") for launch in launched]
     assert said == ["0", "1,2", "3"]
     assert {launch.env["CUDA_DEVICE_ORDER"] for launch in launched} == {"PCI_BUS_ID"}
-    script = services.script_of(Job.objects.get(pk=jobs[1].pk))
+    script = command.script_of(Job.objects.get(pk=jobs[1].pk))
     assert "export CUDA_VISIBLE_DEVICES=1,2\n" in script
 
 
@@ -78,7 +79,7 @@ def test_a_job_on_the_cpu_takes_a_slot_and_no_device(
     launched: list[base.Launch], user: User, box: Machine
 ) -> None:
     first, second, third = (submitted(user, box, gpus) for gpus in (0, 0, 4))
-    services.launch_queued(box.pk)
+    start.launch_queued(box.pk)
     statuses = Job.objects.filter(pk__in=[first.pk, second.pk, third.pk]).order_by("pk")
     assert [job.status for job in statuses] == ["running", "queued", "running"]
     assert devices(first) == ()
@@ -94,7 +95,7 @@ def test_every_end_gives_the_devices_back_and_starts_the_next(
     django_capture_on_commit_callbacks: OnCommit,
 ) -> None:
     first, second = submitted(user, box, 3), submitted(user, box, 2)
-    services.launch_queued(box.pk)
+    start.launch_queued(box.pk)
     first.refresh_from_db()
     with django_capture_on_commit_callbacks(execute=True):
         lifecycle.move(first, Status(end))
@@ -112,7 +113,7 @@ def test_a_start_that_fails_gives_the_devices_back(
 
     monkeypatch.setattr(LocalRunner, "launch", refuse)
     jobs = [submitted(user, box, 4) for _ in range(2)]
-    services.launch_queued(box.pk)
+    start.launch_queued(box.pk)
     assert {Job.objects.get(pk=job.pk).status for job in jobs} == {"failed"}
     assert not Lease.objects.exists()
 
@@ -132,7 +133,7 @@ def test_workers_at_once_give_each_device_to_one(launched: list[base.Launch], us
     box = factories.make_machine(gpus=8, slots=2)
     for gpus in (1, 2, 3, 0, 1, 4, 0, 2, 0, 1):
         submitted(user, box, gpus)
-    together(lambda: services.launch_queued(box.pk), 4)
+    together(lambda: start.launch_queued(box.pk), 4)
     held = list(Lease.objects.values_list("device", flat=True))
     assert sorted(held) == list(range(8))
     assert len({launch.attempt_dir for launch in launched}) == len(launched)
@@ -149,7 +150,7 @@ def test_what_is_held_released_moved_and_ended_at_once_starts_once(
     jobs = [submitted(user, box, gpus) for gpus in (1, 2, 1, 1, 2, 1)]
 
     def everything() -> None:
-        services.launch_queued(box.pk)
+        start.launch_queued(box.pk)
         for job in (Job.objects.get(pk=each.pk) for each in jobs):
             try:
                 verbs.hold(job, staff)
@@ -159,13 +160,13 @@ def test_what_is_held_released_moved_and_ended_at_once_starts_once(
                 continue  # it has begun
         # Only what was launched can have a verdict.
         for job in Job.objects.filter(status=Status.RUNNING):
-            services.finish(job, 1)
-        services.launch_queued(box.pk)
+            ends.finish(job, 1)
+        start.launch_queued(box.pk)
 
     together(everything, 3)
     for _ in jobs:
         for job in Job.objects.holding_slot():
-            services.finish(job, 1)
+            ends.finish(job, 1)
         taskqueue.work()
     assert Counter(launch.attempt_dir for launch in launched) == {job.run_dir: 1 for job in jobs}
     assert not Lease.objects.exists()
@@ -187,11 +188,11 @@ def test_a_job_waits_until_the_gpus_are_known(
     box = factories.make_machine()
     job = submitted(user, box, 1)
     Job.objects.update(queued_at=timezone.now() - timedelta(seconds=9))
-    services.launch_queued(box.pk)
+    start.launch_queued(box.pk)
     assert launched == []
     Machine.objects.filter(pk=box.pk).update(gpus=1)
     with django_capture_on_commit_callbacks(execute=True):
-        services.kick_stuck()
+        overdue.kick_stuck()
     taskqueue.work()
     assert devices(job) == (0,)
 
@@ -201,7 +202,7 @@ def test_what_no_longer_fits_blocks_nobody(
 ) -> None:
     large, small = submitted(user, box, 4), submitted(user, box, 1)
     Machine.objects.filter(pk=box.pk).update(gpus=2)
-    services.launch_queued(box.pk)
+    start.launch_queued(box.pk)
     assert devices(small) == (0,)
     assert reason_of(Job.objects.get(pk=large.pk)) == (
         "It needs 4 GPUs, and this machine has 2 GPUs: it can never start here."
@@ -211,12 +212,12 @@ def test_what_no_longer_fits_blocks_nobody(
 def test_users_take_turns(launched: list[base.Launch], user: User, other: User) -> None:
     box = factories.make_machine(gpus=1)
     running = submitted(user, box, 1)
-    services.launch_queued(box.pk)
+    start.launch_queued(box.pk)
     mine = [submitted(user, box, 1).pk for _ in range(3)]
     theirs = [submitted(other, box, 1).pk for _ in range(2)]
     assert line(box) == [theirs[0], mine[0], theirs[1], mine[1], mine[2]]
-    services.finish(Job.objects.get(pk=running.pk), 1)
-    services.launch_queued(box.pk)
+    ends.finish(Job.objects.get(pk=running.pk), 1)
+    start.launch_queued(box.pk)
     assert Job.objects.get(pk=theirs[0]).status == Status.RUNNING
 
 
@@ -240,7 +241,7 @@ def test_a_held_job_waits_until_it_is_released(
     job = submitted(user, box, 1)
     assert verbs.hold(job, user, "data come on Monday") is True
     assert verbs.hold(job, user) is False
-    services.launch_queued(box.pk)
+    start.launch_queued(box.pk)
     assert launched == []
     assert job.status == Status.QUEUED
     assert reason_of(job) == "Held by ada: data come on Monday."
@@ -330,7 +331,7 @@ def test_a_job_that_comes_back_takes_its_place_anew(
 ) -> None:
     first, second = submitted(user, box, 4), submitted(user, box, 4)
     verbs.move_to(second, user, "first")
-    services.launch_queued(box.pk)
+    start.launch_queued(box.pk)
     second.refresh_from_db()
     assert (second.status, second.position) == ("running", None)
     assert line(box) == [first.pk]

@@ -11,7 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from jobs.launch import services
+from jobs.launch import command as commands
 from jobs.models import Job, SavedRecipe
 from jobs.order.forms import form_data
 from jobs.places import places
@@ -109,7 +109,7 @@ def test_its_form_preview_and_job(page: Client, user: User, saved: SavedRecipe) 
     assert page.post(f"{url}preview/", data).status_code == 200
     assert page.post(url, {**data, "epochs": "2", "action": "draft"}).status_code == 302
     made = Job.objects.get(recipe=saved.slug)
-    origins = services.origins(made.recipe, made.train_spec, user)
+    origins = commands.origins(made.recipe, made.train_spec, user)
     assert (origins["lr"], origins["epochs"]) == ("recipe", "you")
     assert made.is_sample is True
 

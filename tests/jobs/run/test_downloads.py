@@ -2,7 +2,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from jobs.launch import services
+from jobs.launch import command
 from jobs.models import Job
 from tests import factories
 from tests.pages import asks_for_login, refuses_other_methods
@@ -17,7 +17,7 @@ def job(user: User) -> Job:
 
 def test_the_script(page: Client, job: Job) -> None:
     response = page.get(f"/jobs/{job.pk}/run.sh")
-    assert response.content.decode() == services.script_of(job)
+    assert response.content.decode() == command.script_of(job)
     assert response.content.startswith(b"#!/usr/bin/env bash\n")
     assert response.headers["Content-Disposition"] == f'attachment; filename="run-{job.pk}.sh"'
     assert response.headers["Content-Type"] == "text/plain; charset=utf-8"

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from compute.models import Machine
 from compute.runners.local.runner import LocalRunner
-from jobs.launch import services
+from jobs.launch import end, start
 from jobs.models import Event, Job, Status, TrackerSecret
 from jobs.order.preview import Preview
 from jobs.trackers import accounts
@@ -47,7 +47,7 @@ def logging_job(owner: User, **values: str) -> Job:
 
 
 def run(job: Job) -> None:
-    services.launch(job)
+    start.launch(job)
     assert job.status == Status.RUNNING, job.reason
     eventually((Path(job.run_dir) / "exit_code").exists, what="an exit code")
 
@@ -101,7 +101,7 @@ def test_a_run_gets_the_accounts_of_its_owner_and_its_trackers_only(
 
 def test_a_key_that_was_removed_meanwhile_fails_the_job_before_it_starts(user: User) -> None:
     job = logging_job(user)
-    services.launch(job)
+    start.launch(job)
     assert job.status == Status.FAILED
     assert job.reason.startswith("It could not be started. Weights & Biases needs WANDB_API_KEY")
     assert not Path(job.run_dir).exists()
@@ -111,7 +111,7 @@ def test_a_key_that_does_not_open_fails_the_job_with_what_to_do(user: User, home
     accounts.keep(user, WANDB, {"WANDB_API_KEY": KEY})
     (home / "secret_keys").unlink()
     job = logging_job(user)
-    services.launch(job)
+    start.launch(job)
     assert job.status == Status.FAILED
     assert "does not open with the keys at hand" in job.reason
     found = accounts.problems(factories.sft_spec(loggers="wandb"), user)
@@ -121,8 +121,8 @@ def test_a_key_that_does_not_open_fails_the_job_with_what_to_do(user: User, home
 def test_a_key_in_the_last_words_of_a_run_is_masked(user: User) -> None:
     accounts.keep(user, WANDB, {"WANDB_API_KEY": KEY, "WANDB_MODE": "online"})
     job = logging_job(user)
-    services.started(job)
-    services.finish(job, 1, f"Permission denied for {KEY} online")
+    start.started(job)
+    end.finish(job, 1, f"Permission denied for {KEY} online")
     assert KEY not in job.reason
     assert job.reason.endswith(f"Permission denied for {'*' * len(KEY)} online")
     assert not Event.objects.filter(message__contains=KEY).exists()

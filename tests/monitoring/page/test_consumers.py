@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from jobs.launch import services as jobs
+from jobs.launch import end
 from jobs.models import Job, Status
 from monitoring.page import consumers, live
 from monitoring.watch import following_run
@@ -253,7 +253,7 @@ async def test_the_end_of_a_run_is_told(opened: Open, job: Job, user: User) -> N
     socket = opened(f"/ws/jobs/{job.pk}/", user)
     await socket.connect()
     await say(socket, job.revision, 0)
-    await sync_to_async(jobs.lose)(job, "Its processes are gone.")
+    await sync_to_async(end.lose)(job, "Its processes are gone.")
     [*_, html] = await until(socket, is_html)
     assert "Its processes are gone." in html
     assert 'data-active="no"' in html
@@ -302,7 +302,7 @@ async def test_the_overview_is_sent_at_once_and_after_a_change(
     await socket.connect()
     first = await message(socket)
     assert f'id="board-job-{job.pk}"' in first
-    await sync_to_async(jobs.lose)(job, "Its processes are gone.")
+    await sync_to_async(end.lose)(job, "Its processes are gone.")
     assert "Its processes are gone." in await message(socket)
     assert await socket.receive_nothing(0.3) is True
 

@@ -24,7 +24,7 @@ from jobs import resuming
 from jobs.checkpoints import list_checkpoints
 from jobs.files import fetching as fetching_jobs
 from jobs.files.telling import Telling
-from jobs.launch import services
+from jobs.launch import end, start
 from jobs.models import Job, Status
 from jobs.tasks import start_fetch
 from monitoring.mirror import keep_log, log_file
@@ -85,9 +85,9 @@ def queued(user: User, machine: Machine, data: Path, model: str, **fields: Any) 
 
 
 def launched(job: Job) -> Job:
-    claimed = services.claim_next(job.machine_id)
+    claimed = start.claim_next(job.machine_id)
     assert claimed == job
-    services.launch(claimed)
+    start.launch(claimed)
     job.refresh_from_db()
     return job
 
@@ -221,7 +221,7 @@ def test_a_job_trains_on_from_a_model_of_another_machine(
     model = Path(str(job.train_spec.values["model_path"]))
     assert model == home / f"fetched/{before.uuid}/attempt-1-global_step_1-huggingface"
     assert (model / "model.safetensors").read_bytes() == b"trained"
-    services.stop_run(job)
+    end.stop_run(job)
 
 
 def test_a_checkpoint_is_brought_here(
@@ -333,7 +333,7 @@ def test_a_job_waits_for_a_machine_that_does_not_answer(
     assert job.status == Status.QUEUED
     machine.refresh_from_db()
     assert job.reason == machine.unreachable_reason != ""
-    assert services.claim_next(machine.pk) is None  # it is not tried over and over
+    assert start.claim_next(machine.pk) is None  # it is not tried over and over
     own_sshd.start()
     eventually(lambda: looked(job).machine.unreachable_since is None)
     launched(job)

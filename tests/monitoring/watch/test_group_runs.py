@@ -19,7 +19,7 @@ from compute.machines import groups
 from compute.models import Machine
 from compute.runners.ssh.connection import close_all
 from compute.runners.ssh.runner import SshRunner
-from jobs.launch import services
+from jobs.launch import start
 from jobs.models import Job, Status
 from monitoring.watch.following_machine import Follower
 from tests import factories
@@ -93,9 +93,9 @@ def job(user: User, group: Machine, folder: Path, home: Path) -> Job:
 
 
 def launch(job: Job) -> Job:
-    assert services.claim_next(job.machine_id) == job
+    assert start.claim_next(job.machine_id) == job
     claimed = Job.objects.select_related("machine", "owner").get(pk=job.pk)
-    services.launch(claimed)
+    start.launch(claimed)
     claimed.refresh_from_db()
     return claimed
 

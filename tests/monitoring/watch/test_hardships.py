@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from compute.models import Machine
 from compute.services import runner_for
-from jobs.launch import services
+from jobs.launch import end
 from jobs.models import Job, Status
 from tests import factories
 from tests.compute.runners.conftest import Place
@@ -132,8 +132,8 @@ def test_a_work_folder_that_is_removed_under_a_run(ground: Ground, user: User) -
     message = job.events.get(kind="silent").message
     assert message == "Its run directory is gone, but a process of the run lives."
     assert lives(process)
-    assert services.stop(job, who="ada")
-    services.stop_run(job)
+    assert end.stop(job, who="ada")
+    end.stop_run(job)
     eventually(lambda: not lives(process) and not lives(wrapper))
     job = far.until(job, Status.LOST)
     assert job.reason.startswith("Its run directory is gone, and so are its processes.")

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from compute.models import Machine
 from compute.services import runner_for
-from jobs.launch import services
+from jobs.launch import end, start
 from jobs.models import Job, Status
 from monitoring.models import Point
 from tests import factories, processes
@@ -40,7 +40,7 @@ def claimed(user: User, machine: Machine, home: Path, tmp_path: Path) -> Job:
     (model / "config.json").write_text("{}")
     spec = factories.sft_spec(train_files=str(data), val_files=str(data), model_path=str(model))
     given = {"status": Status.QUEUED, "queued_at": timezone.now(), "spec": spec.to_json()}
-    job = services.claim_next(factories.make_job(user, machine=machine, **given).machine_id)
+    job = start.claim_next(factories.make_job(user, machine=machine, **given).machine_id)
     assert job is not None
     return job
 
@@ -101,7 +101,7 @@ def test_stop_and_what_became_of_it(
     processes.run("launch", str(job.pk), env=env, within=WITHIN)
     with processes.running("watchjobs", env=env):
         becomes(job, Status.RUNNING)
-        assert services.stop(job, who="ada")
-        services.stop_run(job)
+        assert end.stop(job, who="ada")
+        end.stop_run(job)
         becomes(job, Status.STOPPED)
     assert job.exit_code == 143

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from compute.models import MachineSample
 from compute.runners.base import RunnerError
-from jobs.launch import services
+from jobs.launch import end, start
 from jobs.models import Job, Status
 from monitoring.models import Cursor, Point, SystemSample
 from monitoring.watch.following_run import follow as follow_run
@@ -47,7 +47,7 @@ def launched(user: User, **fields: object) -> Job:
     """A job whose run was started by the service, as a worker does it."""
     given = {"status": Status.QUEUED, "queued_at": timezone.now()}
     job = factories.make_job(user, **given | fields)
-    services.launch_queued(job.machine_id)
+    start.launch_queued(job.machine_id)
     job.refresh_from_db()
     return job
 
@@ -121,7 +121,7 @@ def test_stop_ends_all_of_a_run(user: User, trainer: FakeTrainer, env: dict[str,
     grandchild = psutil.Process(int(note.read_text()))
     with processes.running("watchjobs", env=env):
         eventually(step_is(job, 1))
-        assert services.stop(job, who="ada")
+        assert end.stop(job, who="ada")
         taskqueue.work()
         becomes(job, Status.STOPPED)
     assert job.reason == "Stopped on request at step 1 of 3."

@@ -3,7 +3,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from jobs.launch import services
+from jobs.launch import start
 from jobs.management.base import find_job
 from jobs.models import Status
 from jobs.starting import beating
@@ -19,4 +19,4 @@ class Command(BaseCommand):
         job = find_job(options["id"])
         if job.status == Status.STARTING:
             with beating(job):
-                services.launch(job)
+                start.launch(job)

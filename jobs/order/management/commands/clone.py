@@ -1,7 +1,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from jobs.launch import services
+from jobs.launch import submit
 from jobs.management.base import as_json, as_line, find_job, find_user
 from jobs.order.forms import form_data, limits_of
 from jobs.order.management.base import add_order_words, checked_form, sets_of
@@ -25,5 +25,5 @@ class Command(JsonCommand):
         form = checked_form(base, user, form_data(filled, options["name"], sets))
         if gone := book.known_part(job.train_spec)[1]:
             self.stderr.write(f"Left out, since there is no such setting any more: {gone}.")
-        copy = services.submit(form.order(), start=options["start"])
+        copy = submit.submit(form.order(), start=options["start"])
         self.show(options, as_json(copy), as_line(copy))

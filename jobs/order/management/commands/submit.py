@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from compute.services import load_of
-from jobs.launch import services
+from jobs.launch import submit
 from jobs.management.base import as_json, as_line
 from jobs.models import Job, Status
 from jobs.order.management.base import add_recipe_words, filled_form
@@ -22,7 +22,7 @@ class Command(JsonCommand):
         parser.add_argument("--wait", action="store_true", help="wait until the job has ended")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        job = services.submit(filled_form(options).order(), start=True)
+        job = submit.submit(filled_form(options).order(), start=True)
         if load_of(job.machine)["sample"] is None:
             self.stderr.write("Queued, but nothing runs the queue: start manage.py up.")
         if told := rental.warning(job):

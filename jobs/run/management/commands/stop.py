@@ -4,7 +4,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from jobs import resuming
-from jobs.launch import services
+from jobs.launch import end
 from jobs.management.base import add_verb_words, as_json, find_job, find_user
 from jobs.models import Job
 from platform_site.commands import JsonCommand
@@ -23,7 +23,7 @@ class Command(JsonCommand):
         if options["save"]:
             done = resuming.pause(job, who=who, then_stop=True)
         else:
-            done = services.stop(job, who=who)
+            done = end.stop(job, who=who)
         if not done:
             raise CommandError(f"Job {job.pk} {why_not(job, saving=options['save'])}.")
         self.show(options, as_json(job), f"Job {job.pk}: stop asked, now {job.status}.")

@@ -13,7 +13,7 @@ from django.db import DatabaseError, connection
 from compute.models import Machine
 from compute.services import local_machine
 from jobs import resuming
-from jobs.launch import services as jobs
+from jobs.launch import overdue
 from monitoring.watch.following_machine import LOOK_EVERY, Follower
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Watcher:
 
     def __init__(self) -> None:
         self.every: dict[Callable[[], None], float] = {
-            jobs.kick_stuck: KICK_EVERY,
+            overdue.kick_stuck: KICK_EVERY,
             resuming.retry_due: RETRY_EVERY,
             resuming.ask_again: ASK_EVERY,
         }

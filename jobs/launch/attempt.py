@@ -1,0 +1,31 @@
+"""One attempt of a job: the job with the runner of its machine, made once and handed down."""
+
+from dataclasses import dataclass
+
+from compute.runners.base import Runner
+from compute.services import runner_for
+from jobs import lifecycle
+from jobs.checkpoints import RESUMED
+from jobs.models import Job
+
+
+@dataclass(frozen=True)
+class Attempt:
+    job: Job
+    runner: Runner
+
+    @classmethod
+    def of(cls, job: Job) -> "Attempt":
+        """The current attempt. The machine's paths must be settled by now."""
+        return cls(job, runner_for(job.machine))
+
+
+def tell_resumed(job: Job) -> None:
+    """Said once the attempt has begun: one that never did is no part of the story.
+
+    By whoever sees it first, who may be killed before it says so.
+    """
+    if job.attempt > 1 and not job.events.filter(kind=RESUMED, attempt=job.attempt).exists():
+        step = job.resume_step or 0
+        whence = f"from the checkpoint of step {step}" if step else "anew: no checkpoint was saved"
+        lifecycle.record(job, RESUMED, message=f"Goes on {whence}.", step=step)

@@ -1,0 +1,136 @@
+"""Ending jobs: asked for by a user, or judged by what the run left."""
+
+from collections.abc import Collection
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
+from jobs import lifecycle
+from jobs.launch import joint
+from jobs.launch.attempt import Attempt, tell_resumed
+from jobs.models import ENDED, HOLDS_SLOT, Event, Job, Status
+from jobs.trackers import accounts
+from jobs.verl.retries import Crash, Decision, decide
+from jobs.verl.steps import judge
+from jobs.work import kick, later
+
+
+def stop(job: Job, *, who: str) -> bool:
+    """Stop a job: one that waits ends at once, one that runs is asked to; false if too late."""
+    if _stop_waiting(job, who) or _stop_retry(job, who):
+        return True
+    with transaction.atomic():
+        asked = Job.objects.filter(pk=job.pk, status__in=HOLDS_SLOT, stop_asked_at=None).update(
+            stop_asked_at=timezone.now(), revision=F("revision") + 1
+        )
+        if asked:
+            lifecycle.record(job, "stop asked", who=who)
+            later("jobs.tasks.stop_run", job.pk)
+    job.refresh_from_db()
+    return bool(asked)
+
+
+def _stop_waiting(job: Job, who: str) -> bool:
+    return lifecycle.move(
+        job,
+        Status.STOPPED,
+        only_from=(Status.QUEUED, Status.PAUSED),  # a worker may have begun to start it meanwhile
+        who=who,
+        reason=_not_running(job),
+        ended_at=job.ended_at or timezone.now(),
+    )
+
+
+def _stop_retry(job: Job, who: str) -> bool:
+    """Let a crash be the end, where the job would have gone on by itself."""
+    with transaction.atomic():
+        ended = Job.objects.filter(pk=job.pk, status__in=ENDED, retry_at__isnull=False)
+        done = ended.update(retry_at=None, revision=F("revision") + 1)
+        if done:
+            lifecycle.record(job, "retry cancelled", who=who)
+            for waiting in Job.objects.filter(after=job, status=Status.QUEUED):
+                kick(waiting.machine_id)
+    job.refresh_from_db()
+    return bool(done)
+
+
+def _not_running(job: Job) -> str:
+    if job.status == Status.PAUSED:
+        return f"Stopped while it was paused after step {job.step}."
+    return "Stopped before it started."
+
+
+def stop_run(job: Job) -> None:
+    """Ask the run to end. Its verdict comes from the run directory, as for every other end."""
+    if not job.is_active or job.stop_asked_at is None:
+        return  # it ended meanwhile, or is another attempt, which nobody asked to stop
+    try:
+        Attempt.of(job).runner.stop(job.run_dir, settings.TRAINYARD_STOP_GRACE)
+    except (Unreachable, RunnerUnsure) as error:
+        # It may have arrived; it is asked again (see kick_stuck) until the run has ended.
+        lifecycle.record_once(job, "stop unanswered", str(error), since=job.stop_asked_at)
+    except RunnerError as error:
+        lifecycle.record(job, "stop failed", message=str(error))
+        lifecycle.touch(job, stop_asked_at=None)
+
+
+def finish(job: Job, exit_code: int, error: str = "") -> None:
+    """End a job by its exit code and the steps that its metrics show.
+
+    ``error`` is what the run itself said last, told to the user when it failed.
+    """
+    if job.status == Status.STARTING:  # over before anyone saw it run
+        tell_resumed(job)
+    stop_asked = job.stop_asked_at is not None
+    verdict = judge(exit_code, job.step, job.steps, stop_asked, paused_at(job), job.then_stop)
+    if verdict.status != Status.FAILED:
+        finish_as(job, Status(verdict.status), verdict.reason, exit_code=exit_code)
+        return
+    error = accounts.mask(error, job)
+    reason = f"{verdict.reason} {error}" if error else verdict.reason
+    crashed(job, Status.FAILED, reason, exit_code, error)
+
+
+def paused_at(job: Job) -> int | None:
+    """The step after which the run says it paused, with its checkpoint saved."""
+    said = job.events.filter(kind="paused", source=Event.Source.RUN, attempt=job.attempt).last()
+    return int(said.data["step"]) if said else None
+
+
+def lose(job: Job, reason: str) -> None:
+    crashed(job, Status.LOST, reason, None, "", only_from=(Status(job.status),))
+
+
+def crashed(
+    job: Job,
+    status: Status,
+    reason: str,
+    exit_code: int | None,
+    error: str,
+    only_from: Collection[Status] = (),
+) -> None:
+    """End a job that broke; where its policy says so, it goes on later (see jobs.resuming)."""
+    crash = Crash(job.step, job.resume_step or 0, exit_code, error)
+    decision = Decision(None, "")
+    if not (job.stop_asked_at or job.pause_asked_at):  # its end was wanted
+        decision = decide(crash, job.last_error, job.retried, job.retries)
+    again = timedelta(seconds=decision.wait) if decision.wait is not None else None
+    finish_as(
+        job,
+        status,
+        f"{reason} {decision.why}".strip(),
+        exit_code=exit_code,
+        last_error=crash.mark,
+        retry_at=timezone.now() + again if again is not None else None,
+        only_from=only_from,
+    )
+
+
+def finish_as(job: Job, status: Status, reason: str, **fields: Any) -> None:
+    joint.take_down(job)  # first: its devices are given away again with the move
+    lifecycle.move(job, status, reason=reason, ended_at=timezone.now(), **fields)

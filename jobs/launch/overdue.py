@@ -1,0 +1,29 @@
+"""Asking again for a start or a stop that should have happened by now."""
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.utils import timezone
+from django_q.tasks import queue_size
+
+from compute.models import Machine
+from jobs.models import Job
+from jobs.queue import claims
+from jobs.work import kick, later
+
+STUCK_QUEUE = timedelta(seconds=5)
+STUCK_STOP = timedelta(seconds=30)  # beyond the grace period
+
+
+def kick_stuck() -> None:
+    """Ask again for what should have happened by now: a worker may have died on the way."""
+    if queue_size():
+        return  # the workers have not come to it yet
+    waiting = Job.objects.queued().filter(queued_at__lt=timezone.now() - STUCK_QUEUE)
+    for machine in Machine.objects.filter(pk__in=waiting.order_by().values("machine")):
+        if claims.could_start(machine):
+            kick(machine.pk)
+    overdue = timezone.now() - STUCK_STOP - timedelta(seconds=settings.TRAINYARD_STOP_GRACE)
+    reached = Job.objects.holding_slot().filter(machine__unreachable_since=None)
+    for job in reached.filter(stop_asked_at__lt=overdue):
+        later("jobs.tasks.stop_run", job.pk)

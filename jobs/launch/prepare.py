@@ -1,0 +1,40 @@
+"""All that comes before the start of an attempt: the checkpoint, the data, the command."""
+
+from compute.runners.base import Launch, RunnerError, RunnerUnsure
+from jobs import lifecycle
+from jobs.checkpoints import Chosen, choose
+from jobs.files import parents
+from jobs.files.shipping import shipped
+from jobs.launch.attempt import Attempt
+from jobs.launch.command import build
+from jobs.models import Job
+from jobs.queue.spreading import misspread, taken_at_start
+from jobs.starting import still_starting
+from jobs.trackers import accounts
+
+
+def prepare(attempt: Attempt) -> Launch:
+    """What the runner needs to start the attempt. Raises ``RunnerError`` where it cannot start."""
+    job, runner = attempt.job, attempt.runner
+    try:
+        parents.settle_model(job)
+        if job.attempt > 1:
+            go_on_from(job, choose(job, runner, job.resume_step or None))
+        if reason := misspread(job.machine, job.train_spec):
+            raise RunnerError(reason)
+        spec = shipped(job, runner)
+    except RunnerUnsure as error:  # nothing was started yet
+        raise RunnerError(str(error)) from error
+    command = build(job, spec)
+    job.command = command.to_json()
+    secrets = accounts.environment(job.train_spec, job.owner)
+    return Launch(job.run_dir, command.argv, command.env, secrets, taken_at_start(spec))
+
+
+def go_on_from(job: Job, chosen: Chosen) -> None:
+    """Let the attempt begin with a checkpoint; without any, at the beginning."""
+    for refusal in chosen.refused:
+        lifecycle.record(job, "checkpoint refused", message=refusal)
+    saved = chosen.saved
+    step, folder = (saved.step, saved.folder) if saved else (0, "")
+    still_starting(job, resume_from=folder, resume_step=step, step=step)

@@ -1,0 +1,90 @@
+"""Starting claimed jobs, each by one attempt."""
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+from django.conf import settings
+from django.db import transaction
+
+from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
+from compute.services import settle_paths
+from jobs import lifecycle
+from jobs.launch import joint
+from jobs.launch.attempt import Attempt, tell_resumed
+from jobs.launch.end import finish_as, stop_run
+from jobs.launch.prepare import prepare
+from jobs.launch.wait import stop_before_start, wait_for_machine, wait_in_line
+from jobs.models import Job, Status
+from jobs.queue import claims
+from jobs.starting import Overtaken, still_starting
+from jobs.trackers.accounts import TrackerError
+
+log = logging.getLogger(__name__)
+
+
+def launch_queued(machine_id: int) -> None:
+    """Start what can start. What takes long before it starts gets a process of its own."""
+    while job := claim_next(machine_id):
+        if job.machine.is_local and job.attempt == 1:
+            launch(job)
+        else:
+            spawn_launch(job)
+
+
+def spawn_launch(job: Job) -> None:
+    """A task may take two minutes only; sending data, or examining a checkpoint, takes longer."""
+    with (Path(settings.TRAINYARD_HOME) / "launch.log").open("ab") as out:
+        subprocess.Popen(
+            [sys.executable, "manage.py", "launch", str(job.pk)],
+            cwd=settings.BASE_DIR, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            start_new_session=True,
+        )  # fmt: skip
+
+
+def claim_next(machine_id: int) -> Job | None:
+    """Take the next job that fits into STARTING, with its devices."""
+    with transaction.atomic():
+        return claims.claim(claims.locked(machine_id))
+
+
+def launch(job: Job) -> None:
+    """Start a claimed job. When it is unsure whether that worked, the run directory will tell."""
+    try:
+        settle_paths(job.machine)
+        attempt = Attempt.of(job)
+        made = prepare(attempt)
+        still_starting(job, command=job.command, reason="")
+        if closed := job.machine.lease_closes:  # sending its data may have taken hours
+            wait_in_line(job, closed)
+            return
+        made = joint.bring_up(job, made)
+        attempt.runner.launch(made)
+    except Overtaken:
+        stop_before_start(job)
+    except Unreachable as error:
+        wait_for_machine(job, error)
+    except RunnerUnsure as error:
+        lifecycle.record(job, "launch unsure", message=str(error))
+    except Exception as error:
+        _not_started(job, error)
+    else:
+        started(job)
+
+
+def _not_started(job: Job, error: Exception) -> None:
+    if stop_before_start(job):
+        return
+    why = f"It could not be started. {error}"
+    if not isinstance(error, RunnerError | TrackerError):
+        log.error("%s could not be started", job, exc_info=error)
+        why = f"It could not be started: an error that Trainyard did not expect. {error!r}"
+    finish_as(job, Status.FAILED, why, only_from=(Status.STARTING,))
+
+
+def started(job: Job) -> None:
+    """The run is there."""
+    tell_resumed(job)
+    if lifecycle.move(job, Status.RUNNING) and job.stop_asked_at:
+        stop_run(job)

@@ -1,0 +1,88 @@
+"""From an order to a job: kept as a draft, then in the line of its machine."""
+
+import uuid as uuids
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import transaction
+
+from compute.models import Machine
+from datasets.models import Version
+from jobs import lifecycle
+from jobs.models import Job, Status
+from jobs.queue import claims
+from jobs.recipebook.book import find_recipe
+from jobs.verl.spec import TrainSpec
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a user asks for, already checked. The same ``uuid`` twice is the same job."""
+
+    owner: User
+    name: str
+    recipe: str
+    spec: TrainSpec
+    steps: int
+    machine: Machine
+    uuid: uuids.UUID
+    after: Job | None = None
+    after_checkpoint: bool = False  # whose model is then what ``after`` has saved
+    dataset_version: Version | None = None
+    retries: int = 0
+    max_seconds: int | None = None
+
+
+def submit(order: Order, *, start: bool) -> Job:
+    """Keep the job as a draft and, when asked, put it into the queue."""
+    fields = _fields(order)
+    job, made = Job.objects.get_or_create(uuid=order.uuid, owner=order.owner, defaults=fields)
+    if not made:  # the same form again: a draft takes what was changed, a started job does not
+        Job.objects.filter(pk=job.pk, status=Status.DRAFT).update(**fields)
+        job.refresh_from_db()
+    if start:
+        enqueue(job, who=order.owner.get_username())
+    return job
+
+
+def drafted(order: Order) -> Job:
+    """The job that this order would make; it is not kept."""
+    return Job(uuid=order.uuid, owner=order.owner, **_fields(order))
+
+
+def _fields(order: Order) -> dict[str, Any]:
+    recipe = find_recipe(order.recipe, order.owner)
+    return {
+        "name": order.name,
+        "recipe": order.recipe,
+        "kind": order.spec.kind,
+        "spec": order.spec.to_json(),
+        "steps": order.steps,
+        "machine": order.machine,
+        "after": order.after,
+        "after_checkpoint": order.after_checkpoint,
+        "gpus": claims.needed(order.spec),
+        "dataset_version": order.dataset_version,
+        "retries": order.retries,
+        "max_seconds": order.max_seconds,
+        "is_sample": bool(recipe and recipe.is_sample),
+    }
+
+
+def enqueue(job: Job, *, who: str) -> bool:
+    """Let a job join the line of its machine, where it is its owner's turn."""
+    with transaction.atomic():
+        claims.locked(job.machine_id)
+        queued = lifecycle.move(
+            job, Status.QUEUED, only_from=(Status.DRAFT,), who=who, **claims.joining()
+        )
+        if queued:
+            claims.take_turn(job)
+    return queued
+
+
+def rename(job: Job, name: str, *, who: str) -> None:
+    if name != job.name:
+        lifecycle.record(job, "renamed", who=who, message=f"from {job.name}")
+        lifecycle.touch(job, name=name)
