@@ -1,4 +1,4 @@
-"""Every setting, from the environment. The README lists them; junk is refused by name."""
+"""Every setting, from the environment. docs/settings.md lists them; junk is refused by name."""
 
 import re
 import sys
