@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, ProtectedError
 from django.utils import timezone
 from django_q.tasks import async_task
 
@@ -18,7 +18,7 @@ from datasets.formats.columns import ColumnMapping
 from datasets.formats.parquet import read_facts
 from datasets.formats.splitting import Split
 from datasets.models import BUSY, Dataset, Report, Source, State, Target, Version, Work
-from platform_site.paths import allowed
+from platform_site.paths import inside
 
 LONGEST_NAME = 500
 W = TypeVar("W", bound=Work)
@@ -81,9 +81,10 @@ def _keep(upload: UploadedFile[Any], kept: Path) -> None:
 
 def import_path(dataset: Dataset, path: str, who: User | None) -> Source:
     """Import a file of this machine. Raises ``DatasetError`` when it may not be read."""
-    real = allowed(path)
-    if real is None or not Path(path).is_absolute():
-        raise DatasetError(f"{path} lies outside the allowed folders: see TRAINYARD_PATHS.")
+    try:
+        real = inside(path)
+    except ValueError as error:
+        raise DatasetError(str(error)) from None
     if not real.is_file():
         raise DatasetError(f"There is no file {path}.")
     return _start(
@@ -188,17 +189,14 @@ def delete_version(version: Version) -> None:
         raise DatasetError(f"{version} is being made: cancel it first.")
     if version.children.exists():
         raise DatasetError(f"{version} is where {version.children.first()} came from.")
-    used = [name for name in USED_BY if getattr(version, name).exists()]
-    if used:
+    folder = version.folder
+    try:
+        version.delete()
+    except ProtectedError:  # another app's rows name it
         raise DatasetError(
             f"{version} is named by runs, which say by it what they were trained on."
-        )
-    folder = version.folder
-    version.delete()
+        ) from None
     shutil.rmtree(folder, ignore_errors=True)
-
-
-USED_BY = ("jobs",)  # relations of other apps that keep a version
 
 
 def delete(dataset: Dataset) -> None:
@@ -206,15 +204,21 @@ def delete(dataset: Dataset) -> None:
     for work in (*dataset.versions.all(), *dataset.sources.all()):
         if work.is_busy:
             raise DatasetError(f"{work} is being made: cancel it first.")
-    for name in USED_BY:
-        if dataset.versions.filter(**{f"{name}__isnull": False}).exists():
-            raise DatasetError(f"Runs name a version of {dataset}, and say by it what they read.")
     folder = dataset.folder
-    with transaction.atomic():
-        for version in dataset.versions.order_by("-number"):
-            version.delete()
-        dataset.delete()
+    try:
+        _delete_rows(dataset)
+    except ProtectedError:
+        raise DatasetError(
+            f"Runs name a version of {dataset}, and say by it what they read."
+        ) from None
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@transaction.atomic
+def _delete_rows(dataset: Dataset) -> None:
+    for version in dataset.versions.order_by("-number"):  # a version comes after its parent
+        version.delete()
+    dataset.delete()
 
 
 def edit(dataset: Dataset, name: str, description: str) -> None:

@@ -16,3 +16,15 @@ def allowed(path: str) -> Path | None:
         return None
     inside = any(real.is_relative_to(root) for root in settings.TRAINYARD_PATHS)
     return real if inside else None
+
+
+def inside(path: str) -> Path:
+    """The real path, or ``ValueError`` with a sentence when it lies outside the allowed folders."""
+    if not Path(path).is_absolute():
+        # Runs start in another folder, and no shell is there to read "~".
+        raise ValueError(f"{path} is not a whole path: it begins with /.")
+    real = allowed(path)
+    if real is None:
+        roots = ", ".join(str(root) for root in settings.TRAINYARD_PATHS)
+        raise ValueError(f"{path} lies outside the allowed folders ({roots}): see TRAINYARD_PATHS.")
+    return real

@@ -1,10 +1,8 @@
 """What a parquet file holds, read without loading it: columns, row count, first rows."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -73,24 +71,6 @@ def _message_problem(facts: ParquetFacts, columns: list[str]) -> str | None:
             has = facts.columns[name]
             return f"Column {name} holds {has}; verl reads a list of {{role, content}} there."
     return None
-
-
-def first_rows(path: Path, count: int, width: int = 400) -> Iterator[dict[str, str]]:
-    """The first ``count`` rows as short text for a table, reading no more of the file than that.
-
-    Raises ``ValueError`` with a sentence when the rows are damaged.
-    """
-    try:
-        with pq.ParquetFile(path) as file:
-            batch = next(file.iter_batches(batch_size=count), None)
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"The rows of {path} cannot be read: {_short(error)}") from None
-    for row in batch.to_pylist() if batch else []:
-        yield {name: _short(_text(value), width) for name, value in row.items()}
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _short(value: object, width: int = 200) -> str:

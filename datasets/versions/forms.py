@@ -1,18 +1,18 @@
 """Forms about one version."""
 
-from pathlib import Path
 from typing import Any
 
 from django import forms
 
 from datasets.forms import CODE
-from platform_site.paths import allowed
+from platform_site.paths import inside
 
 
 def model_folder(text: str) -> None:
-    real = allowed(text) if Path(text).is_absolute() else None
-    if real is None:
-        raise forms.ValidationError(f"{text} lies outside the allowed folders.")
+    try:
+        real = inside(text)
+    except ValueError as error:
+        raise forms.ValidationError(str(error)) from None
     if not real.is_dir():
         raise forms.ValidationError(f"There is no folder {text}.")
 

@@ -16,7 +16,7 @@ from datasets.models import Dataset, Version
 from datasets.versions.forms import TokensForm
 from datasets.versions.shown import row_parts, token_view
 from platform_site.htmx import HtmxHttpRequest
-from platform_site.paths import allowed
+from platform_site.paths import inside
 
 SHOWN = 25
 FILES = {"train": "Training", "val": "Validation"}
@@ -50,9 +50,7 @@ def file_of(version: Version, which: str) -> Path:
     if not version.is_ready:
         raise ValueError(f"{version} is not ready: {version.get_state_display().lower()}.")
     text = version.val_file if which == "val" else version.train_file
-    path = allowed(text) if text else None
-    if path is None:
-        raise ValueError(f"{text or 'The file'} lies outside the allowed folders.")
+    path = inside(text)
     if not path.is_file():
         raise ValueError(f"The file {text} is gone.")
     return path
@@ -131,10 +129,8 @@ def tokens(request: HtmxHttpRequest, pk: int, number: int) -> HttpResponse:
 def _view(version: Version, given: dict[str, Any]) -> dict[str, Any]:
     from datasets.formats import tokens as tokenizers
 
-    model = allowed(given["model"])
-    if model is None:
-        return {"problem": f"{given['model']} lies outside the allowed folders."}
     try:
+        model = inside(given["model"])
         data = pages.row(file_of(version, given["file"]), given["row"])
         tokenizer = tokenizers.load(model)
         view = tokenizer.view(data, version.target, given["max_length"], given["truncation"])

@@ -15,7 +15,7 @@ from jobs.files import parents, shipping
 from jobs.launch.submit import Order
 from jobs.models import ENDED, Job, Status
 from jobs.order.knob_fields import figure, knob_field, shown
-from jobs.order.preflight import Preflight, inside
+from jobs.order.preflight import Preflight
 from jobs.places import places
 from jobs.queue import claims
 from jobs.rewards import trial
@@ -25,6 +25,7 @@ from jobs.verl.knobs import find, knobs_of
 from jobs.verl.recipes import Recipe
 from jobs.verl.spec import Problem, TrainSpec
 from platform_site.fields import one_line
+from platform_site.paths import inside
 
 OPEN_GROUPS = ("Data", "Model", "Preference", "Algorithm", "Optimiser")
 LIMITS = ("retries", "max_hours")

@@ -10,7 +10,7 @@ from django.conf import settings
 
 from datasets.formats.parquet import ParquetFacts, column_problem, read_facts
 from datasets.formats.sources import unscored
-from jobs.places import places
+from jobs.rewards.paths import reward_path
 from jobs.verl import checks, schema
 from jobs.verl.batches import check_batches, check_heads
 from jobs.verl.contradictions import check_contradictions
@@ -21,7 +21,7 @@ from jobs.verl.overrides import readable
 from jobs.verl.releases import refusal
 from jobs.verl.spec import Problem, TrainSpec
 from jobs.verl.steps import promised, rows_used, steps_per_epoch
-from platform_site.paths import allowed
+from platform_site.paths import allowed, inside
 
 
 @dataclass
@@ -108,8 +108,7 @@ class Preflight:
             yield from self._scorers()
             return
         try:
-            if not _reward_file(path).is_file():
-                yield Problem("reward_file", f"There is no file {path}.")
+            reward_path(path)
         except (OSError, ValueError) as error:
             yield Problem("reward_file", str(error))
 
@@ -128,27 +127,8 @@ class Preflight:
                 yield Problem("reward_file", f"{what}: name a reward function.")
 
 
-def _reward_file(path: str) -> Path:
-    """The real path; the functions that come with Trainyard are allowed too."""
-    real = Path(path).resolve()
-    ours = Path(path).is_absolute() and real.is_relative_to(places()["rewards"])
-    return real if ours else inside(path)
-
-
 def is_allowed(path: str) -> bool:
     return allowed(path) is not None
-
-
-def inside(path: str) -> Path:
-    """The real path, or ``ValueError`` when it lies outside the folders that are allowed."""
-    if not Path(path).is_absolute():
-        # The run starts in another folder, and no shell is there to read "~".
-        raise ValueError(f"{path} is not a whole path: it begins with /.")
-    real = allowed(path)
-    if real is None:
-        roots = ", ".join(str(root) for root in settings.TRAINYARD_PATHS)
-        raise ValueError(f"{path} lies outside the allowed folders ({roots}): see TRAINYARD_PATHS.")
-    return real
 
 
 def find_model(text: str) -> ModelFacts:

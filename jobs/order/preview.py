@@ -9,6 +9,7 @@ from jobs.launch import command as commands
 from jobs.launch import submit
 from jobs.order.forms import JobForm
 from jobs.queue import rental
+from jobs.verl.releases import left_to
 from jobs.verl.spec import Command
 from jobs.verl.variants import variant_of
 
@@ -56,6 +57,8 @@ class Preview:
         variant = variant_of(self.form.recipe.kind, values.get("variant"))
         notes = [f"{variant.label} ({variant.source}). {variant.note}".strip()] if variant else []
         notes += self._later()
+        spec, given = self.form.spec, {setting.key for setting in self.command.settings}
+        notes += left_to(spec.verl, spec.kind, given)
         order = self.form.order()
         if order.machine.lease_ends_at and (told := rental.warning(submit.drafted(order))):
             notes.append(told)

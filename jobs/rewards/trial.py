@@ -15,8 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from django.conf import settings
 
-from jobs.places import places
-from platform_site.paths import allowed
+from jobs.rewards.paths import reward_path
 
 COLUMNS = ("data_source", "prompt", "reward_model")
 KEPT = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "HF_HOME")
@@ -139,30 +138,6 @@ class Trial:
 
 def _is_compared(group: Sequence[Scored]) -> bool:
     return len(group) > 1 and all(answer.score is not None for answer in group)
-
-
-def reward_path(text: str) -> Path:
-    """The real path of a reward function's file: in an allowed folder, or one of Trainyard's own.
-
-    Raises ValueError with a sentence.
-    """
-    if not Path(text).is_absolute():
-        raise ValueError(f"{text} is not a whole path: it begins with /.")
-    real = _ours(text) or allowed(text)
-    if real is None:
-        roots = ", ".join(str(root) for root in settings.TRAINYARD_PATHS)
-        raise ValueError(f"{text} lies outside the allowed folders ({roots}): see TRAINYARD_PATHS.")
-    if not real.is_file():
-        raise ValueError(f"There is no file {text}.")
-    return real
-
-
-def _ours(text: str) -> Path | None:
-    try:
-        real = Path(text).resolve()
-    except (OSError, RuntimeError, ValueError):
-        return None
-    return real if real.is_relative_to(places()["rewards"]) else None
 
 
 def try_reward(subject: Subject, cases: Sequence[Case], limits: Limits | None = None) -> Trial:

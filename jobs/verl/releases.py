@@ -4,7 +4,7 @@ Knobs are written in the keys of the newest release. ``translate`` says what an 
 them, or why it cannot do what is asked.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,6 +106,25 @@ CHANGES = (
            "read it, nor reward_model.* and sandbox_fusion.* (trainer/main_ppo.py).",
            _defaults(None, None, None)),
 )  # fmt: skip
+
+
+def left_to(release: str, kind: str, given: Collection[str]) -> Iterator[str]:
+    """A sentence for each setting that ``given`` (keys of the release) leaves to a release whose
+    default is another than the newest release's, so that nobody takes it for the same."""
+    known = load(ENVIRONMENTS, kind, release).keys if not refusal(kind, release) else {}
+    for change in CHANGES:
+        theirs, newest = change.defaults.get(release), change.defaults[RELEASES[-1]]
+        if change.key in known and change.key not in given and theirs != newest:
+            yield (
+                f"{change.key} is left to verl {release}, where it is {_shown(theirs)}; in "
+                f"{RELEASES[-1]} it is {_shown(newest)}. {change.meaning}"
+            )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "not set" if value is None else str(value)
 
 
 def refusal(kind: str, release: str, device: str = "cuda") -> str | None:

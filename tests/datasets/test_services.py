@@ -165,9 +165,16 @@ def test_an_upload_onto_a_full_disk_leaves_nothing(
     assert Source.objects.count() == 0
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", "relative.jsonl", "/proc/self/environ"])
-def test_a_path_outside_the_allowed_folders(user: User, path: str) -> None:
-    with pytest.raises(DatasetError, match="outside the allowed folders"):
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/etc/passwd", "outside the allowed folders"),
+        ("relative.jsonl", "is not a whole path: it begins with /"),
+        ("/proc/self/environ", "outside the allowed folders"),
+    ],
+)
+def test_a_path_outside_the_allowed_folders(user: User, path: str, words: str) -> None:
+    with pytest.raises(DatasetError, match=words):
         services.import_path(services.create("x", user), path, user)
 
 

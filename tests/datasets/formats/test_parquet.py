@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from datasets.formats.parquet import ParquetFacts, column_problem, first_rows, read_facts
+from datasets.formats.parquet import ParquetFacts, column_problem, read_facts
 from tests.factories import write_table
 
 TALK = "list<element: struct<content: string, role: string>>"
@@ -61,20 +61,3 @@ def test_messages_must_be_lists() -> None:
 def test_a_column_may_have_another_name() -> None:
     facts = ParquetFacts({"talk": TALK}, 1)
     assert column_problem("sft", facts, {"messages": "talk"}) is None
-
-
-def test_first_rows_are_short_text(tmp_path: Path) -> None:
-    talk = [{"role": "user", "content": "é"}]
-    path = write_table(tmp_path / "a.parquet", {"m": [talk] * 3, "t": ["x" * 500] * 3})
-    rows = list(first_rows(path, 2, width=10))
-    assert rows == [{"m": '[{"role":…', "t": "xxxxxxxxx…"}] * 2
-
-
-def test_first_rows_of_an_empty_file(tmp_path: Path) -> None:
-    path = write_table(tmp_path / "a.parquet", {"m": []})
-    assert list(first_rows(path, 5)) == []
-
-
-def test_no_more_than_the_first_rows_are_read(tmp_path: Path) -> None:
-    path = write_table(tmp_path / "a.parquet", {"n": list(range(100_000))})
-    assert [row["n"] for row in first_rows(path, 3)] == ["0", "1", "2"]

@@ -14,6 +14,7 @@ from jobs.verl.releases import (
     LACKS,
     RELEASES,
     Translation,
+    left_to,
     refusal,
     translate,
 )
@@ -190,3 +191,16 @@ def test_what_a_release_lacks_is_not_in_its_dump() -> None:
 def test_rollout_log_probs_changed_with_the_newest_release() -> None:
     [change] = [change for change in CHANGES if change.key == LOG_PROBS]
     assert dict(change.defaults) == {"0.7.1": False, "0.8.0": False, "0.9.1": True}
+
+
+def test_a_default_that_changed_is_told_where_the_command_leaves_it() -> None:
+    key = "actor_rollout_ref.rollout.max_num_seqs"
+    [told] = [words for words in left_to("0.8.0", "grpo", []) if words.startswith(key)]
+    assert told == (
+        f"{key} is left to verl 0.8.0, where it is 1024; in 0.9.1 it is 256. "
+        "Sequences in one engine at once: 0.9 holds a quarter of them."
+    )
+    assert [words for words in left_to("0.8.0", "grpo", [key]) if words.startswith(key)] == []
+    assert not [words for words in left_to("0.8.0", "sft", []) if words.startswith("critic.")]
+    assert list(left_to("0.9.1", "ppo", [])) == []
+    assert list(left_to("0.8.0", "dpo", [])) == []  # it cannot run there at all
