@@ -2,11 +2,8 @@
 
 from dataclasses import dataclass
 
-from compute.sizing.config_file import ConfigError, ModelConfig
+from compute.sizing.config_file import MOST_HEADS, WIDEST, ConfigError, ModelConfig
 from compute.sizing.families import Family, decided
-
-MOST_HEADS = 1 << 16
-WIDEST = 1 << 20  # of any dimension of a layer
 
 
 @dataclass(frozen=True)

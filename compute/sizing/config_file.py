@@ -19,6 +19,11 @@ HIDDEN = ("hidden_size", "n_embd", "d_model")
 HEADS = ("num_attention_heads", "n_head")
 POSITIONS = ("max_position_embeddings", "n_positions", "seq_length")
 
+# Beyond these no model is: what a file says above them is no size of one.
+MOST_HEADS = 1 << 16
+WIDEST = 1 << 20  # of any dimension of a layer
+LONGEST = 1 << 31  # tokens of a context
+
 
 class ConfigError(ValueError):
     """The file does not describe a model. The message is a sentence that names ``key``, which is

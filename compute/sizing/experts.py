@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-from compute.sizing.config_file import ConfigError, ModelConfig
+from compute.sizing.config_file import WIDEST, ConfigError, ModelConfig
 from compute.sizing.families import Family
 
 MOST_EXPERTS = 1 << 16
-WIDEST = 1 << 20
 COUNT = ("num_experts", "num_local_experts", "n_routed_experts")
 
 

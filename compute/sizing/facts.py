@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from compute.sizing.attention import (
-    MOST_HEADS,
-    WIDEST,
     Biases,
     LatentAttention,
     biases_of,
@@ -19,7 +17,10 @@ from compute.sizing.config_file import (
     HEADS,
     HIDDEN,
     LAYERS,
+    LONGEST,
+    MOST_HEADS,
     POSITIONS,
+    WIDEST,
     ConfigError,
     ModelConfig,
     read_config,
@@ -30,7 +31,6 @@ from compute.sizing.positions import Rope, Window, rope_of, window_of
 
 MOST_LAYERS = 10_000
 MOST_TOKENS = 1 << 24  # of a vocabulary
-LONGEST = 1 << 31  # tokens of a context
 
 
 @dataclass(frozen=True)

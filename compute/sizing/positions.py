@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 
-from compute.sizing.config_file import ConfigError, ModelConfig
+from compute.sizing.config_file import LONGEST, ConfigError, ModelConfig
 from compute.sizing.families import Family
-
-LONGEST = 1 << 31  # tokens
 
 
 @dataclass(frozen=True)

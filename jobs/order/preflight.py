@@ -16,7 +16,7 @@ from jobs.verl.batches import check_batches, check_heads
 from jobs.verl.contradictions import check_contradictions
 from jobs.verl.kinds import is_rl
 from jobs.verl.lint import check_companions
-from jobs.verl.model_dir import HUB_NAME, ModelFacts, cached_model, inspect_model
+from jobs.verl.model_dir import HUB_NAME, ModelFolder, cached_model, inspect_model
 from jobs.verl.overrides import readable
 from jobs.verl.releases import refusal
 from jobs.verl.spec import Problem, TrainSpec
@@ -51,9 +51,9 @@ class Preflight:
         return found + list(checks.check_rows(self.spec, self.rows))
 
     @cached_property
-    def model(self) -> ModelFacts:
+    def model(self) -> ModelFolder:
         if not (self.knows_model and self.is_here):
-            return ModelFacts()
+            return ModelFolder()
         return find_model(str(self.spec.values["model_path"]))
 
     @cached_property
@@ -84,11 +84,11 @@ class Preflight:
                 yield Problem(field, problem)
         yield from self._reward()
 
-    def _model(self, field: str) -> ModelFacts:
+    def _model(self, field: str) -> ModelFolder:
         text = str(self.spec.values.get(field) or "")
         if field == "model_path":
             return self.model
-        return find_model(text) if text and self.is_here else ModelFacts()
+        return find_model(text) if text and self.is_here else ModelFolder()
 
     def _data(self, field: str) -> tuple[ParquetFacts, str | None]:
         facts = read_facts(inside(str(self.spec.values[field])))
@@ -131,12 +131,12 @@ def is_allowed(path: str) -> bool:
     return allowed(path) is not None
 
 
-def find_model(text: str) -> ModelFacts:
+def find_model(text: str) -> ModelFolder:
     """Look at a model given as a folder, or as a hub name that is in this machine's cache."""
     if HUB_NAME.fullmatch(text):
         snapshot = cached_model(text, hub_cache())
         if snapshot is None:
-            return ModelFacts(
+            return ModelFolder(
                 f"{text} is neither a folder nor in this machine's Hugging Face cache. "
                 f"Fetch it first: hf download {text}"
             )
@@ -144,7 +144,7 @@ def find_model(text: str) -> ModelFacts:
     try:
         return inspect_model(inside(text))
     except ValueError as error:
-        return ModelFacts(str(error))
+        return ModelFolder(str(error))
 
 
 def hub_cache() -> Path:

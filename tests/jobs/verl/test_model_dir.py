@@ -3,16 +3,16 @@ from pathlib import Path
 
 import pytest
 
-from jobs.verl.model_dir import HUB_NAME, ModelFacts, cached_model, inspect_model
+from jobs.verl.model_dir import HUB_NAME, ModelFolder, cached_model, inspect_model
 from tests.factories import make_model_folder
 
 
 def test_a_whole_model(tmp_path: Path) -> None:
-    assert inspect_model(make_model_folder(tmp_path / "m", 512)) == ModelFacts("", 512)
+    assert inspect_model(make_model_folder(tmp_path / "m", 512)) == ModelFolder("", 512)
 
 
 def test_a_context_that_is_not_stated(tmp_path: Path) -> None:
-    assert inspect_model(make_model_folder(tmp_path / "m", None)) == ModelFacts("", None)
+    assert inspect_model(make_model_folder(tmp_path / "m", None)) == ModelFolder("", None)
 
 
 def test_older_weights_count_too(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_a_part_that_is_missing_is_named(tmp_path: Path, missing: str, words: st
     ("config", "words"),
     [
         ("{", "cannot be read"),
-        ("[]", "names no model_type."),
+        ("[]", "is no JSON object."),
         ("{}", "names no model_type."),
         ("[" * 100_000, "cannot be read"),
         (b"\xff\xfe", "cannot be read"),
@@ -55,11 +55,21 @@ def test_a_config_that_is_none(tmp_path: Path, config: str | bytes, words: str) 
     assert words in inspect_model(model).problem
 
 
-def test_a_context_of_another_type_is_not_used(tmp_path: Path) -> None:
+def test_a_context_of_another_type_is_refused_by_its_key(tmp_path: Path) -> None:
     model = make_model_folder(tmp_path / "m")
     config = {"model_type": "x", "max_position_embeddings": "many"}
     (model / "config.json").write_text(json.dumps(config))
-    assert inspect_model(model) == ModelFacts("", None)
+    assert inspect_model(model).problem == (
+        f"{model}: max_position_embeddings in config.json is 'many': it must be a whole number "
+        "from 1 to 2147483648."
+    )
+
+
+def test_the_language_model_of_one_that_sees_images(tmp_path: Path) -> None:
+    model = make_model_folder(tmp_path / "m")
+    text = {"max_position_embeddings": 4096, "num_attention_heads": 8}
+    (model / "config.json").write_text(json.dumps({"model_type": "x", "text_config": text}))
+    assert inspect_model(model) == ModelFolder("", 4096, 8)
 
 
 def test_a_model_in_the_cache(tmp_path: Path) -> None:
