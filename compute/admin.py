@@ -46,10 +46,10 @@ class EditedMachine(forms.ModelForm[Machine]):
                 self.add_initial_prefix(name) in self.data
             )
 
-    def clean_lease_ends_at(self) -> datetime | None:
+    def clean_rental_ends_at(self) -> datetime | None:
         try:
-            before = Machine.objects.get(pk=self.instance.pk).lease_ends_at
-            return rental.checked(self.cleaned_data["lease_ends_at"], before)
+            before = Machine.objects.get(pk=self.instance.pk).rental_ends_at
+            return rental.checked(self.cleaned_data["rental_ends_at"], before)
         except MachineError as error:
             raise forms.ValidationError(str(error)) from None
 
@@ -59,7 +59,7 @@ class MachineAdmin(admin.ModelAdmin[Machine]):
     """Machines are added and removed on their own pages, which confirm the host key."""
 
     list_display = (
-        "name", "kind", "host", "slots", "gpus", "workdir", "lease_ends_at", "seen_at",
+        "name", "kind", "host", "slots", "gpus", "workdir", "rental_ends_at", "seen_at",
         "is_retired",
     )  # fmt: skip
     form = EditedMachine

@@ -14,7 +14,7 @@ from platform_site.secrets import EncryptedTextField
 PORTS = [MinValueValidator(1), MaxValueValidator(65535)]
 # A check or a set-up whose process gave no sign of life for so long is not waited for.
 SILENT_AFTER = 420  # seconds; longer than any one question to a machine
-# So long before a lease ends no run is started: it is what a first checkpoint is taken to need
+# So long before a rental ends no run is started: it is what a first checkpoint is taken to need
 # where none has been measured.
 CHECKPOINT_TAKES = timedelta(minutes=5)
 
@@ -64,7 +64,7 @@ class Machine(models.Model):
     ray_address = models.CharField(
         max_length=500, blank=True, help_text="Of the dashboard: http://head:8265."
     )
-    lease_ends_at = models.DateTimeField(
+    rental_ends_at = models.DateTimeField(
         null=True, blank=True, help_text="When the rented machine is taken away."
     )
     workdir = models.CharField(max_length=500, help_text="Runs are kept below this folder.")
@@ -164,9 +164,11 @@ class Machine(models.Model):
     def starts_nothing(self) -> str:
         """Why no run is started there now; empty when runs are."""
         if self.unreachable_since:
-            gone = f": its lease ended at {when(self.lease_ends_at)}" if self.lease_is_over else ""
+            gone = (
+                f": its rental ended at {when(self.rental_ends_at)}" if self.rental_is_over else ""
+            )
             return f"{self} is unreachable{gone}."
-        if closed := self.lease_closes:
+        if closed := self.rental_closes:
             return closed
         if self.is_group:
             members = (each.machine for each in self.memberships.select_related("machine"))
@@ -175,19 +177,19 @@ class Machine(models.Model):
         return f"The environment of {self} is being made." if work and work.is_busy else ""
 
     @property
-    def lease_is_over(self) -> bool:
-        return self.lease_ends_at is not None and self.lease_ends_at <= timezone.now()
+    def rental_is_over(self) -> bool:
+        return self.rental_ends_at is not None and self.rental_ends_at <= timezone.now()
 
     @property
-    def lease_closes(self) -> str:
-        """Why the end of its lease keeps every run from starting; empty when it does not."""
-        if self.lease_ends_at is None:
+    def rental_closes(self) -> str:
+        """Why the end of its rental keeps every run from starting; empty when it does not."""
+        if self.rental_ends_at is None:
             return ""
-        if self.lease_is_over:
-            return f"The lease of {self} ended at {when(self.lease_ends_at)}."
-        if self.lease_ends_at - timezone.now() < CHECKPOINT_TAKES:
+        if self.rental_is_over:
+            return f"The rental of {self} ended at {when(self.rental_ends_at)}."
+        if self.rental_ends_at - timezone.now() < CHECKPOINT_TAKES:
             return (
-                f"The lease of {self} ends at {when(self.lease_ends_at)}: too soon for a run to "
+                f"The rental of {self} ends at {when(self.rental_ends_at)}: too soon for a run to "
                 "save a checkpoint."
             )
         return ""
@@ -195,8 +197,8 @@ class Machine(models.Model):
     @property
     def why_unreachable(self) -> str:
         """Why it does not answer: one that was taken away has a reason of its own."""
-        if self.unreachable_since and self.lease_is_over:
-            return f"Its lease ended at {when(self.lease_ends_at)}. {self.unreachable_reason}"
+        if self.unreachable_since and self.rental_is_over:
+            return f"Its rental ended at {when(self.rental_ends_at)}. {self.unreachable_reason}"
         return self.unreachable_reason
 
     @property

@@ -14,13 +14,13 @@ from compute.models import Machine, when
 NEAR = timedelta(hours=1)  # before the end, when it is said once more
 UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 SPAN = re.compile(r"(?:\s*\d+(?:\.\d+)?\s*[dhm])+\s*")
-FIELD = "lease_ends_at"
-LEASE_NEAR, LEASE_OVER = "lease near", "lease over"
+FIELD = "rental_ends_at"
+RENTAL_NEAR, RENTAL_OVER = "rental near", "rental over"
 
 
 def set_end(machine: Machine, ends_at: datetime | None, *, who: str = "") -> None:
-    """Keep when a machine's lease ends; None is no end. Raises ``MachineError`` for a past one."""
-    verbs.change(machine, {FIELD: checked(ends_at, machine.lease_ends_at)}, {}, who=who)
+    """Keep when a machine's rental ends; None is no end. Raises ``MachineError`` for a past one."""
+    verbs.change(machine, {FIELD: checked(ends_at, machine.rental_ends_at)}, {}, who=who)
 
 
 def checked(ends_at: datetime | None, before: datetime | None = None) -> datetime | None:
@@ -34,7 +34,7 @@ def checked(ends_at: datetime | None, before: datetime | None = None) -> datetim
     if before and ends_at == before.replace(second=0, microsecond=0):
         return before
     if ends_at <= timezone.now():
-        raise MachineError(f"{when(ends_at)} is past: a lease ends in the future.", FIELD)
+        raise MachineError(f"{when(ends_at)} is past: a rental ends in the future.", FIELD)
     return ends_at
 
 
@@ -63,17 +63,17 @@ def after(text: str) -> datetime:
 
 
 def nearness(machine: Machine) -> str:
-    """The kind of event that the end of the lease is by now; empty while it is far, or none."""
-    ends_at = machine.lease_ends_at
+    """The kind of event that the end of the rental is by now; empty while it is far, or none."""
+    ends_at = machine.rental_ends_at
     if ends_at is None or ends_at - timezone.now() > NEAR:
         return ""
-    return LEASE_OVER if machine.lease_is_over else LEASE_NEAR
+    return RENTAL_OVER if machine.rental_is_over else RENTAL_NEAR
 
 
 def tell(machine: Machine) -> str:
     """Record that the end is near, or over, once for each end; what was to be recorded."""
-    kind, ends_at = nearness(machine), machine.lease_ends_at
+    kind, ends_at = nearness(machine), machine.rental_ends_at
     if kind and ends_at and not machine.events.filter(kind=kind, data__ends=str(ends_at)).exists():
-        verb = "ended" if kind == LEASE_OVER else "ends"
-        history.record(machine, kind, f"Its lease {verb} at {when(ends_at)}.", ends=str(ends_at))
+        verb = "ended" if kind == RENTAL_OVER else "ends"
+        history.record(machine, kind, f"Its rental {verb} at {when(ends_at)}.", ends=str(ends_at))
     return kind

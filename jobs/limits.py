@@ -8,9 +8,9 @@ from compute.rental import NEAR
 from jobs import lifecycle, resuming
 from jobs.launch import end
 from jobs.models import Job, Status
-from jobs.verl.limit import lease_margin, lease_now, save_by
+from jobs.verl.limit import rental_margin, rental_now, save_by
 
-LEASE = "lease"  # the event that says what the lease's end means to a run
+RENTAL = "rental"  # the event that says what the rental's end means to a run
 
 
 def keep_limit(job: Job, save_seconds: float | None) -> None:
@@ -30,17 +30,17 @@ def keep_limit(job: Job, save_seconds: float | None) -> None:
         resuming.pause(job, who="", why=why)
 
 
-def keep_lease(job: Job, clock: float, save_seconds: float | None) -> None:
-    """Ask a run to save and pause before the lease of its machine ends, or say that it cannot.
+def keep_rental(job: Job, clock: float, save_seconds: float | None) -> None:
+    """Ask a run to save and pause before the rental of its machine ends, or say that it cannot.
 
     ``clock`` is the machine's own, in epoch seconds.
     """
-    ends_at = job.machine.lease_ends_at
+    ends_at = job.machine.rental_ends_at
     if ends_at is None or job.status != Status.RUNNING or job.stop_asked_at:
         return
-    left = ends_at.timestamp() - lease_now(time.time(), clock)
-    ends = f"The lease of {job.machine} {'ends' if left > 0 else 'ended'} at {when(ends_at)}"
-    margin = lease_margin(job.seconds_per_step, save_seconds)
+    left = ends_at.timestamp() - rental_now(time.time(), clock)
+    ends = f"The rental of {job.machine} {'ends' if left > 0 else 'ended'} at {when(ends_at)}"
+    margin = rental_margin(job.seconds_per_step, save_seconds)
     if left <= max(NEAR.total_seconds(), margin.seconds) and job.cannot_save:
         _tell(
             job, f"{ends}. This run cannot save before it: {job.cannot_save}", ends_at.isoformat()
@@ -50,7 +50,7 @@ def keep_lease(job: Job, clock: float, save_seconds: float | None) -> None:
 
 
 def _tell(job: Job, message: str, ends: str) -> None:
-    """Once for each end that the lease has had."""
-    if not job.events.filter(kind=LEASE, data__ends=ends).exists():
-        lifecycle.record(job, LEASE, message=message, ends=ends)
+    """Once for each end that the rental has had."""
+    if not job.events.filter(kind=RENTAL, data__ends=ends).exists():
+        lifecycle.record(job, RENTAL, message=message, ends=ends)
         lifecycle.touch(job)

@@ -93,7 +93,8 @@ class Job(models.Model):
     )
     reason = models.TextField(blank=True)
     attempt = models.PositiveIntegerField(default=1)
-    machine = models.ForeignKey(Machine, on_delete=models.PROTECT, related_name="jobs")
+    # Compute lies below jobs: a machine has no relation back to them.
+    machine = models.ForeignKey(Machine, on_delete=models.PROTECT, related_name="+")
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
     after = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True)
     after_checkpoint = models.BooleanField(
@@ -256,7 +257,7 @@ class Lease(models.Model):
     """A GPU that a job uses, from its start to its end. The database lets no other have it."""
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="leases")
-    machine = models.ForeignKey(Machine, on_delete=models.CASCADE, related_name="leases")
+    machine = models.ForeignKey(Machine, on_delete=models.CASCADE, related_name="+")
     device = models.PositiveSmallIntegerField()
 
     class Meta:

@@ -11,6 +11,6 @@ def get_job(request: HtmxHttpRequest, pk: int) -> Job:
     return get_object_or_404(Job.objects.visible_to(request.user), pk=pk)
 
 
-def warn_of_lease(request: HtmxHttpRequest, text: str) -> None:
+def warn_of_rental(request: HtmxHttpRequest, text: str) -> None:
     if text:
         messages.warning(request, text)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from django.db import transaction
 
 from compute import history
-from compute.machines.verbs import MachineError, settle_lease
+from compute.machines.verbs import MachineError, settle_rental
 from compute.models import Machine, Membership
 
 LEAST = 2
@@ -45,7 +45,7 @@ def join(name: str, members: Sequence[tuple[Machine, str]], *, who: str = "") ->
             Membership(group=group, machine=machine, place=place, address=address)
             for place, (machine, address) in enumerate(members)
         )
-        settle_lease(group)
+        settle_rental(group)
         named = ", ".join(machine.name for machine, _ in members)
         history.record(group, "added", f"Joined of {named}.", who=who)
     group.refresh_from_db()

@@ -1,6 +1,6 @@
 """Adding, changing, confirming and removing machines."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -11,6 +11,7 @@ from django.db.models import Min
 from django.utils import timezone
 
 from compute import history
+from compute.machines.users import users
 from compute.models import Machine, MachineSecret, SetUp, when
 from compute.runners.base import RunnerError
 from compute.runners.ssh import hostkeys
@@ -60,8 +61,8 @@ def add(fields: Mapping[str, Any], secrets: Mapping[str, str], *, who: str = "")
         machine = Machine.objects.create(kind=kind, **fields)
         _keep_secrets(machine, secrets)
         history.record(machine, "added", f"At {machine.address}.", who=who)
-        if machine.lease_ends_at:
-            history.record(machine, "lease set", f"To {when(machine.lease_ends_at)}.", who=who)
+        if machine.rental_ends_at:
+            history.record(machine, "rental set", f"To {when(machine.rental_ends_at)}.", who=who)
     return machine
 
 
@@ -79,22 +80,22 @@ def change(
     ``MachineError``.
     """
     fields = {name: value for name, value in fields.items() if value != getattr(machine, name)}
-    if "workdir" in fields and machine.jobs.exists():
+    if "workdir" in fields and users().has_any(machine):
         raise MachineError(
             f"Its jobs have their runs below {machine.workdir}, where they would not be found any "
             "more. Add the machine a second time, with the other folder.",
             "workdir",
         )
-    if "ray_address" in fields and (held := _named(machine.jobs.holding_slot())):
+    if "ray_address" in fields and (held := users().running(machine)):
         raise MachineError(
             f"Jobs run there: {held}. A cluster at another address does not know them, and they "
             "would be lost. Let them end first, or pause them.",
             "ray_address",
         )
-    if machine.is_group and "lease_ends_at" in fields:
+    if machine.is_group and "rental_ends_at" in fields:
         raise MachineError(
-            "Machines together have the lease that ends first: set it on that machine.",
-            "lease_ends_at",
+            "Machines together have the rental that ends first: set it on that machine.",
+            "rental_ends_at",
         )
     _refuse_while_set_up(machine, fields)
     if "workdir" in fields and (named := _groups_of(machine)):
@@ -106,22 +107,22 @@ def change(
         Machine.objects.filter(pk=machine.pk).update(**written)
         machine.secrets.filter(name__in=forget).delete()
         _keep_secrets(machine, secrets)
-        if "lease_ends_at" in fields:
-            history.record(machine, "lease set", lease_told(fields["lease_ends_at"]), who=who)
+        if "rental_ends_at" in fields:
+            history.record(machine, "rental set", rental_told(fields["rental_ends_at"]), who=who)
             for place in machine.in_groups.select_related("group"):
-                settle_lease(place.group)
+                settle_rental(place.group)
         if told:
             history.record(machine, "changed", told, who=who)
     machine.refresh_from_db()
 
 
-def settle_lease(group: Machine) -> None:
-    """The lease of machines together ends with the first of theirs."""
-    first = group.memberships.aggregate(ends=Min("machine__lease_ends_at"))["ends"]
-    Machine.objects.filter(pk=group.pk).update(lease_ends_at=first)
+def settle_rental(group: Machine) -> None:
+    """The rental of machines together ends with the first of theirs."""
+    first = group.memberships.aggregate(ends=Min("machine__rental_ends_at"))["ends"]
+    Machine.objects.filter(pk=group.pk).update(rental_ends_at=first)
 
 
-def lease_told(ends_at: datetime | None) -> str:
+def rental_told(ends_at: datetime | None) -> str:
     return f"It ends at {when(ends_at)}." if ends_at else "It has no end any more."
 
 
@@ -135,7 +136,7 @@ def _told(
     words = [
         f"{name} from {_word(getattr(machine, name))} to {_word(value)}"
         for name, value in fields.items()
-        if name != "lease_ends_at"
+        if name != "rental_ends_at"
     ]
     words += [f"{_label(name)} {'replaced' if _has(machine, name) else 'set'}" for name in secrets]
     words += [f"{_label(name)} removed" for name in forget if name not in secrets]
@@ -278,7 +279,7 @@ def remove(machine: Machine, *, who: str = "") -> bool:
     if held := in_the_way(machine):
         raise MachineError(f"Jobs still run or wait there: {held}. Stop them first.")
     forget(machine.pk)
-    if not machine.jobs.exists():
+    if not users().has_any(machine):
         machine.delete()
         return False
     with transaction.atomic():
@@ -299,13 +300,7 @@ def _groups_of(machine: Machine) -> str:
 
 def in_the_way(machine: Machine) -> str:
     """The jobs that keep a machine from being removed, in words; empty when there are none."""
-    return _named([*machine.jobs.holding_slot(), *machine.jobs.queued()])
-
-
-def _named(found: Iterable[Any]) -> str:
-    jobs = list(found)
-    shown = ", ".join(f"{job.pk} ({job.name})" for job in jobs[:5])
-    return shown + (f" and {len(jobs) - 5} more" if len(jobs) > 5 else "")
+    return users().holding(machine)
 
 
 def _name_of_removed(machine: Machine) -> str:

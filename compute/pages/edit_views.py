@@ -13,9 +13,9 @@ from compute.checks import checking
 from compute.machines import groups, verbs
 from compute.machines.verbs import MachineError, Offered
 from compute.models import Machine
-from compute.pages.forms import GroupForm, LeaseForm, LocalForm, MachineForm
+from compute.pages.forms import GroupForm, LocalForm, MachineForm, RentalForm
 from compute.pages.ray_form import RayForm
-from compute.pages.views import changeable, contents, lease_context
+from compute.pages.views import changeable, contents, rental_context
 from compute.runners.base import RunnerError
 from platform_site.htmx import HtmxHttpRequest
 
@@ -26,15 +26,15 @@ JUMP = (
 GROUPS = (
     ("Where it is", "", ("name", "host", "port", "user")),
     ("How to log in", "a key, a password, or both", OWN),
-    ("What runs there", "", ("workdir", "verl", "python", "slots", "lease_ends_at")),
+    ("What runs there", "", ("workdir", "verl", "python", "slots", "rental_ends_at")),
     ("Jump host", "only where the machine is behind one", JUMP),
 )
 OF_RAY = (
     ("Where it is", "", ("name", "ray_address", "password")),
-    ("What runs there", "", ("workdir", "verl", "python", "slots", "lease_ends_at")),
+    ("What runs there", "", ("workdir", "verl", "python", "slots", "rental_ends_at")),
 )
 # What a check says stays true when these change.
-OF_NO_CHECK = {"name", "slots", "lease_ends_at"}
+OF_NO_CHECK = {"name", "slots", "rental_ends_at"}
 
 
 @sensitive_post_parameters()
@@ -202,15 +202,15 @@ def machine_remove(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-def machine_lease(request: HtmxHttpRequest, pk: int) -> HttpResponse:
-    """Keep when the machine's lease ends, or that it has no end."""
+def machine_rental(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """Keep when the machine's rental ends, or that it has no end."""
     machine = changeable(request, pk)
     if machine.is_group:
-        raise Http404("Machines together have the leases of each.")
+        raise Http404("Machines together have the rentals of each.")
     data = QueryDict(mutable=True) if request.POST.get("none") else request.POST
-    form = LeaseForm(data, machine=machine)
+    form = RentalForm(data, machine=machine)
     if not form.is_valid():
-        context = contents(machine, request) | lease_context(form)
+        context = contents(machine, request) | rental_context(form)
         return render(request, "compute/pages/detail.html", context, status=422)
     verbs.change(machine, form.values, {}, who=request.user.get_username())
     return redirect(machine)

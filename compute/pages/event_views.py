@@ -16,7 +16,6 @@ from platform_site.timeline import Timeline, respond
 @vary_on_headers("HX-Request")
 def machine_events(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     machine = get_object_or_404(Machine, pk=pk)
-    jobs = machine.jobs.visible_to(request.user)
     timeline = Timeline(
         title=machine.name,
         url=reverse("compute:events", args=[pk]),
@@ -24,8 +23,8 @@ def machine_events(request: HtmxHttpRequest, pk: int) -> HttpResponse:
             ("Machines", reverse("compute:list")),
             (machine.name, machine.get_absolute_url()),
         ],
-        rows=lambda wanted: rows_of(machine, jobs, wanted),
-        kinds=kinds_of(machine, jobs),
+        rows=lambda wanted: rows_of(machine, request.user, wanted),
+        kinds=kinds_of(machine, request.user),
         sources=SOURCES,
         file=f"machine-{pk}-events",
         has_jobs=True,

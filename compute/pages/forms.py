@@ -14,7 +14,7 @@ from compute.pages.seen_form import (
     KeptForm,
     SeenForm,
     checked_name,
-    lease_field,
+    rental_field,
 )
 from compute.runners.ssh import workdir
 from compute.runners.ssh.keys import KeyUnusable, read_private_key
@@ -27,7 +27,7 @@ HOST = re.compile(r"[\w:%.-]+")
 SECRETS = MachineSecret.Name
 FIELDS = (
     "name", "host", "port", "user", "jump_host", "jump_port", "jump_user", "workdir", "python",
-    "verl", "slots", "lease_ends_at",
+    "verl", "slots", "rental_ends_at",
 )  # fmt: skip
 PAIRS = (("private_key", "passphrase", "password"),
          ("jump_private_key", "jump_passphrase", "jump_password"))  # fmt: skip
@@ -84,7 +84,7 @@ class MachineForm(KeptForm):
         min_value=1, max_value=64, initial=1, label="Runs at once",
         help_text="Further ones wait in the queue.",
     )  # fmt: skip
-    lease_ends_at = lease_field()
+    rental_ends_at = rental_field()
     jump_host = forms.CharField(
         required=False, max_length=253, label="Jump host",
         help_text="Reached first, where the machine is behind one.",
@@ -198,18 +198,18 @@ class LocalForm(SeenForm):
     """What can be changed of the machine that Trainyard runs on; the rest is in the settings."""
 
     slots = MachineForm.base_fields["slots"]
-    lease_ends_at = lease_field()
-    compared = ("slots", "lease_ends_at")
+    rental_ends_at = rental_field()
+    compared = ("slots", "rental_ends_at")
 
 
-class LeaseForm(SeenForm):
-    """The end of a machine's lease alone, on its page."""
+class RentalForm(SeenForm):
+    """The end of a machine's rental alone, on its page."""
 
-    lease_ends_at = lease_field()
-    compared = ("lease_ends_at",)
+    rental_ends_at = rental_field()
+    compared = ("rental_ends_at",)
 
     def __init__(self, data: Any = None, *, machine: Machine) -> None:
-        super().__init__(data, machine=machine, initial={"lease_ends_at": machine.lease_ends_at})
+        super().__init__(data, machine=machine, initial={"rental_ends_at": machine.rental_ends_at})
 
 
 class GroupForm(forms.Form):

@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 from django import forms
 
 from compute.pages.forms import MachineForm
-from compute.pages.seen_form import CODE, NEW, KeptForm, lease_field
+from compute.pages.seen_form import CODE, NEW, KeptForm, rental_field
 from compute.runners.ssh import workdir
 
-FIELDS = ("name", "ray_address", "workdir", "python", "verl", "slots", "lease_ends_at")
+FIELDS = ("name", "ray_address", "workdir", "python", "verl", "slots", "rental_ends_at")
 ADDRESS = re.compile(r"https?://[\w.\[\]:%-]+")
 PYTHON = re.compile(r"python3?(\.\d+)?")
 
@@ -39,7 +39,7 @@ class RayForm(KeptForm):
         "themselves. Workers of RL runs have the Python that Ray was started with.",
     )  # fmt: skip
     slots = MachineForm.base_fields["slots"]
-    lease_ends_at = lease_field()
+    rental_ends_at = rental_field()
 
     @property
     def secrets(self) -> dict[str, str]:

@@ -16,9 +16,9 @@ CODE = {"spellcheck": "false", "autocomplete": "off"}
 NEW = {"spellcheck": "false", "autocomplete": "new-password"}
 
 
-def lease_field() -> forms.DateTimeField:
+def rental_field() -> forms.DateTimeField:
     return forms.DateTimeField(
-        required=False, label="Lease ends",
+        required=False, label="Rental ends",
         widget=forms.DateTimeInput({"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
         help_text=f"When a rented machine is taken away, in the time zone {settings.TIME_ZONE}. "
         "Runs save and pause before it, and none starts too late to. Empty: it has no end.",
@@ -47,10 +47,10 @@ class SeenForm(forms.Form):
         mine = self.compared if self.machine is None else self.changed_data
         return {name: self.cleaned_data[name] for name in self.compared if name in mine}
 
-    def clean_lease_ends_at(self) -> datetime | None:
-        before = self.machine.lease_ends_at if self.machine else None
+    def clean_rental_ends_at(self) -> datetime | None:
+        before = self.machine.rental_ends_at if self.machine else None
         try:
-            return rental.checked(self.cleaned_data["lease_ends_at"], before)
+            return rental.checked(self.cleaned_data["rental_ends_at"], before)
         except MachineError as error:
             raise forms.ValidationError(str(error)) from None
 

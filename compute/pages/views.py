@@ -4,7 +4,7 @@ from typing import Any
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import Count, OuterRef, Prefetch, QuerySet, Subquery
+from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
@@ -13,9 +13,10 @@ from django.views.decorators.vary import vary_on_headers
 from compute.checks import checking
 from compute.clusters import facts_of_nodes, is_cluster
 from compute.machines.groups import members_of
+from compute.machines.users import users
 from compute.machines.verbs import MachineError
 from compute.models import Machine, MachineSample, Membership, SetUp
-from compute.pages.forms import LeaseForm
+from compute.pages.forms import RentalForm
 from compute.services import load_of
 from compute.setup import settingup
 from platform_site.htmx import HtmxHttpRequest
@@ -28,7 +29,6 @@ STATES = {
     "unconfirmed": "Host key not confirmed",
     "removed": "Removed",
 }
-JOBS_SHOWN = 20
 
 
 @require_GET
@@ -51,7 +51,7 @@ def machine_list(request: HtmxHttpRequest) -> HttpResponse:
 def listed(filters: dict[str, str], sort: str) -> QuerySet[Machine]:
     newest = MachineSample.objects.filter(machine=OuterRef("pk")).order_by("-at")
     found: Any = Machine.objects.filter(is_retired=filters["state"] == "removed").annotate(
-        runs=Count("jobs"),
+        runs=users().count(),
         load=Subquery(newest.values("data")[:1]),
         measured_at=Subquery(newest.values("at")[:1]),
     )
@@ -93,14 +93,15 @@ def contents(machine: Machine, request: HtmxHttpRequest) -> dict[str, Any]:
         "members": members_of(machine) if machine.is_group else [],
         "by_hand": checking.by_hand(machine) if machine.kind == machine.Kind.SSH else "",
         "secrets": list(machine.secrets.defer("value")),
-        "jobs": machine.jobs.visible_to(request.user).order_by("-pk")[:JOBS_SHOWN],
+        "used_by": users().template,
+        "users": users().newest(machine, request.user),
         "is_busy": machine.is_being_checked or bool(set_up and set_up.is_busy),
         "can_change": request.user.is_staff and not machine.is_retired,
-    } | lease_context(LeaseForm(machine=machine))
+    } | rental_context(RentalForm(machine=machine))
 
 
-def lease_context(form: LeaseForm) -> dict[str, Any]:
-    return {"lease": form, "lease_row": {"field": form["lease_ends_at"]}}
+def rental_context(form: RentalForm) -> dict[str, Any]:
+    return {"rental": form, "rental_row": {"field": form["rental_ends_at"]}}
 
 
 def is_older(checked_at: datetime | None, unreachable_since: datetime | None) -> bool:

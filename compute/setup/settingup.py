@@ -13,6 +13,7 @@ from django_q.tasks import async_task
 
 from compute import environments, history
 from compute.checks import checking
+from compute.machines.users import users
 from compute.machines.verbs import MachineError
 from compute.models import SILENT_AFTER, Machine, SetUp
 from compute.runners.base import RunnerError, Unreachable
@@ -80,7 +81,7 @@ def why_not(machine: Machine) -> str | None:
             f"This machine uses the Python {machine.python}, which is yours. Empty that field to "
             "have an environment made."
         )
-    if machine.jobs.holding_slot().exists():
+    if users().running(machine):
         return "Jobs run there, with the code that would be replaced. Wait for their end."
     return None
 

@@ -56,7 +56,7 @@ def launch(job: Job) -> None:
         attempt = Attempt.of(job)
         made = prepare(attempt)
         still_starting(job, command=job.command, reason="")
-        if closed := job.machine.lease_closes:  # sending its data may have taken hours
+        if closed := job.machine.rental_closes:  # sending its data may have taken hours
             wait_in_line(job, closed)
             return
         made = joint.bring_up(job, made)

@@ -60,7 +60,7 @@ class Preview:
         spec, given = self.form.spec, {setting.key for setting in self.command.settings}
         notes += left_to(spec.verl, spec.kind, given)
         order = self.form.order()
-        if order.machine.lease_ends_at and (told := rental.warning(submit.drafted(order))):
+        if order.machine.rental_ends_at and (told := rental.warning(submit.drafted(order))):
             notes.append(told)
         for name, usual in self.form.recipe.ranges.items():
             if name in values and values[name] not in usual:

@@ -13,7 +13,7 @@ from jobs.order.preview import Preview
 from jobs.queue import rental
 from jobs.recipebook import book
 from jobs.recipebook.book import find_recipe, own_recipes
-from jobs.requests import get_job, warn_of_lease
+from jobs.requests import get_job, warn_of_rental
 from jobs.verl.recipes import Recipe, all_recipes
 from platform_site.htmx import HtmxHttpRequest
 
@@ -38,7 +38,7 @@ def job_create(request: HtmxHttpRequest, slug: str) -> HttpResponse:
         return render(request, "jobs/order/form.html" + part, context, status=422)
     job = submit.submit(form.order(), start=request.POST.get("action") == "start")
     if job.status != Status.DRAFT:
-        warn_of_lease(request, rental.warning(job))
+        warn_of_rental(request, rental.warning(job))
     # A redirect would land inside the form: htmx is told to leave the page.
     return HttpResponseClientRedirect(job.get_absolute_url()) if request.htmx else redirect(job)
 

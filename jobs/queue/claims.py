@@ -72,7 +72,7 @@ def waiting_in(machine: Machine, line: Sequence[Job]) -> list[Waiting]:
     return [waiting(job, short.get(job.pk, "")) for job in line]
 
 
-def waiting(job: Job, lease: str = "") -> Waiting:
+def waiting(job: Job, rental: str = "") -> Waiting:
     held = f"Held by {job.held_by}" if job.held_at else ""
     why = f": {job.held_why}" if job.held_why else ""
     return Waiting(
@@ -81,7 +81,7 @@ def waiting(job: Job, lease: str = "") -> Waiting:
         gpus=job.gpus,
         held=f"{held}{why}." if held else "",
         after=_after(job),
-        lease=lease,
+        rental=rental,
         one_node=KINDS[job.kind].torchrun,
     )
 

@@ -1,4 +1,4 @@
-"""What a job can still do before the lease of its machine ends."""
+"""What a job can still do before the rental of its machine ends."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -8,14 +8,14 @@ from django.utils import timezone
 from compute.models import Machine, when
 from jobs.measured import longest_saves
 from jobs.models import Job
-from jobs.verl.limit import lease_margin
+from jobs.verl.limit import rental_margin
 
 LOOKED_AT = 20  # jobs among which one of the same settings is looked for
 
 
 def left_of(machine: Machine) -> timedelta | None:
-    """The time until the lease ends, negative after it; None while there is no end."""
-    return machine.lease_ends_at - timezone.now() if machine.lease_ends_at else None
+    """The time until the rental ends, negative after it; None while there is no end."""
+    return machine.rental_ends_at - timezone.now() if machine.rental_ends_at else None
 
 
 def too_short(machine: Machine, jobs: Iterable[Job]) -> dict[int, str]:
@@ -28,10 +28,10 @@ def too_short(machine: Machine, jobs: Iterable[Job]) -> dict[int, str]:
     if left is None or not tried:
         return {}
     return {
-        pk: f"The lease of {machine} ends at {when(machine.lease_ends_at)}: too soon to save a "
+        pk: f"The rental of {machine} ends at {when(machine.rental_ends_at)}: too soon to save a "
         f"checkpoint, which took {longest:.0f} s."
         for pk, longest in longest_saves(tried).items()
-        if lease_margin(None, longest).seconds > left.total_seconds()
+        if rental_margin(None, longest).seconds > left.total_seconds()
     }
 
 
@@ -53,7 +53,7 @@ Pace = tuple[float, str]  # seconds a step, and whose they were
 
 def pace_of(job: Job) -> Pace | None:
     """The measured pace of a job with the same settings on the same machine, if there is one."""
-    if job.machine.lease_ends_at is None:
+    if job.machine.rental_ends_at is None:
         return None
     alike = Job.objects.filter(machine=job.machine, owner=job.owner_id, kind=job.kind)
     measured = alike.filter(anchor_at__isnull=False).exclude(uuid=job.uuid).order_by("-pk")
@@ -67,20 +67,20 @@ def warning_for(machine: Machine, steps: int, pace: Pace | None, cannot_save: st
     left = left_of(machine)
     if left is None:
         return ""
-    if machine.lease_closes:
-        return f"{machine.lease_closes} It waits until the lease is extended."
+    if machine.rental_closes:
+        return f"{machine.rental_closes} It waits until the rental is extended."
     words = []
     if pace and steps * pace[0] > left.total_seconds():
         words.append(
             f"{steps} steps take about {in_words(timedelta(seconds=steps * pace[0]))} by the "
-            f"{pace[0]:.3g} s a step that {pace[1]} took, and the lease of {machine} ends in "
+            f"{pace[0]:.3g} s a step that {pace[1]} took, and the rental of {machine} ends in "
             f"{in_words(left)}."
         )
         if not cannot_save:
             words.append("It saves and pauses before that.")
     if cannot_save:
         words.append(
-            f"The lease of {machine} ends at {when(machine.lease_ends_at)}, and this run cannot "
+            f"The rental of {machine} ends at {when(machine.rental_ends_at)}, and this run cannot "
             f"save before it: {cannot_save}"
         )
     return " ".join(words)

@@ -12,7 +12,7 @@ from jobs.files.fetching import FetchError
 from jobs.launch import command, end, submit
 from jobs.models import Job
 from jobs.queue import rental
-from jobs.requests import get_job, warn_of_lease
+from jobs.requests import get_job, warn_of_rental
 from jobs.run.forms import RenameForm, ResumeForm, StepForm
 from platform_site.htmx import HtmxHttpRequest
 
@@ -21,7 +21,7 @@ from platform_site.htmx import HtmxHttpRequest
 def job_start(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     job = get_job(request, pk)
     if submit.enqueue(job, who=request.user.get_username()):
-        warn_of_lease(request, rental.warning(job))
+        warn_of_rental(request, rental.warning(job))
     return redirect(job)
 
 
@@ -66,7 +66,7 @@ def job_resume(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     job = get_job(request, pk)
     found = [saved for saved in known_of(job) if saved.facts.complete]
     form = ResumeForm(found, request.POST if request.method == "POST" else None)
-    context = {"job": job, "form": form, "found": found, "lease": job.machine.lease_closes}
+    context = {"job": job, "form": form, "found": found, "rental": job.machine.rental_closes}
     if request.method == "GET":
         return render(request, "jobs/run/resume.html", context)
     if not form.is_valid():
@@ -75,7 +75,7 @@ def job_resume(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     step = form.cleaned_data["step"]
     told = rental.warning_to_resume(job, step)  # by its pace, which is forgotten then
     if resuming.resume(job, who=who, step=step):
-        warn_of_lease(request, told)
+        warn_of_rental(request, told)
     else:
         messages.error(request, f"{job.name} was not resumed: it is {job.get_status_display()}.")
     return redirect(job)

@@ -22,7 +22,7 @@ ASSUMED_SAVE = 150.0  # seconds that a save is taken to need where none was meas
 
 @dataclass(frozen=True)
 class Margin:
-    """How long before a lease's end to ask for the last checkpoint; what of it is not measured."""
+    """How long before a rental's end to ask for the last checkpoint; what of it is not measured."""
 
     seconds: float
     unknown: tuple[str, ...] = ()
@@ -36,17 +36,18 @@ class Margin:
         return f"{self.seconds:.0f} s are needed, by its measured steps and saves."
 
 
-def lease_margin(step_seconds: float | None, save_seconds: float | None) -> Margin:
-    """As for the time limit, but what is unknown is assumed: after a lease there is no machine."""
+def rental_margin(step_seconds: float | None, save_seconds: float | None) -> Margin:
+    """As for the time limit, but what is unknown is assumed: after a rental there is no machine."""
     assumed = ASSUMED_SAVE if save_seconds is None else save_seconds
     known = {"step": step_seconds, "save": save_seconds}
     unknown = tuple(name for name, seconds in known.items() if seconds is None)
     return Margin(-save_by(0.0, step_seconds, assumed), unknown)
 
 
-def lease_now(ours: float, theirs: float) -> float:
+def rental_now(ours: float, theirs: float) -> float:
     """What time it is, of our clock and the machine's own: the later, to be on the safe side.
 
-    A clock that is far off says nothing about when a lease ends: ours is then taken. Epoch seconds.
+    A clock that is far off says nothing about when a rental ends: ours is then taken. In epoch
+    seconds.
     """
     return max(ours, theirs) if abs(theirs - ours) <= CLOCKS_APART else ours

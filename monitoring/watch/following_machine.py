@@ -41,7 +41,7 @@ class Follower:
         self.said: dict[object, str] = {}
         self.measure_at = 0.0
         self.was_unreachable = False
-        self.lease: tuple[datetime | None, str] | None = None
+        self.rental: tuple[datetime | None, str] | None = None
 
     def run(self, stop: Stop) -> None:
         """Until ``stop``, or until the machine is gone. A thread of its own."""
@@ -71,23 +71,24 @@ class Follower:
         if self.was_unreachable and machine.unreachable_since is None:
             retry_now(machine)  # a check found that it answers, or somebody changed it
         self.was_unreachable = machine.unreachable_since is not None
-        jobs = list(machine.jobs.holding_slot().select_related("machine", "owner"))
-        self.mind_lease(machine, jobs)
+        running = Job.objects.holding_slot().filter(machine=machine)
+        jobs = list(running.select_related("machine", "owner"))
+        self.mind_rental(machine, jobs)
         if jobs:
             self.attempt(machine, lambda: self.follow_all(machine, jobs))
         if time.monotonic() >= self.measure_at:
             self.measure_at = time.monotonic() + MEASURE_EVERY
             self.attempt(machine, lambda: record_sample(machine))
 
-    def mind_lease(self, machine: Machine, jobs: list[Job]) -> None:
-        """Tell when the lease's end comes near, and show it where it changed."""
-        now = machine.lease_ends_at, rental.nearness(machine)
-        if now == self.lease:
+    def mind_rental(self, machine: Machine, jobs: list[Job]) -> None:
+        """Tell when the rental's end comes near, and show it where it changed."""
+        now = machine.rental_ends_at, rental.nearness(machine)
+        if now == self.rental:
             return
         rental.tell(machine)
-        if self.lease is not None:
+        if self.rental is not None:
             self.show_again(jobs)
-        self.lease = now
+        self.rental = now
 
     def follow_all(self, machine: Machine, jobs: list[Job]) -> None:
         look = look_at(machine, jobs)

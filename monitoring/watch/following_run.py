@@ -11,7 +11,7 @@ from compute.runners import rundir
 from compute.runners.base import RunnerError
 from jobs.checkpoints import list_checkpoints
 from jobs.launch import end as ends
-from jobs.limits import keep_lease, keep_limit
+from jobs.limits import keep_rental, keep_limit
 from jobs.measured import longest_saves
 from jobs.models import Job
 from monitoring.mirror import keep_log
@@ -48,7 +48,7 @@ def follow(job: Job, look: Look | None = None) -> bool:
         check_life(job, look)
         longest = _longest_save(job)
         keep_limit(job, longest)
-        keep_lease(job, look.now, longest)
+        keep_rental(job, look.now, longest)
     return job.revision != before
 
 
@@ -60,7 +60,7 @@ def _list_checkpoints(job: Job) -> None:
 
 
 def _longest_save(job: Job) -> float | None:
-    if job.max_seconds is None and job.machine.lease_ends_at is None:
+    if job.max_seconds is None and job.machine.rental_ends_at is None:
         return None
     return longest_saves([job.pk]).get(job.pk)
 

@@ -128,20 +128,20 @@ def test_a_check_tells_of_each(pair: Machine, two: list[Machine]) -> None:
     assert (second.outcome, second.says) == ("fail", "Gone.")
 
 
-def test_the_lease_of_a_group_is_the_one_that_ends_first(two: list[Machine], boss: Client) -> None:
+def test_the_rental_of_a_group_is_the_one_that_ends_first(two: list[Machine], boss: Client) -> None:
     late, soon = (timezone.now() + timedelta(hours=hours) for hours in (9, 5))
     rental.set_end(two[0], late)
     pair = groups.join("both", [(two[0], ""), (two[1], "")])
-    assert pair.lease_ends_at == two[0].lease_ends_at
+    assert pair.rental_ends_at == two[0].rental_ends_at
     rental.set_end(two[1], soon)
     pair.refresh_from_db()
-    assert pair.lease_ends_at == two[1].lease_ends_at
+    assert pair.rental_ends_at == two[1].rental_ends_at
     for machine in two:
         rental.set_end(machine, None)
     pair.refresh_from_db()
-    assert pair.lease_ends_at is None
+    assert pair.rental_ends_at is None
     with pytest.raises(MachineError, match="set it on that machine"):
         rental.set_end(pair, soon)
     assert "Keep the end" not in boss.get(pair.get_absolute_url()).content.decode()
-    answer = boss.post(f"/machines/{pair.pk}/lease/", {"lease_ends_at": f"{soon:%Y-%m-%dT%H:%M}"})
+    answer = boss.post(f"/machines/{pair.pk}/rental/", {"rental_ends_at": f"{soon:%Y-%m-%dT%H:%M}"})
     assert answer.status_code == 404

@@ -1,4 +1,4 @@
-"""The end of a rented machine's lease: set in four places, never in the past, told once."""
+"""The end of a rented machine's rental: set in four places, never in the past, told once."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -27,13 +27,13 @@ def box() -> Machine:
 
 
 def ends(machine: Machine, **span: float) -> Machine:
-    Machine.objects.filter(pk=machine.pk).update(lease_ends_at=timezone.now() + timedelta(**span))
+    Machine.objects.filter(pk=machine.pk).update(rental_ends_at=timezone.now() + timedelta(**span))
     machine.refresh_from_db()
     return machine
 
 
-def lease(machine: Machine) -> str:
-    return f"/machines/{machine.pk}/lease/"
+def url(machine: Machine) -> str:
+    return f"/machines/{machine.pk}/rental/"
 
 
 @pytest.mark.parametrize(
@@ -71,104 +71,104 @@ def test_what_is_no_span_is_refused(text: str) -> None:
 
 def test_it_is_kept_to_the_minute_and_told(box: Machine) -> None:
     rental.set_end(box, FUTURE + timedelta(seconds=59), who="root")
-    assert box.lease_ends_at == FUTURE
+    assert box.rental_ends_at == FUTURE
     rental.set_end(box, FUTURE + timedelta(seconds=3), who="root")
     rental.set_end(box, None, who="eve")
     assert list(box.events.values_list("kind", "who", "message")) == [
-        ("lease set", "root", "It ends at 2199-11-26 18:00 UTC."),
-        ("lease set", "eve", "It has no end any more."),
+        ("rental set", "root", "It ends at 2199-11-26 18:00 UTC."),
+        ("rental set", "eve", "It has no end any more."),
     ]
 
 
 def test_a_past_end_is_refused(box: Machine) -> None:
-    with pytest.raises(MachineError, match="is past: a lease ends in the future"):
+    with pytest.raises(MachineError, match="is past: a rental ends in the future"):
         rental.set_end(box, timezone.now() - timedelta(minutes=1))
-    assert box.lease_ends_at is None
+    assert box.rental_ends_at is None
 
 
 def test_on_the_page(boss: Client, box: Machine) -> None:
-    assert boss.post(lease(box), {"lease_ends_at": "2199-11-26T18:00"}).status_code == 302
+    assert boss.post(url(box), {"rental_ends_at": "2199-11-26T18:00"}).status_code == 302
     box.refresh_from_db()
-    assert box.lease_ends_at == FUTURE
+    assert box.rental_ends_at == FUTURE
     content = boss.get(f"/machines/{box.pk}/").content.decode()
     assert 'value="2199-11-26T18:00"' in content
     assert "ends <time" in content
-    assert "lease ends <time" in boss.get("/machines/").content.decode()
-    assert boss.post(lease(box), {"none": "1"}).status_code == 302
+    assert "rental ends <time" in boss.get("/machines/").content.decode()
+    assert boss.post(url(box), {"none": "1"}).status_code == 302
     box.refresh_from_db()
-    assert box.lease_ends_at is None
+    assert box.rental_ends_at is None
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [("2020-01-01T00:00", "is past"), ("soon", "Enter a valid date/time.")],
 )
-@pytest.mark.parametrize("where", ["lease", "edit"])
+@pytest.mark.parametrize("where", ["rental", "edit"])
 def test_bad_input_is_told_at_its_field(
     boss: Client, box: Machine, text: str, says: str, where: str
 ) -> None:
-    response = boss.post(f"/machines/{box.pk}/{where}/", {"lease_ends_at": text})
+    response = boss.post(f"/machines/{box.pk}/{where}/", {"rental_ends_at": text})
     assert response.status_code == 422
     assert says in response.content.decode()
     box.refresh_from_db()
-    assert box.lease_ends_at is None
+    assert box.rental_ends_at is None
 
 
 def test_who_may_set_it(page: Client, box: Machine) -> None:
-    assert page.post(lease(box), {"lease_ends_at": "2199-11-26T18:00"}).status_code == 403
-    assert asks_for_login(lease(box), "post")
+    assert page.post(url(box), {"rental_ends_at": "2199-11-26T18:00"}).status_code == 403
+    assert asks_for_login(url(box), "post")
     assert "Keep the end" not in page.get(f"/machines/{box.pk}/").content.decode()
 
 
 def test_other_methods_and_machines_that_are_not_there(boss: Client) -> None:
     box = factories.make_ssh_machine()
-    assert refuses_other_methods(boss, lease(box), "post")
-    assert boss.post("/machines/999999/lease/", {}).status_code == 404
+    assert refuses_other_methods(boss, url(box), "post")
+    assert boss.post("/machines/999999/rental/", {}).status_code == 404
     gone = factories.make_ssh_machine(is_retired=True)
-    assert boss.post(lease(gone), {}).status_code == 404
+    assert boss.post(url(gone), {}).status_code == 404
 
 
 def test_two_tabs(boss: Client, box: Machine) -> None:
     rental.set_end(box, FUTURE)
-    sent = {"initial-lease_ends_at": "", "lease_ends_at": "2199-12-01T00:00"}
-    response = boss.post(lease(box), sent)
+    sent = {"initial-rental_ends_at": "", "rental_ends_at": "2199-12-01T00:00"}
+    response = boss.post(url(box), sent)
     assert response.status_code == 422
     assert "Meanwhile it was changed to 2199-11-26T18:00." in response.content.decode()
 
 
-def test_a_lease_that_is_over_does_not_stop_another_change(boss: Client, box: Machine) -> None:
+def test_a_rental_that_is_over_does_not_stop_another_change(boss: Client, box: Machine) -> None:
     box.secrets.create(name="password", value="x", set_at=timezone.now())
     ends(box, minutes=-5)
-    assert box.lease_ends_at is not None
-    shown = timezone.localtime(box.lease_ends_at).strftime("%Y-%m-%dT%H:%M")
+    assert box.rental_ends_at is not None
+    shown = timezone.localtime(box.rental_ends_at).strftime("%Y-%m-%dT%H:%M")
     sent: dict[str, Any] = {
         "name": "box", "host": box.host, "port": "22", "user": "ada", "verl": box.verl,
-        "workdir": box.workdir, "python": box.python, "slots": "5", "lease_ends_at": shown,
+        "workdir": box.workdir, "python": box.python, "slots": "5", "rental_ends_at": shown,
     }  # fmt: skip
     assert boss.post(f"/machines/{box.pk}/edit/", sent).status_code == 302
     box.refresh_from_db()
-    assert (box.slots, box.lease_is_over) == (5, True)
+    assert (box.slots, box.rental_is_over) == (5, True)
 
 
 def test_in_the_admin(boss: Client, box: Machine) -> None:
     url = f"/admin/compute/machine/{box.pk}/change/"
     sent = {
         "name": "box", "user": "ada", "jump_user": "", "python": box.python, "verl": "0.9.1",
-        "slots": "1", "gpus": "", "ray_address": "", "lease_ends_at_1": "18:00",
+        "slots": "1", "gpus": "", "ray_address": "", "rental_ends_at_1": "18:00",
     }  # fmt: skip
-    assert boss.post(url, sent | {"lease_ends_at_0": "2020-01-01"}).status_code == 200
+    assert boss.post(url, sent | {"rental_ends_at_0": "2020-01-01"}).status_code == 200
     box.refresh_from_db()
-    assert box.lease_ends_at is None
-    assert boss.post(url, sent | {"lease_ends_at_0": "2199-11-26"}).status_code == 302
+    assert box.rental_ends_at is None
+    assert boss.post(url, sent | {"rental_ends_at_0": "2199-11-26"}).status_code == 302
     box.refresh_from_db()
-    assert box.lease_ends_at == FUTURE
+    assert box.rental_ends_at == FUTURE
     assert box.events.get().who == "root"
 
 
 def command(*words: str) -> Any:
     out = StringIO()
-    call_command("machine", "lease", "box", *words, "--json", stdout=out)
-    return json.loads(out.getvalue())["lease_ends_at"]
+    call_command("machine", "rental", "box", *words, "--json", stdout=out)
+    return json.loads(out.getvalue())["rental_ends_at"]
 
 
 def test_by_the_command(box: Machine, staff: object) -> None:
@@ -176,10 +176,10 @@ def test_by_the_command(box: Machine, staff: object) -> None:
     assert command() == FUTURE.isoformat()
     out = StringIO()
     call_command("machine", "list", "--json", stdout=out)
-    assert json.loads(out.getvalue())[0]["lease_ends_at"] == FUTURE.isoformat()
+    assert json.loads(out.getvalue())[0]["rental_ends_at"] == FUTURE.isoformat()
     out = StringIO()
-    call_command("machine", "lease", "box", stdout=out)
-    assert out.getvalue() == "The lease of box ends at 2199-11-26 18:00 UTC.\n"
+    call_command("machine", "rental", "box", stdout=out)
+    assert out.getvalue() == "The rental of box ends at 2199-11-26 18:00 UTC.\n"
     assert command("--none") is None
     soon = datetime.fromisoformat(command("--in", "6h"))
     assert timedelta(hours=5, minutes=58) < soon - timezone.now() <= timedelta(hours=6)
@@ -195,11 +195,11 @@ def test_what_the_machine_starts(box: Machine) -> None:
     assert ends(box, hours=1).starts_nothing == ""
     near = ends(box, minutes=4)
     assert near.starts_nothing == (
-        f"The lease of box ends at {when(near.lease_ends_at)}: too soon for a run to save a "
+        f"The rental of box ends at {when(near.rental_ends_at)}: too soon for a run to save a "
         "checkpoint."
     )
     over = ends(box, seconds=-1)
-    assert over.starts_nothing == f"The lease of box ended at {when(over.lease_ends_at)}."
+    assert over.starts_nothing == f"The rental of box ended at {when(over.rental_ends_at)}."
 
 
 def test_a_machine_that_was_taken_away_says_so(page: Client, box: Machine) -> None:
@@ -207,11 +207,11 @@ def test_a_machine_that_was_taken_away_says_so(page: Client, box: Machine) -> No
         unreachable_since=timezone.now(), unreachable_reason="No route."
     )
     ends(box, minutes=-1)
-    at = when(box.lease_ends_at)
-    assert box.why_unreachable == f"Its lease ended at {at}. No route."
-    assert box.starts_nothing == f"box is unreachable: its lease ended at {at}."
+    at = when(box.rental_ends_at)
+    assert box.why_unreachable == f"Its rental ended at {at}. No route."
+    assert box.starts_nothing == f"box is unreachable: its rental ended at {at}."
     assert (
-        f"Its lease ended at {at}. No route." in page.get(f"/machines/{box.pk}/").content.decode()
+        f"Its rental ended at {at}. No route." in page.get(f"/machines/{box.pk}/").content.decode()
     )
     assert ends(box, hours=1).why_unreachable == "No route."
 
@@ -229,4 +229,8 @@ def test_its_nearness_and_its_end_are_told_once_for_each_end(box: Machine) -> No
     for _ in range(3):
         rental.tell(over)
     rental.tell(ends(box, minutes=50))  # it was extended
-    assert [event.kind for event in box.events.all()] == ["lease near", "lease over", "lease near"]
+    assert [event.kind for event in box.events.all()] == [
+        "rental near",
+        "rental over",
+        "rental near",
+    ]

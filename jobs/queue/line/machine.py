@@ -15,7 +15,7 @@ Devices = tuple[int, ...]
 class Waiting:
     """A job in line. ``gpus`` is 0 for one on the CPU.
 
-    ``held`` and ``after`` say by whom it is held and what it waits for, ``lease`` why too little
+    ``held`` and ``after`` say by whom it is held and what it waits for, ``rental`` why too little
     is left of its machine's; each empty if it is not so.
     """
 
@@ -24,12 +24,12 @@ class Waiting:
     gpus: int = 0
     held: str = ""
     after: str = ""
-    lease: str = ""
+    rental: str = ""
     one_node: bool = False  # on several machines together, it still runs on one
 
     @property
     def may_start(self) -> bool:
-        return not self.held and not self.after and not self.lease
+        return not self.held and not self.after and not self.rental
 
     @property
     def needs(self) -> str:
@@ -119,7 +119,7 @@ def reasons(line: Sequence[Waiting], room: Room) -> Iterator[str]:
 
 def _reason(job: Waiting, room: Room, ahead: int) -> str:
     fits_not = never_fits(job.gpus, room, job.one_node)
-    if stopped := job.held or fits_not or job.after or job.lease:
+    if stopped := job.held or fits_not or job.after or job.rental:
         return stopped
     if job.gpus and room.gpus is None:
         return "The GPUs of this machine are not known yet: it has not been measured."

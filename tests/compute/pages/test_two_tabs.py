@@ -84,7 +84,7 @@ def test_both_tabs_the_same_value_is_no_conflict(boss: Client, box: Machine) -> 
     assert box.events.count() == 1
 
 
-@pytest.mark.parametrize("name", ["slots", "lease_ends_at", "port"])
+@pytest.mark.parametrize("name", ["slots", "rental_ends_at", "port"])
 def test_what_a_page_never_shows_is_no_server_error(boss: Client, box: Machine, name: str) -> None:
     sent = opened(boss, edit(box)) | {f"initial-{name}": "rubbish", "slots": "3"}
     assert boss.post(edit(box), sent).status_code in (302, 422)

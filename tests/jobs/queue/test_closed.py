@@ -54,25 +54,25 @@ def test_while_its_environment_is_made_nothing_starts(
     assert (start.claim_next(machine.pk) == job) is starts
 
 
-def lease_of(machine: Machine, **left: float) -> str:
+def rental_of(machine: Machine, **left: float) -> str:
     ends = timezone.now() + timedelta(**left)
-    Machine.objects.filter(pk=machine.pk).update(lease_ends_at=ends)
+    Machine.objects.filter(pk=machine.pk).update(rental_ends_at=ends)
     machine.refresh_from_db()
     return when(ends)
 
 
-def test_a_lease_that_is_over_starts_nothing_until_it_is_extended(
+def test_a_rental_that_is_over_starts_nothing_until_it_is_extended(
     job: Job, machine: Machine
 ) -> None:
-    at = lease_of(machine, seconds=-1)
+    at = rental_of(machine, seconds=-1)
     assert start.claim_next(machine.pk) is None
     assert not claims.could_start(machine)
-    assert reason_of(Job.objects.get(pk=job.pk)) == f"The lease of box ended at {at}."
-    at = lease_of(machine, minutes=4)
+    assert reason_of(Job.objects.get(pk=job.pk)) == f"The rental of box ended at {at}."
+    at = rental_of(machine, minutes=4)
     assert start.claim_next(machine.pk) is None
-    told = f"The lease of box ends at {at}: too soon for a run to save a checkpoint."
+    told = f"The rental of box ends at {at}: too soon for a run to save a checkpoint."
     assert reason_of(Job.objects.get(pk=job.pk)) == told
-    lease_of(machine, hours=6)
+    rental_of(machine, hours=6)
     assert claims.could_start(machine)
     assert start.claim_next(machine.pk) == job
 
@@ -93,18 +93,18 @@ def test_a_job_whose_own_saves_take_longer_than_what_is_left(
     quick = factories.make_job(
         user, machine=machine, status=Status.QUEUED, queued_at=timezone.now()
     )
-    at = lease_of(machine, minutes=10)
-    told = f"The lease of box ends at {at}: too soon to save a checkpoint, which took 400 s."
+    at = rental_of(machine, minutes=10)
+    told = f"The rental of box ends at {at}: too soon to save a checkpoint, which took 400 s."
     assert reason_of(Job.objects.get(pk=job.pk)) == told
     assert start.claim_next(machine.pk) == quick
     assert start.claim_next(machine.pk) is None
-    lease_of(machine, minutes=20)
+    rental_of(machine, minutes=20)
     Machine.objects.filter(pk=machine.pk).update(slots=2)
     assert start.claim_next(machine.pk) == job
 
 
 def test_a_retry_does_not_start_there(job: Job, machine: Machine) -> None:
-    lease_of(machine, seconds=-1)
+    rental_of(machine, seconds=-1)
     Job.objects.filter(pk=job.pk).update(
         status=Status.FAILED, started_at=timezone.now(), ended_at=timezone.now(),
         retries=3, retry_at=timezone.now(),
@@ -114,10 +114,10 @@ def test_a_retry_does_not_start_there(job: Job, machine: Machine) -> None:
     start.launch_queued(machine.pk)
     job.refresh_from_db()
     assert (job.status, job.attempt, job.started_at) == (Status.QUEUED, 2, None)
-    assert reason_of(job).startswith("The lease of box ended at")
+    assert reason_of(job).startswith("The rental of box ended at")
 
 
-def test_a_lease_that_ended_while_the_data_was_sent(
+def test_a_rental_that_ended_while_the_data_was_sent(
     user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def started(*_: object) -> None:
@@ -125,9 +125,9 @@ def test_a_lease_that_ended_while_the_data_was_sent(
 
     monkeypatch.setattr(LocalRunner, "launch", started)
     job = factories.make_job(user, status=Status.STARTING, started_at=timezone.now())
-    at = lease_of(job.machine, seconds=-1)
+    at = rental_of(job.machine, seconds=-1)
     start.launch(Job.objects.get(pk=job.pk))
     job.refresh_from_db()
     assert (job.status, job.reason) == (
-        Status.QUEUED, f"The lease of {job.machine} ended at {at}."
+        Status.QUEUED, f"The rental of {job.machine} ended at {at}."
     )  # fmt: skip

@@ -26,11 +26,11 @@ from platform_site.timeline import Wanted
 from platform_site.timeline import as_json as as_event
 
 DOES = (
-    "add", "list", "show", "check", "confirm", "setup", "lease", "events", "remove", "work",
+    "add", "list", "show", "check", "confirm", "setup", "rental", "events", "remove", "work",
 )  # fmt: skip
 FILES = ("key", "passphrase", "password")
 PLAIN = ("host", "port", "user", "workdir", "python", "verl", "slots")
-TIMES = ("confirmed_at", "checked_at", "seen_at", "unreachable_since", "lease_ends_at")
+TIMES = ("confirmed_at", "checked_at", "seen_at", "unreachable_since", "rental_ends_at")
 OF_JUMP = ("jump_host", "jump_port", "jump_user")
 
 
@@ -63,9 +63,9 @@ class Command(JsonCommand):
         parser.add_argument("--fingerprint", help="SHA256:… that the host must show")
         parser.add_argument("--user-name", default="", help="who does it (first administrator)")
         ends = parser.add_mutually_exclusive_group()
-        ends.add_argument("--ends", metavar="TIME", help="of the lease: 2026-11-26T18:00")
-        ends.add_argument("--in", dest="within", metavar="SPAN", help="of the lease: 6h, 1d 12h")
-        ends.add_argument("--none", action="store_true", help="the lease has no end")
+        ends.add_argument("--ends", metavar="TIME", help="of the rental: 2026-11-26T18:00")
+        ends.add_argument("--in", dest="within", metavar="SPAN", help="of the rental: 6h, 1d 12h")
+        ends.add_argument("--none", action="store_true", help="the rental has no end")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -178,8 +178,8 @@ class Command(JsonCommand):
         """Do the set-up that somebody asked for on the page; the workers start this."""
         settingup.work_off(SetUp.objects.select_related("machine").get(machine=found(options)))
 
-    def do_lease(self, options: dict[str, Any]) -> None:
-        """Say when the lease ends, after changing that where a time, a span or none is given."""
+    def do_rental(self, options: dict[str, Any]) -> None:
+        """Say when the rental ends, after changing that where a time, a span or none is given."""
         machine = found(options)
         if options["ends"]:
             rental.set_end(machine, rental.moment(options["ends"]), who=who(options))
@@ -187,17 +187,17 @@ class Command(JsonCommand):
             rental.set_end(machine, rental.after(options["within"]), who=who(options))
         elif options["none"]:
             rental.set_end(machine, None, who=who(options))
-        ends = machine.lease_ends_at
-        data = {"name": machine.name, "lease_ends_at": ends and ends.isoformat()}
-        verb = "ended" if machine.lease_is_over else "ends"
-        text = f"The lease of {machine} {verb} at {when(ends)}." if ends else "It has no end."
+        ends = machine.rental_ends_at
+        data = {"name": machine.name, "rental_ends_at": ends and ends.isoformat()}
+        verb = "ended" if machine.rental_is_over else "ends"
+        text = f"The rental of {machine} {verb} at {when(ends)}." if ends else "It has no end."
         self.show(options, data, text)
 
     def do_events(self, options: dict[str, Any]) -> None:
         """What happened to a machine, also to one that was removed, oldest first."""
         machine = found(options, Machine.objects.all())
         wanted = Wanted(sort="at")
-        events = rows_of(machine, machine.jobs.all(), wanted).order_by(*wanted.order)
+        events = rows_of(machine, None, wanted).order_by(*wanted.order)
         data = [as_event(row) for row in events]
         self.show(options, data, "\n".join(map(event_in_words, data)) or "Nothing yet.")
 
@@ -317,7 +317,7 @@ def as_json(machine: Machine) -> dict[str, Any]:
 
 def in_a_line(data: dict[str, Any]) -> str:
     where = f"{data['user']}@{data['host']}:{data['port']}" if data["host"] else data["ray_address"]
-    ends = f"  lease to {data['lease_ends_at']}" if data["lease_ends_at"] else ""
+    ends = f"  rental to {data['rental_ends_at']}" if data["rental_ends_at"] else ""
     told = f"{data['name']:<24} {data['kind']:<6} {data['state']:<12} {data['slots']:>3} {where}"
     return told + ends
 

@@ -1,4 +1,4 @@
-"""A run on a rented machine: it saves and pauses before the lease ends, or says that it cannot."""
+"""A run on a rented machine: it saves and pauses before the rental ends, or says that it cannot."""
 
 import time
 from datetime import timedelta
@@ -28,7 +28,7 @@ def job(user: User) -> Job:
 
 def ends(job: Job, **left: float) -> str:
     at = timezone.now() + timedelta(**left)
-    Machine.objects.filter(pk=job.machine_id).update(lease_ends_at=at)
+    Machine.objects.filter(pk=job.machine_id).update(rental_ends_at=at)
     return when(at)
 
 
@@ -59,7 +59,7 @@ def test_with_nothing_measured_it_pauses_by_an_estimate_that_says_so(job: Job) -
     asked = job.events.get(kind="pause asked")
     assert (asked.who, asked.message) == (
         "",
-        f"The lease of {job.machine} ends at {at}: it saves and pauses. No step and no save of it "
+        f"The rental of {job.machine} ends at {at}: it saves and pauses. No step and no save of it "
         "was measured yet: 300 s are an estimate.",
     )
     follow(job)
@@ -91,7 +91,7 @@ def test_an_end_that_is_moved_counts_at_once(job: Job) -> None:
     ends(job, seconds=10)
     ends(job, hours=5)
     assert follow(job).pause_asked_at is None
-    Machine.objects.filter(pk=job.machine_id).update(lease_ends_at=None)
+    Machine.objects.filter(pk=job.machine_id).update(rental_ends_at=None)
     assert follow(job).pause_asked_at is None
     at = ends(job, seconds=-10)
     assert follow(job).pause_asked_at is not None
@@ -111,7 +111,7 @@ def test_what_cannot_save_is_told_of_once_for_each_end(page: Client, job: Job) -
         follow(job)
     told = job.events.get()
     assert (told.kind, told.message) == (
-        "lease", f"The lease of {job.machine} ends at {at}. This run cannot save before it: {why}"
+        "rental", f"The rental of {job.machine} ends at {at}. This run cannot save before it: {why}"
     )  # fmt: skip
     job.refresh_from_db()
     assert job.pause_asked_at is None
@@ -127,7 +127,7 @@ def test_a_run_that_is_asked_to_stop_is_left_alone(job: Job) -> None:
     assert follow(job).pause_asked_at is None
 
 
-def test_it_pauses_and_goes_on_when_the_lease_is_extended(page: Client, job: Job) -> None:
+def test_it_pauses_and_goes_on_when_the_rental_is_extended(page: Client, job: Job) -> None:
     ends(job, seconds=100)
     follow(job)
     write_run_file(job, "metrics.jsonl", metrics_line(1) + metrics_line(2))
@@ -140,20 +140,20 @@ def test_it_pauses_and_goes_on_when_the_lease_is_extended(page: Client, job: Job
     assert "Extend it to go on there, or <a" in content
     assert f"/jobs/{job.pk}/clone/" in content
     resume = page.get(f"/jobs/{job.pk}/resume/").content.decode()
-    assert "It would wait until the lease is extended" in resume
+    assert "It would wait until the rental is extended" in resume
     response = page.post(f"/jobs/{job.pk}/resume/", {"step": ""}, follow=True)
-    assert "It waits until the lease is extended." in response.content.decode()
-    assert f"The lease of {job.machine} ended at" in response.content.decode()
+    assert "It waits until the rental is extended." in response.content.decode()
+    assert f"The rental of {job.machine} ended at" in response.content.decode()
 
 
 def test_the_page_says_when_it_ends(page: Client, job: Job) -> None:
-    assert "The lease of" not in page.get(f"/jobs/{job.pk}/").content.decode()
+    assert "The rental of" not in page.get(f"/jobs/{job.pk}/").content.decode()
     ends(job, hours=2, minutes=3, seconds=30)
     content = " ".join(page.get(f"/jobs/{job.pk}/").content.decode().split())
-    assert f"The lease of {job.machine} ends <time" in content
+    assert f"The rental of {job.machine} ends <time" in content
     assert ">in 2 h 03 m</time>. The run saves and pauses before it." in content
     Job.objects.filter(pk=job.pk).update(status=Status.COMPLETED)
-    assert "The lease of" not in page.get(f"/jobs/{job.pk}/").content.decode()
+    assert "The rental of" not in page.get(f"/jobs/{job.pk}/").content.decode()
 
 
 def test_the_watcher_tells_of_the_end_and_shows_another_one(
@@ -180,10 +180,10 @@ def test_the_watcher_tells_of_the_end_and_shows_another_one(
     assert look() > second
     look()
     Follower(job.machine).look(Machine.objects.get(pk=job.machine_id))  # a restarted watcher
-    assert [event.kind for event in job.machine.events.all()] == ["lease near"]
+    assert [event.kind for event in job.machine.events.all()] == ["rental near"]
     ends(job, seconds=-1)
     look()
-    assert [event.kind for event in job.machine.events.all()] == ["lease near", "lease over"]
+    assert [event.kind for event in job.machine.events.all()] == ["rental near", "rental over"]
 
 
 def test_a_page_says_that_the_machine_was_taken_away(page: Client, user: User) -> None:
@@ -193,11 +193,11 @@ def test_a_page_says_that_the_machine_was_taken_away(page: Client, user: User) -
     job = factories.make_job(user, machine=machine, status=Status.RUNNING)
     at = ends(job, minutes=-1)
     content = page.get(f"/jobs/{job.pk}/").content.decode()
-    assert f"Its lease ended at {at}. No route." in content
+    assert f"Its rental ended at {at}. No route." in content
 
 
 def test_two_metrics_lines_are_read_as_before(job: Job) -> None:
-    """The lease must not keep what a run wrote from being read."""
+    """The rental must not keep what a run wrote from being read."""
     ends(job, seconds=10)
     write_run_file(job, "metrics.jsonl", metrics_line(1))
     append_run_file(job, "metrics.jsonl", metrics_line(2))

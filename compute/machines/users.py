@@ -1,0 +1,87 @@
+"""What uses machines, told by whoever does. The apps above register it; compute asks here.
+
+Compute lies below the apps that run something on a machine, so it names none of their tables.
+Until somebody registers, nothing uses a machine.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db.models import IntegerField, Value
+from django.db.models.expressions import Combinable
+
+from compute.models import Machine
+from platform_site.timeline import Rows, Wanted
+
+Viewer = AbstractBaseUser | AnonymousUser
+JOBS = "jobs"  # the source of their events in a timeline
+
+
+class MachineUsers(Protocol):
+    """What the apps above know of a machine's use. ``viewer`` sees what is theirs; None, all."""
+
+    template: str
+    """Shows ``newest`` on the machine's page, as the variable ``users``; empty for none."""
+
+    def count(self) -> Combinable:
+        """How many there are of each machine, as an expression for a query of machines."""
+
+    def has_any(self, machine: Machine) -> bool:
+        """Whether anything ever used it, so that it has a history to stay for."""
+
+    def running(self, machine: Machine) -> str:
+        """What runs there now, named in a sentence's words; empty for nothing."""
+
+    def holding(self, machine: Machine) -> str:
+        """What runs or waits there, which keeps it from being removed, named likewise."""
+
+    def newest(self, machine: Machine, viewer: Viewer) -> Sequence[Any]:
+        """The newest of them, for the machine's page."""
+
+    def events(self, machine: Machine, viewer: Viewer | None, wanted: Wanted) -> Rows | None:
+        """Their starts and ends there, as rows of a timeline with the source ``JOBS`` and the
+        columns id, at, kind, who, message, source, job, name; None where nobody has any."""
+
+    def kinds(self, machine: Machine, viewer: Viewer | None) -> Iterable[str]:
+        """The kinds of these events."""
+
+
+class Nobody:
+    """Uses no machine."""
+
+    template = ""
+
+    def count(self) -> Combinable:
+        return Value(0, output_field=IntegerField())
+
+    def has_any(self, machine: Machine) -> bool:
+        return False
+
+    def running(self, machine: Machine) -> str:
+        return ""
+
+    def holding(self, machine: Machine) -> str:
+        return ""
+
+    def newest(self, machine: Machine, viewer: Viewer) -> Sequence[Any]:
+        return ()
+
+    def events(self, machine: Machine, viewer: Viewer | None, wanted: Wanted) -> Rows | None:
+        return None
+
+    def kinds(self, machine: Machine, viewer: Viewer | None) -> Iterable[str]:
+        return ()
+
+
+_registered: list[MachineUsers] = [Nobody()]
+
+
+def register(users: MachineUsers) -> None:
+    """Let compute know who uses machines. Called once, when the app that does is ready."""
+    _registered[0] = users
+
+
+def users() -> MachineUsers:
+    """Whoever registered."""
+    return _registered[0]

@@ -1,0 +1,69 @@
+"""How jobs use machines. Compute, which knows no job, asks here for its pages and refusals."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db.models import Count, IntegerField, OuterRef, Subquery, Value
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Coalesce
+
+from compute.machines.users import JOBS, Viewer
+from compute.models import Machine
+from jobs.models import Job, JobQuerySet
+from platform_site.timeline import Rows, Wanted
+
+SHOWN = 20  # jobs on a machine's page
+NAMED = 5  # jobs in a sentence
+# Of a job's events, those that say that it began or ended there.
+BEGAN_OR_ENDED = {
+    "events__kind__in": ("running", "paused", "completed", "failed", "stopped", "lost"),
+    "events__source": "platform",  # a run says by itself as well that it paused
+}
+
+
+class JobsOnMachines:
+    """As ``compute.machines.users.MachineUsers`` asks."""
+
+    template = "jobs/on_machine.html"
+
+    def count(self) -> Combinable:
+        here = Job.objects.filter(machine=OuterRef("pk")).order_by().values("machine")
+        counted = here.annotate(count=Count("pk")).values("count")
+        return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
+
+    def has_any(self, machine: Machine) -> bool:
+        return on(machine).exists()
+
+    def running(self, machine: Machine) -> str:
+        return named(on(machine).holding_slot())
+
+    def holding(self, machine: Machine) -> str:
+        return named([*on(machine).holding_slot(), *on(machine).queued()])
+
+    def newest(self, machine: Machine, viewer: Viewer) -> Sequence[Any]:
+        return list(on(machine, viewer).order_by("-pk")[:SHOWN])
+
+    def events(self, machine: Machine, viewer: Viewer | None, wanted: Wanted) -> Rows | None:
+        found = on(machine, viewer).filter(wanted.of("events__"), **BEGAN_OR_ENDED)
+        rows: Rows = found.order_by().annotate(source=Value(JOBS)).values(
+            "events__id", "events__at", "events__kind", "events__who", "events__message",
+            "source", "pk", "name",
+        )  # fmt: skip
+        return rows
+
+    def kinds(self, machine: Machine, viewer: Viewer | None) -> Iterable[str]:
+        found = on(machine, viewer).filter(**BEGAN_OR_ENDED).order_by()
+        return found.values_list("events__kind", flat=True).distinct()
+
+
+def on(machine: Machine, viewer: Viewer | None = None) -> JobQuerySet:
+    """The jobs of a machine that the viewer may see; all of them without a viewer."""
+    found = Job.objects.filter(machine=machine)
+    return found if viewer is None else found.visible_to(viewer)
+
+
+def named(jobs: Iterable[Job]) -> str:
+    """The first jobs by number and name, and how many more there are; empty for none."""
+    listed = list(jobs)
+    shown = ", ".join(f"{job.pk} ({job.name})" for job in listed[:NAMED])
+    return shown + (f" and {len(listed) - NAMED} more" if len(listed) > NAMED else "")
