@@ -1,7 +1,7 @@
 """How jobs use machines. Compute, which knows no job, asks here for its pages and refusals."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from django.db.models import Count, IntegerField, OuterRef, Subquery, Value
 from django.db.models.expressions import Combinable
@@ -45,11 +45,11 @@ class JobsOnMachines:
 
     def events(self, machine: Machine, viewer: Viewer | None, wanted: Wanted) -> Rows | None:
         found = on(machine, viewer).filter(wanted.of("events__"), **BEGAN_OR_ENDED)
-        rows: Rows = found.order_by().annotate(source=Value(JOBS)).values(
+        rows: Any = found.order_by().annotate(source=Value(JOBS)).values(
             "events__id", "events__at", "events__kind", "events__who", "events__message",
             "source", "pk", "name",
         )  # fmt: skip
-        return rows
+        return cast(Rows, rows)
 
     def kinds(self, machine: Machine, viewer: Viewer | None) -> Iterable[str]:
         found = on(machine, viewer).filter(**BEGAN_OR_ENDED).order_by()
