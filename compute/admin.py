@@ -7,7 +7,7 @@ from django.http import HttpRequest
 
 from compute import rental
 from compute.machines import verbs
-from compute.machines.verbs import MachineError
+from compute.machines.errors import MachineError
 from compute.models import (
     Machine,
     MachineEvent,

@@ -155,12 +155,6 @@ class Machine(models.Model):
         return [machine for machine in members if machine.unreachable_since]
 
     @property
-    def gpus_of_check(self) -> list[dict[str, Any]] | None:
-        """The GPUs that the last check found, or None when none could look."""
-        found: dict[str, Any] = self.facts.get("parts", {}).get("gpus", {}).get("data", {})
-        return found.get("gpus")
-
-    @property
     def starts_nothing(self) -> str:
         """Why no run is started there now; empty when runs are."""
         if self.unreachable_since:

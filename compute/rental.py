@@ -6,9 +6,8 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from compute import history
-from compute.machines import verbs
-from compute.machines.verbs import MachineError
+from compute.machines import history, verbs
+from compute.machines.errors import MachineError
 from compute.models import Machine, when
 
 NEAR = timedelta(hours=1)  # before the end, when it is said once more

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from compute.machines.runners import runner_for
 from compute.runners.base import Runner, RunnerError
-from compute.services import runner_for
 from jobs import lifecycle
 from jobs.models import Job
 from jobs.verl.checkpoints import LATEST, Checkpoint, find_checkpoints

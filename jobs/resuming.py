@@ -8,8 +8,8 @@ from django.db.models import F, Value
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from compute.runners.base import Ask, RunnerError, RunnerUnsure, Unreachable
-from compute.services import runner_for
+from compute.machines.runners import runner_for
+from compute.runners.base import Request, RunnerError, RunnerUnsure, Unreachable
 from jobs import lifecycle
 from jobs.models import CAN_RESUME, Job, Status
 from jobs.queue import claims
@@ -49,7 +49,7 @@ def save_now(job: Job, *, who: str) -> bool:
     return True
 
 
-def ask_run(job: Job, what: Ask) -> None:
+def ask_run(job: Job, what: Request) -> None:
     """Leave the request with the run. What becomes of it is read from the run directory."""
     if job.status != Status.RUNNING or (what == "pause" and job.pause_asked_at is None):
         return  # it ended meanwhile, or is another attempt

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from django.conf import settings
 
+from compute.machines.runners import is_cut
 from compute.runners import rundir
 from compute.runners.local.runner import LocalRunner
-from compute.services import is_cut
 from jobs import lifecycle
 from jobs.models import Job
 from monitoring.models import Cursor

@@ -12,8 +12,8 @@ from django.test import Client
 from django_q.conf import Conf
 from pytest_django import Settings
 
+from compute.machines.local import local_machine
 from compute.models import Machine
-from compute.services import local_machine
 from platform_site.home import instance_name
 from tests import factories, taskqueue
 from tests.fakes import FakeTrainer

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from django.conf import settings
 from django.contrib.auth.models import User
 
+from compute.machines.local import local_machine
 from compute.models import Machine
-from compute.services import local_machine
 from datasets.models import Dataset, State, Version
 from jobs.launch.submit import Order
 from jobs.models import Job, Status

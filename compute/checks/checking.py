@@ -1,9 +1,6 @@
 """Checking a machine: its preflight, run and kept."""
 
-import os
 import shlex
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -11,17 +8,20 @@ from django.db import transaction
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from compute import environments, history
+from compute import environments
 from compute.checks import together
+from compute.machines import history
+from compute.machines.addresses import address_of, token_of
+from compute.machines.reachability import mark_reachable, mark_unreachable
 from compute.models import Machine
-from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
+from compute.runners.base import RunnerError, Unreachable
 from compute.runners.check import preflight
 from compute.runners.check import ray as ray_check
-from compute.runners.check.preflight import Ask, Check, Expected, Looked
+from compute.runners.check.preflight import CheckLine, CheckReport, Expected
 from compute.runners.cluster.api import api_of
-from compute.runners.local.runner import OWN_SECRETS
+from compute.runners.commands import RunCommand
+from compute.runners.local.commands import run_here
 from compute.runners.ssh.connection import connection_to
-from compute.services import address_of, mark_reachable, mark_unreachable, token_of
 
 
 def ask_check(machine: Machine, *, who: str = "") -> bool:
@@ -35,59 +35,61 @@ def ask_check(machine: Machine, *, who: str = "") -> bool:
     return True
 
 
-def check(machine: Machine, *, who: str = "") -> Looked:
+def check(machine: Machine, *, who: str = "") -> CheckReport:
     """Check a machine now and keep what was found."""
     began = timezone.now()
-    looked = LOOKS.get(machine.kind, _look)(machine)
-    found = {"checks": [one.to_json() for one in looked.checks], "checked_at": timezone.now()}
-    if looked.facts or looked.nodes:  # otherwise the last known ones stay
-        nodes = {"nodes": [dict(node) for node in looked.nodes]} if looked.nodes else {}
-        found["facts"] = {"at": began.isoformat(), "parts": dict(looked.facts), **nodes}
+    report = CHECKS.get(machine.kind, _check_machine)(machine)
+    found = {"checks": [one.to_json() for one in report.lines], "checked_at": timezone.now()}
+    if report.facts or report.nodes:  # otherwise the last known ones stay
+        nodes = {"nodes": [dict(node) for node in report.nodes]} if report.nodes else {}
+        found["facts"] = {"at": began.isoformat(), "parts": dict(report.facts), **nodes}
     with transaction.atomic():
         Machine.objects.filter(pk=machine.pk).update(**found)
-        history.record(machine, "checked", counted(looked), who=who)
+        history.record(machine, "checked", counted(report), who=who)
     machine.refresh_from_db()
-    return looked
+    return report
 
 
-def counted(looked: Looked) -> str:
+def counted(report: CheckReport) -> str:
     """How many checks had which outcome, and which failed."""
-    outcomes = Counter(one.outcome for one in looked.checks)
-    named = ", ".join(one.label for one in looked.failed)
+    outcomes = Counter(one.outcome for one in report.lines)
+    named = ", ".join(one.label for one in report.failed)
     parts = [f"{outcomes['pass']} passed"]
-    parts += [f"{len(looked.failed)} failed ({named})"] if looked.failed else []
+    parts += [f"{len(report.failed)} failed ({named})"] if report.failed else []
     parts += [f"{outcomes['unknown']} unknown"] if outcomes["unknown"] else []
     return f"{', '.join(parts)}."
 
 
-def _look(machine: Machine) -> Looked:
+def _check_machine(machine: Machine) -> CheckReport:
     seen: list[Unreachable] = []
 
     def watched(argv: Sequence[str], stdin: bytes, within: float) -> bytes:
         try:
-            return asker(machine)(argv, stdin, within)
+            return commands_on(machine)(argv, stdin, within)
         except Unreachable as error:
             seen.append(error)
             raise
 
     if not machine.is_local:
         connection_to(address_of(machine)).retry_now()
-    looked = preflight.look(watched, expected_of(machine))
+    report = preflight.check_machine(watched, expected_of(machine))
     if not machine.is_local:
         _mark(machine, seen)
-    return looked
+    return report
 
 
-def _look_at_cluster(machine: Machine) -> Looked:
+def _check_cluster(machine: Machine) -> CheckReport:
     """Its nodes and what one of them has, and whether all see the work folder."""
     seen: list[Unreachable] = []
     try:
         api = api_of(machine.ray_address, token_of(machine))
     except RunnerError as error:
-        return Looked([Check("login", "Token", "fail", "it does not open", str(error))], {})
-    looked = ray_check.look(api, expected_of(machine), seen.append)
+        return CheckReport(
+            [CheckLine("login", "Token", "fail", "it does not open", str(error))], {}
+        )
+    report = ray_check.check_cluster(api, expected_of(machine), seen.append)
     _mark(machine, seen)
-    return looked
+    return report
 
 
 def _mark(machine: Machine, seen: list[Unreachable]) -> None:
@@ -98,27 +100,9 @@ def _mark(machine: Machine, seen: list[Unreachable]) -> None:
         mark_reachable(machine)
 
 
-def asker(machine: Machine) -> Ask:
-    """How the fixed programs of the preflight and the set-up reach a machine."""
-    return _here if machine.is_local else connection_to(address_of(machine)).run
-
-
-def _here(argv: Sequence[str], stdin: bytes, within: float) -> bytes:
-    program = sys.executable if argv[0] == "python3" else argv[0]
-    kept = {name: value for name, value in os.environ.items() if name not in OWN_SECRETS}
-    try:
-        done = subprocess.run(
-            [program, *argv[1:]], input=stdin, env=kept,
-            capture_output=True, timeout=within, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise RunnerUnsure(f"No answer for {within:.0f} s.") from None
-    except OSError as error:
-        raise RunnerError(f"{program} does not start: {error.strerror}.") from error
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise RunnerError(said[-1] if said else f"It ended with {done.returncode}.")
-    return done.stdout
+def commands_on(machine: Machine) -> RunCommand:
+    """What runs the fixed programs of a check and a set-up on the machine."""
+    return run_here if machine.is_local else connection_to(address_of(machine)).run
 
 
 def expected_of(machine: Machine) -> Expected:
@@ -145,9 +129,9 @@ def is_own(machine: Machine) -> bool:
     )
 
 
-LOOKS: dict[str, Callable[[Machine], Looked]] = {
-    Machine.Kind.GROUP: together.look,
-    Machine.Kind.RAY: _look_at_cluster,
+CHECKS: dict[str, Callable[[Machine], CheckReport]] = {
+    Machine.Kind.GROUP: together.check_group,
+    Machine.Kind.RAY: _check_cluster,
 }
 
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from django.db import transaction
 
-from compute import history
-from compute.machines.verbs import MachineError, settle_rental
+from compute.machines import history
+from compute.machines.errors import MachineError
+from compute.machines.verbs import settle_rental
 from compute.models import Machine, Membership
 
 LEAST = 2
@@ -14,10 +15,6 @@ LEAST = 2
 def members_of(group: Machine) -> list[Membership]:
     """In order; the first is the head."""
     return list(group.memberships.select_related("machine").order_by("place"))
-
-
-def head_of(group: Machine) -> Machine:
-    return members_of(group)[0].machine
 
 
 def sharing(machine_id: int) -> set[int]:
@@ -63,14 +60,14 @@ def why_not(members: Sequence[tuple[Machine, str]]) -> str:
             return f"{machine} is no SSH machine whose host key is confirmed."
         if not machine.python:
             return f"{machine} has no training environment yet: set it up first."
-        for what in ("workdir", "verl"):
-            theirs, heads = getattr(machine, what), getattr(head, what)
+        for name, called in CALLED.items():
+            theirs, heads = getattr(machine, name), getattr(head, name)
             if theirs != heads:
                 return (
-                    f"{machine} has {theirs} as its {WORDS[what]}, and {head} has {heads}: they "
+                    f"{machine} has {theirs} as its {called}, and {head} has {heads}: they "
                     "must be the same on all."
                 )
     return ""
 
 
-WORDS = {"workdir": "work folder", "verl": "release of verl"}
+CALLED = {"workdir": "work folder", "verl": "release of verl"}

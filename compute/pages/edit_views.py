@@ -10,8 +10,9 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from django.views.decorators.http import require_http_methods, require_POST
 
 from compute.checks import checking
-from compute.machines import groups, verbs
-from compute.machines.verbs import MachineError, Offered
+from compute.machines import groups, host_keys, verbs
+from compute.machines.errors import MachineError
+from compute.machines.host_keys import Offered
 from compute.models import Machine
 from compute.pages.forms import GroupForm, LocalForm, MachineForm, RentalForm
 from compute.pages.ray_form import RayForm
@@ -160,7 +161,7 @@ def machine_key(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         return onward(machine)
     offered: Offered | None = None
     try:
-        offered = verbs.offered(machine)
+        offered = host_keys.offered(machine)
     except RunnerError as error:
         problem = problem or str(error)
     context = {
@@ -175,7 +176,7 @@ def machine_key(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 def confirmed(request: HtmxHttpRequest, machine: Machine) -> str | None:
     """Confirm what was posted; why not, or None when it is done."""
     try:
-        found = verbs.confirm(machine, request.POST.get("fingerprint", ""), request.user)
+        found = host_keys.confirm(machine, request.POST.get("fingerprint", ""), request.user)
     except (MachineError, RunnerError) as error:
         return str(error)
     messages.success(request, f"The key of {found.host} is confirmed.")

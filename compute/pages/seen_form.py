@@ -7,9 +7,9 @@ from django import forms
 from django.conf import settings
 
 from compute import environments, rental
-from compute.machines.verbs import MachineError
+from compute.machines.errors import MachineError
+from compute.machines.local import LOCAL_NAME
 from compute.models import Machine
-from compute.services import LOCAL_NAME
 
 CODE = {"spellcheck": "false", "autocomplete": "off"}
 # A browser fills in the password of this site, unless it is told that a new one is asked for.

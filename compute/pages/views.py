@@ -11,14 +11,15 @@ from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from compute.checks import checking
-from compute.clusters import facts_of_nodes, is_cluster
+from compute.machines.devices import devices_of, devices_with, facts_of_nodes, is_cluster
+from compute.machines.errors import MachineError
 from compute.machines.groups import members_of
+from compute.machines.load import load_of
 from compute.machines.users import users
-from compute.machines.verbs import MachineError
-from compute.models import Machine, MachineSample, Membership, SetUp
+from compute.models import Machine, MachineSample, SetUp
 from compute.pages.forms import RentalForm
-from compute.services import load_of
 from compute.setup import settingup
+from compute.sizing.devices import Devices, of_members
 from platform_site.htmx import HtmxHttpRequest
 
 PAGE = 50
@@ -38,8 +39,10 @@ def machine_list(request: HtmxHttpRequest) -> HttpResponse:
     sort = request.GET.get("sort", "name")
     if sort.removeprefix("-") not in SORTS:
         sort = "name"
+    page = Paginator(listed(filters, sort), PAGE).get_page(request.GET.get("page"))
     context = {
-        "page": Paginator(listed(filters, sort), PAGE).get_page(request.GET.get("page")),
+        "page": page,
+        "rows": [(machine, listed_devices(machine)) for machine in page.object_list],
         "filters": filters,
         "sort": sort,
         "states": STATES.items(),
@@ -49,12 +52,8 @@ def machine_list(request: HtmxHttpRequest) -> HttpResponse:
 
 
 def listed(filters: dict[str, str], sort: str) -> QuerySet[Machine]:
-    newest = MachineSample.objects.filter(machine=OuterRef("pk")).order_by("-at")
-    found: Any = Machine.objects.filter(is_retired=filters["state"] == "removed").annotate(
-        runs=users().count(),
-        load=Subquery(newest.values("data")[:1]),
-        measured_at=Subquery(newest.values("at")[:1]),
-    )
+    found: Any = with_load(Machine.objects.filter(is_retired=filters["state"] == "removed"))
+    found = found.annotate(runs=users().count())
     if filters["state"] == "unconfirmed":
         found = found.filter(kind=Machine.Kind.SSH, host_key="")
     if filters["state"] == "unreachable":
@@ -63,9 +62,25 @@ def listed(filters: dict[str, str], sort: str) -> QuerySet[Machine]:
         found = found.ready().filter(unreachable_since=None)
     if filters["q"]:
         found = found.filter(name__icontains=filters["q"])
-    members = Prefetch("memberships", Membership.objects.select_related("machine"))
+    members = Prefetch("memberships__machine", with_load(Machine.objects.all()))
     ordered: QuerySet[Machine] = found.prefetch_related(members).order_by(sort, "name")
     return ordered
+
+
+def with_load(machines: QuerySet[Machine]) -> QuerySet[Machine]:
+    """Machines, each with the newest sample of its load and the time of that."""
+    newest = MachineSample.objects.filter(machine=OuterRef("pk")).order_by("-at")
+    return machines.annotate(
+        load=Subquery(newest.values("data")[:1]), measured_at=Subquery(newest.values("at")[:1])
+    )
+
+
+def listed_devices(machine: Any) -> Devices | None:
+    """The devices of a machine of the list, which has its load in hand."""
+    if machine.is_group:
+        members = [each.machine for each in machine.memberships.all()]
+        return of_members([(member.name, listed_devices(member)) for member in members])
+    return devices_with(machine, machine.load, machine.measured_at)
 
 
 @require_GET
@@ -82,6 +97,7 @@ def contents(machine: Machine, request: HtmxHttpRequest) -> dict[str, Any]:
     return {
         "machine": machine,
         "entry": load_of(machine),
+        "devices": devices_of(machine),
         "parts": known(machine),
         "checks": machine.checks,
         "is_old": is_older(machine.checked_at, machine.unreachable_since),

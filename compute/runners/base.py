@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
-from compute.runners.text import words
+from compute.runners.text import bounded
 
-Ask: TypeAlias = Literal["pause", "save"]
+Request: TypeAlias = Literal["pause", "save"]
 Told: TypeAlias = Callable[[int, int], None]
 """Called with the bytes that are there and the bytes of the whole file."""
 
@@ -19,7 +19,7 @@ class RunnerError(Exception):
     """
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(words(message))
+        super().__init__(bounded(message))
 
 
 class NeverPossible(RunnerError):
@@ -157,7 +157,7 @@ class Runner(Protocol):
         Returns at once while the wrapper lives; without it, when the run has ended.
         """
 
-    def ask(self, attempt_dir: str, what: Ask) -> None:
+    def ask(self, attempt_dir: str, what: Request) -> None:
         """Leave a request in the run's ``control/`` folder; the trainer looks once a step."""
 
     def examine(self, checkpoint: str) -> Examined:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from compute.runners.base import Examined
-from compute.runners.text import words
+from compute.runners.text import bounded
 
 SCRIPT = "run.sh"
 LOCK = "lock"
@@ -74,7 +74,7 @@ def read_examined(text: str) -> Examined:
     """
     try:
         facts = json.loads(text)
-        faults = tuple(words(str(fault)) for fault in facts["faults"][:MOST_FAULTS])
+        faults = tuple(bounded(str(fault)) for fault in facts["faults"][:MOST_FAULTS])
         return Examined(int(facts["step"]), int(facts["world_size"]), faults)
     except (KeyError, TypeError, OverflowError):
         raise ValueError(f"{text[:80]!r} does not say what a checkpoint is worth") from None

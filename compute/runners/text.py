@@ -27,7 +27,7 @@ def storable(value: Any) -> Any:
     return value
 
 
-def words(text: str) -> str:
+def bounded(text: str) -> str:
     """Readable text of bounded length: what a far machine said, in a sentence of ours."""
     text = readable(text)
     return text if len(text) <= LONGEST_WORDS else text[: LONGEST_WORDS - len(CUT)] + CUT

@@ -11,14 +11,15 @@ from django.db.models import Q
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from compute import environments, history
+from compute import environments
 from compute.checks import checking
+from compute.machines import history
+from compute.machines.errors import MachineError
+from compute.machines.reachability import mark_unreachable
 from compute.machines.users import users
-from compute.machines.verbs import MachineError
 from compute.models import SILENT_AFTER, Machine, SetUp
 from compute.runners.base import RunnerError, Unreachable
 from compute.runners.ssh import setup
-from compute.services import mark_unreachable
 
 KEEP_LOG = 20_000  # characters
 State = SetUp.State
@@ -30,8 +31,8 @@ class Kept(setup.Progress):
     def __init__(self, work: SetUp) -> None:
         self.work = work
 
-    def step(self, words: str) -> None:
-        self._keep(step=words[:200])
+    def step(self, title: str) -> None:
+        self._keep(step=title[:200])
 
     def log(self, text: str) -> None:
         self.work.log = (self.work.log + text)[-KEEP_LOG:]
@@ -113,7 +114,7 @@ def work_off(work: SetUp, also: setup.Progress | None = None) -> str:
         Path(settings.TRAINYARD_VERL_SCHEMA), environments.folder_of(machine.verl), machine.workdir
     )
     try:
-        python = setup.set_up(checking.asker(machine), plan, kept)
+        python = setup.set_up(checking.commands_on(machine), plan, kept)
     except RunnerError as error:
         if isinstance(error, Unreachable):
             mark_unreachable(machine, error)
@@ -131,15 +132,15 @@ def work_off(work: SetUp, also: setup.Progress | None = None) -> str:
 
 
 class Both(setup.Progress):
-    def __init__(self, *all_of_them: setup.Progress) -> None:
-        self.all = all_of_them
+    def __init__(self, *several: setup.Progress) -> None:
+        self.several = several
 
-    def step(self, words: str) -> None:
-        for one in self.all:
-            one.step(words)
+    def step(self, title: str) -> None:
+        for one in self.several:
+            one.step(title)
 
     def log(self, text: str) -> None:
-        for one in self.all:
+        for one in self.several:
             one.log(text)
 
 

@@ -4,6 +4,7 @@ A sample of the load, a check, the nodes of a Ray cluster and the user's own wor
 What a machine told is input from a stranger, of whatever shape.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -65,13 +66,19 @@ class Devices:
         return [node.devices for node in self.nodes] if self.nodes else [len(self)]
 
     @property
-    def kinds(self) -> dict[tuple[str, int | None], int]:
+    def kinds(self) -> list["DeviceKind"]:
         """How many there are of each name and memory, in the order of the devices."""
-        counts: dict[tuple[str, int | None], int] = {}
-        for device in self.found:
-            key = device.name, device.memory_total
-            counts[key] = counts.get(key, 0) + 1
-        return counts
+        counts = Counter((device.name, device.memory_total) for device in self.found)
+        return [DeviceKind(name, memory, count) for (name, memory), count in counts.items()]
+
+
+@dataclass(frozen=True)
+class DeviceKind:
+    """``count`` devices of one name and memory in bytes, as for ``Device``."""
+
+    name: str
+    memory_total: int | None
+    count: int
 
 
 def of_sample(data: Mapping[str, Any], measured_at: datetime) -> Devices | None:

@@ -12,9 +12,10 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from compute.machines.reachability import mark_unreachable
+from compute.machines.runners import runner_for
 from compute.runners import fetching
 from compute.runners.base import NeverPossible, RunnerError, Told, Unreachable
-from compute.services import mark_unreachable, runner_for
 from jobs import lifecycle
 from jobs.checkpoints import known_of
 from jobs.files.parents import fetched_folder

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from django.conf import settings
 
+from compute.machines.runners import runner_for
 from compute.runners import fetching
 from compute.runners.base import Runner, RunnerError, Unreachable
-from compute.services import runner_for
 from jobs import lifecycle
 from jobs.files.telling import Telling
 from jobs.models import Job

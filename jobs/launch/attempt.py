@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from compute.machines.runners import runner_for
 from compute.runners.base import Runner
-from compute.services import runner_for
 from jobs import lifecycle
 from jobs.checkpoints import RESUMED
 from jobs.models import Job

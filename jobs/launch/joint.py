@@ -5,11 +5,12 @@ from collections import Counter
 from dataclasses import replace
 
 from compute.machines.groups import members_of
+from compute.machines.reachability import mark_unreachable
+from compute.machines.runners import runner_for
 from compute.models import Machine, Membership
 from compute.runners.base import Launch, RunnerError, Unreachable
 from compute.runners.ssh import group
 from compute.runners.ssh.runner import SshRunner
-from compute.services import mark_unreachable, runner_for
 from jobs import lifecycle
 from jobs.files.shipping import check_models
 from jobs.models import Job

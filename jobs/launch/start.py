@@ -8,8 +8,8 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 
+from compute.machines.paths import settle_paths
 from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
-from compute.services import settle_paths
 from jobs import lifecycle
 from jobs.launch import joint
 from jobs.launch.attempt import Attempt, tell_resumed

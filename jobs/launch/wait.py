@@ -2,8 +2,8 @@
 
 from django.db.models import F
 
+from compute.machines.reachability import mark_unreachable
 from compute.runners.base import Unreachable
-from compute.services import mark_unreachable
 from jobs import lifecycle
 from jobs.launch import joint
 from jobs.launch.end import finish_as, lose

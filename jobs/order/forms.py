@@ -7,8 +7,8 @@ from typing import Any
 from django import forms
 from django.contrib.auth.models import User
 
+from compute.machines.local import local_machine
 from compute.models import Machine
-from compute.services import local_machine
 from datasets.models import Version
 from datasets.services import find_version
 from jobs.files import parents, shipping

@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import Q
 from django.utils import timezone
 
-from compute.devices import devices_of
+from compute.machines.devices import devices_of
 from compute.machines.groups import members_of
 from compute.models import Machine, Membership
 from jobs import lifecycle
@@ -51,7 +51,7 @@ def room_of(machine: Machine) -> Room:
         return GroupRoom.of([room_of(member.machine) for member in members_of(machine)])
     devices = devices_of(machine)
     return Room(
-        gpus=None if devices is None else frozenset(devices),
+        gpus=None if devices is None else devices.indices,
         taken=frozenset(Lease.objects.filter(machine=machine).values_list("device", flat=True)),
         slots=machine.slots,
         # A group's job on the CPU takes a slot of every member.

@@ -1,6 +1,6 @@
 """How a job lies on the nodes of its machine, where that is a cluster."""
 
-from compute.clusters import nodes_of
+from compute.machines.devices import nodes_of
 from compute.models import Machine
 from compute.runners.check.judgements import CANNOT_START
 from compute.runners.ssh.workdir import is_plain

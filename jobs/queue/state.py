@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models import Q
 
-from compute.devices import devices_of
+from compute.machines.devices import devices_of
 from compute.models import Machine
 from jobs.models import Job, Status
 from jobs.queue import claims
@@ -83,7 +83,8 @@ def reason_of(job: Job) -> str:
 def _devices(machine: Machine, room: Room, running: list[Job]) -> Iterator[Device]:
     if machine.is_group:
         return  # they are its members', and shown there
-    names = devices_of(machine) or {}
+    devices = devices_of(machine)
+    names = devices.names if devices else {}
     given = [(lease, job) for job in running for lease in job.leases.all()]
     holder = {lease.device: job for lease, job in given if lease.machine_id == machine.pk}
     for number in sorted({*names, *room.taken}):

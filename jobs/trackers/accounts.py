@@ -8,9 +8,10 @@ from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.utils import timezone
 
+from compute.machines.local import local_machine
+from compute.machines.runners import runner_for
 from compute.models import Machine
 from compute.runners.base import RunnerError
-from compute.services import local_machine, runner_for
 from jobs.models import Job, TrackerSecret
 from jobs.verl.spec import Problem, TrainSpec
 from jobs.verl.trackers import ALL, Tracker, asked_by, trackers_of

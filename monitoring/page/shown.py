@@ -3,8 +3,8 @@
 from collections import Counter
 from typing import Any
 
+from compute.machines.load import load_of
 from compute.models import Machine
-from compute.services import load_of
 from jobs.checkpoints import known_of
 from jobs.models import ENDED, HOLDS_SLOT, Job, JobQuerySet, Status
 from jobs.queue.claims import devices_held

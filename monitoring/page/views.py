@@ -8,8 +8,8 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from compute.machines.runners import runner_for
 from compute.runners.base import RunnerError
-from compute.services import runner_for
 from jobs.launch import command as commands
 from jobs.models import NEEDS_ATTENTION, Job
 from monitoring.page import live, shown

@@ -11,15 +11,11 @@ from django.db import DatabaseError, connection
 from django.db.models import Q
 
 from compute import rental
+from compute.machines.addresses import forget, retry_now
+from compute.machines.load import record_sample
+from compute.machines.reachability import mark_reachable, mark_unreachable
 from compute.models import Machine
 from compute.runners.base import RunnerError, Unreachable
-from compute.services import (
-    forget,
-    mark_reachable,
-    mark_unreachable,
-    record_sample,
-    retry_now,
-)
 from jobs import lifecycle
 from jobs.models import Job
 from monitoring.page import live

@@ -11,7 +11,7 @@ from compute.runners import rundir
 from compute.runners.base import RunnerError
 from jobs.checkpoints import list_checkpoints
 from jobs.launch import end as ends
-from jobs.limits import keep_rental, keep_limit
+from jobs.limits import keep_limit, keep_rental
 from jobs.measured import longest_saves
 from jobs.models import Job
 from monitoring.mirror import keep_log

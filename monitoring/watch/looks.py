@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from compute.machines.runners import runner_for
 from compute.models import Machine
 from compute.runners import rundir
 from compute.runners.ahead import ReadAhead, Reader
 from compute.runners.base import Runner, Stretch
-from compute.services import runner_for
 from jobs.models import Job
 from monitoring.models import Cursor
 from monitoring.watch.ingest import FILES

@@ -20,7 +20,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from playwright.sync_api import sync_playwright
 
-from compute.services import local_machine
+from compute.machines.local import local_machine
 from jobs.models import Job, Status
 from tests.bench.home import cookie, cookie_name, percentile
 from tests.e2e.conftest import ARGS, CHROMIUM

@@ -65,7 +65,7 @@ def ordeal(folder: Path, arguments: argparse.Namespace) -> int:
 
 
 def grounds_of(folder: Path, kinds: list[str], stack: ExitStack) -> "list[Ground]":
-    from compute.services import local_machine
+    from compute.machines.local import local_machine
     from tests import factories
     from tests.chaos.stories import GPUS, Ground, make_ssh_ground
     from tests.compute.runners.conftest import far_place

@@ -13,7 +13,7 @@ from django.utils import timezone
 from compute import rental
 from compute.checks import together
 from compute.machines import groups, verbs
-from compute.machines.verbs import MachineError
+from compute.machines.errors import MachineError
 from compute.models import Machine
 from tests import factories
 

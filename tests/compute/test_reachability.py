@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from compute import services
+from compute.machines.load import record_sample
+from compute.machines.local import local_machine
+from compute.machines.reachability import mark_reachable, mark_unreachable
+from compute.machines.runners import runner_for
 from compute.models import Machine
 from compute.runners.base import HostKeyRefused, RunnerError, Unreachable
 from compute.runners.ssh.runner import SshRunner
@@ -38,49 +41,49 @@ def answers(monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
 
 
 def test_first_it_is_said_since_when_and_why(box: Machine) -> None:
-    services.mark_unreachable(box, off(since=1_800_000_000))
+    mark_unreachable(box, off(since=1_800_000_000))
     box.refresh_from_db()
     assert box.unreachable_since == datetime.fromtimestamp(1_800_000_000, UTC)
     assert (box.unreachable_reason, box.state) == ("It is off.", "unreachable")
 
 
 def test_since_stays_and_the_reason_follows(box: Machine) -> None:
-    services.mark_unreachable(box, off(since=1_800_000_000))
-    services.mark_unreachable(box, off(words="It is off. So it has been for an hour."))
+    mark_unreachable(box, off(since=1_800_000_000))
+    mark_unreachable(box, off(words="It is off. So it has been for an hour."))
     box.refresh_from_db()
     assert box.unreachable_reason == "It is off."
-    services.mark_unreachable(box, HostKeyRefused("Its key changed."))
+    mark_unreachable(box, HostKeyRefused("Its key changed."))
     box.refresh_from_db()
     assert box.unreachable_since == datetime.fromtimestamp(1_800_000_000, UTC)
     assert box.unreachable_reason == "Its key changed."
 
 
 def test_it_is_said_that_nothing_is_tried_any_more(box: Machine) -> None:
-    services.mark_unreachable(box, off())
+    mark_unreachable(box, off())
     waits = off(words="It is off. Nothing is tried any more.")
     waits.waits_for_user = True
-    services.mark_unreachable(box, waits)
+    mark_unreachable(box, waits)
     box.refresh_from_db()
     assert box.unreachable_reason == "It is off. Nothing is tried any more."
 
 
 def test_it_is_back(box: Machine) -> None:
-    services.mark_unreachable(box, off())
-    services.mark_reachable(box)
+    mark_unreachable(box, off())
+    mark_reachable(box)
     box.refresh_from_db()
     assert (box.unreachable_since, box.unreachable_reason, box.state) == (None, "", "reachable")
     assert box.seen_at is not None
 
 
 def test_a_machine_that_answers_all_the_time_is_not_written_each_time(box: Machine) -> None:
-    services.mark_reachable(box)
+    mark_reachable(box)
     box.refresh_from_db()
     first = box.seen_at
-    services.mark_reachable(box)
+    mark_reachable(box)
     box.refresh_from_db()
     assert box.seen_at == first
     Machine.objects.update(seen_at=timezone.now() - timedelta(minutes=1))
-    services.mark_reachable(box)
+    mark_reachable(box)
     box.refresh_from_db()
     assert box.seen_at is not None
     assert first is not None
@@ -91,11 +94,11 @@ def test_the_load_is_measured_where_there_is_an_answer(
     box: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers(monkeypatch, LOAD)
-    assert services.record_sample(box) is not None
+    assert record_sample(box) is not None
     box.refresh_from_db()
     assert (box.state, box.samples.count()) == ("reachable", 1)
     answers(monkeypatch, off())
-    assert services.record_sample(box) is None
+    assert record_sample(box) is None
     box.refresh_from_db()
     assert (box.state, box.samples.count()) == ("unreachable", 1)
 
@@ -106,7 +109,7 @@ def test_what_is_not_confirmed_or_removed_is_left_alone(
 ) -> None:
     answers(monkeypatch, AssertionError("asked"))
     machine = factories.make_ssh_machine(**fields)
-    assert services.record_sample(machine) is None
+    assert record_sample(machine) is None
     machine.refresh_from_db()
     assert machine.unreachable_since is None
 
@@ -114,18 +117,18 @@ def test_what_is_not_confirmed_or_removed_is_left_alone(
 def test_a_machine_that_is_off_is_told_once_and_the_others_are_measured(
     box: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    local = services.local_machine()
+    local = local_machine()
     answers(monkeypatch, off(words="box is off."))
     for _ in range(3):
         for machine in Machine.objects.all():
-            services.record_sample(machine)
+            record_sample(machine)
     assert local.samples.count() == 3
     assert [record.getMessage() for record in caplog.records] == ["box: box is off."]
 
 
 def test_of_a_removed_machine_every_question_has_the_same_answer() -> None:
     machine = factories.make_ssh_machine(name="gone", is_retired=True)
-    runner = services.runner_for(machine)
+    runner = runner_for(machine)
     with pytest.raises(Unreachable, match="gone was removed from Trainyard"):
         runner.stat("/x")
 
@@ -134,7 +137,7 @@ def test_secrets_that_do_not_open_are_an_answer_and_no_crash(box: Machine, home:
     box.secrets.create(name="password", value="x", set_at=timezone.now())
     (home / "secret_keys").unlink()
     with pytest.raises(Unreachable, match="does not open with the keys at hand"):
-        services.runner_for(box).now()
+        runner_for(box).now()
 
 
 def test_a_machine_that_answers_without_its_load_is_there(
@@ -143,6 +146,6 @@ def test_a_machine_that_answers_without_its_load_is_there(
     Machine.objects.filter(pk=box.pk).update(unreachable_since=timezone.now())
     answers(monkeypatch, RunnerError("~/runs cannot be measured: No such file or directory"))
     with pytest.raises(RunnerError, match="cannot be measured"):
-        services.record_sample(box)
+        record_sample(box)
     box.refresh_from_db()
     assert box.unreachable_since is None

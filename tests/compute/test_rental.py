@@ -12,7 +12,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from compute import rental
-from compute.machines.verbs import MachineError
+from compute.machines.errors import MachineError
 from compute.models import Machine, when
 from tests import factories
 from tests.pages import asks_for_login, refuses_other_methods

@@ -9,8 +9,8 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 
+from compute.machines.local import local_machine
 from compute.models import MachineSample
-from compute.services import local_machine
 from jobs.launch.command import script_of
 from jobs.models import Job
 from jobs.verl.recipes import all_recipes

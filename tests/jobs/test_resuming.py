@@ -8,9 +8,9 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 
+from compute.machines.runners import runner_for
 from compute.runners.base import Examined, Launch, RunnerError, RunnerUnsure, Unreachable
 from compute.runners.local.runner import LocalRunner
-from compute.services import runner_for
 from jobs import checkpoints, resuming
 from jobs.launch import command
 from jobs.launch import end as ends

@@ -14,11 +14,10 @@ from typing import Any, Literal, TypeAlias
 
 from compute.runners.base import HostKeyRefused, LoginRefused, RunnerError, Unreachable
 from compute.runners.check.judgements import Expected, Finding, judge
+from compute.runners.commands import RunCommand
 from compute.runners.text import storable
 
 Outcome: TypeAlias = Literal["pass", "fail", "unknown"]
-Ask: TypeAlias = Callable[[Sequence[str], bytes, float], bytes]
-"""Runs a fixed command on the machine: its words, its input, seconds. Answers its output."""
 
 PROGRAM = Path(__file__).with_name("probe.py")
 SLOW_WITHIN = 60.0  # seconds; the first import of torch and verl reads gigabytes
@@ -26,12 +25,12 @@ MARGIN = 20.0
 ROUND_TRIPS = 3
 NOT_ASKED = "Not asked, since nothing can be asked of the machine."
 
-__all__ = ["Ask", "Check", "Expected", "Looked", "look", "usable_python"]
+__all__ = ["CheckLine", "CheckReport", "Expected", "check_machine", "usable_python"]
 
 
 @dataclass(frozen=True)
-class Check:
-    """One line of the list: what was looked at, what was found, and what to do about it.
+class CheckLine:
+    """One line of a check: what was looked at, what was found, and what to do about it.
 
     ``fix`` is a command line or a setting to copy; only what fails has one.
     """
@@ -48,20 +47,21 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Looked:
-    """All checks in the order of the page, and the facts behind them (empty when unreachable)."""
+class CheckReport:
+    """What a check of a machine found: its lines in the order of the page, and the facts behind
+    them, which are empty when nothing could be asked."""
 
-    checks: Sequence[Check]
+    lines: Sequence[CheckLine]
     facts: Mapping[str, Any]
     nodes: Sequence[Mapping[str, Any]] = ()  # of a cluster: name, cpus, gpus
 
     @property
-    def failed(self) -> list[Check]:
-        return [check for check in self.checks if check.outcome == "fail"]
+    def failed(self) -> list[CheckLine]:
+        return [line for line in self.lines if line.outcome == "fail"]
 
     @property
     def is_good(self) -> bool:
-        return all(check.outcome == "pass" for check in self.checks)
+        return all(line.outcome == "pass" for line in self.lines)
 
 
 LABELS = {
@@ -88,16 +88,18 @@ LABELS = {
 OF_A_CONNECTION = ("reach", "host_key", "login")
 
 
-def look(ask: Ask, expected: Expected, now: Callable[[], float] = time.time) -> Looked:
+def check_machine(
+    run: RunCommand, expected: Expected, now: Callable[[], float] = time.time
+) -> CheckReport:
     """Ask a machine everything, within about ``SLOW_WITHIN`` seconds, and judge the answers."""
     try:
-        trip = _round_trip(ask)
+        trip = _round_trip(run)
     except Unreachable as error:
         return _listed({} if expected.is_local else _not_reached(error, expected))
     except RunnerError as error:
         return _listed({"login": Finding("fail", "no commands", f"Commands do not run: {error}")})
     try:
-        facts = _facts(ask, expected)
+        facts = _facts(run, expected)
     except RunnerError as error:
         return _listed(_connection(trip, expected) | {"python": _no_python(error)}, expected)
     ahead = facts["now"] - now() + trip / 2
@@ -109,7 +111,7 @@ def look(ask: Ask, expected: Expected, now: Callable[[], float] = time.time) -> 
 def usable_python(facts: Mapping[str, Any]) -> str | None:
     """The Python of the machine that a training environment can be made with; None: there is none.
 
-    ``facts`` are those of ``Looked``.
+    ``facts`` are those of a ``CheckReport``.
     """
     found = facts.get("pythons", {}).get("data") or {}
     for name, python in found.items():
@@ -118,29 +120,29 @@ def usable_python(facts: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _round_trip(ask: Ask) -> float:
+def _round_trip(run: RunCommand) -> float:
     """Seconds, the median of some. The first opens the connection and is not counted."""
-    ask(["true"], b"", MARGIN)
+    run(["true"], b"", MARGIN)
     times = []
     for _ in range(ROUND_TRIPS):
         began = time.monotonic()
-        ask(["true"], b"", MARGIN)
+        run(["true"], b"", MARGIN)
         times.append(time.monotonic() - began)
     return statistics.median(times)
 
 
-def _facts(ask: Ask, expected: Expected) -> dict[str, Any]:
+def _facts(run: RunCommand, expected: Expected) -> dict[str, Any]:
     asked = json.dumps(
         {"python": expected.python, "workdir": expected.workdir, "within": SLOW_WITHIN}
     )
     try:
-        said = ask(["python3", "-", asked], PROGRAM.read_bytes(), SLOW_WITHIN + MARGIN)
+        said = run(["python3", "-", asked], PROGRAM.read_bytes(), SLOW_WITHIN + MARGIN)
     except Unreachable:
         raise
     except RunnerError:
         if not expected.python:
             raise
-        said = ask([expected.python, "-", asked], PROGRAM.read_bytes(), SLOW_WITHIN + MARGIN)
+        said = run([expected.python, "-", asked], PROGRAM.read_bytes(), SLOW_WITHIN + MARGIN)
     try:
         facts: dict[str, Any] = storable(json.loads(said.decode().strip().splitlines()[-1]))
         return {"parts": facts["parts"], "now": float(facts["now"])}
@@ -178,18 +180,18 @@ def _listed(
     found: Mapping[str, Finding],
     expected: Expected | None = None,
     facts: Mapping[str, Any] | None = None,
-) -> Looked:
+) -> CheckReport:
     """Every check in order; those without a finding were not asked, and are unknown."""
     left_out = OF_A_CONNECTION if expected and expected.is_local else ()
-    checks = [
-        _check(name, label, found.get(name))
+    lines = [
+        _line(name, label, found.get(name))
         for name, label in LABELS.items()
         if name not in left_out
     ]
-    return Looked(checks, facts or {})
+    return CheckReport(lines, facts or {})
 
 
-def _check(name: str, label: str, finding: Finding | None) -> Check:
+def _line(name: str, label: str, finding: Finding | None) -> CheckLine:
     if finding is None:
-        return Check(name, label, "unknown", "", NOT_ASKED)
-    return Check(name, label, finding.outcome, finding.found, finding.says, finding.fix)
+        return CheckLine(name, label, "unknown", "", NOT_ASKED)
+    return CheckLine(name, label, finding.outcome, finding.found, finding.says, finding.fix)

@@ -10,7 +10,7 @@ from typing import Any
 
 from compute.runners.base import LoginRefused, RunnerError, RunnerUnsure, Unreachable
 from compute.runners.check.judgements import Expected, Finding, judge
-from compute.runners.check.preflight import LABELS, NOT_ASKED, Check, Looked
+from compute.runners.check.preflight import LABELS, NOT_ASKED, CheckLine, CheckReport
 from compute.runners.cluster.api import Node, RayApi
 from compute.runners.cluster.calls import call
 
@@ -28,7 +28,9 @@ SHARED = {"shared": "Shared folder"}
 ALL = OWN | {name: LABELS[name] for name in OF_A_NODE} | SHARED
 
 
-def look(api: RayApi, expected: Expected, seen: Callable[[Unreachable], None]) -> Looked:
+def check_cluster(
+    api: RayApi, expected: Expected, seen: Callable[[Unreachable], None]
+) -> CheckReport:
     """Ask everything. ``seen`` is told when the cluster does not answer, or lets nobody in."""
     api.retry_now()
     found: dict[str, Finding] = {}
@@ -155,15 +157,15 @@ def _listed(
     found: Mapping[str, Finding],
     facts: Mapping[str, Any] | None = None,
     nodes: list[Node] | None = None,
-) -> Looked:
-    checks = list(_checks(found))
-    return Looked(checks, facts or {}, [node.to_json() for node in nodes or ()])
+) -> CheckReport:
+    lines = list(_lines(found))
+    return CheckReport(lines, facts or {}, [node.to_json() for node in nodes or ()])
 
 
-def _checks(found: Mapping[str, Finding]) -> Iterator[Check]:
+def _lines(found: Mapping[str, Finding]) -> Iterator[CheckLine]:
     for name, label in ALL.items():
         one = found.get(name)
         if one is None:
-            yield Check(name, label, "unknown", "", NOT_ASKED)
+            yield CheckLine(name, label, "unknown", "", NOT_ASKED)
         else:
-            yield Check(name, label, one.outcome, one.found, one.says, one.fix)
+            yield CheckLine(name, label, one.outcome, one.found, one.says, one.fix)

@@ -16,12 +16,12 @@ from typing import Any
 from compute.runners import rundir
 from compute.runners.base import (
     Alive,
-    Ask,
     Examined,
     FileFact,
     Launch,
     NeverPossible,
     Piece,
+    Request,
     RunnerError,
     RunnerUnsure,
     Stretch,
@@ -212,7 +212,7 @@ class RayRunner:
             self._api.stop(job)  # all that Ray itself can do: SIGTERM, and SIGKILL later
             raise
 
-    def ask(self, attempt_dir: str, what: Ask) -> None:
+    def ask(self, attempt_dir: str, what: Request) -> None:
         self._call("ask", folder=attempt_dir, what=what, node=self._node_of(attempt_dir))
 
     def examine(self, checkpoint: str) -> Examined:

@@ -13,11 +13,11 @@ import psutil
 from compute.runners import rundir
 from compute.runners.base import (
     Alive,
-    Ask,
     Examined,
     FileFact,
     Launch,
     Piece,
+    Request,
     RunnerError,
     RunnerUnsure,
     Stretch,
@@ -100,7 +100,7 @@ class LocalRunner:
         # A run whose wrapper is dead is ended by this command itself, which takes its time.
         self._node("stop", attempt_dir, "--grace", str(grace), within=grace + ANSWERS_WITHIN)
 
-    def ask(self, attempt_dir: str, what: Ask) -> None:
+    def ask(self, attempt_dir: str, what: Request) -> None:
         control = Path(attempt_dir, rundir.CONTROL)
         try:
             control.mkdir(exist_ok=True)

@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import Any
 
 from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
-from compute.runners.far import LOADER, MARK, program
 from compute.runners.far.common import HEAD, frame
 from compute.runners.ssh.process import (
     LOST,
@@ -18,6 +17,7 @@ from compute.runners.ssh.process import (
     Ended,
     FarProcess,
 )
+from compute.runners.ssh.programs import LOADER, MARK, program
 
 LONGEST_HEADER = 64 << 20  # bytes; the list of a run's files is the longest
 ANSWERS_WITHIN = 30.0  # seconds; a disk that takes longer is not there

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from compute.runners.base import Piece, RunnerError, Told
-from compute.runners.far import LOADER, MARK, program
 from compute.runners.far.common import frame
 from compute.runners.ssh import transfer
 from compute.runners.ssh.connection import Connection
 from compute.runners.ssh.files import read_header
 from compute.runners.ssh.process import MOST_LAST_WORDS, Cut
+from compute.runners.ssh.programs import LOADER, MARK, program
 
 FILES, MODELS = "files", "models"  # below the work folder
 MARGIN = 1 << 30  # bytes that must be left free after a folder was sent

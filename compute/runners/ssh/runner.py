@@ -8,18 +8,17 @@ from typing import Any, Literal, TypeAlias
 from compute.runners import rundir
 from compute.runners.base import (
     Alive,
-    Ask,
     Examined,
     FileFact,
     Launch,
     Piece,
+    Request,
     RunnerError,
     RunnerUnsure,
     Stretch,
     Told,
 )
 from compute.runners.facts import file_facts
-from compute.runners.far import LOADER, MARK, program
 from compute.runners.far.common import frame, unframe
 from compute.runners.samples import clean_sample
 from compute.runners.ssh import folders, transfer, workdir
@@ -27,6 +26,7 @@ from compute.runners.ssh.address import Address
 from compute.runners.ssh.connection import connection_to
 from compute.runners.ssh.files import FarFiles
 from compute.runners.ssh.process import ANSWERS_WITHIN, NOT_EXECUTABLE, NOT_FOUND, Ended
+from compute.runners.ssh.programs import LOADER, MARK, program
 from compute.runners.text import readable
 
 Part: TypeAlias = Literal["head", "join", "look", "down"]
@@ -97,7 +97,7 @@ class SshRunner:
         within = grace + ANSWERS_WITHIN
         self._node("stop", self._at(attempt_dir), "--grace", str(grace), within=within)
 
-    def ask(self, attempt_dir: str, what: Ask) -> None:
+    def ask(self, attempt_dir: str, what: Request) -> None:
         control = f"{self._at(attempt_dir)}/{rundir.CONTROL}"
         self._files.ask("ask", control=control, what=what)
 

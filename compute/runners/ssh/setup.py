@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from compute.runners.base import (
     HostKeyRefused,
@@ -23,12 +23,10 @@ from compute.runners.base import (
     RunnerUnsure,
     Unreachable,
 )
+from compute.runners.commands import RunCommand
 from compute.runners.ssh.process import Cut
 from compute.runners.ssh.workdir import environments_of, is_plain
 from compute.runners.text import storable
-
-Ask: TypeAlias = Callable[[Sequence[str], bytes, float], bytes]
-"""Runs a fixed command on the machine: its words, its input, seconds. Answers its output."""
 
 PROGRAM = Path(__file__).with_name("installer.py")
 ANSWERS_WITHIN = 60.0
@@ -65,7 +63,7 @@ class Plan:
 class Progress:
     """Where the steps and the log of a set-up go. This one keeps nothing."""
 
-    def step(self, words: str) -> None:
+    def step(self, title: str) -> None:
         """What is done now."""
 
     def log(self, text: str) -> None:
@@ -73,13 +71,13 @@ class Progress:
 
 
 def set_up(
-    ask: Ask, plan: Plan, progress: Progress, pause: Callable[[float], None] = time.sleep
+    run: RunCommand, plan: Plan, progress: Progress, pause: Callable[[float], None] = time.sleep
 ) -> str:
     """Make the environment and return the path of its Python on the machine.
 
     Raises ``SetUpFailed`` with what to do, or another ``RunnerError`` of the connection.
     """
-    far = _Far(ask, plan, progress, pause)
+    far = _Far(run, plan, progress, pause)
     files = files_of(plan)
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     progress.step("Looking what is there")
@@ -203,9 +201,9 @@ class _Far:
     """
 
     def __init__(
-        self, ask: Ask, plan: Plan, progress: Progress, pause: Callable[[float], None]
+        self, run: RunCommand, plan: Plan, progress: Progress, pause: Callable[[float], None]
     ) -> None:
-        self.ask, self.plan, self.progress, self.pause = ask, plan, progress, pause
+        self.run, self.plan, self.progress, self.pause = run, plan, progress, pause
         self.patience = 0.0
 
     def look(self, digests: Mapping[str, str]) -> dict[str, Any]:
@@ -227,9 +225,9 @@ class _Far:
         return fault
 
     def _do(
-        self, command: str, *words: str, stdin: bytes = b"", within: float = ANSWERS_WITHIN
+        self, command: str, *arguments: str, stdin: bytes = b"", within: float = ANSWERS_WITHIN
     ) -> dict[str, Any]:
-        argv = ["python3", "-c", PROGRAM.read_text(), command, self.plan.root, *words]
+        argv = ["python3", "-c", PROGRAM.read_text(), command, self.plan.root, *arguments]
         said = self._answer(argv, stdin, within)
         try:
             answer: dict[str, Any] = storable(json.loads(said.decode().strip().splitlines()[-1]))
@@ -243,7 +241,7 @@ class _Far:
         waited = 0.0
         while True:
             try:
-                return self.ask(argv, stdin, within)
+                return self.run(argv, stdin, within)
             except (HostKeyRefused, LoginRefused):
                 raise
             except (Unreachable, RunnerUnsure, Cut) as error:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from compute.runners.base import RunnerError, RunnerUnsure, Told, Unreachable
-from compute.runners.far import LOADER, MARK, program
 from compute.runners.far.common import frame
 from compute.runners.local.parts import Part, hash_start
 from compute.runners.ssh.connection import Connection
 from compute.runners.ssh.files import read_header
 from compute.runners.ssh.process import MOST_LAST_WORDS, Cut, FarProcess
+from compute.runners.ssh.programs import LOADER, MARK, program
 
 CHUNK = 256 << 10  # each must be taken within SILENT_FOR: 4 kB a second are enough
 SILENT_FOR = 60.0  # seconds without a word from the far side

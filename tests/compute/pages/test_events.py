@@ -11,10 +11,10 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
-from compute import history, services
 from compute.checks import checking
-from compute.machines import verbs
-from compute.machines.verbs import MachineError
+from compute.machines import history, host_keys, verbs
+from compute.machines.errors import MachineError
+from compute.machines.reachability import mark_reachable, mark_unreachable
 from compute.models import Machine, MachineEvent, SetUp
 from compute.runners.base import HostKeyRefused, RunnerError, Unreachable
 from compute.runners.ssh import setup
@@ -73,8 +73,8 @@ def test_another_address_is_to_be_confirmed_anew(box: Machine) -> None:
 def test_a_key_that_is_confirmed_or_not(box: Machine, shows: Shows, staff: User) -> None:
     shows(**{"192_0_2_7": "BBBB"})
     with pytest.raises(MachineError):
-        verbs.confirm(box, "SHA256:CCCC", staff)
-    verbs.confirm(box, "SHA256:BBBB", staff)
+        host_keys.confirm(box, "SHA256:CCCC", staff)
+    host_keys.confirm(box, "SHA256:BBBB", staff)
     assert told(box) == [
         ("key not confirmed", "root",
          "192.0.2.7 shows SHA256:BBBB; SHA256:CCCC was to be confirmed."),
@@ -115,9 +115,9 @@ def test_a_removed_machine_keeps_its_events(box: Machine, user: User) -> None:
 
 def test_it_goes_and_comes_back(box: Machine) -> None:
     for words in ("It is off.", "It is off. So it has been.", "No route."):
-        services.mark_unreachable(box, Unreachable(words))
+        mark_unreachable(box, Unreachable(words))
     for _ in range(3):
-        services.mark_reachable(box)
+        mark_reachable(box)
     assert [(kind, text[:17]) for kind, _, text in told(box)] == [
         ("unreachable", "It is off."),
         ("back", "It answers again."),
@@ -126,19 +126,19 @@ def test_it_goes_and_comes_back(box: Machine) -> None:
 
 def test_another_key_is_said_once_while_it_is_away(box: Machine) -> None:
     for _ in range(3):
-        services.mark_unreachable(box, Unreachable("It is off."))
-        services.mark_unreachable(box, HostKeyRefused("Its key changed."))
+        mark_unreachable(box, Unreachable("It is off."))
+        mark_unreachable(box, HostKeyRefused("Its key changed."))
     assert kinds(box) == ["unreachable", "key refused"]
-    services.mark_reachable(box)
-    services.mark_unreachable(box, HostKeyRefused("Its key changed."))
+    mark_reachable(box)
+    mark_unreachable(box, HostKeyRefused("Its key changed."))
     assert kinds(box)[2:] == ["back", "key refused"]
 
 
 @pytest.mark.backends
 def test_a_machine_that_flaps_is_counted_and_not_listed(box: Machine) -> None:
     for _ in range(20):
-        services.mark_unreachable(box, Unreachable("It is off."))
-        services.mark_reachable(box)
+        mark_unreachable(box, Unreachable("It is off."))
+        mark_reachable(box)
     assert kinds(box) == ["unreachable", "back"] * history.OFTEN + ["unsteady"]
     last = box.events.last()
     assert last is not None
@@ -147,7 +147,7 @@ def test_a_machine_that_flaps_is_counted_and_not_listed(box: Machine) -> None:
     last.data["until"] = (timezone.now() - 2 * history.WITHIN).isoformat()
     last.save()
     box.events.update(at=timezone.now() - 2 * history.WITHIN)
-    services.mark_unreachable(box, Unreachable("It is off."))
+    mark_unreachable(box, Unreachable("It is off."))
     assert kinds(box)[-1] == "unreachable"
 
 
@@ -283,5 +283,5 @@ def test_the_length_of_an_absence_is_told(box: Machine) -> None:
     Machine.objects.filter(pk=box.pk).update(
         unreachable_since=timezone.now() - timedelta(seconds=90)
     )
-    services.mark_reachable(box)
+    mark_reachable(box)
     assert told(box)[0][2] == "It answers again. It did not for 90 s."

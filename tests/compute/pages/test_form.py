@@ -10,8 +10,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import Settings
 
+from compute.machines.addresses import address_of
+from compute.machines.local import local_machine
 from compute.models import Machine, MachineSecret
-from compute.services import address_of, local_machine
 from tests import factories
 from tests.compute.conftest import Shows
 from tests.pages import asks_for_login, queries, refuses_other_methods

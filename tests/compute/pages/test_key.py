@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from compute.machines import verbs
+from compute.machines import host_keys
 from compute.models import Machine
 from compute.runners.ssh import hostkeys
 from compute.runners.ssh.hostkeys import HostKey
@@ -107,7 +107,7 @@ def test_a_jump_host_whose_key_changed_is_named(boss: Client, shows: Shows) -> N
         host="box.test", jump_host="gate.test", jump_host_key="x", jump_fingerprint="SHA256:GGGG"
     )
     shows(gate_test="HHHH")  # and so the machine behind it cannot be asked
-    found = verbs.offered(box)
+    found = host_keys.offered(box)
     assert (found.hop, found.known, found.is_changed) == ("jump", "SHA256:GGGG", True)
 
 
@@ -117,4 +117,4 @@ def test_the_command_to_compare_is_of_the_kind_of_key(
     for kind, file in (("ssh-rsa", "rsa"), ("ecdsa-sha2-nistp256", "ecdsa")):
         key = HostKey(f"{kind} AAAA", "SHA256:AAAA")
         monkeypatch.setattr(hostkeys, "scan", lambda address, key=key: key)
-        assert verbs.offered(box).compare == f"ssh-keygen -lf /etc/ssh/ssh_host_{file}_key.pub"
+        assert host_keys.offered(box).compare == f"ssh-keygen -lf /etc/ssh/ssh_host_{file}_key.pub"

@@ -6,8 +6,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
+from compute.machines.local import local_machine
 from compute.models import Machine, MachineSample, SetUp
-from compute.services import local_machine
 from compute.setup import settingup
 from jobs.models import Status
 from tests import factories, taskqueue
@@ -111,7 +111,7 @@ def test_the_list_shows_address_state_gpus_and_runs(page: Client, three: None) -
 def test_the_list_shows_the_gpus_of_the_last_check_before_the_load_is_measured(
     page: Client,
 ) -> None:
-    gpus = {"gpus": [{"name": "A100"}], "cards": 1}
+    gpus = {"gpus": [{"index": 0, "name": "A100"}], "cards": 1}
     factories.make_ssh_machine(facts={"parts": {"gpus": {"data": gpus}}})
     assert "1 \N{MULTIPLICATION SIGN} A100" in page.get(URL).content.decode()
 

@@ -11,10 +11,10 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from compute.machines import verbs
-from compute.machines.verbs import MachineError
+from compute.machines.errors import MachineError
+from compute.machines.runners import runner_for
 from compute.models import Machine, MachineEvent
 from compute.runners.cluster.runner import RayRunner
-from compute.services import runner_for
 from compute.setup import settingup
 from jobs.trackers import accounts
 from tests import factories

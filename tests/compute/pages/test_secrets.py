@@ -12,8 +12,10 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from compute import services
 from compute.checks import checking
+from compute.machines.addresses import address_of
+from compute.machines.load import record_sample
+from compute.machines.runners import runner_for
 from compute.models import Machine, MachineSecret, SetUp
 from compute.pages.forms import MachineForm
 from jobs.models import Event
@@ -89,11 +91,11 @@ def test_neither_logs_nor_errors_nor_events_nor_checks_hold_them(
     box: Machine, key: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    looked = checking.check(box)  # nothing listens at its port
+    report = checking.check(box)  # nothing listens at its port
     box.refresh_from_db()
-    assert [check.name for check in looked.failed] == ["reach"]
+    assert [line.name for line in report.failed] == ["reach"]
     assert box.unreachable_reason
-    assert services.record_sample(box) is None
+    assert record_sample(box) is None
     kept = json.dumps([box.checks, box.facts, box.unreachable_reason])
     assert hidden(kept, key)
     assert hidden(caplog.text, key)
@@ -101,9 +103,9 @@ def test_neither_logs_nor_errors_nor_events_nor_checks_hold_them(
 
 
 def test_reprs_and_words_do_not_hold_them(box: Machine, key: str) -> None:
-    address = services.address_of(box)
+    address = address_of(box)
     assert address.login.password == PASSWORD
-    shown = [repr(address), str(address), repr(box), repr(services.runner_for(box))]
+    shown = [repr(address), str(address), repr(box), repr(runner_for(box))]
     for secret in box.secrets.all():
         shown += [repr(secret), str(secret), repr(secret.value), str(secret.value)]
     form = MachineForm({"password": PASSWORD}, machine=box)

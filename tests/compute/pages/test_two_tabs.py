@@ -8,8 +8,8 @@ from django.test import Client
 from django.utils import timezone
 
 from compute.machines import verbs
+from compute.machines.local import local_machine
 from compute.models import Machine, SetUp
-from compute.services import local_machine
 from tests import factories
 
 PYTHON = "/home/ada/trainyard/environments/verl-0.9/.venv/bin/python"

@@ -1,7 +1,8 @@
 from django.contrib.auth.models import User
 from django.test import Client
 
-from compute.services import local_machine, record_sample
+from compute.machines.load import record_sample
+from compute.machines.local import local_machine
 from tests import factories
 from tests.pages import asks_for_login, queries, refuses_other_methods
 

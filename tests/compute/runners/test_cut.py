@@ -219,9 +219,9 @@ def ignore(done: int, total: int) -> None:
 
 
 def test_half_a_request_does_nothing(far: Place, own_sshd: Sshd) -> None:
-    from compute.runners.far import LOADER, program
     from compute.runners.far.common import frame
     from compute.runners.ssh.connection import connection_to
+    from compute.runners.ssh.programs import LOADER, program
 
     folder = str(far.workdir / "runs")
     asked = {"python": far.trainer.python, "command": "run", "words": [folder], "env": {},

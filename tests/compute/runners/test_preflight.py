@@ -16,7 +16,7 @@ import pytest
 from compute.runners.base import HostKeyRefused, LoginRefused, RunnerError, Unreachable
 from compute.runners.check import judgements, preflight, probe
 from compute.runners.check.judgements import Expected
-from compute.runners.check.preflight import Looked, look, usable_python
+from compute.runners.check.preflight import CheckReport, check_machine, usable_python
 
 GIB = 1024**3
 PYTHON = "/w/environments/verl-0.9/.venv/bin/python"
@@ -76,27 +76,27 @@ def machine(now: float = 1000.0, **parts: Any) -> Callable[[Sequence[str], bytes
     return fake_ask
 
 
-def looked(expected: Expected = EXPECTED, now: float = 1000.0, **parts: Any) -> Looked:
-    return look(machine(now, **parts), expected, now=lambda: 1000.0)
+def checked(expected: Expected = EXPECTED, now: float = 1000.0, **parts: Any) -> CheckReport:
+    return check_machine(machine(now, **parts), expected, now=lambda: 1000.0)
 
 
-def outcome(found: Looked, name: str) -> tuple[str, str, str, str]:
-    check = next(check for check in found.checks if check.name == name)
-    return check.outcome, check.found, check.says, check.fix
+def outcome(found: CheckReport, name: str) -> tuple[str, str, str, str]:
+    line = next(line for line in found.lines if line.name == name)
+    return line.outcome, line.found, line.says, line.fix
 
 
 def test_a_python_that_ray_starts_no_workers_by_is_told() -> None:
     spaced = "/w/my runs/environments/verl-0.9/.venv/bin/python"
     pythons = {spaced: {"version": "3.12.1", "makes_venvs": True}}
-    found = outcome(looked(replace(EXPECTED, python=spaced), pythons=pythons), "ray")
+    found = outcome(checked(replace(EXPECTED, python=spaced), pythons=pythons), "ray")
     assert found[0] == "fail"
     assert "spaces or quotes" in found[2]
     assert found[3] == "manage.py machine setup 'gpu box'"
 
 
 def test_a_good_machine_passes_everything() -> None:
-    found = looked()
-    assert [(check.name, check.outcome) for check in found.checks] == [
+    found = checked()
+    assert [(line.name, line.outcome) for line in found.lines] == [
         (name, "pass") for name in preflight.LABELS
     ]
     assert found.is_good
@@ -160,26 +160,26 @@ def test_a_good_machine_passes_everything() -> None:
 def test_each_fault_has_a_sentence_and_a_fix(
     name: str, parts: dict[str, Any], says: str, fix: str
 ) -> None:
-    found = looked(**parts)
+    found = checked(**parts)
     assert outcome(found, name)[0] == "fail"
     assert outcome(found, name)[2:] == (says, fix)
-    assert [check.name for check in found.failed] == [name]
+    assert [line.name for line in found.failed] == [name]
     assert not found.is_good
 
 
 @pytest.mark.parametrize("part", [name for name in GOOD if name != "torch"])
 @pytest.mark.parametrize("answer", [NOT_ANSWERED, None])
 def test_what_was_not_answered_is_unknown_and_never_passes(part: str, answer: Any) -> None:
-    found = looked(**{part: answer})
+    found = checked(**{part: answer})
     names = {"account": ["login", "rights"], "pythons": ["python"], "gpus": ["gpus", "cuda"],
              "trainyard_node": ["node"]}  # fmt: skip
-    unknown = [check.name for check in found.checks if check.outcome == "unknown"]
+    unknown = [line.name for line in found.lines if line.outcome == "unknown"]
     assert unknown == names.get(part, [part])
     assert not found.is_good
 
 
 def test_cuda_is_unknown_before_there_is_a_torch() -> None:
-    assert outcome(looked(torch=None), "cuda") == (
+    assert outcome(checked(torch=None), "cuda") == (
         "unknown",
         "the driver has CUDA 13.0",
         "Whether torch can use it is not known: there is none yet.",
@@ -188,7 +188,7 @@ def test_cuda_is_unknown_before_there_is_a_torch() -> None:
 
 
 def test_a_machine_without_a_card_passes_and_says_so() -> None:
-    found = looked(gpus={"gpus": [], "cards": 0, "why": "there is no nvidia-smi"})
+    found = checked(gpus={"gpus": [], "cards": 0, "why": "there is no nvidia-smi"})
     assert outcome(found, "gpus")[:2] == ("pass", "none")
     assert outcome(found, "cuda")[:2] == ("pass", "none")
 
@@ -197,8 +197,8 @@ def test_before_the_set_up_there_is_no_environment() -> None:
     expected = Expected("gpu box", "0.9.1", "~/runs", node="0.1.0")
     parts: dict[str, Any] = dict.fromkeys(("packages", "torch", "verl", "trainyard_node", "ray"))
     pythons = {"python3": {"version": "3.12.1", "makes_venvs": True}}
-    found = looked(expected, pythons=pythons, **parts)
-    assert [check.name for check in found.failed] == ["packages", "verl", "node", "ray"]
+    found = checked(expected, pythons=pythons, **parts)
+    assert [line.name for line in found.failed] == ["packages", "verl", "node", "ray"]
     assert outcome(found, "verl") == (
         "fail", "none yet", "There is no training environment yet.",
         "manage.py machine setup 'gpu box'",
@@ -217,7 +217,7 @@ def test_before_the_set_up_there_is_no_environment() -> None:
     ],
 )  # fmt: skip
 def test_a_python_that_makes_no_environment(pythons: dict[str, Any], fix: str) -> None:
-    found = looked(Expected("box", "0.9.1", "~/runs"), pythons=pythons)
+    found = checked(Expected("box", "0.9.1", "~/runs"), pythons=pythons)
     assert outcome(found, "python")[0] == "fail"
     assert outcome(found, "python")[3] == fix
     assert usable_python(found.facts) is None
@@ -229,7 +229,7 @@ def test_an_environment_of_the_users_own_is_mended_by_pip() -> None:
         lock={"torch": "2.13.0"}, node="0.1.0",
     )  # fmt: skip
     pythons = {"/opt/my env/bin/python": {"version": "3.11.7", "makes_venvs": True}}
-    found = looked(own, pythons=pythons, packages={}, verl={"version": "0.8.0"})
+    found = checked(own, pythons=pythons, packages={}, verl={"version": "0.8.0"})
     assert outcome(found, "packages")[3] == "'/opt/my env/bin/python' -m pip install torch==2.13.0"
     assert outcome(found, "verl")[3] == "'/opt/my env/bin/python' -m pip install verl==0.9.1"
 
@@ -243,7 +243,7 @@ def test_an_environment_of_the_users_own_is_mended_by_pip() -> None:
     ],
 )
 def test_the_clock(now: float, expected: tuple[str, str]) -> None:
-    assert outcome(looked(now=now), "clock")[:2] == expected
+    assert outcome(checked(now=now), "clock")[:2] == expected
 
 
 @pytest.mark.parametrize(
@@ -260,9 +260,9 @@ def test_without_a_connection_the_rest_is_unknown(
     def fake_ask(argv: Sequence[str], stdin: bytes, within: float) -> bytes:
         raise error
 
-    found = look(fake_ask, EXPECTED)
-    assert [check.name for check in found.checks if check.outcome == "pass"] == passed
-    assert [check.name for check in found.failed] == [failed]
+    found = check_machine(fake_ask, EXPECTED)
+    assert [line.name for line in found.lines if line.outcome == "pass"] == passed
+    assert [line.name for line in found.failed] == [failed]
     assert outcome(found, failed)[2] == str(error)
     assert outcome(found, failed)[3]
     assert found.facts == {}
@@ -270,7 +270,7 @@ def test_without_a_connection_the_rest_is_unknown(
 
 @pytest.mark.parametrize("said", [b"", b"Welcome!", b"[]", b'{"parts": {}}', b'{"now": 1}'])
 def test_an_answer_that_is_none_is_told(said: bytes) -> None:
-    found = look(lambda argv, stdin, within: said, EXPECTED)
+    found = check_machine(lambda argv, stdin, within: said, EXPECTED)
     assert outcome(found, "python")[0] == "fail"
     assert "cannot be read" in outcome(found, "python")[2]
     assert outcome(found, "disk")[0] == "unknown"
@@ -280,7 +280,7 @@ def test_words_before_the_answer_do_no_harm() -> None:
     def fake_ask(argv: Sequence[str], stdin: bytes, within: float) -> bytes:
         return b"Welcome to box\n" + machine()(argv, stdin, within)
 
-    assert look(fake_ask, EXPECTED, now=lambda: 1000.0).is_good
+    assert check_machine(fake_ask, EXPECTED, now=lambda: 1000.0).is_good
 
 
 def test_without_python3_the_named_python_is_asked() -> None:
@@ -289,7 +289,7 @@ def test_without_python3_the_named_python_is_asked() -> None:
             raise RunnerError("python3: command not found")
         return machine()(["python3", *argv[1:]] if argv[0] == PYTHON else argv, stdin, within)
 
-    assert look(fake_ask, EXPECTED, now=lambda: 1000.0).is_good
+    assert check_machine(fake_ask, EXPECTED, now=lambda: 1000.0).is_good
 
 
 def test_the_lock_is_read_and_compared_as_pip_does() -> None:

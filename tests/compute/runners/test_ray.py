@@ -273,16 +273,16 @@ def test_one_that_is_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -
 def test_a_check_lists_what_the_nodes_have(cluster: RayCluster, tmp_path: Path) -> None:
     expected = Expected("c", "0.9.1", str(tmp_path), str(PYTHON), "0.1.0", {"ray": "2.60.0"})
     seen: list[Unreachable] = []
-    looked = ray_check.look(cluster.api(), expected, seen.append)
-    found = {check.name: check for check in looked.checks}
+    report = ray_check.check_cluster(cluster.api(), expected, seen.append)
+    found = {line.name: line for line in report.lines}
     assert seen == []
-    assert [node["gpus"] for node in looked.nodes] == [2]
+    assert [node["gpus"] for node in report.nodes] == [2]
     assert found["nodes"].found == "1 node lives"
     for name in ("reach", "login", "ray", "nodes", "python", "workdir", "verl", "node", "shared"):
         assert found[name].outcome == "pass", found[name]
     other = Expected("c", "0.9.1", str(tmp_path), "/nowhere/python", "0.1.0", {"ray": "2.0.0"})
     found = {
-        check.name: check for check in ray_check.look(cluster.api(), other, seen.append).checks
+        line.name: line for line in ray_check.check_cluster(cluster.api(), other, seen.append).lines
     }
     assert found["ray"].outcome == "fail"
     assert "There is no Python at /nowhere/python" in found["python"].says
@@ -293,12 +293,12 @@ def test_a_check_of_nobody_fails_with_a_line_to_copy() -> None:
     (port,) = free_ports(1)
     seen: list[Unreachable] = []
     nobody = RayApi(f"http://127.0.0.1:{port}")
-    looked = ray_check.look(nobody, Expected("c", "0.9.1", "/w"), seen.append)
+    report = ray_check.check_cluster(nobody, Expected("c", "0.9.1", "/w"), seen.append)
     assert len(seen) == 1
-    assert looked.checks[0].outcome == "fail"
-    assert looked.checks[0].fix == f"curl http://127.0.0.1:{port}/api/version"
-    assert {check.outcome for check in looked.checks[1:]} == {"unknown"}
-    assert looked.nodes == []
+    assert report.lines[0].outcome == "fail"
+    assert report.lines[0].fix == f"curl http://127.0.0.1:{port}/api/version"
+    assert {line.outcome for line in report.lines[1:]} == {"unknown"}
+    assert report.nodes == []
 
 
 def test_a_spool_that_lost_its_job_says_so(home: Path) -> None:

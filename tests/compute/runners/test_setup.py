@@ -9,12 +9,13 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
+from compute.runners.commands import RunCommand
 from compute.runners.ssh import setup
 from compute.runners.ssh.connection import close_all, connection_to
 from compute.runners.ssh.setup import Plan, SetUpFailed, set_up
@@ -24,7 +25,6 @@ from tests.fakes.fake_packages import fake_packages
 from tests.sshd import Account, Sshd
 
 ROOT = Path(__file__).resolve().parents[3]
-Ask = Callable[[Sequence[str], bytes, float], bytes]
 
 
 class Heard(setup.Progress):
@@ -32,8 +32,8 @@ class Heard(setup.Progress):
         self.steps: list[str] = []
         self.text = ""
 
-    def step(self, words: str) -> None:
-        self.steps.append(words)
+    def step(self, title: str) -> None:
+        self.steps.append(title)
 
     def log(self, text: str) -> None:
         self.text += text
@@ -74,7 +74,7 @@ def short_pause(seconds: float) -> None:
 
 
 @pytest.fixture(scope="module")
-def made(here: Ask, tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, str, Heard]:
+def made(here: RunCommand, tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, str, Heard]:
     """An environment that several tests look at and change: making one takes a while."""
     folder = tmp_path_factory.mktemp("made")
     plan, heard = Plan(make_environments(folder / "here"), "verl-0.9", f"{folder}/my-runs"), Heard()
@@ -82,7 +82,7 @@ def made(here: Ask, tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, str
 
 
 @pytest.fixture(scope="module")
-def here(packages: Path) -> Ask:
+def here(packages: Path) -> RunCommand:
     """The far side's programs, run on this machine by this user."""
 
     def ask(argv: Sequence[str], stdin: bytes, within: float) -> bytes:
@@ -108,7 +108,9 @@ def test_what_is_sent_has_no_tests_and_no_caches(plan: Plan) -> None:
     assert not [name for name in names if "__pycache__" in name or "egg-info" in name]
 
 
-def test_an_environment_is_made_and_nothing_else(here: Ask, made: tuple[Plan, str, Heard]) -> None:
+def test_an_environment_is_made_and_nothing_else(
+    here: RunCommand, made: tuple[Plan, str, Heard]
+) -> None:
     plan, python, heard = made
     work = Path(plan.workdir)
     assert python == f"{work}/environments/verl-0.9/.venv/bin/python"
@@ -129,7 +131,7 @@ def test_an_environment_is_made_and_nothing_else(here: Ask, made: tuple[Plan, st
 
 
 def test_an_environment_has_a_path_that_ray_starts_workers_from(
-    here: Ask, environments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    here: RunCommand, environments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ray leaves its Python unquoted in a shell line; runs still lie where the user wants them."""
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -150,7 +152,7 @@ def test_an_environment_has_a_path_that_ray_starts_workers_from(
 
 
 def test_only_what_changed_is_sent_and_what_is_the_users_stays(
-    here: Ask, made: tuple[Plan, str, Heard]
+    here: RunCommand, made: tuple[Plan, str, Heard]
 ) -> None:
     plan = made[0]
     theirs, ours = Path(plan.workdir, "environments/node"), plan.environments / "node"
@@ -170,7 +172,7 @@ def test_only_what_changed_is_sent_and_what_is_the_users_stays(
 
 
 def test_an_installation_whose_processes_died_is_begun_again(
-    here: Ask, made: tuple[Plan, str, Heard]
+    here: RunCommand, made: tuple[Plan, str, Heard]
 ) -> None:
     """As after a restart of the machine: the log is there, nobody holds the lock, no code."""
     code = Path(made[0].workdir, "environments/verl-0.9/setup.code")
@@ -183,7 +185,7 @@ def test_an_installation_whose_processes_died_is_begun_again(
         setup._judge(None, "")
 
 
-def test_a_failed_installation_says_why_and_can_be_repeated(here: Ask, plan: Plan) -> None:
+def test_a_failed_installation_says_why_and_can_be_repeated(here: RunCommand, plan: Plan) -> None:
     lock = plan.environments / "verl-0.9/requirements.txt"
     lock.write_text("verl==0.9.1\nnot-a-fake-package==1\n")
     with pytest.raises(SetUpFailed, match="No matching distribution found for not-a-fake-package"):
@@ -195,7 +197,9 @@ def test_a_failed_installation_says_why_and_can_be_repeated(here: Ask, plan: Pla
 
 
 @pytest.mark.parametrize("edited", [False, True])
-def test_a_checkout_is_left_alone(here: Ask, plan: Plan, far_folder: Path, edited: bool) -> None:
+def test_a_checkout_is_left_alone(
+    here: RunCommand, plan: Plan, far_folder: Path, edited: bool
+) -> None:
     checkout = far_folder / "my-runs"
     shutil.copytree(plan.environments, checkout / "environments")
     if edited:
@@ -208,7 +212,7 @@ def test_a_checkout_is_left_alone(here: Ask, plan: Plan, far_folder: Path, edite
     assert {path: path.read_bytes() for path in checkout.rglob("*") if path.is_file()} == before
 
 
-def test_a_second_release_leaves_what_the_first_one_needs(here: Ask, plan: Plan) -> None:
+def test_a_second_release_leaves_what_the_first_one_needs(here: RunCommand, plan: Plan) -> None:
     ours = plan.environments
     shutil.copytree(ours / "verl-0.9", ours / "verl-0.8")
     (ours / "node/trainyard_node/old.py").touch()
@@ -228,7 +232,7 @@ def test_a_second_release_leaves_what_the_first_one_needs(here: Ask, plan: Plan)
 
 
 def test_a_folder_that_is_somebody_elses_is_left_alone(
-    here: Ask, plan: Plan, far_folder: Path
+    here: RunCommand, plan: Plan, far_folder: Path
 ) -> None:
     mine = far_folder / "my-runs/environments/verl-0.9/.venv/precious"
     mine.parent.mkdir(parents=True)
@@ -238,7 +242,7 @@ def test_a_folder_that_is_somebody_elses_is_left_alone(
     assert mine.read_text() == "data"
 
 
-def test_without_a_python_it_says_how_to_get_one(here: Ask, plan: Plan) -> None:
+def test_without_a_python_it_says_how_to_get_one(here: RunCommand, plan: Plan) -> None:
     def without(argv: Sequence[str], stdin: bytes, within: float) -> bytes:
         said = here(argv, stdin, within)
         return json.dumps(json.loads(said) | {"base": None}).encode()
@@ -250,22 +254,22 @@ def test_without_a_python_it_says_how_to_get_one(here: Ask, plan: Plan) -> None:
 class Cutting:
     """Fails, as a connection that breaks does, at each of these commands; then goes on."""
 
-    def __init__(self, ask: Ask, *cuts: tuple[str, type[RunnerError]], after: bool) -> None:
-        self.ask, self.cuts, self.after = ask, list(cuts), after
+    def __init__(self, run: RunCommand, *cuts: tuple[str, type[RunnerError]], after: bool) -> None:
+        self.run, self.cuts, self.after = run, list(cuts), after
 
     def __call__(self, argv: Sequence[str], stdin: bytes, within: float) -> bytes:
         command = argv[3]
         cut = next((cut for cut in self.cuts if cut[0] == command), None)
         if cut and self.after:
-            self.ask(argv, stdin, within)
+            self.run(argv, stdin, within)
         if cut:
             self.cuts.remove(cut)
             raise cut[1]("The connection was cut.")
-        return self.ask(argv, stdin, within)
+        return self.run(argv, stdin, within)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_a_cut_at_any_command_is_waited_out(here: Ask, plan: Plan, after: bool) -> None:
+def test_a_cut_at_any_command_is_waited_out(here: RunCommand, plan: Plan, after: bool) -> None:
     commands = ("take", "start", "follow", "verify")
     cuts = [(name, kind) for name in commands for kind in (Unreachable, RunnerUnsure)]
     ask, heard = Cutting(here, *cuts, after=after), Heard()

@@ -17,14 +17,14 @@ import pytest
 from compute.runners import rundir
 from compute.runners.base import LoginRefused, RunnerError, RunnerUnsure, Unreachable
 from compute.runners.facts import file_facts
-from compute.runners.far import LOADER, program
 from compute.runners.far.common import frame
 from compute.runners.ssh import connection as connections
 from compute.runners.ssh import process as processes
 from compute.runners.ssh import setup, transfer
 from compute.runners.ssh.address import Address, Login
 from compute.runners.ssh.connection import Connection, close_all, connection_to
-from compute.runners.text import words
+from compute.runners.ssh.programs import LOADER, program
+from compute.runners.text import bounded
 from jobs.verl.checkpoints import find_checkpoints
 from tests.compute.runners.conftest import Place
 from tests.fakes.fake_servers import fake_server
@@ -58,7 +58,7 @@ def test_what_an_error_quotes_can_be_stored() -> None:
         assert said.startswith("It says a\ufffdb\ufffdc")
         assert len(said) == 2000
         said.encode()
-    assert words("größe 🚂") == "größe 🚂"
+    assert bounded("größe 🚂") == "größe 🚂"
 
 
 def test_far_sentences_are_cleaned(far: Place) -> None:

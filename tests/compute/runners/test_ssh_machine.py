@@ -15,9 +15,12 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from compute import services
 from compute.checks import checking
-from compute.machines import verbs
+from compute.machines import addresses, verbs
+from compute.machines.addresses import address_of
+from compute.machines.load import record_sample
+from compute.machines.reachability import mark_reachable
+from compute.machines.runners import runner_for
 from compute.models import Machine, SetUp
 from compute.runners.base import LoginRefused
 from compute.runners.ssh import connection as connections
@@ -145,7 +148,7 @@ def test_a_wrong_password_is_told(sshd: Sshd, far_folder: Path, far_account: Acc
     assert set(found.values()) == {"pass", "fail", "unknown"}
     assert "wrong-one" not in json.dumps(machine.checks)
     with pytest.raises(LoginRefused):
-        services.runner_for(machine).now()
+        runner_for(machine).now()
 
 
 def test_a_refused_login_waits_for_the_user(
@@ -186,7 +189,7 @@ def test_what_a_check_found_lets_the_watcher_try_again(
     follower.turn(threading.Event())
     machine.refresh_from_db()
     assert machine.unreachable_since is not None  # it does not try yet
-    services.mark_reachable(machine)  # another process's check came through
+    mark_reachable(machine)  # another process's check came through
     follower.measure_at = 0.0
     follower.turn(threading.Event())
     machine.refresh_from_db()
@@ -197,19 +200,19 @@ def test_what_opens_a_machine_is_forgotten_with_it(
     sshd: Sshd, far_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = added(sshd, far_folder)
-    line = connection_to(services.address_of(machine))
+    line = connection_to(address_of(machine))
     transport = line.transport()
     # Changed by another process: this one has it as it was.
     Machine.objects.filter(pk=machine.pk).update(user="other", changed_at=timezone.now())
-    monkeypatch.setattr(services, "FORGET_EVERY", 0.0)
-    monkeypatch.setattr(services, "_looked_at", [0.0])
+    monkeypatch.setattr(addresses, "FORGET_EVERY", 0.0)
+    monkeypatch.setattr(addresses, "_looked_at", [0.0])
     other = factories.make_ssh_machine()
-    services.address_of(other)
+    address_of(other)
     assert not transport.is_active()
     assert line.address not in connections._all
-    assert set(services._addresses) == {other.pk}
+    assert set(addresses._addresses) == {other.pk}
     verbs.remove(other)
-    assert services._addresses == {}
+    assert addresses._addresses == {}
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="the password of whoever runs the tests is not known")
@@ -222,13 +225,13 @@ def test_the_right_password_lets_in(sshd: Sshd, far_folder: Path, far_account: A
 
 def test_unreachable_and_back(own_sshd: Sshd, far_folder: Path) -> None:
     machine = added(own_sshd, far_folder)
-    assert services.record_sample(machine) is None, "what measures is not set up yet"
+    assert record_sample(machine) is None, "what measures is not set up yet"
     machine.refresh_from_db()
     assert machine.state == "reachable"
     checking.check(machine)
     known = machine.facts
     own_sshd.stop()
-    eventually(lambda: services.record_sample(machine) or gone(machine), what="the loss")
+    eventually(lambda: record_sample(machine) or gone(machine), what="the loss")
     since, seen = machine.unreachable_since, machine.seen_at
     run("check", "gpu box", code=1)
     assert outcomes(machine)["reach"] == "fail"
@@ -321,7 +324,7 @@ def test_the_workers_start_a_process_that_does_what_was_asked(
 
 def test_list_show_and_remove(sshd: Sshd, far_folder: Path) -> None:
     machine = added(sshd, far_folder)
-    assert connection_to(services.address_of(machine))
+    assert connection_to(address_of(machine))
     listed = json.loads(run("list", "--json"))
     assert [(row["name"], row["kind"], row["state"]) for row in listed] == [
         ("gpu box", "ssh", "unseen")

@@ -10,8 +10,8 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
+from compute.machines.local import local_machine
 from compute.models import Machine
-from compute.services import local_machine
 from jobs.models import Job, Status
 from jobs.queue import rental
 from tests import factories

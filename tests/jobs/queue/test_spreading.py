@@ -2,7 +2,7 @@
 
 import pytest
 
-from compute.devices import devices_of
+from compute.machines.devices import devices_of
 from compute.models import Machine
 from jobs.launch import command
 from jobs.queue import claims
@@ -26,7 +26,9 @@ def test_the_command_of_a_job_takes_what_the_cluster_has(kind: Machine.Kind) -> 
     words = command.command_of(job).argv
     assert "trainer.nnodes=2" in words
     assert "trainer.n_gpus_per_node=2" in words
-    assert devices_of(job.machine) == {0: "", 1: "", 2: "", 3: ""}
+    devices = devices_of(job.machine)
+    assert devices is not None
+    assert (devices.indices, devices.per_node) == (frozenset(range(4)), [2, 2])
 
 
 def test_a_single_machine_is_no_cluster() -> None:

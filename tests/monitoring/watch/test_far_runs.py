@@ -15,11 +15,11 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
+from compute.machines.local import local_machine
 from compute.models import Machine
 from compute.runners import fetching
 from compute.runners.ssh import folders
 from compute.runners.ssh.connection import close_all
-from compute.services import local_machine
 from jobs import resuming
 from jobs.checkpoints import list_checkpoints
 from jobs.files import fetching as fetching_jobs

@@ -13,8 +13,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from compute.machines.runners import runner_for
 from compute.models import Machine
-from compute.services import runner_for
 from jobs.launch import end
 from jobs.models import Job, Status
 from tests import factories

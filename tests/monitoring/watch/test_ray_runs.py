@@ -9,8 +9,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
+from compute.machines.runners import runner_for
 from compute.models import Machine
-from compute.services import runner_for
 from jobs.launch import end, start
 from jobs.models import Job, Status
 from monitoring.models import Point

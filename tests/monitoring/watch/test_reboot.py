@@ -12,9 +12,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
+from compute.machines.runners import runner_for
 from compute.models import Machine
 from compute.runners.ssh.connection import close_all
-from compute.services import runner_for
 from jobs import resuming
 from jobs.models import Job, Status
 from tests import factories

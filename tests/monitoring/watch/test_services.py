@@ -11,9 +11,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from compute.machines.runners import runner_for
 from compute.runners.base import Alive, Launch, RunnerError, RunnerUnsure
 from compute.runners.local.runner import LocalRunner
-from compute.services import runner_for
 from jobs.models import Job, Status
 from monitoring.models import Cursor, Point, Series
 from monitoring.watch import following_run, life

@@ -10,10 +10,11 @@ from django.forms import Form
 
 from compute import environments, rental
 from compute.checks import checking
-from compute.clusters import facts_of_nodes
-from compute.machines import groups, verbs
+from compute.machines import groups, host_keys, verbs
+from compute.machines.devices import facts_of_nodes
+from compute.machines.errors import MachineError
 from compute.machines.groups import members_of
-from compute.machines.verbs import MachineError, Offered
+from compute.machines.host_keys import Offered
 from compute.models import Machine, MachineQuerySet, SetUp, when
 from compute.pages import ray_form
 from compute.pages.forms import FIELDS, GroupForm, MachineForm
@@ -114,7 +115,7 @@ class Command(JsonCommand):
         """Its jump host first, where it has one; each is compared by itself."""
         while True:
             try:
-                offered = verbs.offered(machine)
+                offered = host_keys.offered(machine)
             except RunnerError as error:
                 raise CommandError(
                     f"{machine} is kept. {error} Then: manage.py machine confirm {machine}"
@@ -123,7 +124,7 @@ class Command(JsonCommand):
             if not same and not self.agrees(offered, options):
                 return self.tell(machine, offered, options)
             if not same:
-                verbs.confirm(machine, offered.key.fingerprint, confirmer(options))
+                host_keys.confirm(machine, offered.key.fingerprint, confirmer(options))
             if offered.hop == "machine":
                 return self.tell(machine, offered, options)
 
@@ -162,10 +163,10 @@ class Command(JsonCommand):
         machine = found(options)
         if not machine.is_confirmed:
             raise MachineError(f"Confirm its host key first: manage.py machine confirm '{machine}'")
-        looked = checking.check(machine, who=who(options))
-        data = {"name": machine.name, "checks": machine.checks, "failed": len(looked.failed)}
+        report = checking.check(machine, who=who(options))
+        data = {"name": machine.name, "checks": machine.checks, "failed": len(report.failed)}
         self.show(options, data, "\n".join(map(check_in_words, machine.checks)))
-        if not looked.is_good:
+        if not report.is_good:
             raise SystemExit(1)
 
     def do_setup(self, options: dict[str, Any]) -> None:
@@ -212,8 +213,8 @@ class Printed(Progress):
     def __init__(self, command: Command) -> None:
         self.command = command
 
-    def step(self, words: str) -> None:
-        self.command.stdout.write(f"== {words}")
+    def step(self, title: str) -> None:
+        self.command.stdout.write(f"== {title}")
 
     def log(self, text: str) -> None:
         self.command.stdout.write(text, ending="")

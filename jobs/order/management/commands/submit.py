@@ -3,7 +3,7 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
-from compute.services import load_of
+from compute.machines.load import load_of
 from jobs.launch import submit
 from jobs.management.base import as_json, as_line
 from jobs.models import Job, Status

@@ -10,8 +10,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, connection
 
+from compute.machines.local import local_machine
 from compute.models import Machine
-from compute.services import local_machine
 from jobs import resuming
 from jobs.launch import overdue
 from monitoring.watch.following_machine import LOOK_EVERY, Follower

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from compute.services import follow_settings
+from compute.machines.local import follow_settings
 from platform_site.running.samples import SampleError, make_samples, submit_sample_runs
 from platform_site.running.supervisor import Program, Supervisor
 

@@ -5,7 +5,8 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from compute import services
+from compute.machines.load import load_of, record_sample
+from compute.machines.local import local_machine
 from compute.models import Machine, MachineSample
 from platform_site import paths
 from tests import factories
@@ -16,7 +17,7 @@ SAMPLE = {"cpu_percent": 5.0}
 
 @pytest.mark.django_db
 def test_the_local_machine_is_made_once(settings: Settings) -> None:
-    first, second = services.local_machine(), services.local_machine()
+    first, second = local_machine(), local_machine()
     assert first.pk == second.pk
     assert first.workdir == str(settings.TRAINYARD_HOME)
     assert first.python == str(settings.TRAINYARD_TRAIN_PYTHON)
@@ -26,7 +27,7 @@ def test_the_local_machine_is_made_once(settings: Settings) -> None:
 @pytest.mark.backends
 @pytest.mark.django_db(transaction=True)
 def test_the_local_machine_is_made_once_by_many_at_once() -> None:
-    together(services.local_machine, 6)
+    together(local_machine, 6)
     assert Machine.objects.count() == 1
 
 
@@ -35,7 +36,7 @@ def test_samples_are_kept_for_an_hour() -> None:
     machine, now = factories.make_machine(), timezone.now()
     for age in (10, 59, 61):
         MachineSample.objects.create(machine=machine, at=now - timedelta(minutes=age), data=SAMPLE)
-    services.record_sample(machine)
+    record_sample(machine)
     assert machine.samples.count() == 3
     assert set(machine.samples.latest().data) >= {"cpu_percent", "memory_used", "gpus"}
 
@@ -46,10 +47,10 @@ def test_the_load_is_the_newest_sample_and_its_history() -> None:
     for age, percent in ((20, 1.0), (10, 2.0), (0, 3.0)):
         data = {"cpu_percent": percent}
         MachineSample.objects.create(machine=machine, at=now - timedelta(seconds=age), data=data)
-    load = services.load_of(machine)
+    load = load_of(machine)
     assert load["sample"] == {"at": now, "cpu_percent": 3.0}
     assert load["cpu_history"] == [1.0, 2.0, 3.0]
-    assert services.load_of(machine, points=2)["cpu_history"] == [2.0, 3.0]
+    assert load_of(machine, points=2)["cpu_history"] == [2.0, 3.0]
 
 
 @pytest.mark.django_db
@@ -57,8 +58,8 @@ def test_an_old_load_is_no_load() -> None:
     machine = factories.make_machine()
     then = timezone.now() - timedelta(seconds=31)
     MachineSample.objects.create(machine=machine, at=then, data=SAMPLE)
-    assert services.load_of(machine)["sample"] is None
-    assert services.load_of(factories.make_machine())["sample"] is None
+    assert load_of(machine)["sample"] is None
+    assert load_of(factories.make_machine())["sample"] is None
 
 
 def test_paths_inside_the_allowed_folders(home: Path) -> None:

@@ -1,0 +1,62 @@
+"""The runner of a machine, by its kind."""
+
+from pathlib import Path
+from typing import Any, cast
+
+from django.conf import settings
+
+from compute.machines.addresses import address_of, forget, token_of
+from compute.models import Machine
+from compute.runners.base import Runner, RunnerError, Unreachable
+from compute.runners.cluster.runner import RayRunner
+from compute.runners.cluster.spool import Room
+from compute.runners.local.runner import LocalRunner
+from compute.runners.ssh.runner import SshRunner
+
+
+def runner_for(machine: Machine) -> Runner:
+    """What starts, reads and stops runs there. Making it asks nothing of the machine."""
+    if machine.is_local:
+        return LocalRunner(machine.python, machine.workdir)
+    if machine.is_group:
+        head = machine.memberships.select_related("machine").first()
+        return runner_for(head.machine) if head else no_runner(f"{machine} has no members.")
+    if machine.is_retired:
+        forget(machine.pk)
+        return no_runner(f"{machine} was removed from Trainyard, with what opens it.")
+    if machine.is_ray:
+        return ray_runner(machine)
+    try:
+        # Before there is an environment, any Python reads files and tells the time.
+        return SshRunner(address_of(machine), machine.python or "python3", machine.workdir)
+    except RunnerError as error:
+        return no_runner(str(error))
+
+
+def ray_runner(machine: Machine) -> Runner:
+    try:
+        token = token_of(machine)
+    except RunnerError as error:
+        return no_runner(str(error))
+    spools = Path(settings.TRAINYARD_HOME) / "ray"
+    room = Room(settings.TRAINYARD_LARGEST_LOG, settings.TRAINYARD_KEEP_FREE)
+    return RayRunner(machine.ray_address, token, machine.python, machine.workdir, spools, room)
+
+
+def is_cut(machine: Machine, run_dir: str) -> bool:
+    """Whether a run's log on a Ray cluster is longer than what is kept of it here."""
+    runner = ray_runner(machine) if machine.is_ray else None
+    return isinstance(runner, RayRunner) and runner.is_cut(run_dir)
+
+
+def no_runner(reason: str) -> Runner:
+    """Stands for a machine that cannot be asked: whatever is asked of it, this is the answer."""
+
+    class NoRunner:
+        def __getattr__(self, name: str) -> Any:
+            def refuse(*_: Any, **__: Any) -> None:
+                raise Unreachable(reason)
+
+            return refuse
+
+    return cast(Runner, NoRunner())
