@@ -48,7 +48,8 @@ class Devices:
     source: Source
     measured_at: datetime | None
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
         return len(self.found)
 
     @property
@@ -63,7 +64,7 @@ class Devices:
     @property
     def per_node(self) -> list[int]:
         """How many devices each node has; all of them on the one that a single machine is."""
-        return [node.devices for node in self.nodes] if self.nodes else [len(self)]
+        return [node.devices for node in self.nodes] if self.nodes else [self.count]
 
     @property
     def kinds(self) -> list["DeviceKind"]:
@@ -116,7 +117,7 @@ def of_members(members: Sequence[tuple[str, Devices | None]]) -> Devices | None:
     if not members or len(known) < len(members):
         return None
     found = tuple(replace(device, node=name) for name, each in known for device in each.found)
-    nodes = tuple(Node(name, len(each)) for name, each in known)
+    nodes = tuple(Node(name, each.count) for name, each in known)
     times = [each.measured_at for _, each in known if each.measured_at]
     return Devices(found, nodes, "members", min(times, default=None))
 

@@ -40,6 +40,16 @@ def test_a_sample_tells_more_freshly_than_a_check() -> None:
     assert devices_of(box) == Devices((Device(0, "H100", 80 << 30),), (), "sample", NOW)
 
 
+def test_a_machine_without_a_gpu_is_known_to_have_none() -> None:
+    box = factories.make_ssh_machine(facts=CHECKED)
+    measure(box)
+    assert devices_of(box) == Devices((), (), "sample", NOW)
+    assert room_of(box).gpus == frozenset()
+    ray = factories.make_machine(kind=Machine.Kind.RAY, facts={"nodes": [{"name": "a", "gpus": 0}]})
+    assert nodes_of(ray) == [0]
+    assert room_of(ray).gpus == frozenset()
+
+
 def test_the_user_says_how_many_and_a_sample_what_they_are() -> None:
     box = factories.make_ssh_machine(gpus=2)
     measure(box, "H100")

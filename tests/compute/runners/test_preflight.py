@@ -318,9 +318,8 @@ def ask_the_program(tmp_path: Path, **asked: Any) -> dict[str, Any]:
 
 
 def test_the_program_keeps_to_python_3_8_and_the_standard_library() -> None:
-    for program in ("probe.py", "installer.py"):
-        text = preflight.PROGRAM.with_name(program).read_text()
-        tree = ast.parse(text, feature_version=(3, 8))
+    for program in (preflight.PROGRAM, setup.PROGRAM):
+        tree = ast.parse(program.read_text(), feature_version=(3, 8))
         names = {
             name.split(".")[0]
             for node in ast.walk(tree)
@@ -328,7 +327,7 @@ def test_the_program_keeps_to_python_3_8_and_the_standard_library() -> None:
             for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else
                          [alias.name for alias in node.names])
         }  # fmt: skip
-        assert names <= set(sys.stdlib_module_names), program
+        assert names <= set(sys.stdlib_module_names), program.name
 
 
 def test_the_program_answers_every_part_and_leaves_nothing(tmp_path: Path) -> None:

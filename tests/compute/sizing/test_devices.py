@@ -32,7 +32,7 @@ CHECK = {"gpus": {"data": {
 def test_of_a_sample() -> None:
     found = of_sample(SAMPLE, NOW)
     assert found == Devices((Device(0, "H100", H100), Device(1, "H100")), (), "sample", NOW)
-    assert (len(found), found.indices, found.per_node) == (2, frozenset({0, 1}), [2])
+    assert (found.count, found.indices, found.per_node) == (2, frozenset({0, 1}), [2])
     assert found.kinds == [DeviceKind("H100", H100, 1), DeviceKind("H100", None, 1)]
     assert of_sample({"gpus": []}, NOW) == Devices((), (), "sample", NOW)
     assert of_sample({"cpu_percent": 3.0}, NOW) is None

@@ -243,7 +243,7 @@ JSON = st.recursive(
 
 
 @given(data=st.data(), name=st.sampled_from(sorted(configs.ALL)))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_junk_gives_facts_or_a_refusal_by_name(data: st.DataObject, name: str) -> None:
     config = configs.ALL[name]
     keys = st.sampled_from(sorted(config)) | st.sampled_from(["layer_types", "rope_parameters"])
