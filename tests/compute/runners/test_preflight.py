@@ -17,6 +17,7 @@ from compute.runners.base import HostKeyRefused, LoginRefused, RunnerError, Unre
 from compute.runners.check import judgements, preflight, probe
 from compute.runners.check.judgements import Expected
 from compute.runners.check.preflight import CheckReport, check_machine, usable_python
+from compute.runners.ssh import setup
 
 GIB = 1024**3
 PYTHON = "/w/environments/verl-0.9/.venv/bin/python"

@@ -1,7 +1,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compute.sizing.devices import (
@@ -92,6 +92,7 @@ GPU = st.fixed_dictionaries(
 
 
 @given(st.lists(GPU | JSON, max_size=4), JSON, JSON)
+@settings(deadline=None)
 def test_junk_is_no_device(gpus: list[Any], cards: Any, other: Any) -> None:
     of_check({"gpus": {"data": {"gpus": gpus, "cards": cards}}}, NOW)
     for found in (of_sample({"gpus": gpus}, NOW), of_nodes([{"gpus": cards, "name": other}], NOW)):
