@@ -17,13 +17,13 @@ from compute.models import (
     SetUp,
 )
 
-# What is found out or confirmed, and so not typed in here.
+# These are measured or confirmed, and not typed in.
 FOUND = (
     "host_key", "fingerprint", "confirmed_by", "confirmed_at", "jump_host_key", "jump_fingerprint",
     "checks", "facts", "check_asked_at", "checked_at", "unreachable_since", "unreachable_reason",
     "seen_at", "is_retired", "created_at", "changed_at",
 )  # fmt: skip
-# Another address is another machine, to be confirmed anew: the page of the machine sees to that.
+# A changed address has to be confirmed, which only the page of the machine does.
 ADDRESS = ("kind", "host", "port", "jump_host", "jump_port", "ray_address", "workdir")
 
 
@@ -36,7 +36,7 @@ class ReadOnly(admin.ModelAdmin[Any]):
 
 
 class EditedMachine(forms.ModelForm[Machine]):
-    """What the page showed goes with it, so that only what was changed there is written."""
+    """Sends back the values that the page showed, so that only changed fields are written."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -85,7 +85,7 @@ class MachineAdmin(admin.ModelAdmin[Machine]):
 
 @admin.register(MachineSecret)
 class MachineSecretAdmin(ReadOnly):
-    """What is set, of which machine and when. The values are shown and changed nowhere here."""
+    """Which secrets are set, and since when. Their values are neither shown nor changed."""
 
     list_display = ("machine", "name", "set_at")
     list_filter = ("name",)

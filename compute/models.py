@@ -12,10 +12,10 @@ from django.utils import timezone
 from platform_site.secrets import EncryptedTextField
 
 PORTS = [MinValueValidator(1), MaxValueValidator(65535)]
-# A check or a set-up whose process gave no sign of life for so long is not waited for.
+# A check or a set-up without a sign of life for so long is taken for dead.
 SILENT_AFTER = 420  # seconds; longer than any one question to a machine
-# So long before a rental ends no run is started: it is what a first checkpoint is taken to need
-# where none has been measured.
+# No run is started in this time before a rental ends: a first checkpoint is assumed to take as
+# long, where none has been measured.
 CHECKPOINT_TAKES = timedelta(minutes=5)
 
 
@@ -190,7 +190,7 @@ class Machine(models.Model):
 
     @property
     def why_unreachable(self) -> str:
-        """Why it does not answer: one that was taken away has a reason of its own."""
+        """Why the machine does not answer; that it was taken away is named first."""
         if self.unreachable_since and self.rental_is_over:
             return f"Its rental ended at {when(self.rental_ends_at)}. {self.unreachable_reason}"
         return self.unreachable_reason
@@ -230,7 +230,7 @@ class MachineSecret(models.Model):
 
     @property
     def label(self) -> str:
-        """What it is, within a sentence. All that a Ray cluster has is a token."""
+        """Its name within a sentence. A Ray cluster keeps its token as its password."""
         return "token" if self.machine.is_ray else self.get_name_display().lower()
 
 
@@ -264,7 +264,7 @@ class SetUp(models.Model):
 
     @property
     def is_silent(self) -> bool:
-        """Whether the process that should do it is gone; it can then be started again."""
+        """Whether its process is taken for dead; the set-up can then be started again."""
         ended = self.state in (self.State.DONE, self.State.FAILED)
         return not ended and (timezone.now() - self.beat_at).total_seconds() > SILENT_AFTER
 

@@ -1,4 +1,4 @@
-"""When a rented machine is taken away: said by people, kept with the machine, watched."""
+"""When a rented machine is taken away: reads and keeps the time, and says when it comes near."""
 
 import re
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ from compute.machines import history, verbs
 from compute.machines.errors import MachineError
 from compute.models import Machine, when
 
-NEAR = timedelta(hours=1)  # before the end, when it is said once more
+NEAR = timedelta(hours=1)  # before the end, when an event says that it is near
 UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 SPAN = re.compile(r"(?:\s*\d+(?:\.\d+)?\s*[dhm])+\s*")
 FIELD = "rental_ends_at"

@@ -1,4 +1,4 @@
-"""Checking a machine: its preflight, run and kept."""
+"""Checks a machine and keeps what was found."""
 
 import shlex
 from collections import Counter
@@ -93,7 +93,7 @@ def _check_cluster(machine: Machine) -> CheckReport:
 
 
 def _mark(machine: Machine, seen: list[Unreachable]) -> None:
-    """Whether it answered: ``seen`` is what kept it from being asked."""
+    """Record whether the machine answered: ``seen`` are the errors that say that it did not."""
     if seen:
         mark_unreachable(machine, seen[-1])
     else:

@@ -37,7 +37,7 @@ def _member(member: Membership) -> CheckLine:
 
 
 def _trial(group: Machine, members: list[Membership]) -> Iterator[CheckLine]:
-    """As before a run, and down again: ports, addresses, releases, and the shared folder."""
+    """Bring Ray up as before a run and take it down: this tries ports, addresses, the folder."""
     label = "Together"
     try:
         settle_paths(group)

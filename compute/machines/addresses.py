@@ -24,7 +24,7 @@ def address_of(machine: Machine) -> Address:
     if known and known[1] != address:
         drop(known[1], _used())
     elif known:
-        connection_to(address).retry_now()  # somebody did something about it
+        connection_to(address).retry_now()  # a user changed the machine: its fault may be gone
     return address
 
 
@@ -73,7 +73,7 @@ def _address(pk: int) -> Address:
 
 
 def _jump(machine: Machine, given: dict[str, str], opened: dict[str, str]) -> Address | None:
-    """The host before it, with secrets of its own or else the machine's."""
+    """The jump host, with secrets of its own or else those of the machine."""
     if not machine.jump_host:
         return None
     own = {name: opened.get(f"jump_{name}", "") for name in given}

@@ -11,7 +11,7 @@ from compute.models import Machine, MachineEvent
 UNREACHABLE, BACK, UNSTEADY = "unreachable", "back", "unsteady"
 KEY_REFUSED = "key refused"
 TURNS = (UNREACHABLE, KEY_REFUSED, BACK)
-# A machine that comes and goes so often within so long is written down as one event from then on.
+# A machine that came and went OFTEN times WITHIN this time is flapping: one event then counts on.
 OFTEN, WITHIN = 3, timedelta(minutes=10)
 
 
@@ -30,7 +30,7 @@ def record_once(machine: Machine, kind: str, message: str) -> None:
 
 
 def record_turn(machine: Machine, kind: str, message: str) -> None:
-    """The machine went or came back. While it flaps, one event counts how often it did."""
+    """Record that a machine stopped or began to answer. While it flaps, one event counts this."""
     now = timezone.now()
     with transaction.atomic():
         # Its row is the lock: the watcher and a page may see the same turn.

@@ -43,7 +43,7 @@ class Offered:
 
 
 def offered(machine: Machine) -> Offered:
-    """Ask the machine for its key; first the one before it, while that is not confirmed.
+    """Ask the machine for its key, or its jump host while that one's key is not confirmed.
 
     Raises ``RunnerError`` when there is no answer.
     """

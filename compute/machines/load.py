@@ -39,7 +39,7 @@ def record_sample(machine: Machine) -> MachineSample | None:
 
 
 def _measured(machine: Machine) -> dict[str, Any] | None:
-    """Its load; None where what measures is not set up yet, though the machine answers."""
+    """Its load; None where it answers, and has no environment yet to measure with."""
     runner = runner_for(machine)
     if machine.python:
         return runner.sample()

@@ -51,7 +51,8 @@ def mark_unreachable(machine: Machine, error: Unreachable) -> None:
         log.warning("%s: %s", machine, error)
         return
     known = found.values_list("unreachable_reason", flat=True).first()
-    # While it backs off, an error is the last one with a further sentence: not written each time.
+    # While a connection waits before a new try, it repeats its last error with one more sentence.
+    # That is not written each time.
     same = known is not None and str(error).startswith(known)
     if known is not None and (not same or (error.waits_for_user and str(error) != known)):
         found.update(unreachable_reason=str(error))
@@ -60,6 +61,6 @@ def mark_unreachable(machine: Machine, error: Unreachable) -> None:
 
 
 def _kind_of(error: Unreachable) -> str:
-    """Another key at its address is told apart from no answer."""
+    """The kind of event: another host key is told apart from no answer."""
     is_key = isinstance(error, HostKeyRefused)
     return history.KEY_REFUSED if is_key else history.UNREACHABLE

@@ -50,7 +50,7 @@ def is_cut(machine: Machine, run_dir: str) -> bool:
 
 
 def no_runner(reason: str) -> Runner:
-    """Stands for a machine that cannot be asked: whatever is asked of it, this is the answer."""
+    """A runner whose every method raises ``Unreachable`` with this reason."""
 
     class NoRunner:
         def __getattr__(self, name: str) -> Any:

@@ -110,5 +110,5 @@ def in_the_way(machine: Machine) -> str:
 
 
 def _name_of_removed(machine: Machine) -> str:
-    """Another name, so that a new machine may have this one."""
+    """A name for a removed machine, so that a new one may take its old name."""
     return f"{machine.name[:70]} (removed, {machine.pk})"

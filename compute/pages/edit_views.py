@@ -34,7 +34,7 @@ OF_RAY = (
     ("Where it is", "", ("name", "ray_address", "password")),
     ("What runs there", "", ("workdir", "verl", "python", "slots", "rental_ends_at")),
 )
-# What a check says stays true when these change.
+# Changing these fields does not make the last check out of date.
 OF_NO_CHECK = {"name", "slots", "rental_ends_at"}
 
 
@@ -44,7 +44,7 @@ OF_NO_CHECK = {"name", "slots", "rental_ends_at"}
 def machine_new(
     request: HtmxHttpRequest, kind: type[MachineForm] | type[RayForm] = MachineForm
 ) -> HttpResponse:
-    """One that is reached by SSH, or a Ray cluster that is there already."""
+    """Add a machine that is reached by SSH, or a Ray cluster that is running."""
     if not request.user.is_staff:
         raise PermissionDenied("Only staff may add machines.")
     form = kind(request.POST if request.method == "POST" else None)
@@ -99,7 +99,7 @@ def machine_edit(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def machine_join(request: HtmxHttpRequest) -> HttpResponse:
-    """Several SSH machines, to train one run together."""
+    """Join several SSH machines, which then train one run together."""
     if not request.user.is_staff:
         raise PermissionDenied("Only staff may add machines.")
     form = GroupForm(request.POST if request.method == "POST" else None)
@@ -113,7 +113,7 @@ def machine_join(request: HtmxHttpRequest) -> HttpResponse:
 
 
 def onward(machine: Machine) -> HttpResponse:
-    """To the machine, or to its key while that is still to be confirmed."""
+    """Go to the page of the machine, or of its host key while that is not confirmed."""
     return redirect(machine) if machine.is_confirmed else redirect("compute:key", machine.pk)
 
 

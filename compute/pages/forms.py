@@ -149,7 +149,7 @@ class MachineForm(KeptForm):
         return text
 
     def clean_key_path(self) -> str:
-        """The key is read here, once: what follows sees its text only."""
+        """Read the key from its file; from here on it is as if its text had been pasted."""
         text: str = self.cleaned_data["key_path"]
         if not text:
             return ""
@@ -177,7 +177,7 @@ class MachineForm(KeptForm):
         return bool(self.cleaned_data.get(name)) or kept
 
     def _check_key(self, key: str, passphrase: str) -> None:
-        """A new key, or a new passphrase for the one that is kept: do they open?"""
+        """Refuse a key that its passphrase does not open, where one of the two is new."""
         given = {name: self.cleaned_data.get(name) or "" for name in (key, passphrase)}
         try:
             text = given[key] or (given[passphrase] and self._opened(key))
@@ -239,7 +239,7 @@ class GroupForm(forms.Form):
             found.append((machine, address))
         if problem := groups.why_not(found):
             raise forms.ValidationError(problem)
-        self.read = found  # read: what is used is this
+        self.read = found  # join() takes this, and not the text
         return text
 
 

@@ -62,7 +62,7 @@ class SeenForm(forms.Form):
         return cleaned
 
     def _compare(self, name: str, now: Any, given: Any) -> None:
-        """Refuse to overwrite what changed since the form was shown; next time it was seen."""
+        """Refuse to overwrite a value that changed since the form was shown; sent again, it is."""
         key = self.add_initial_prefix(name)
         if key not in self.data or now in (self._seen(name, key), given):
             return
@@ -80,7 +80,7 @@ class SeenForm(forms.Form):
         try:
             return self.fields[name].to_python(self.data[key])
         except forms.ValidationError:
-            return ...  # what no page has shown
+            return ...  # differs from every value that a page has shown
 
 
 class KeptForm(SeenForm):

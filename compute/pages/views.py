@@ -126,7 +126,7 @@ def is_older(checked_at: datetime | None, unreachable_since: datetime | None) ->
 
 
 def known(machine: Machine) -> dict[str, Any]:
-    """What the last check that got through found, by its parts."""
+    """The facts of the last check that reached the machine, by their part."""
     parts: dict[str, Any] = machine.facts.get("parts", {})
     return {name: part["data"] for name, part in parts.items() if "data" in part}
 

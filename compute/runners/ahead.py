@@ -1,4 +1,4 @@
-"""The first stretch of many files in one round trip, served as if read one by one."""
+"""Reads the first stretch of many files in one round trip, and serves it to readers one by one."""
 
 from collections.abc import Sequence
 from typing import Protocol

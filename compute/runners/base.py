@@ -1,4 +1,4 @@
-"""What every runner can do. A fixed set: there is no way to run any other command."""
+"""What every runner can do. The set is fixed: no method runs any other command."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ class RunnerError(Exception):
 
 
 class NeverPossible(RunnerError):
-    """It would fail as well the next time it is asked for."""
+    """It would fail the next time, too: trying again is of no use."""
 
 
 class Unreachable(RunnerError):
@@ -47,7 +47,7 @@ class HostKeyRefused(Unreachable):
 
 
 class RunnerUnsure(RunnerError):
-    """The machine did not answer in time: it may have been done, or not."""
+    """The machine did not answer in time: what was asked may have been done, or not."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Runner(Protocol):
         """
 
     def bar(self, attempt_dir: str) -> bool:
-        """Let nothing start in an attempt directory any more; false when something may have begun.
+        """Keep any run from starting in an attempt directory; false when one may have started.
 
         It takes the lock of which a wrapper must be the first holder: after a true answer, nothing
         has run there, nor will it.
@@ -179,7 +179,7 @@ class Runner(Protocol):
         """Load of the machine now, with the keys of ``system.jsonl``."""
 
     def put(self, source: Path, digest: str, told: Told) -> str:
-        """Have a file of this machine on that one, and return its path there.
+        """Copy a file of this machine to the other one, and return its path there.
 
         ``digest`` is its SHA-256 in hex. What is there already is never sent again: a whole file
         not at all, a part of one only from where it ends. It has its final name only when its
@@ -187,14 +187,14 @@ class Runner(Protocol):
         """
 
     def put_folder(self, folder: Path, pieces: Sequence[Piece], told: Told) -> str:
-        """Have a folder of this machine, made of these pieces, on that one; its path there.
+        """Copy a folder of this machine, made of these pieces, to the other one; its path there.
 
         No byte is sent or kept twice: each piece goes as by ``put``. The folder is there only when
         all of it is. ``told`` counts over all pieces. Refused when it does not fit on the disk.
         """
 
     def get(self, path: str, target: Path, told: Told) -> None:
-        """Bring a file of that machine here. A ``.part`` beside the target is gone on with.
+        """Copy a file of the other machine here, going on with a ``.part`` beside the target.
 
         The target is replaced in one step, when size and SHA-256 were checked.
         """

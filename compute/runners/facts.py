@@ -7,11 +7,11 @@ from compute.runners.base import FileFact
 
 LONGEST_PATH = 4096 * 4  # characters
 LARGEST = 2**60  # bytes
-LAST = 2.0**33  # epoch seconds, in the year 2242: what is later is a clock gone wrong
+LAST = 2.0**33  # epoch seconds, in the year 2242; a later time comes from a wrong clock
 
 
 def file_fact(path: Any, size: Any, modified: Any) -> FileFact:
-    """One file. Raises ``ValueError`` for what is none."""
+    """One file. Raises ``ValueError`` when the values describe no file."""
     if not isinstance(path, str) or len(path) > LONGEST_PATH:
         raise ValueError("a file's path is none")
     if type(size) is not int or not 0 <= size <= LARGEST:
@@ -22,7 +22,7 @@ def file_fact(path: Any, size: Any, modified: Any) -> FileFact:
 
 
 def file_facts(told: Any) -> list[FileFact]:
-    """All files of a folder. Raises ``ValueError`` for what is no such list."""
+    """All files of a folder. Raises ``ValueError`` when the answer is no list of files."""
     if not isinstance(told, list) or not all(isinstance(one, list) for one in told):
         raise ValueError("it is no list of files")
     try:

@@ -1,5 +1,5 @@
-"""A folder of another machine, brought here: file by file, gone on with after a cut, and there only
-when all of it is."""
+"""Copies a folder of another machine here, file by file. A copy that was cut off is gone on with,
+and the folder has its name only when all of it came."""
 
 import fcntl
 import os
@@ -22,7 +22,7 @@ def fetch(runner: Runner, folder: str, target: Path, told: Told) -> None:
     What came of it before is not asked for again. Whoever comes second waits for the first. Raises
     ``RunnerError``, and whatever ``told`` raises.
     """
-    # The largest first: what is too large for a machine's way here is then said at once.
+    # The largest comes first, so that a file too large to be copied is refused at once.
     facts = sorted(runner.files(folder), key=lambda fact: (-fact.size, fact.path))
     _check_names(folder, facts)
     total = sum(fact.size for fact in facts)
@@ -38,7 +38,7 @@ def fetch(runner: Runner, folder: str, target: Path, told: Told) -> None:
 
 
 def _check_names(folder: str, facts: Sequence[FileFact]) -> None:
-    """A list that comes from there must not name a place outside of the folder here."""
+    """Refuse a list of the other machine that names a place outside of the folder here."""
     if not facts:
         raise RunnerError(f"There are no files in {folder} any more.")
     if len(facts) > MOST_FILES:
@@ -78,7 +78,7 @@ def _fetch(runner: Runner, folder: str, facts: Sequence[FileFact], part: Path, t
 
 
 def _is_here(path: Path, fact: FileFact) -> bool:
-    """It came before: it has its name only after it was checked."""
+    """Whether it came before: a file has its name only after it was checked."""
     try:
         facts = path.stat()
     except OSError:
@@ -107,7 +107,7 @@ def _check_room(facts: Sequence[FileFact], part: Path) -> None:
 
 
 def _drop_others(part: Path, wanted: set[Path]) -> None:
-    """What was in the folder when it began to come, and is not now."""
+    """The files that were in the folder when the copy began, and are not there now."""
     for path in part.rglob("*"):
         if path.is_file() and path not in wanted:
             path.unlink()

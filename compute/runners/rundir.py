@@ -37,12 +37,12 @@ def write_script(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> str:
 
 
 def read_exit_code(text: str | None) -> int | None:
-    """The verdict of the wrapper, or None while there is none."""
+    """The exit code that the wrapper wrote, or None while it wrote none."""
     try:
         code = int(text) if text else None
     except ValueError:
         return None
-    # No process ends with a code beyond these; a machine may write anything into its file.
+    # A process ends with no other code, though a machine may write anything into the file.
     return code if code is None or -MOST_CODE <= code <= MOST_CODE else MOST_CODE
 
 

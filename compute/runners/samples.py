@@ -1,4 +1,4 @@
-"""A machine's load as it is kept: figures only, whatever the far side says."""
+"""Reduces the load that a far machine reports to known figures within bounds."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -38,4 +38,4 @@ def _gpus(told: list[Any]) -> Iterator[dict[str, Any]]:
 def _figure(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return value if 0 <= value <= MOST else None  # which NaN is not either
+    return value if 0 <= value <= MOST else None  # NaN fails this comparison, too

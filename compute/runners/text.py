@@ -1,4 +1,4 @@
-"""Text from a machine, which may be anything, as every database and page can hold it."""
+"""Makes any text of a machine fit for every database and page."""
 
 import math
 from typing import Any
@@ -8,7 +8,7 @@ CUT = " …"
 
 
 def readable(text: str) -> str:
-    """Text without what UTF-8 (lone surrogates) or PostgreSQL (NUL) cannot hold."""
+    """Replaces what UTF-8 (lone surrogates) or PostgreSQL (NUL) cannot hold."""
     return (
         text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     )
@@ -28,6 +28,6 @@ def storable(value: Any) -> Any:
 
 
 def bounded(text: str) -> str:
-    """Readable text of bounded length: what a far machine said, in a sentence of ours."""
+    """Readable text, cut to ``LONGEST_WORDS``: a far machine's words within a sentence."""
     text = readable(text)
     return text if len(text) <= LONGEST_WORDS else text[: LONGEST_WORDS - len(CUT)] + CUT

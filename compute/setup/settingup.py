@@ -88,7 +88,7 @@ def why_not(machine: Machine) -> str | None:
 
 
 def start_process(machine: Machine) -> None:
-    """A task may take two minutes and an installation an hour: it gets a process of its own."""
+    """Start a process for the set-up: it may take an hour, and a task only two minutes."""
     argv = [sys.executable, "manage.py", "machine", "work", machine.name]
     with (Path(settings.TRAINYARD_HOME) / "machines.log").open("ab") as out:
         subprocess.Popen(
@@ -145,7 +145,7 @@ class Both(setup.Progress):
 
 
 def _claim(work: SetUp) -> bool:
-    """Only one process does it; one that gave no sign of life for long is not waited for."""
+    """Let one process do it alone; a process that was silent for too long loses it."""
     now = timezone.now()
     silent = Q(state=State.WORKING, beat_at__lt=now - timedelta(seconds=SILENT_AFTER))
     free = SetUp.objects.filter(Q(state=State.WAITING) | silent, pk=work.pk)

@@ -1,4 +1,4 @@
-"""What a machine's answers are worth. No input or output: facts in, findings out."""
+"""Judges the answers of a machine: takes facts, returns findings, asks nothing itself."""
 
 import re
 import shlex
@@ -13,7 +13,7 @@ DISK_FREE = 20 * GIB  # an environment takes about ten, and a checkpoint must fi
 FILES_FREE = 100_000  # an environment has about as many
 DISK_SPEED = 20e6  # bytes a second
 MEMORY_FREE = 4 * GIB
-SHM_TOTAL = GIB  # Docker gives 64 MiB unless told otherwise, and data loaders die of it
+SHM_TOTAL = GIB  # Docker's default of 64 MiB makes data loaders crash
 CLOCK_AHEAD = 30.0  # seconds, either way
 SHOWN = 8  # packages that differ, before "and n more"
 CANNOT_START = (
@@ -35,7 +35,7 @@ class Expected:
     host: str = ""
     by_hand: str = ""
     is_local: bool = False
-    is_own: bool = True  # the environment is Trainyard's to make and mend
+    is_own: bool = True  # a set-up of Trainyard makes and repairs the environment
 
     @property
     def set_up(self) -> str:
@@ -359,7 +359,7 @@ JUDGES: dict[str, tuple[str, Judge]] = {
     "cuda": ("gpus", _cuda),
     "ports": ("ports", _ports),
 }
-# Here an answer that says why not is a failure; elsewhere it leaves the matter open.
+# For these an answer that says why not is a failure; for others the outcome stays unknown.
 REFUSALS: dict[str, Callable[[str, Any, Expected], Finding]] = {
     "home": _not_writable,
     "workdir": _not_writable,

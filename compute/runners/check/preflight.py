@@ -121,7 +121,7 @@ def usable_python(facts: Mapping[str, Any]) -> str | None:
 
 
 def _round_trip(run: RunCommand) -> float:
-    """Seconds, the median of some. The first opens the connection and is not counted."""
+    """The median of some round trips in seconds, without the first, which opens the connection."""
     run(["true"], b"", MARGIN)
     times = []
     for _ in range(ROUND_TRIPS):

@@ -1,4 +1,4 @@
-"""What a machine is asked before runs are sent to it. This file itself is the program that asks.
+"""Asks a machine what a check needs to know. This file itself is the program that runs there.
 
 It is sent to the machine as it is, on the standard input of ``python3 - ASKED``, so it imports the
 standard library only and keeps to Python 3.8. ``ASKED`` is JSON: ``python`` (of the training
@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # Python 3.8 cannot spell this type when it runs
 
     Question = Callable[[], Any]
 
-QUICK = 10.0  # seconds for what a machine in good health answers at once
+QUICK = 10.0  # seconds for questions that a healthy machine answers at once
 WRITTEN = 64 * 1024 * 1024  # bytes, at most, to measure a disk with
 WRITE_FOR = 2.0  # seconds, at most
 PORTS = 32  # a run of Ray and torch opens about so many, each where the system says
@@ -272,7 +272,7 @@ def _all_at_once(parts: dict[str, tuple[Question, float]]) -> dict[str, Any]:
 
 
 class _Part:
-    """One question, in a process of its own that is left behind when it does not answer."""
+    """Asks one question in a child process, which is abandoned when it does not answer."""
 
     def __init__(self, question: Question, within: float) -> None:
         self.ends, self.within, self.text = time.monotonic() + within, within, b""
@@ -306,7 +306,7 @@ class _Part:
 
 
 def _answer(question: Question, into: int) -> NoReturn:
-    """In the child: whatever happens, it ends here, and holds none of the parent's streams."""
+    """Runs in the child process, which ends here and holds none of the parent's streams."""
     try:
         os.setpgid(0, 0)
         nothing = os.open(os.devnull, os.O_RDWR)

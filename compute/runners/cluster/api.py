@@ -1,4 +1,4 @@
-"""Ray's Jobs API over HTTP: bounded questions, and what its answers mean. No ray is needed here."""
+"""Asks Ray's Jobs API over HTTP, within bounds. The package ray is not needed here."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ ENDED = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
 
 
 class Refused(RunnerError):
-    """Ray answered that it will not; ``code`` is HTTP's."""
+    """Ray refused; ``code`` is the status of HTTP."""
 
     def __init__(self, code: int, said: str) -> None:
         super().__init__(said)
@@ -116,11 +116,11 @@ class RayApi:
         self._ask("POST", "/api/jobs/", content=json.dumps(order).encode())
 
     def job(self, name: str) -> JobInfo | None:
-        """None where the cluster does not know it, or does no more."""
+        """None where the cluster does not know the job, or has forgotten it."""
         try:
             _, data = self._ask("GET", f"/api/jobs/{quote(name, safe='')}")
         except Refused as error:
-            # In Ray's own words: what stands before it may answer so, too, while Ray is away.
+            # Ray's own words are looked for: a proxy in front answers 404, too, while Ray is away.
             if error.code == 404 and "does not exist" in str(error):
                 return None
             raise
@@ -131,7 +131,7 @@ class RayApi:
         return JobInfo(*texts)
 
     def ended(self, beginning: str) -> list[str]:
-        """The jobs whose names begin so and which ended a minute before the last one did."""
+        """Jobs whose names begin so, and which ended a minute or more before the last job did."""
         _, data = self._ask("GET", "/api/jobs/", most=MOST_LOG)
         try:
             rows = [row for row in json.loads(data) if row.get("submission_id")]
@@ -143,7 +143,7 @@ class RayApi:
         return [name for name in at if name.startswith(beginning) and at[name] < last - 60]
 
     def log(self, name: str) -> str:
-        """All that a job wrote. For small ones only: it comes as a whole."""
+        """The whole log of a job. For small logs only: it comes in one answer."""
         path = f"/api/jobs/{quote(name, safe='')}/logs"
         _, data = self._ask("GET", path, most=MOST_LOG, within=60.0)
         return str(_object(data, self.host).get("logs") or "")
@@ -157,7 +157,7 @@ class RayApi:
         self._unless_gone("DELETE", f"/api/jobs/{quote(name, safe='')}")
 
     def bring(self, package: str, data: bytes) -> None:
-        """Have a package of this name in the cluster; what is there is not sent again."""
+        """Make sure that the cluster has the package of this name; it is not sent twice."""
         path = f"/api/packages/gcs/{package}"
         try:
             self._ask("GET", path)  # which keeps it there for some minutes, too
@@ -238,7 +238,7 @@ class RayApi:
 
 @lru_cache(maxsize=64)
 def api_of(address: str, token: str) -> RayApi:
-    """The same object for the same place, so that its connections are used again."""
+    """The same object for the same address, so that its connections are used again."""
     return RayApi(address, token)
 
 

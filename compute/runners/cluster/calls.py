@@ -1,4 +1,4 @@
-"""Questions that only the node can answer: small jobs of a fixed command, whose answer is its log.
+"""Asks what only a node can answer: a small job runs a fixed command, and its log is the answer.
 
 Each costs some seconds. None is for polling.
 """
@@ -30,7 +30,7 @@ _lock = threading.Lock()
 
 
 def order_of(words: dict[str, Any]) -> str:
-    """Words as one word of letters and digits: no shell finds anything to do in it."""
+    """The order as one word of letters and digits, which no shell interprets."""
     return base64.b64encode(zlib.compress(json.dumps(words).encode(), 9)).decode()
 
 
@@ -148,7 +148,7 @@ def no_python(python: str) -> str:
 
 
 def last_words(message: str) -> str:
-    """The last line that somebody wrote for people."""
+    """The last line of a log that is meant for people."""
     lines = [line.strip() for line in message.splitlines()]
     plain = [line for line in lines if line and not line.startswith("@trainyard")]
     return plain[-1][:500] if plain else ""

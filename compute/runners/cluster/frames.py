@@ -25,7 +25,7 @@ class Frame:
 
 
 def read_frame(line: str) -> Frame | None:
-    """None for a line that is no such one. Raises ``ValueError`` for one that is damaged."""
+    """None for a line that is no frame. Raises ``ValueError`` for a damaged frame."""
     if not line.startswith(MARK):
         return None
     try:

@@ -1,4 +1,4 @@
-"""The load of a cluster as one: what its nodes' agents measured, taken together."""
+"""Adds up the load that the agents of a cluster's nodes measured."""
 
 from collections.abc import Iterator
 from typing import Any

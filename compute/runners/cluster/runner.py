@@ -88,8 +88,8 @@ class RayRunner:
             raise RunnerError(why_not)
 
     def _why_not_begun(self, folder: str, job: str, failed: RunnerError | None) -> str:
-        """Empty when it began. The order may have arrived, so whatever cannot be asked from here on
-        raises ``RunnerUnsure``."""
+        """Empty when the job began. The order may have arrived by now, so a question without an
+        answer raises ``RunnerUnsure``."""
         try:
             if failed and self._api.job(job) is None:
                 raise RunnerUnsure(f"Whether Ray took the job is not known. {failed}")
@@ -115,7 +115,10 @@ class RayRunner:
         }
 
     def _see_start(self, folder: str, job: str) -> str:
-        """Wait for the first sign: empty, or why it did not begin. Raises ``RunnerError``."""
+        """Wait for the job's first sign of life: empty, or why it did not begin.
+
+        Raises ``RunnerError``.
+        """
         deadline, status = time.monotonic() + STARTS_WITHIN, ""
         while time.monotonic() < deadline:
             if self.stat(f"{folder}/{rundir.PID}"):
@@ -152,8 +155,8 @@ class RayRunner:
             info = self._api.job(job)
             if info is None or info.node or not info.has_ended:
                 return False
-            # It ended on no node, as one does for which there was no room for too long.
-        # Another cluster at this address knows no job of the former, whose disk it may have.
+            # It ended without a node, as a job does that found no room for too long.
+        # A new cluster at this address knows no job of the former one, though it may have its disk.
         return bool(self._call("bar", folder=attempt_dir))
 
     def read(self, path: str, offset: int, limit: int) -> bytes:

@@ -1,4 +1,4 @@
-"""The copy here of a run directory that is told of in a job's log."""
+"""Keeps a copy of a run directory, filled from the frames in a job's log."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from compute.runners.facts import file_facts
 LISTING = "checkpoints.json"  # what is below checkpoints/ there: names, sizes, times
 ENDED = "ended"  # the job's last word: nothing is missing
 OVER = ".over.json"  # written here: nothing more will come, and what Ray said
-KNOWN = ".known"  # the cluster had the job: should it know none any more, it was lost
+KNOWN = ".known"  # the cluster knew the job: if it does not know it any more, the job is lost
 LOCK = ".lock"
 CUT = ".cut"  # not all of the log, or of the rollouts, found room here
 OWN = {LISTING, ENDED, OVER, KNOWN, LOCK, CUT}
@@ -32,7 +32,7 @@ class Room:
 
 
 class Spool:
-    """One attempt's. Frames may come again and again: a file only ever grows, byte by byte."""
+    """The copy of one attempt. Frames may be repeated: a file only grows by bytes that it lacks."""
 
     def __init__(self, folder: Path, room: Room | None = None) -> None:
         self.folder, self._room = folder, room or Room()
@@ -59,7 +59,8 @@ class Spool:
             os.utime(path, (frame.modified, frame.modified))
 
     def _has_room_for(self, frame: Frame) -> bool:
-        """Once something found no room nothing more is kept of the bulk: a file has no holes."""
+        """Whether a frame of a large file is kept. After one that found no room none is, since a
+        file must have no holes."""
         path = self.folder / frame.path
         new = frame.offset + len(frame.data) - (path.stat().st_size if path.exists() else 0)
         if new <= 0 and path.exists():
@@ -75,7 +76,7 @@ class Spool:
         return self._bulk <= self._room.largest and free >= self._room.keep_free
 
     def _replace(self, path: Path, frame: Frame) -> None:
-        """An older content, told of again, does not come back."""
+        """Ignore an older content of a file that is sent once more."""
         if path.exists() and path.stat().st_mtime >= frame.modified:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,7 +93,7 @@ class Spool:
         part.replace(self.folder / OVER)
 
     def reopen(self) -> None:
-        """It was called over, and something lives all the same."""
+        """Take back that the job is over, because something of it lives."""
         (self.folder / OVER).unlink(missing_ok=True)
 
     @property

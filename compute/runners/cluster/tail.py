@@ -38,7 +38,7 @@ _lock = threading.Lock()
 
 
 def follow(api: RayApi, job: str, spool: Spool) -> None:
-    """See that somebody follows the job, and return at once. One process does, of all."""
+    """Make sure that one process follows the job's log, and return at once."""
     with _lock:
         thread = _threads.get(spool.folder)
         if (thread and thread.is_alive()) or spool.over is not None:
@@ -50,7 +50,7 @@ def follow(api: RayApi, job: str, spool: Spool) -> None:
 
 
 class NotKept(Exception):
-    """The disk here has no room, or fails. It says nothing of the cluster."""
+    """The disk of this machine is full or fails; the cluster is not to blame."""
 
 
 class Tail:
@@ -137,8 +137,8 @@ class Tail:
                 self._take(line)
 
     def _take(self, line: str) -> None:
-        """What cannot be read is left out: the same line would come again, and so would what
-        follows it, of which the run's verdict is the last."""
+        """Skip a line that cannot be read. It would come again at each new connection, and keep the
+        lines after it from being read, the run's verdict among them."""
         try:
             frame = read_frame(line)
             if frame:

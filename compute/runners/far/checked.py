@@ -1,4 +1,4 @@
-"""Far side: a file whose SHA-256 was checked once, and how that is known later."""
+"""Far side: marks a file whose SHA-256 was checked, so that it need not be checked again."""
 
 from pathlib import Path
 

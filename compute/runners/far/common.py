@@ -45,6 +45,6 @@ def take(stream: BinaryIO) -> Any:
 
 
 def give(header: Any, payload: bytes = b"") -> None:
-    """Answer."""
+    """Send a header and the bytes after it."""
     sys.stdout.buffer.write(frame(header) + payload)
     sys.stdout.buffer.flush()

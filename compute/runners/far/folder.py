@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def look(asked: Any) -> Any:
-    """Whether the folder is there, else what of it is to be sent, and the room for that."""
+    """Whether the folder is there; if not, which of its files are missing, and the free bytes."""
     if is_whole(asked):
         return {"there": True}
     missing = {part["kept"] for part in asked["parts"] if not kept(part)}

@@ -57,7 +57,7 @@ def wait_for(lock: Any) -> None:
 
 
 def is_right(path: Path, asked: Any) -> bool:
-    """It is whole, though its mark is not there or not right."""
+    """Whether the file is whole, though its mark is missing or wrong."""
     if not path.is_file() or path.stat().st_size != asked["size"]:
         return False
     if hashed(path, asked["size"]).hexdigest() != asked["digest"]:
@@ -67,7 +67,7 @@ def is_right(path: Path, asked: Any) -> bool:
 
 
 def has_twin(path: Path, asked: Any) -> bool:
-    """The same content is here by another name."""
+    """Whether the same content is here by another name; it is then linked."""
     for twin in path.parent.iterdir():
         if twin != path and is_checked(twin, asked["size"]):
             return link(twin, path)
@@ -135,7 +135,7 @@ def write_all(file: Any, data: memoryview) -> None:
 
 
 def hashed(path: Path, count: int) -> Any:
-    """SHA-256 of the first so many bytes; told meanwhile, so that nobody takes this for dead."""
+    """SHA-256 of the first ``count`` bytes. Signs of life are sent meanwhile."""
     digest, last = hashlib.sha256(), time.monotonic()
     if not count:
         return digest

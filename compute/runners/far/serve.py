@@ -22,7 +22,7 @@ def main() -> None:
             header, payload = ANSWERS[asked["do"]](asked)
         except Problem as problem:
             header, payload = {"error": str(problem)}, b""
-        except Exception as error:  # the next question is another one
+        except Exception as error:  # the next question may still be answered
             header, payload = {"error": f"{asked['do']} did not work: {error}"}, b""
         give(header, payload)
 

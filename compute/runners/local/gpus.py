@@ -7,7 +7,7 @@ import pynvml
 
 
 def read_gpus() -> list[dict[str, Any]]:
-    """One entry a GPU, memory in bytes, None for what it does not tell; empty without a driver."""
+    """One entry a GPU, memory in bytes, None for an unknown value; empty without a driver."""
     try:
         pynvml.nvmlInit()
         return [_read(index) for index in range(pynvml.nvmlDeviceGetCount())]
@@ -34,7 +34,7 @@ def _read(index: int) -> dict[str, Any]:
 
 
 def _told(question: Callable[..., Any], *words: object) -> Any:
-    """The answer, or None: a slice of a GPU, for one, does not tell its power."""
+    """The answer, or None where there is none: a slice of a GPU, for example, has no power."""
     try:
         return question(*words)
     except pynvml.NVMLError:

@@ -1,4 +1,4 @@
-"""A file of this machine that comes in pieces: a ``.part`` beside it until it is whole."""
+"""Writes a file that arrives in pieces into a ``.part`` beside it, until the file is whole."""
 
 import errno
 import hashlib
@@ -14,7 +14,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Part:
-    """What of ``target`` is here already, and its SHA-256 so far. Close it by ``with``."""
+    """The part of ``target`` that is here already, and its SHA-256. Use it in a ``with`` block."""
 
     def __init__(self, target: Path) -> None:
         self.target = target
@@ -30,11 +30,11 @@ class Part:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):  # what did not fit was told before
+        with suppress(OSError):  # add() has raised for what did not fit
             self.file.close()
 
     def begin_at(self, offset: int) -> None:
-        """Go on at the end of what is here, or from the start."""
+        """Go on at ``offset`` if that is the end of what is here, else from the start."""
         if offset == self.have:
             return
         self.have, self.digest = 0, hashlib.sha256()
@@ -51,7 +51,7 @@ class Part:
         self.have += len(data)
 
     def finish(self, digest: str) -> None:
-        """Let it take the target's place. Raises ``RunnerError`` when it is not what was sent."""
+        """Rename it to the target. Raises ``RunnerError`` when its SHA-256 is not ``digest``."""
         if self.digest.hexdigest() != digest:
             self.path.unlink()
             raise RunnerError(

@@ -29,15 +29,15 @@ from compute.runners.local.stretches import read_stretch
 
 ANSWERS_WITHIN = 60  # seconds; a machine under load may take long to start a Python
 EXAMINED_WITHIN = 600  # a checkpoint may be hundreds of gigabytes on a slow disk
-KILLED = 128  # and the signal's number, as a shell tells it
-# What opens the platform itself is none of a run's business: it may be anybody's code.
+KILLED = 128  # a shell adds the number of the signal that killed the process
+# A run may be anybody's code: it must not see the secrets of the platform itself.
 OWN_SECRETS = frozenset(
     {
         "TRAINYARD_SECRET_KEY", "TRAINYARD_SECRET_KEYS", "DATABASE_URL",
         "CHANNEL_REDIS_URL", "QUEUE_REDIS_URL",
     }
 )  # fmt: skip
-# Without the first entry of the path, which is this process's own folder.
+# The first entry of sys.path is left out: it is the folder of this process.
 FIND = (
     "import importlib.util, sys; del sys.path[0]; "
     "print(*(name for name in sys.argv[1:] if not importlib.util.find_spec(name)))"
@@ -97,7 +97,7 @@ class LocalRunner:
         return Path(path).exists()
 
     def stop(self, attempt_dir: str, grace: int) -> None:
-        # A run whose wrapper is dead is ended by this command itself, which takes its time.
+        # Where the wrapper is dead, this command itself ends the run and waits for the end.
         self._node("stop", attempt_dir, "--grace", str(grace), within=grace + ANSWERS_WITHIN)
 
     def ask(self, attempt_dir: str, what: Request) -> None:
@@ -140,7 +140,7 @@ class LocalRunner:
             "cpu_percent": psutil.cpu_percent(),
             "memory_used": memory.total - memory.available,
             "memory_total": memory.total,
-            "disk_used": disk.total - disk.free,  # what is reserved for root is not there either
+            "disk_used": disk.total - disk.free,  # blocks reserved for root count as used
             "disk_total": disk.total,
             "gpus": read_gpus(),
         }
@@ -201,7 +201,7 @@ class LocalRunner:
         except subprocess.TimeoutExpired:
             raise RunnerUnsure(f"{command} gave no answer for {within:.0f} s.") from None
         if done.returncode < 0 or done.returncode > KILLED:
-            # What it had done by then nobody told: a run may be there.
+            # Nobody knows how far it came: a run may have been started.
             raise RunnerUnsure(f"{command} was killed on this machine. Is its memory full?")
         if done.returncode:
             said = done.stderr.strip().splitlines()

@@ -1,4 +1,4 @@
-"""A stretch of a file of this machine."""
+"""Reads a stretch of a file of this machine."""
 
 from pathlib import Path
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Login:
-    """A user of the far machine, with a password, a private key's text, or both."""
+    """How to log in: a user of the far machine, with a password, a private key's text, or both."""
 
     user: str
     password: str = field(default="", repr=False)

@@ -1,4 +1,4 @@
-"""One persistent connection a machine and process, made again after a cut, with back-off."""
+"""One lasting connection to each machine a process, made again after a cut, ever more rarely."""
 
 import logging
 import os
@@ -25,22 +25,24 @@ OPEN_WITHIN = 15.0  # seconds for one more channel in a connection that is there
 FIRST_PAUSE = 1.0  # seconds before a machine that was not reached is tried again
 LONGEST_PAUSE = 60.0
 LONGEST_HOME = 300  # characters
-LOGINS = 3  # that are refused, then it is tried seldom: a machine may shut out who tries too often
+LOGINS = (
+    3  # refused logins, after which it is tried rarely: a machine may ban a user who tries often
+)
 REFUSED_PAUSE = 900.0
 SELDOM = (
     f"a login is tried every {REFUSED_PAUSE / 60:.0f} minutes only, so that the machine does not "
     "shut this one out. Correct what it is given, or check it to try at once."
 )
-KEPT = 2  # processes that answer about files, each by another Python
+KEPT = 2  # file-answering processes, each with a Python of its own
 SESSIONS = 8  # at the same time; sshd allows ten in one connection
 
 
-# Each fault is raised to whoever asked; paramiko would log it a second time, with a traceback.
+# Every fault is raised to the caller; paramiko would log it once more, with a traceback.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
 
 class Connection:
-    """To one address, for all threads of this process. Made when it is first needed."""
+    """The connection to one address, for all threads of this process; opened at its first use."""
 
     def __init__(self, address: Address) -> None:
         self.address = address
@@ -54,7 +56,7 @@ class Connection:
         self._refusals = 0
 
     def run(self, argv: Sequence[str], stdin: bytes = b"", within: float = ANSWERS_WITHIN) -> bytes:
-        """What a command of the runners' own wrote; not for anything that a user typed.
+        """Run a fixed command, never one that a user typed, and return what it wrote.
 
         Raises ``RunnerError`` with its last words when it failed, ``RunnerUnsure`` when the
         answer did not come, ``Unreachable`` when it was never started.
@@ -64,7 +66,7 @@ class Connection:
 
     @contextmanager
     def start(self, argv: Sequence[str]) -> Iterator[FarProcess]:
-        """A process on the far side. It loses its streams at the end of the block."""
+        """A process on the far side. Its streams are closed at the end of the block."""
         if not self._sessions.acquire(timeout=ANSWERS_WITHIN):
             raise RunnerError(
                 f"{SESSIONS} commands already run on {self.address}. Try again later."
@@ -94,7 +96,7 @@ class Connection:
             ) from error
 
     def files_by(self, python: str) -> FarFiles:
-        """What answers questions about files there, by this Python; made once and kept."""
+        """The process that answers questions about files, by this Python; started once and kept."""
         with self._lock:
             files = self._files.pop(python, None)
             files = files or FarFiles(self.start, python, str(self.address))
@@ -134,7 +136,7 @@ class Connection:
             ) from error
 
     def transport(self) -> paramiko.Transport:
-        """The session, logged in. Raises ``Unreachable``, at once while it backs off."""
+        """The session, logged in. Raises ``Unreachable``, at once while it waits for a new try."""
         with self._lock:
             if self._transport and self._transport.is_active():
                 return self._transport
@@ -149,7 +151,7 @@ class Connection:
             return self._transport
 
     def retry_now(self) -> None:
-        """Forget the back-off: somebody asked to look again, or it was found to answer."""
+        """Connect at the next call, without waiting: a user asks, or the machine was seen."""
         with self._lock:
             self._next_try, self._refusals = 0.0, 0
 
@@ -163,7 +165,7 @@ class Connection:
     def _open_session(self) -> paramiko.Channel:
         try:
             return self._try_to_open_session()
-        except Cut:  # found out only now: nothing was asked for yet, so it is made again
+        except Cut:  # the cut shows only now; nothing was asked yet, so connecting again is safe
             pass
         try:
             return self._try_to_open_session()
@@ -184,7 +186,7 @@ class Connection:
         channel.settimeout(OPEN_WITHIN)
         try:
             _in_time(channel, lambda: channel.exec_command(command_line(argv)))
-        except TimeoutError as error:  # none of the programs begins before its input comes
+        except TimeoutError as error:  # no program starts to work before its input arrives
             raise Unreachable(
                 f"{self.address} takes a request and does not answer it within {OPEN_WITHIN:.0f} s."
             ) from error
@@ -225,14 +227,14 @@ class Connection:
 
 
 def _checked_home(path: str) -> str:
-    """It goes before paths of ours. Raises ``ValueError`` for what is no such folder."""
+    """The far user's home, which paths are built on. Raises ``ValueError`` when it is no folder."""
     if not path.startswith("/") or len(path) > LONGEST_HOME or not path.isprintable():
         raise ValueError(f"{path[:60]!r} is no folder")
     return path
 
 
 def _in_time(channel: paramiko.Channel, ask: Callable[[], None]) -> None:
-    """Wait for the answer to a request within a time: paramiko itself would wait for ever."""
+    """Wait for the answer to a request for a limited time; paramiko itself would wait for ever."""
     late = threading.Event()
 
     def give_up() -> None:
@@ -284,7 +286,7 @@ def close_all() -> None:
 
 
 def line_to(address: Address, within: float) -> Any:
-    """What bytes go over: a socket, or a channel through the jump host. Raises ``Unreachable``."""
+    """Open a socket, or a channel through the jump host. Raises ``Unreachable``."""
     if address.jump is None:
         return open_socket(address, within)
     return connection_to(address.jump).channel_to(address.host, address.port, within)
@@ -309,7 +311,7 @@ def _connect(address: Address) -> paramiko.Transport:
 
 
 def _incompatible(address: Address, error: IncompatiblePeer) -> Unreachable:
-    """No key of the confirmed kind any more: say which one there is in its place."""
+    """The error for a host without a key of the confirmed kind: it names the key that it has."""
     with suppress(Unreachable, IncompatiblePeer):
         transport = negotiate(line_to(address, CONNECT_WITHIN), address, CONNECT_WITHIN)
         try:
@@ -324,7 +326,7 @@ def _incompatible(address: Address, error: IncompatiblePeer) -> Unreachable:
 def _after_fork() -> None:
     """A forked process must not talk in its parent's sessions, nor close them."""
     global _all, _all_lock
-    # Kept, because what paramiko collects says goodbye in the parent's name.
+    # The objects are kept: paramiko would close the parent's sessions when they are collected.
     _of_parents.append(_all)
     _all, _all_lock = {}, threading.Lock()
 

@@ -1,4 +1,4 @@
-"""From a host and a port to an SSH session that nobody has logged in to yet."""
+"""Opens an SSH session to a host and port, without logging in."""
 
 import contextlib
 import socket
@@ -14,10 +14,10 @@ from compute.runners.ssh.address import Address
 from compute.runners.ssh.greeting import greet
 
 CONNECT_WITHIN = 10.0  # seconds, from the name to the end of the key exchange
-IDLE_BEFORE_PROBE = 15  # seconds without a byte, then the system asks whether the peer is there
+IDLE_BEFORE_PROBE = 15  # seconds of silence after which the system probes the peer
 PROBES = 4
 UNHEARD_FOR = 30  # seconds that sent bytes may stay unacknowledged
-# One pass that encrypts and signs is the fastest; then what OpenSSH prefers.
+# Ciphers that encrypt and sign in one pass come first, then the order of OpenSSH.
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes256-ctr")
 
 
@@ -79,7 +79,7 @@ def _exchange(transport: paramiko.Transport, address: Address, left: float) -> N
         raise
     except (paramiko.SSHException, EOFError, OSError) as error:
         raise Unreachable(f"{address} ended the talk before it began ({error}).") from error
-    # start_client comes back without a word when its time is over.
+    # start_client returns without an error when its time is over.
     if not transport.initial_kex_done:
         raise Unreachable(f"{address} greets as SSH does and then says nothing. Try again later.")
 

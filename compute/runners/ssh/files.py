@@ -1,4 +1,4 @@
-"""What is on the far disk, asked of one small process there that stays: a round trip a question."""
+"""Asks about the far disk: one small process stays there, and each answer takes one round trip."""
 
 import json
 import threading
@@ -20,7 +20,7 @@ from compute.runners.ssh.process import (
 from compute.runners.ssh.programs import LOADER, MARK, program
 
 LONGEST_HEADER = 64 << 20  # bytes; the list of a run's files is the longest
-ANSWERS_WITHIN = 30.0  # seconds; a disk that takes longer is not there
+ANSWERS_WITHIN = 30.0  # seconds; a disk that takes longer is taken for gone
 # Files can be read without the training environment, which may be gone or not made yet.
 ANY_PYTHON = "python3"
 
@@ -37,7 +37,7 @@ class FarFiles:
         self._process: FarProcess | None = None
 
     def ask(self, do: str, **words: Any) -> tuple[dict[str, Any], bytes]:
-        """The answer's header and bytes. A line that was cut since the last time is made again.
+        """The answer's header and bytes. A connection that was cut meanwhile is made again.
 
         Raises ``RunnerError`` with the far side's sentence, or ``Unreachable``.
         """
@@ -66,7 +66,7 @@ class FarFiles:
             self._drop()
             raise RunnerError(f"{self._name} gave an answer that is none: {error}.") from error
         except RunnerUnsure as error:
-            # What comes late would be taken for the answer to the next question.
+            # A late answer would be taken for the answer to the next question.
             self._drop()
             raise Unreachable(
                 f"{self._name} did not say within {ANSWERS_WITHIN:.0f} s what is on its disk."

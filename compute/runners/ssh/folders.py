@@ -1,4 +1,4 @@
-"""Folders for a far machine, such as models: file by file, by content, and whole or not at all."""
+"""Sends folders such as models to a far machine: only files that it lacks, and all or nothing."""
 
 import hashlib
 import json
@@ -60,7 +60,7 @@ def _check_room(there: dict[str, Any], missing: dict[str, Piece], name: str) -> 
 
 
 def _after(before: int, total: int, told: Told) -> Told:
-    """Tells of one file as of a part of all."""
+    """Report the progress of one file as progress of the whole folder."""
     return lambda done, _: told(before + done, total)
 
 
@@ -80,7 +80,7 @@ def _ask(connection: Connection, python: str, asked: dict[str, Any]) -> dict[str
 
 
 def _checked(answer: dict[str, Any], asked: dict[str, Any], name: str) -> dict[str, Any]:
-    """The answer, of which every figure is used: it must have each, and of its kind."""
+    """Refuse an answer that lacks a figure, or has one of the wrong kind: all are used."""
     if asked["do"] == "make" or answer.get("there") is True:
         return answer
     figures = [answer.get("begun"), answer.get("free")]

@@ -1,4 +1,4 @@
-"""The first words of a server, read within bounds before anything believes that it is SSH."""
+"""Reads the greeting of a server within bounds, before it is taken for an SSH server."""
 
 import time
 from typing import Any
@@ -11,7 +11,7 @@ SHOWN = 60  # characters of what was said instead
 
 
 class Greeted:
-    """A socket, or a channel of a jump host, whose greeting was read: it comes again first."""
+    """A socket or channel whose greeting was read, and is given once more to the next reader."""
 
     def __init__(self, line: Any, read: bytes) -> None:
         self._line, self._read = line, read

@@ -1,4 +1,4 @@
-"""A host's key, asked for without logging in to it."""
+"""Asks a host for its key without logging in."""
 
 from compute.runners.ssh.address import Address
 from compute.runners.ssh.connection import line_to

@@ -45,7 +45,7 @@ def main(command: str, root: str, *words: str) -> None:
 
 
 def look(root: Path, release: str) -> dict[str, Any]:
-    """What is there already, of the files whose digests come on the standard input."""
+    """Which of the files named on the standard input are missing here, by their digests."""
     wanted = json.load(sys.stdin)
     place = root / release
     return {
@@ -103,7 +103,7 @@ def start(root: Path, release: str, short: str, python: str, token: str) -> dict
 def follow(root: Path, release: str, offset: str) -> dict[str, Any]:
     """The log from a byte on, and whether the installation runs, or its code."""
     place = root / release
-    # Asked before the log is read: after the end of a run that was over, nothing more comes.
+    # Asked before the log is read: if the installation was over, the log that follows is complete.
     code, running = _code(place), _is_running(place)
     try:
         with (place / "setup.log").open("rb") as file:
@@ -136,7 +136,7 @@ def _token(place: Path) -> str:
 
 
 def _install(root: Path, place: Path, short: str, python: str, token: str, into: int) -> None:
-    """In the child: whatever happens, it ends here."""
+    """Runs in the child process, which ends here whatever happens."""
     code = 1
     try:
         os.setsid()

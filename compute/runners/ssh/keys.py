@@ -1,4 +1,4 @@
-"""A pasted private key. Whatever is wrong with it is said before anything connects."""
+"""Reads a pasted private key, and says what is wrong with it before anything connects."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""Logging in with what the user gave, and nothing else: no agent, no keys of this machine."""
+"""Logs in with what the user gave alone: neither an agent nor keys of this machine are used."""
 
 import paramiko
 from paramiko.ssh_exception import AuthenticationException, BadAuthenticationType
@@ -23,7 +23,7 @@ def log_in(transport: paramiko.Transport, address: Address) -> None:
     try:
         _try_all(transport, address)
     except AuthenticationException as error:
-        if "timeout" in str(error).lower():  # nobody said no
+        if "timeout" in str(error).lower():  # the login was not refused
             late = f"{address} did not say within {LOGIN_WITHIN:.0f} s whether {login.user}"
             raise Unreachable(f"{late} may log in.") from None
         raise LoginRefused(_refused(address, error)) from None

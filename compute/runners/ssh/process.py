@@ -34,11 +34,11 @@ class Ended(RunnerError):
 
 
 class Killed(RunnerUnsure):
-    """Somebody killed the far command: what it had done by then nobody told."""
+    """The far command was killed: nobody knows what it had done by then."""
 
 
 def command_line(argv: Sequence[str]) -> str:
-    """The one place where words become a line for the far shell: each one is quoted."""
+    """The one place that builds a line for the far shell: every word is quoted."""
     return " ".join(shlex.quote(word) for word in argv)
 
 
@@ -101,7 +101,7 @@ class FarProcess:
             self.send(stdin, within)
             self.end_input()
         except Cut:
-            pass  # what it said before it stopped listening says more
+            pass  # its output says why it stopped listening
         out, err = self._drain(deadline)
         self._raise_if_failed(err, deadline)
         return bytes(self._read) + out
@@ -144,7 +144,7 @@ class FarProcess:
             poll.poll(min(left, 0.5) * 1000)
             if len(out) > MOST_ANSWER:
                 raise RunnerError(f"{self.name} answers with more than any answer has.")
-            with suppress(*LOST):  # then the channel closes, and what came is what there is
+            with suppress(*LOST):  # the channel is closed: no more output will come
                 if channel.recv_ready():
                     out += channel.recv(CHUNK)
                 if channel.recv_stderr_ready():

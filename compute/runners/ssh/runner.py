@@ -160,7 +160,7 @@ class SshRunner:
         return self._connection.files_by(self.python)
 
     def _at(self, path: str) -> str:
-        """A path as the far side takes it: absolute, and the home in place of a ``~``."""
+        """A path for the far side: absolute, with the home in place of a ``~``."""
         if "\0" in path:
             raise RunnerError("A path cannot have a zero byte in it.")
         path = self._connection.at_home(path)

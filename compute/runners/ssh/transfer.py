@@ -1,4 +1,4 @@
-"""Files to and from a far machine: only what is missing, and only believed when checked."""
+"""Copies files to and from a far machine: only missing bytes go, and every file is checked."""
 
 import re
 import time
@@ -92,7 +92,7 @@ def _send(process: FarProcess, file: BinaryIO, have: int, size: int, told: Told)
             told(have, size)
         process.end_input()
     except Cut:
-        pass  # its answer says why: a full disk, for one
+        pass  # its answer says why, such as a full disk
     return have
 
 
@@ -109,7 +109,7 @@ def _begin(process: FarProcess, name: str, asked: dict[str, Any], size: int) -> 
 
 
 def _answer(process: FarProcess, size: int = 0) -> dict[str, Any]:
-    """The next word that is more than a sign of life; ``size`` is what may be looked through."""
+    """The next answer that is no sign of life. ``size`` bytes at most are hashed before it."""
     ends, hashed_for = time.monotonic() + BUSY_FOR, SILENT_FOR + size / HASHED_AT
     waited = hashed = 0
     while time.monotonic() < ends and waited <= MOST_WORDS and hashed <= hashed_for:
@@ -127,7 +127,7 @@ def _answer(process: FarProcess, size: int = 0) -> dict[str, Any]:
 
 
 def _figure(header: dict[str, Any], name: str, of: str) -> int:
-    """So many bytes, as the far side says. Raises ``RunnerError`` for what is no such figure."""
+    """A number of bytes that the far side reports. Raises ``RunnerError`` when it is none."""
     told = header.get(name)
     if not isinstance(told, int) or not 0 <= told <= LARGEST:
         raise RunnerError(f"{of} does not say how many bytes there are.")

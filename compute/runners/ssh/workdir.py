@@ -1,4 +1,4 @@
-"""The work folder of a far machine, as a user writes it and as it is."""
+"""Turns the work folder that a user wrote into a path on the far machine."""
 
 import hashlib
 import posixpath
