@@ -259,7 +259,7 @@ def test_an_answer_that_cannot_be_read_is_an_error(place: Place, answer: str) ->
 def test_a_node_that_is_silent_leaves_the_runner_unsure(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"compute.runners.{place.kind}.ANSWERS_WITHIN", 0.1)
+    monkeypatch.setattr(f"compute.runners.{place.kind}.runner.ANSWERS_WITHIN", 0.1)
     runner = place.runner(python=place.python("exec sleep 60"))
     with pytest.raises(RunnerUnsure, match="stop gave no answer"):
         runner.stop(str(place.workdir), 1)
