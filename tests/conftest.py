@@ -3,7 +3,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth.models import User
@@ -17,7 +16,23 @@ from compute.models import Machine
 from platform_site.home import instance_name
 from tests import factories, taskqueue
 from tests.fakes import FakeTrainer
+from tests.leftovers import ended_afterwards
 from tests.ray_cluster import RayCluster, ray_cluster
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of two processes that test side by side, one takes a whole file, or all tests that share
+    the Ray cluster: that is started once.
+    """
+    for item in items:
+        group = "the Ray cluster" if shares_cluster(item) else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+def shares_cluster(item: pytest.Item) -> bool:
+    given = getattr(item, "callspec", None)
+    by_place = given is not None and given.params.get("place") == "ray"
+    return by_place or "cluster" in getattr(item, "fixturenames", ())
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +43,10 @@ def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> No
         database["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
     else:
         database["TEST"]["NAME"] = f"test_trainyard_{os.getpid()}"
+    layer: dict[str, Any] = django_settings.CHANNEL_LAYERS["default"]
+    if "CONFIG" in layer:  # named as processes beside us name it, and as no second test run does
+        name = instance_name(database | {"NAME": database["TEST"]["NAME"]})
+        layer["CONFIG"]["prefix"] = name
 
 
 @pytest.fixture
@@ -51,20 +70,15 @@ def own_home(home: Path, trainer: FakeTrainer, settings: Settings) -> None:
     settings.TRAINYARD_TRAIN_PYTHON = Path(trainer.python)
     settings.TRAINYARD_STOP_GRACE = 1
     settings.STATIC_ROOT = home / "static"
+    settings.WHITENOISE_AUTOREFRESH = True  # else each client begins with a walk over all files
     home.joinpath("static").mkdir()
 
 
 @pytest.fixture(autouse=True)
 def nothing_left_running(tmp_path: Path) -> Iterator[None]:
-    """Whatever a test left running that names its folder is ended, by process id."""
-    yield
-    for process in psutil.process_iter():
-        try:
-            inside = str(tmp_path) in " ".join(process.cmdline())
-        except psutil.Error:
-            continue
-        if inside and process.pid != os.getpid():
-            process.kill()
+    """Whatever a test left running that names its folder is ended."""
+    with ended_afterwards(tmp_path):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ whoever runs the tests, who then has no password here. Everything the far side n
 folder that this user can read: it does not see the checkout, nor the platform's Python.
 """
 
+import fcntl
 import getpass
 import os
 import pwd
@@ -68,6 +69,12 @@ class Account:
 def account() -> Account:
     if os.getuid() != 0:
         return Account(getpass.getuser(), "")
+    with PASSWORD_FILE.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests side by side make one account
+        return made_account()
+
+
+def made_account() -> Account:
     if not PASSWORD_FILE.exists():
         PASSWORD_FILE.touch(0o600)
         PASSWORD_FILE.write_text(secrets.token_urlsafe())

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pytest
 
 from compute.runners.base import Runner
@@ -16,6 +15,7 @@ from compute.runners.local.runner import LocalRunner
 from compute.runners.ssh.connection import close_all
 from compute.runners.ssh.runner import SshRunner
 from tests.fakes import FakeTrainer
+from tests.leftovers import ended_afterwards
 from tests.ray_cluster import RayCluster
 from tests.sshd import Account, Sshd, account, far_trainer
 
@@ -81,14 +81,8 @@ def own_sshd(far_account: Account) -> Iterator[Sshd]:
 def far_folder(far_account: Account) -> Iterator[Path]:
     """A folder of the far user's; what runs there still is ended after the test, by its id."""
     folder = far_account.folder()
-    yield folder
-    for process in psutil.process_iter():
-        try:
-            inside = str(folder) in " ".join(process.cmdline())
-        except psutil.Error:
-            continue
-        if inside and process.pid != os.getpid():
-            process.kill()
+    with ended_afterwards(folder):
+        yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
 

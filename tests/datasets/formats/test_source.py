@@ -211,7 +211,7 @@ def test_damaged_gz(put: Put, tmp_path: Path) -> None:
         (b"\xef\xbb\xbf \n\r\n", "a.json", "The file is empty"),
         (b"[]", "a.json", "The file is empty"),
         (b"a,b\n", "a.csv", "The file is empty"),
-        (gzip.compress(b""), "a.jsonl.gz", "The file is empty"),
+        (gzip.compress(b"", mtime=0), "a.jsonl.gz", "The file is empty"),
         (b'[1, "a", null]', "a.json", r"None of the 3 rows can be read. Row 1: It is int"),
         (b"{\n", "a.jsonl", "None of the 1 rows can be read. Row 1: It is not JSON"),
         (b"PK\x03\x04....", "a.jsonl", "a zip archive"),
