@@ -8,7 +8,7 @@ TRAIN_READY := $(TRAIN)/.ready
 DEV_READY := $(VENV)/.ready-dev
 TRAIN_TEST_READY := $(TRAIN)/.ready-test
 
-.PHONY: help install run test test-fast lint format bench
+.PHONY: help install ready run test lint format bench
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -17,7 +17,9 @@ install: $(PLATFORM_READY) $(TRAIN_READY) ## make .venv and the CPU training env
 run: install ## start the site on http://127.0.0.1:8000 (ARGS="--port 8001" for another)
 	@$(PY) manage.py up $(ARGS)
 
-test: install $(DEV_READY) $(TRAIN_TEST_READY) ## the whole suite: unit, PostgreSQL and Redis, real verl, real browser
+ready: install $(DEV_READY) $(TRAIN_TEST_READY) ## install, and what the checks and tests need
+
+test: ready ## lint and the whole suite: unit, PostgreSQL and Redis, real verl, chaos, real browser
 	tests/run $(ARGS)
 
 lint: $(DEV_READY) ## ruff, mypy, import contracts, templates, migrations, deployment check

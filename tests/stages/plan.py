@@ -1,0 +1,49 @@
+"""The stages of the whole suite, in their order, with the minutes that each may take."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PLATFORM = ".venv/bin/python"
+TRAINING = "environments/verl-0.9/.venv/bin/python"
+POSTGRES = os.environ.get("TEST_DATABASE_URL", "postgres://postgres@127.0.0.1:5432/test")
+REDIS = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379")
+SLOWEST = "--durations=12"
+# Two processes. Each takes what belongs together (see the conftest.py files) in the order of the
+# tests: what takes long stands early there.
+SIDE_BY_SIDE = ("-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """``computes``: it keeps two cores busy. The others mostly wait, and run beside it."""
+
+    name: str
+    argv: tuple[str, ...]
+    budget: float  # minutes on two cores
+    computes: bool = False
+    env: Mapping[str, str] = field(default_factory=dict)
+    takes_tests: bool = True  # it is a pytest, which takes the arguments of the whole
+
+
+def tests(python: str, *words: str) -> tuple[str, ...]:
+    return (python, "-m", "pytest", SLOWEST, *words)
+
+
+BACKENDS = {
+    "DATABASE_URL": POSTGRES,
+    "CHANNEL_REDIS_URL": f"{REDIS}/1",
+    "QUEUE_REDIS_URL": f"{REDIS}/2",
+}
+NODE = ("-c", "tests/node/pytest.ini", "tests/node")
+STAGES = (
+    Stage("lint", ("make", "--no-print-directory", "lint"), 3, takes_tests=False),
+    Stage("unit", tests(PLATFORM, *SIDE_BY_SIDE), 10, computes=True),
+    Stage("backends", tests(PLATFORM, "-m", "backends"), 7, env=BACKENDS),
+    Stage("verl", tests(TRAINING, *NODE, *SIDE_BY_SIDE), 14, computes=True),
+    Stage("chaos", tests(PLATFORM, "-m", "chaos"), 5),
+    Stage("browser", tests(PLATFORM, "-m", "e2e"), 10),
+)
+WHOLE = 28  # minutes

@@ -1,0 +1,79 @@
+"""A stage while it runs: a process of its own, whose output is kept in a file."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from tests.stages.plan import ROOT, Stage
+
+ENDS_WITHIN = 30.0  # seconds: pytest ends what its tests have started
+NOTHING_CHOSEN = 5  # pytest's exit code
+
+
+class Running:
+    """``chosen``: arguments for pytest, which may choose tests that this stage has none of."""
+
+    def __init__(self, stage: Stage, chosen: list[str]) -> None:
+        self.stage, self.chosen = stage, chosen
+        self.began, self.seconds = time.monotonic(), 0.0
+        self.below: list[psutil.Process] = []
+        self.folder = Path(tempfile.mkdtemp(prefix="trainyard-stage-"))
+        self.output = self.folder / "output"
+        (self.folder / "home").mkdir(mode=0o700)
+        with self.output.open("wb") as file:
+            self.process = subprocess.Popen(
+                [*stage.argv, *(chosen if stage.takes_tests else [])],
+                env={**os.environ, **stage.env, "TRAINYARD_HOME": str(self.folder / "home")},
+                cwd=ROOT, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
+                start_new_session=True,  # Ctrl-C reaches it through us, and once
+            )  # fmt: skip
+
+    def has_ended(self) -> bool:
+        ended = self.process.poll() is not None
+        if ended and not self.seconds:
+            self.seconds = time.monotonic() - self.began
+        return ended
+
+    @property
+    def has_passed(self) -> bool:
+        code = self.process.returncode
+        return code == 0 or (code == NOTHING_CHOSEN and bool(self.chosen))
+
+    @property
+    def minutes(self) -> float:
+        return (self.seconds or time.monotonic() - self.began) / 60
+
+    def text(self) -> str:
+        return self.output.read_text(errors="replace")
+
+    def ask_to_end(self) -> None:
+        """As Ctrl-C does: pytest and the processes that test for it clean up after themselves."""
+        self.below = self._below()
+        if not self.has_ended():
+            os.killpg(self.process.pid, signal.SIGINT)
+
+    def end(self) -> None:
+        """When it was asked: wait, then end what is left of it and below it, by process id."""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(ENDS_WITHIN)
+        for process in [*self.below, *self._below()]:
+            with suppress(psutil.Error):  # a process id that was given out again is left alone
+                process.kill()
+        self.process.wait()
+        self.has_ended()
+
+    def _below(self) -> list[psutil.Process]:
+        with suppress(psutil.NoSuchProcess):
+            found = psutil.Process(self.process.pid)
+            return [*found.children(recursive=True), found]
+        return []
+
+    def clean_up(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
