@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -82,6 +83,7 @@ def write_value(value: Value) -> str:
     return str(QuotedString(escaped, Quote.single).with_quotes())
 
 
+@lru_cache(maxsize=2048)  # a preview asks for the same few words at each key that is pressed
 def _reads_as_other(text: str) -> bool:
     """True for words such as ``null`` or ``1e5`` that Hydra would not read as text."""
     try:

@@ -1,6 +1,6 @@
 """Every recipe x algorithm x method x release: known keys only, values that fit, or a reason."""
 
-from functools import lru_cache
+from functools import cache
 
 import pytest
 
@@ -12,9 +12,10 @@ from jobs.verl.releases import BEFORE_09, ENVIRONMENTS, RELEASES, refusal, trans
 from jobs.verl.schema import load
 from jobs.verl.variants import ESTIMATOR, VARIANTS
 from tests.composed import EVERY_KNOB, Case, cases
+from tests.together import ask_all
 
 EVERY = list(cases())
-read = lru_cache(parse)
+read = cache(parse)
 FILTER = "algorithm.filter_groups.enable"
 FILTER_KNOBS = {"filter_groups", "filter_metric"}
 
@@ -33,8 +34,15 @@ def drops_groups(case: Case) -> bool:
     return by_method or not FILTER_KNOBS.isdisjoint(case.spec.values)
 
 
-@pytest.mark.parametrize("case", [case for case in EVERY if not is_refused(case)], ids=named)
-def test_the_release_has_every_key_and_takes_every_value(case: Case) -> None:
+COMPOSED = [case for case in EVERY if not is_refused(case)]
+REFUSED = [case for case in EVERY if is_refused(case)]
+
+
+def test_the_release_has_every_key_and_takes_every_value() -> None:
+    assert ask_all(COMPOSED, composes, named) == len(COMPOSED) > 350
+
+
+def composes(case: Case) -> None:
     schema = load(ENVIRONMENTS, case.spec.kind, case.spec.verl)
     overrides = [read(text) for text in case.overrides]
     problems = [schema.problem(override) for override in overrides]
@@ -44,8 +52,12 @@ def test_the_release_has_every_key_and_takes_every_value(case: Case) -> None:
     assert twice(overrides) == []
 
 
-@pytest.mark.parametrize("case", [case for case in EVERY if is_refused(case)], ids=named)
-def test_what_a_release_cannot_do_is_refused_with_the_reason(case: Case) -> None:
+def test_what_a_release_cannot_do_is_refused_with_the_reason() -> None:
+    assert ask_all(REFUSED, tells_the_reason, named) == len(REFUSED) > 30
+    assert len(COMPOSED) + len(REFUSED) == len(EVERY)
+
+
+def tells_the_reason(case: Case) -> None:
     if case.spec.kind == "dpo":
         assert "verl 0.9's model engine" in str(refusal("dpo", case.spec.verl))
     with pytest.raises(ValueError, match=r"run verl 0\.9\.1"):

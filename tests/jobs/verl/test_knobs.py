@@ -1,9 +1,9 @@
 """Every knob of every kind: its keys are verl's, and setting it changes what runs."""
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from jobs.verl.command import build_command
 from jobs.verl.knobs import BY_NAME, COMMAND, KNOBS, Knob, find, knobs_of
@@ -11,6 +11,7 @@ from jobs.verl.overrides import Override, parse
 from jobs.verl.schema import CONFIGS, load
 from jobs.verl.spec import Placement, TrainSpec, Value
 from tests.factories import spec_of
+from tests.together import ask_all
 
 SCHEMA = Path(__file__).resolve().parents[3] / "environments"
 ACTOR = "actor_rollout_ref.actor"
@@ -20,57 +21,77 @@ TOGETHER: dict[str, dict[str, Value]] = {
     "variant": {"variant": "grpo"},
 }
 PLACEMENT = Placement("/runs/attempt-1", "/venv/bin/python", "a-run")
-EVERY = [(kind, knob) for kind in CONFIGS for knob in knobs_of(kind)]
+once_parsed = cache(parse)  # most words stand in every command
+Case = tuple[str, Knob]
+EVERY: list[Case] = [(kind, knob) for kind in CONFIGS for knob in knobs_of(kind)]
+HELD = sum(kind in CONFIGS for knob in KNOBS for kind in knob.keys)
 
 
-def named(case: object) -> str:
-    return case.name if isinstance(case, Knob) else str(case)
+def of_every_knob(check: Callable[[str, Knob], None]) -> None:
+    """One check for each knob of each kind, as many as there are; all that fail are told."""
+    told = ask_all(EVERY, lambda case: check(*case), lambda case: f"{case[1].name} of {case[0]}")
+    assert told == HELD > 300, "each knob of each kind is tried once"
 
 
-@pytest.mark.parametrize(("kind", "knob"), EVERY, ids=named)
-def test_verl_has_every_key_of_the_knob(kind: str, knob: Knob) -> None:
-    keys = [key for key in knob.keys[kind] if key != COMMAND]
-    assert all(key in load(SCHEMA, kind).keys for key in keys), keys
+def test_verl_has_every_key_of_the_knob() -> None:
+    def check(kind: str, knob: Knob) -> None:
+        keys = [key for key in knob.keys[kind] if key != COMMAND]
+        assert all(key in load(SCHEMA, kind).keys for key in keys), keys
+
+    of_every_knob(check)
 
 
-@pytest.mark.parametrize(("kind", "knob"), EVERY, ids=named)
-def test_verls_default_is_of_the_knobs_type(kind: str, knob: Knob) -> None:
-    for key in knob.keys[kind]:
-        if key != COMMAND:
-            value: object = another(knob, None)
-            value = [value] if knob.type is list else value
-            override = Override(key, value, adds=False, removes=False, text="")
-            assert load(SCHEMA, kind).problem(override) is None
+def test_verls_default_is_of_the_knobs_type() -> None:
+    def check(kind: str, knob: Knob) -> None:
+        for key in knob.keys[kind]:
+            if key != COMMAND:
+                value: object = another(knob, None)
+                value = [value] if knob.type is list else value
+                override = Override(key, value, adds=False, removes=False, text="")
+                assert load(SCHEMA, kind).problem(override) is None
+
+    of_every_knob(check)
 
 
-@pytest.mark.parametrize(("kind", "knob"), EVERY, ids=named)
-def test_setting_the_knob_changes_the_command(kind: str, knob: Knob) -> None:
-    together: dict[str, Any] = TOGETHER.get(knob.name, {})
-    before = spec_of(kind, **together)
-    after = TrainSpec(
-        kind, {**before.values, knob.name: another(knob, before.values.get(knob.name))}
-    )
-    assert argv(after) != argv(before)
+def test_setting_the_knob_changes_the_command() -> None:
+    def check(kind: str, knob: Knob) -> None:
+        together: dict[str, Any] = TOGETHER.get(knob.name, {})
+        before = spec_of(kind, **together)
+        after = TrainSpec(
+            kind, {**before.values, knob.name: another(knob, before.values.get(knob.name))}
+        )
+        assert argv(after) != argv(before)
+
+    of_every_knob(check)
 
 
-@pytest.mark.parametrize(("kind", "knob"), EVERY, ids=named)
-def test_what_was_set_is_what_hydra_reads(kind: str, knob: Knob) -> None:
-    value = another(knob, spec_of(kind).values.get(knob.name))
-    wanted = str(value).split(",") if knob.type is list else value
-    words = argv(TrainSpec(kind, {**spec_of(kind).values, knob.name: value}))
-    read = {override.key: override.value for override in map(parse, words[first_override(words) :])}
-    for key in knob.keys[kind]:
-        if key != COMMAND:
-            assert read[key] == wanted
+def test_what_was_set_is_what_hydra_reads() -> None:
+    def check(kind: str, knob: Knob) -> None:
+        value = another(knob, spec_of(kind).values.get(knob.name))
+        wanted = str(value).split(",") if knob.type is list else value
+        words = argv(TrainSpec(kind, {**spec_of(kind).values, knob.name: value}))
+        read = {
+            override.key: override.value
+            for override in map(once_parsed, words[first_override(words) :])
+        }
+        for key in knob.keys[kind]:
+            if key != COMMAND:
+                assert read[key] == wanted
+
+    of_every_knob(check)
 
 
-@pytest.mark.parametrize(("kind", "knob"), EVERY, ids=named)
-def test_an_unset_knob_is_left_to_verl(kind: str, knob: Knob) -> None:
-    values = {name: value for name, value in spec_of(kind).values.items() if name != knob.name}
-    command = build_command(TrainSpec(kind, values), PLACEMENT, dict.fromkeys(BY_NAME, "you"))
-    by_hand = {setting.key for setting in command.settings if setting.origin == "you"}
-    others = {key for other in knobs_of(kind) if other.name in values for key in other.keys[kind]}
-    assert by_hand.isdisjoint(set(knob.keys[kind]) - others)
+def test_an_unset_knob_is_left_to_verl() -> None:
+    def check(kind: str, knob: Knob) -> None:
+        values = {name: value for name, value in spec_of(kind).values.items() if name != knob.name}
+        command = build_command(TrainSpec(kind, values), PLACEMENT, dict.fromkeys(BY_NAME, "you"))
+        by_hand = {setting.key for setting in command.settings if setting.origin == "you"}
+        others = {
+            key for other in knobs_of(kind) if other.name in values for key in other.keys[kind]
+        }
+        assert by_hand.isdisjoint(set(knob.keys[kind]) - others)
+
+    of_every_knob(check)
 
 
 def another(knob: Knob, value: Value | None) -> Value:
