@@ -5,12 +5,14 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +71,17 @@ class Site:
         return found
 
     def wait_for_status(self, pk: int, *statuses: str, within: float = 300) -> dict[str, Any]:
-        wait_for(lambda: self.job(pk)["status"] in statuses, f"job {pk} {statuses}", within, 1.0)
+        wait_for(lambda: self.look(pk)[0] in statuses, f"job {pk} {statuses}", within)
         return self.job(pk)
+
+    def look(self, pk: int) -> tuple[str, int]:
+        """Status and step as they stand in the database: a command each time would take from the
+        training that is waited for.
+        """
+        with closing(sqlite3.connect(f"file:{self.home}/db.sqlite3?mode=ro", uri=True)) as database:
+            rows = database.execute("SELECT status, step FROM jobs_job WHERE id = ?", [pk])
+            status, step = rows.fetchone()
+        return str(status), int(step)
 
     def pids(self) -> dict[str, int]:
         """The three programs of the supervisor, by what they run."""

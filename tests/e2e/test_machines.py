@@ -70,7 +70,7 @@ def test_with_its_key_it_is_checked_and_a_run_is_seen_there(
     trainer.plan(steps=4, gated=True)
     trainer.go(2)
     job = site.manage("submit", "sample-sft", "--set", f"machine={NAME}", "--name", "far")["id"]
-    wait_for(lambda: site.job(job)["step"] == 2, "two steps", 120)
+    wait_for(lambda: site.look(job)[1] == 2, "two steps", 120)
     page.goto(f"{site.url}/jobs/{job}/")
     expect(page.locator("#run-header")).to_contain_text(NAME)
 

@@ -18,7 +18,7 @@ def test_a_run_is_paused_resumed_and_completes_on_one_x_axis(
     words = ("--set", f"steps={STEPS}", "--set", "save_freq=-1", "--name", "to be paused")
     job = site.manage("submit", "sample-sft", *words)
     pk = job["id"]
-    wait_for(lambda: site.job(pk)["step"] >= 2, "its first steps", 600)
+    wait_for(lambda: site.look(pk)[1] >= 2, "its first steps", 600)
     page.goto(f"{site.url}/jobs/{pk}/")
     page.locator("#pause-button").click()
     # The page follows by itself.

@@ -14,17 +14,30 @@ from typing import Any
 import commands
 import psutil
 import pytest
+from filelock import FileLock
 
 PATIENCE = 30.0
 SHARED_RUNS = {"sft_run", "grpo_run"}
+ALONE = {"leg"}  # who starts runs of its own shares them with nobody
+SHARED_LEGS = {"sft_legs"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of two that test side by side, one has all that look at the shared runs: each runs once."""
+    """Of two that test side by side, one has all that look at the shared runs: each runs once.
+    What really trains comes first, so that the short tests fill up the end.
+    """
     for item in items:
-        shared = SHARED_RUNS.intersection(getattr(item, "fixturenames", ()))
-        group = "the shared runs" if shared else item.path.name
-        item.add_marker(pytest.mark.xdist_group(group))
+        item.add_marker(pytest.mark.xdist_group(group_of(item)))
+    items.sort(key=lambda item: item.get_closest_marker("verl") is None)
+
+
+def group_of(item: pytest.Item) -> str:
+    names = set(getattr(item, "fixturenames", ()))
+    if names & SHARED_RUNS:
+        return "the shared runs"
+    if names & ALONE and not names & SHARED_LEGS:
+        return item.name
+    return item.path.name
 
 
 def until(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
@@ -138,9 +151,15 @@ def make_run(tmp_path: Path) -> Iterator[Callable[[str], Run]]:
 
 @pytest.fixture(scope="session")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    output = tmp_path_factory.mktemp("samples") / "samples"
-    command = [sys.executable, "-m", "trainyard_node.samples", str(output)]
-    description: dict[str, Any] = json.loads(subprocess.check_output(command, timeout=240))
+    """Made once for all processes that test side by side: a second call only describes them."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    command = [sys.executable, "-m", "trainyard_node.samples", str(folder / "made/samples")]
+    with FileLock(folder / "samples.lock"):
+        (folder / "made").mkdir(exist_ok=True)
+        made = subprocess.check_output(command, timeout=600)
+    description: dict[str, Any] = json.loads(made)
     return description
 
 

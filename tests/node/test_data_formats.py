@@ -40,59 +40,66 @@ def version(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-READ_SFT = """
+READ = """
 import json, sys
+from pathlib import Path
 from omegaconf import OmegaConf
 from verl.utils import hf_tokenizer
 from verl.utils.dataset.multiturn_sft_dataset import MultiTurnSFTDataset
-
-tokenizer = hf_tokenizer(sys.argv[2])
-config = OmegaConf.create({"max_length": 512, "truncation": "error", "pad_mode": "no_padding"})
-data = MultiTurnSFTDataset(sys.argv[1], tokenizer, config)
-items = [data[at] for at in range(len(data))]
-print(json.dumps([tokenizer.decode(i["input_ids"][i["loss_mask"].bool()]) for i in items]))
-"""
-READ_RL = """
-import json, sys
-from omegaconf import OmegaConf
-from verl.utils import hf_tokenizer
 from verl.utils.dataset.rl_dataset import RLHFDataset
 from verl.utils.reward_score import default_compute_score
 
-config = OmegaConf.create({
+folder, tokenizer = Path(sys.argv[1]), hf_tokenizer(sys.argv[2])
+SFT = OmegaConf.create({"max_length": 512, "truncation": "error", "pad_mode": "no_padding"})
+RL = OmegaConf.create({
     "cache_dir": "cache", "max_prompt_length": 512, "filter_overlong_prompts": True,
     "filter_overlong_prompts_workers": 1,
 })
-data = RLHFDataset(sys.argv[1], hf_tokenizer(sys.argv[2]), config)
+
+def sft(part):
+    data = MultiTurnSFTDataset(str(folder / f"sft/{part}.parquet"), tokenizer, SFT)
+    items = [data[at] for at in range(len(data))]
+    return [tokenizer.decode(item["input_ids"][item["loss_mask"].bool()]) for item in items]
+
+def rl(part):
+    data = RLHFDataset(str(folder / f"rl/{part}.parquet"), tokenizer, RL)
+    return [told(data[at]) for at in range(len(data))]
+
 def told(item):
     level, truth = item["extra_info"]["level"], item["reward_model"]["ground_truth"]
     score = default_compute_score(item["data_source"], f"#### {level + 1}", truth)
     return int(level), item["raw_prompt"][0]["content"], truth, float(score)
-print(json.dumps([told(data[at]) for at in range(len(data))]))
+
+parts = ("train", "val")
+print(json.dumps({"sft": {p: sft(p) for p in parts}, "rl": {p: rl(p) for p in parts}}))
 """
 
 
-def read(code: str, file: Path, samples: dict[str, Any]) -> Any:
-    """What verl makes of a file, away from the checkout: its datasets would hide another's."""
+@pytest.fixture(scope="module")
+def by_verl(version: Path, samples: dict[str, Any]) -> dict[str, Any]:
+    """What verl makes of each file, in one process: verl takes long to load. It is away from the
+    checkout, whose datasets would hide another's.
+    """
     model = samples["models"]["model-warm"]["path"]
-    command = [sys.executable, "-c", code, str(file), model]
     done = subprocess.run(
-        command, cwd=file.parent, capture_output=True, text=True, timeout=180, check=False
-    )
+        [sys.executable, "-c", READ, str(version), model],
+        cwd=version, capture_output=True, text=True, timeout=180, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 @pytest.mark.parametrize(("part", "rows"), [("train", 7), ("val", 3)])
-def test_sft(version: Path, samples: dict[str, Any], part: str, rows: int) -> None:
-    found = read(READ_SFT, version / f"sft/{part}.parquet", samples)
+def test_sft(by_verl: dict[str, Any], part: str, rows: int) -> None:
+    found = by_verl["sft"][part]
     assert len(found) == rows
     assert all("####" in trained_on for trained_on in found)
 
 
 @pytest.mark.parametrize(("part", "rows"), [("train", 7), ("val", 3)])
-def test_rl(version: Path, samples: dict[str, Any], part: str, rows: int) -> None:
-    found = read(READ_RL, version / f"rl/{part}.parquet", samples)
+def test_rl(by_verl: dict[str, Any], part: str, rows: int) -> None:
+    found = by_verl["rl"][part]
     assert len(found) == rows
     for level, prompt, truth, score in found:
         assert prompt == f"What is {level} + 1?"
