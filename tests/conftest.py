@@ -1,5 +1,5 @@
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +43,18 @@ def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> No
         database["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
     else:
         database["TEST"]["NAME"] = f"test_trainyard_{os.getpid()}"
+        # To delete the few rows of a test is ten times as fast as to truncate all tables.
+        connection.ops.sql_flush = deleted_rows  # type: ignore[method-assign]
     layer: dict[str, Any] = django_settings.CHANNEL_LAYERS["default"]
     if "CONFIG" in layer:  # named as processes beside us name it, and as no second test run does
         name = instance_name(database | {"NAME": database["TEST"]["NAME"]})
         layer["CONFIG"]["prefix"] = name
+
+
+def deleted_rows(style: object, tables: Iterable[str], **_: object) -> list[str]:
+    """In any order: foreign keys are looked at when the transaction ends."""
+    names = map(connection.ops.quote_name, tables)
+    return [f"DELETE FROM {name}" for name in names]  # noqa: S608 (the names are Django's own)
 
 
 @pytest.fixture
