@@ -39,6 +39,8 @@ from tests import factories
 
 EXAMPLES = int(os.environ.get("QUEUE_EXAMPLES", "100"))
 STEPS = int(os.environ.get("QUEUE_STEPS", "50"))
+# It takes longest of all tests: of two processes that test side by side, each takes a half.
+HALVES = [pytest.param(n, marks=pytest.mark.xdist_group(f"half {n} of the queue")) for n in (1, 2)]
 PICK = st.integers(0, 999)
 OUTCOMES = (None, None, RunnerError("No."), RunnerUnsure("Hm."))
 OFTEN = ("release", "claim", "submit", "end", "hold", "submit", "drain")
@@ -303,13 +305,16 @@ class QueueMachine(RuleBasedStateMachine):
 
 @pytest.mark.backends
 @pytest.mark.django_db
-def test_what_must_hold_holds_after_any_operations(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("half", HALVES)
+def test_what_must_hold_holds_after_any_operations(
+    half: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     operations.clear()
     options: dict[str, Any] = {"suppress_health_check": list(HealthCheck), "deadline": None}
     run_state_machine_as_test(
         QueueMachine,
         settings=settings(
-            max_examples=EXAMPLES, stateful_step_count=STEPS, database=None, **options
+            max_examples=EXAMPLES // 2, stateful_step_count=STEPS, database=None, **options
         ),
     )
     with capsys.disabled():
