@@ -7,11 +7,9 @@ from typing import Any
 
 from compute.machines.runners import runner_for
 from compute.runners.base import Runner, RunnerError
-from jobs import lifecycle
+from jobs import events, lifecycle
 from jobs.models import Job
 from jobs.verl.checkpoints import LATEST, Checkpoint, find_checkpoints
-
-RESUMED = "resumed"  # the event that says which step an attempt went on from
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def known_of(job: Job) -> list[Saved]:
 
 def _began(job: Job) -> dict[int, int]:
     """The step that each attempt went on from; an attempt that never started has none."""
-    rows = job.events.filter(kind=RESUMED).values_list("attempt", "data")
+    rows = job.events.filter(kind=events.RESUMED).values_list("attempt", "data")
     return {attempt: int(data.get("step", 0)) for attempt, data in rows}
 
 

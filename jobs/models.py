@@ -16,6 +16,7 @@ from compute.models import Machine
 from datasets.models import Version
 from jobs.verl import resumable
 from jobs.verl.spec import TrainSpec
+from platform_site.events import EventKind, kind_of
 from platform_site.secrets import EncryptedTextField
 from platform_site.work.models import Work
 
@@ -300,6 +301,10 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} at {self.at:%F %T}"
+
+    @property
+    def means(self) -> EventKind:
+        return kind_of(self.kind, self.source)
 
 
 class SavedRecipe(models.Model):

@@ -18,7 +18,7 @@ NOTHING = Q(pk__in=[])  # unlike none(), it keeps its side of a union
 def rows_of(machine: Machine, viewer: Viewer | None, wanted: Wanted) -> Rows:
     """Its events, and those of its jobs that the viewer may see (all of them without a viewer)."""
     none = Cast(Value(None), BigIntegerField())
-    own: Any = machine.events.filter(wanted.of() if wanted.attempt is None else NOTHING)
+    own: Any = machine.events.filter(wanted.of(OWN) if wanted.attempt is None else NOTHING)
     if wanted.source == JOBS:
         own = own.filter(NOTHING)
     own = own.annotate(source=Value(OWN), job=none, name=Value("", output_field=CharField()))

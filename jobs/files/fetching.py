@@ -8,7 +8,7 @@ from compute.machines.reachability import mark_unreachable
 from compute.machines.runners import runner_for
 from compute.runners import fetching
 from compute.runners.base import NeverPossible, RunnerError, Told, Unreachable
-from jobs import lifecycle
+from jobs import events, lifecycle
 from jobs.checkpoints import known_of
 from jobs.files.parents import fetched_folder
 from jobs.models import Fetch, Job
@@ -67,7 +67,7 @@ def _wanted(job: Job, step: int, into: Path, who: str) -> tuple[Fetch, bool]:
         is_there = fetch.is_here and fetch.target == target
         if not made and (is_there or not verbs.renew(fetch, **fields)):
             return fetch, False
-        lifecycle.record(job, "checkpoint asked for", who=who, message=f"Step {step}: to {target}.")
+        lifecycle.record(job, events.FETCH_ASKED, who=who, message=f"Step {step}: to {target}.")
         lifecycle.touch(job)
     return fetch, True
 
@@ -112,13 +112,15 @@ def _bring(fetch: Fetch, told: Told) -> dict[str, int]:
 
 def _tell_end(fetch: Fetch) -> None:
     said = f"Step {fetch.step}: in {fetch.target}." if fetch.is_done else fetch.error
-    lifecycle.record(
-        fetch.job, f"checkpoint {KINDS[State(fetch.state)]}", who=fetch.who, message=said
-    )
+    lifecycle.record(fetch.job, ENDED[State(fetch.state)], who=fetch.who, message=said)
     lifecycle.touch(fetch.job)
 
 
-KINDS = {State.DONE: "fetched", State.FAILED: "not fetched", State.CANCELLED: "fetch cancelled"}
+ENDED = {
+    State.DONE: events.FETCHED,
+    State.FAILED: events.NOT_FETCHED,
+    State.CANCELLED: events.FETCH_CANCELLED,
+}
 
 
 def cancel(job: Job, step: int, *, who: str) -> bool:
@@ -129,6 +131,6 @@ def cancel(job: Job, step: int, *, who: str) -> bool:
     with transaction.atomic():
         done = verbs.cancel(fetch)
         if done:
-            lifecycle.record(job, "checkpoint not wanted", who=who, message=f"Step {step}.")
+            lifecycle.record(job, events.FETCH_NOT_WANTED, who=who, message=f"Step {step}.")
             lifecycle.touch(job)
     return done

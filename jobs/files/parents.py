@@ -9,7 +9,7 @@ from django.conf import settings
 from compute.machines.runners import runner_for
 from compute.runners import fetching
 from compute.runners.base import Runner, RunnerError, Unreachable
-from jobs import lifecycle
+from jobs import events, lifecycle
 from jobs.files.telling import Telling
 from jobs.models import Job
 from jobs.verl.checkpoints import LATEST
@@ -60,7 +60,7 @@ def settle_model(job: Job) -> None:
         model = saved_model(before) if before.machine_id == job.machine_id else brought(job, before)
         settled = replace(spec, values={**spec.values, "model_path": model})
         lifecycle.touch(job, spec=settled.to_json())
-        lifecycle.record(job, "model found", message=str(settled.values["model_path"]))
+        lifecycle.record(job, events.MODEL_FOUND, message=str(settled.values["model_path"]))
 
 
 def brought(job: Job, before: Job) -> str:

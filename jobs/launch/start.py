@@ -6,7 +6,7 @@ from django.db import transaction
 
 from compute.machines.paths import settle_paths
 from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
-from jobs import lifecycle
+from jobs import events, lifecycle
 from jobs.launch import joint
 from jobs.launch.attempt import Attempt, tell_resumed
 from jobs.launch.end import finish_as, stop_run
@@ -58,7 +58,7 @@ def launch(job: Job) -> None:
     except Unreachable as error:
         wait_for_machine(job, error)
     except RunnerUnsure as error:
-        lifecycle.record(job, "launch unsure", message=str(error))
+        lifecycle.record(job, events.LAUNCH_UNSURE, message=str(error))
     except Exception as error:
         _not_started(job, error)
     else:
