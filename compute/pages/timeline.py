@@ -6,11 +6,12 @@ from typing import Any
 from django.db.models import BigIntegerField, CharField, Q, Value
 from django.db.models.functions import Cast
 
+from compute.events import MACHINE
 from compute.machines.users import JOBS, Viewer, users
 from compute.models import Machine
 from platform_site.timeline import Rows, Wanted
 
-OWN = "machine"
+OWN = MACHINE
 SOURCES = [(OWN, "The machine"), (JOBS, "Its jobs")]
 NOTHING = Q(pk__in=[])  # unlike none(), it keeps its side of a union
 

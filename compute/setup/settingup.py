@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from compute import environments
+from compute import environments, events
 from compute.checks import checking
 from compute.machines import history
 from compute.machines.errors import MachineError
@@ -50,7 +50,7 @@ def _wanted(machine: Machine, who: str) -> SetUp:
         work, made = SetUp.objects.get_or_create(machine=machine, defaults={"who": who})
         if not made and not verbs.renew(work, step="", log="", who=who):
             raise MachineError(f"A set-up of {machine} is under way.")
-        history.record(machine, "set-up asked", f"With verl {machine.verl}.", who=who)
+        history.record(machine, events.SET_UP_ASKED, f"With verl {machine.verl}.", who=who)
     return work
 
 
@@ -112,7 +112,8 @@ def _made(work: SetUp, progress: setup.Progress) -> dict[str, Any]:
 
 
 def _tell_end(work: SetUp) -> None:
-    history.record(work.machine, f"set-up {work.state}", work.error or work.machine.python)
+    kind = events.SET_UP_ENDED[work.state]
+    history.record(work.machine, kind, work.error or work.machine.python)
 
 
 class Both(setup.Progress):

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from compute.events import MACHINE, SET_UP_ENDED
 from jobs import events
 from jobs.models import Event, Status
 from platform_site.events import EventKind, Severity, kind_of, kinds_of, register
+from platform_site.work.models import BUSY, State
 
 ROOT = Path(__file__).resolve().parents[2]
 APPS = ("compute", "jobs", "monitoring")
@@ -68,6 +70,10 @@ def test_every_kind_of_a_job_has_a_source_that_its_row_may_have() -> None:
     assert (events.PLATFORM, events.RUN) == (Event.Source.PLATFORM, Event.Source.RUN)
 
 
+def test_every_end_of_a_set_up_is_a_kind() -> None:
+    assert set(SET_UP_ENDED) == set(State.values) - set(BUSY)
+
+
 def test_a_run_and_the_platform_have_the_same_names() -> None:
     node = runpy.run_path(str(ROOT / "environments/node/trainyard_node/events.py"))
     assert set(node["NAMES"]) == {kind.name for kind in kinds_of([events.RUN])}
@@ -86,8 +92,9 @@ def test_a_kind_that_nobody_knows_is_shown_as_it_is() -> None:
 
 
 def test_words_are_a_short_line_and_told_apart() -> None:
-    kinds = kinds_of([events.PLATFORM, events.RUN])
+    writers = (events.PLATFORM, events.RUN, MACHINE)
+    kinds = kinds_of(writers)
     assert all(kind.words[0].isupper() and len(kind.words) <= 45 for kind in kinds)
-    for writer in (events.PLATFORM, events.RUN):
+    for writer in writers:
         words = [kind.words for kind in kinds_of([writer])]
         assert len(set(words)) == len(words)

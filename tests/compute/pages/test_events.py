@@ -219,7 +219,7 @@ def test_htmx_is_given_the_table_and_nothing_while_it_is_shown(page: Client, som
     assert page.get(again, headers=HTMX).status_code == 204
     assert page.get(again).status_code == 200
     history.record(some, "back")
-    assert "It answers again" in page.get(again, headers=HTMX).content.decode()
+    assert "Answers again" in page.get(again, headers=HTMX).content.decode()
 
 
 def test_by_the_page(page: Client, box: Machine) -> None:
