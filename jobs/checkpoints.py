@@ -9,7 +9,7 @@ from compute.machines.runners import runner_for
 from compute.runners.base import Runner, RunnerError
 from jobs import events, lifecycle
 from jobs.models import Job
-from jobs.verl.checkpoints import LATEST, Checkpoint, find_checkpoints
+from jobs.verl.checkpoints import NEWEST_STEP_FILE, Checkpoint, find_checkpoints
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _began(job: Job) -> dict[int, int]:
 
 def _of_attempt(job: Job, attempt: int, runner: Runner) -> Iterator[Saved]:
     run_dir = job.machine.attempt_dir(job.uuid, attempt)
-    latest = runner.read(f"{run_dir}/checkpoints/{LATEST}", 0, 20).strip()
+    latest = runner.read(f"{run_dir}/checkpoints/{NEWEST_STEP_FILE}", 0, 20).strip()
     files = runner.files(f"{run_dir}/checkpoints")
     for facts in find_checkpoints(files, int(latest) if latest.isdigit() else 0):
         yield Saved(attempt, f"{run_dir}/{facts.path}", facts)

@@ -12,7 +12,7 @@ from compute.runners.base import Runner, RunnerError, Unreachable
 from jobs import events, lifecycle
 from jobs.files.telling import Telling
 from jobs.models import Job
-from jobs.verl.checkpoints import LATEST
+from jobs.verl.checkpoints import NEWEST_STEP_FILE
 from jobs.verl.saved_model import expected_folder, leaves_no_model, newest_model
 from jobs.verl.spec import Problem
 
@@ -105,5 +105,5 @@ def _newest(runner: Runner, folder: str) -> str | None:
     def read(name: str) -> bytes:
         return runner.read(f"{folder}/{name}", 0, LONGEST_INDEX)
 
-    latest = read(LATEST).decode("ascii", "replace").strip()
+    latest = read(NEWEST_STEP_FILE).decode("ascii", "replace").strip()
     return newest_model(runner.files(folder), int(latest) if latest.isdecimal() else 0, read)
