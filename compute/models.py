@@ -10,9 +10,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from platform_site.secrets import EncryptedTextField
+from platform_site.work.models import Work
 
 PORTS = [MinValueValidator(1), MaxValueValidator(65535)]
-# A check or a set-up without a sign of life for so long is taken for dead.
+# A check that was asked for and gave no result for so long is taken for dead.
 SILENT_AFTER = 420  # seconds; longer than any one question to a machine
 # No run is started in this time before a rental ends: a first checkpoint is assumed to take as
 # long, where none has been measured.
@@ -234,39 +235,20 @@ class MachineSecret(models.Model):
         return "token" if self.machine.is_ray else self.get_name_display().lower()
 
 
-class SetUp(models.Model):
+class SetUp(Work):
     """The last time that a training environment was made on a machine, and how far it came."""
 
-    class State(models.TextChoices):
-        WAITING = "waiting", "Waiting"
-        WORKING = "working", "Working"
-        DONE = "done", "Done"
-        FAILED = "failed", "Failed"
+    CAN_REPEAT = True
 
     machine = models.OneToOneField(Machine, on_delete=models.CASCADE, related_name="set_up")
-    state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
     step = models.CharField(max_length=200, blank=True, help_text="What is done now.")
     log = models.TextField(blank=True, help_text="The last lines that it printed.")
-    error = models.TextField(blank=True)
-    asked_at = models.DateTimeField()
-    beat_at = models.DateTimeField(help_text="The last sign of life of the process that does it.")
-    ended_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ("-asked_at",)
 
     def __str__(self) -> str:
         return f"Set-up of {self.machine}"
-
-    @property
-    def is_busy(self) -> bool:
-        return self.state in (self.State.WAITING, self.State.WORKING) and not self.is_silent
-
-    @property
-    def is_silent(self) -> bool:
-        """Whether its process is taken for dead; the set-up can then be started again."""
-        ended = self.state in (self.State.DONE, self.State.FAILED)
-        return not ended and (timezone.now() - self.beat_at).total_seconds() > SILENT_AFTER
 
 
 class MachineSample(models.Model):

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from compute import events
 from compute.machines import history, verbs
 from compute.machines.errors import MachineError
 from compute.models import Machine, when
@@ -14,7 +15,6 @@ NEAR = timedelta(hours=1)  # before the end, when an event says that it is near
 UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 SPAN = re.compile(r"(?:\s*\d+(?:\.\d+)?\s*[dhm])+\s*")
 FIELD = "rental_ends_at"
-RENTAL_NEAR, RENTAL_OVER = "rental near", "rental over"
 
 
 def set_end(machine: Machine, ends_at: datetime | None, *, who: str = "") -> None:
@@ -66,13 +66,13 @@ def nearness(machine: Machine) -> str:
     ends_at = machine.rental_ends_at
     if ends_at is None or ends_at - timezone.now() > NEAR:
         return ""
-    return RENTAL_OVER if machine.rental_is_over else RENTAL_NEAR
+    return events.RENTAL_OVER if machine.rental_is_over else events.RENTAL_NEAR
 
 
 def tell(machine: Machine) -> str:
     """Record that the end is near, or over, once for each end; what was to be recorded."""
     kind, ends_at = nearness(machine), machine.rental_ends_at
     if kind and ends_at and not machine.events.filter(kind=kind, data__ends=str(ends_at)).exists():
-        verb = "ended" if kind == RENTAL_OVER else "ends"
+        verb = "ended" if kind == events.RENTAL_OVER else "ends"
         history.record(machine, kind, f"Its rental {verb} at {when(ends_at)}.", ends=str(ends_at))
     return kind

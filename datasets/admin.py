@@ -5,7 +5,8 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
 from datasets import services
-from datasets.models import Dataset, Report, Source, Version, Work
+from datasets.models import Dataset, Report, Source, Version
+from platform_site.work.models import Work
 
 
 class ReadOnly(admin.ModelAdmin[Any]):

@@ -1,5 +1,11 @@
 from django.apps import AppConfig
 
+from platform_site.work.doers import done_by
+
 
 class DatasetsConfig(AppConfig):
     name = "datasets"
+
+    def ready(self) -> None:
+        for label in ("datasets.source", "datasets.version", "datasets.report"):
+            done_by(label, "datasets.working.work_off")

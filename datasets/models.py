@@ -8,52 +8,7 @@ from django.db import models
 from django.db.models import OuterRef, Subquery
 from django.urls import reverse
 
-
-class State(models.TextChoices):
-    WAITING = "waiting", "Waiting"
-    WORKING = "working", "Working"
-    READY = "ready", "Ready"
-    FAILED = "failed", "Failed"
-    CANCELLED = "cancelled", "Cancelled"
-
-
-BUSY = (State.WAITING, State.WORKING)
-
-
-class Work(models.Model):
-    """Something that takes its time: where it stands, and when it last gave a sign of life."""
-
-    state = models.CharField(
-        max_length=10, choices=State.choices, default=State.WAITING, db_index=True
-    )
-    done = models.PositiveBigIntegerField(default=0)
-    total = models.PositiveBigIntegerField(null=True, blank=True)
-    error = models.TextField(blank=True)
-    beat_at = models.DateTimeField(null=True, blank=True)
-    cancel_asked = models.BooleanField(default=False)
-    who = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
-    )
-    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
-    ended_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        abstract = True
-
-    @property
-    def is_busy(self) -> bool:
-        return self.state in BUSY
-
-    # Set by a page that asked the database for all at once.
-    is_silent = False
-
-    @property
-    def is_ready(self) -> bool:
-        return self.state == State.READY
-
-    @property
-    def percent(self) -> float | None:
-        return min(100.0, 100 * self.done / self.total) if self.total else None
+from platform_site.work.models import State, Work
 
 
 class DatasetQuerySet(models.QuerySet["Dataset"]):
@@ -100,7 +55,7 @@ class Dataset(models.Model):
 
 class SourceQuerySet(models.QuerySet["Source"]):
     def ready(self) -> Self:
-        return self.filter(state=State.READY)
+        return self.filter(state=State.DONE)
 
 
 class Source(Work):
@@ -122,6 +77,7 @@ class Source(Work):
     sha256 = models.CharField(max_length=64, blank=True)
     rows = models.PositiveBigIntegerField(null=True, blank=True)
     facts = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
 
     objects = SourceQuerySet.as_manager()
 
@@ -142,7 +98,7 @@ class Source(Work):
 
 class VersionQuerySet(models.QuerySet["Version"]):
     def ready(self) -> Self:
-        return self.filter(state=State.READY)
+        return self.filter(state=State.DONE)
 
     def for_target(self, target: str) -> Self:
         return self.filter(target=target)
@@ -181,6 +137,7 @@ class Version(Work):
     rows_removed = models.PositiveBigIntegerField(default=0)
     sha256 = models.CharField(max_length=64, blank=True)
     problems = models.JSONField(default=dict, blank=True, help_text="Rows that did not convert.")
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
 
     objects = VersionQuerySet.as_manager()
 
@@ -216,6 +173,7 @@ class Report(Work):
     model = models.CharField(max_length=500, blank=True, help_text="Whose tokenizer counts.")
     max_length = models.PositiveIntegerField(null=True, blank=True)
     data = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
 
     class Meta:
         ordering = ("-created_at", "-pk")

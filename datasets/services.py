@@ -10,15 +10,14 @@ from django.contrib.auth.models import User
 from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 from django.db import transaction
 from django.db.models import Max, ProtectedError
-from django.utils import timezone
-from django_q.tasks import async_task
 
-from datasets import lifecycle
 from datasets.formats.columns import ColumnMapping
 from datasets.formats.parquet import read_facts
 from datasets.formats.splitting import Split
-from datasets.models import BUSY, Dataset, Report, Source, State, Target, Version, Work
+from datasets.models import Dataset, Report, Source, Target, Version
 from platform_site.paths import inside
+from platform_site.work import verbs
+from platform_site.work.models import BUSY, State, Work
 
 LONGEST_NAME = 500
 W = TypeVar("W", bound=Work)
@@ -37,7 +36,7 @@ def register(
     found = dataset.versions.ready().filter(**files).first()
     return found or _new_version(
         dataset,
-        state=State.READY,
+        state=State.DONE,
         rows_train=read_facts(Path(train_file)).rows,
         rows_val=read_facts(Path(val_file)).rows,
         **files,
@@ -56,7 +55,7 @@ def create(name: str, owner: User | None, description: str = "") -> Dataset:
 
 def import_upload(dataset: Dataset, upload: UploadedFile[Any], who: User | None) -> Source:
     """Keep an uploaded file, and import it. A full disk leaves nothing behind."""
-    source = Source(dataset=dataset, origin=Source.Origin.UPLOAD, who=who, size=upload.size)
+    source = Source(dataset=dataset, origin=Source.Origin.UPLOAD, who=_named(who), size=upload.size)
     source.name = Path(upload.name or "upload").name[:LONGEST_NAME]
     kept = source.folder.with_suffix(".upload")
     kept.parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +90,7 @@ def import_path(dataset: Dataset, path: str, who: User | None) -> Source:
         Source(
             dataset=dataset,
             origin=Source.Origin.FOLDER,
-            who=who,
+            who=_named(who),
             name=real.name[:LONGEST_NAME],
             path=str(real),
             size=real.stat().st_size,
@@ -101,30 +100,32 @@ def import_path(dataset: Dataset, path: str, who: User | None) -> Source:
 
 def import_hub(dataset: Dataset, name: str, who: User | None) -> Source:
     """Fetch a data set of the Hugging Face hub, and import it."""
-    return _start(Source(dataset=dataset, origin=Source.Origin.HUB, who=who, name=name))
+    return _start(Source(dataset=dataset, origin=Source.Origin.HUB, who=_named(who), name=name))
 
 
 def compile_version(
     source: Source, mapping: ColumnMapping, split: Split, who: User | None
 ) -> Version:
     """Make a version of a source. Asked for twice it is the same version: two tabs, one result."""
-    if not source.is_ready:
+    if not source.is_done:
         raise DatasetError("The source is not imported yet.")
     wanted = {"mapping": mapping.to_json(), "options": {"split": asdict(split)}}
     with transaction.atomic():
         _lock(source.dataset)
-        same = source.versions.filter(state__in=(*BUSY, State.READY), parent=None, **wanted).first()
+        same = source.versions.filter(state__in=(*BUSY, State.DONE), parent=None, **wanted).first()
         if same:
             return same
         return _start(
-            _numbered(source.dataset, source=source, target=mapping.target, who=who, **wanted)
+            _numbered(
+                source.dataset, source=source, target=mapping.target, who=_named(who), **wanted
+            )
         )
 
 
 def check(version: Version, model: str, max_length: int | None, who: User | None) -> Report:
     """Look through a version: a report for this tokenizer and length."""
     _must_be_ready(version)
-    return _start(Report(version=version, model=model, max_length=max_length, who=who))
+    return _start(Report(version=version, model=model, max_length=max_length, who=_named(who)))
 
 
 def clean(
@@ -151,7 +152,7 @@ def clean(
     }
     with transaction.atomic():
         _lock(version.dataset)
-        same = version.children.filter(state__in=(*BUSY, State.READY), options=options).first()
+        same = version.children.filter(state__in=(*BUSY, State.DONE), options=options).first()
         if same:
             return same
         return _start(
@@ -162,25 +163,23 @@ def clean(
                 target=version.target,
                 mapping=version.mapping,
                 options=options,
-                who=who,
+                who=_named(who),
             )
         )
 
 
 def cancel(work: Work) -> bool:
     """Ask work to stop; what waits stops at once."""
-    if lifecycle.rows(work).filter(state=State.WAITING).update(state=State.CANCELLED):
-        return True
-    return bool(lifecycle.rows(work).filter(state=State.WORKING).update(cancel_asked=True))
+    return verbs.cancel(work)
 
 
 def retry(work: Work) -> bool:
     """Start work again that failed, was cancelled or fell silent; false when it goes on."""
     with transaction.atomic():
-        waiting = lifecycle.again(work)
-        if waiting:
-            _later(work)
-    return waiting
+        renewed = verbs.renew(work)
+        if renewed:
+            verbs.ask(work)
+    return renewed
 
 
 def delete_version(version: Version) -> None:
@@ -249,7 +248,7 @@ def find_version(text: str, target: str = "") -> Version:
 
 
 def _must_be_ready(version: Version) -> None:
-    if not version.is_ready:
+    if not version.is_done:
         raise DatasetError(f"{version} is not ready.")
 
 
@@ -272,15 +271,11 @@ def _numbered(dataset: Dataset, **fields: Any) -> Version:
 
 
 def _start(work: W) -> W:
-    work.beat_at = timezone.now()
     with transaction.atomic():
         work.save()
-        _later(work)
+        verbs.ask(work)
     return work
 
 
-def _later(work: Work) -> None:
-    """Hand work to the workers after the commit. Should the queue be away, it falls silent, and
-    the page offers to start it again."""
-    asked = ("datasets.tasks.start", lifecycle.kind_of(work), work.pk)
-    transaction.on_commit(lambda: async_task(*asked), robust=True)
+def _named(who: User | None) -> str:
+    return who.get_username() if who else ""

@@ -1,5 +1,4 @@
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,11 @@ from django.views.decorators.vary import vary_on_headers
 
 from datasets import services
 from datasets.forms import AddForm, NameForm, NewForm
-from datasets.lifecycle import silent
-from datasets.models import BUSY, Dataset, Source, State, Target, Version, Work
+from datasets.models import Dataset, Source, Target, Version
 from datasets.services import DatasetError
 from platform_site.htmx import HtmxHttpRequest
 from platform_site.paths import allowed
+from platform_site.work.models import BUSY, State, Work
 
 PAGE = 50
 MOST_FILES = 500
@@ -49,7 +48,7 @@ def dataset_list(request: HtmxHttpRequest) -> HttpResponse:
 
 def listed(filters: dict[str, str], sort: str) -> QuerySet[Dataset]:
     found: Any = Dataset.objects.with_newest().annotate(
-        count=Count("versions", filter=Q(versions__state=State.READY), distinct=True),
+        count=Count("versions", filter=Q(versions__state=State.DONE), distinct=True),
         busy=Count("versions", filter=Q(versions__state__in=BUSY), distinct=True)
         + Count("sources", filter=Q(sources__state__in=BUSY), distinct=True),
     )
@@ -125,23 +124,15 @@ def dataset_detail(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 
 
 def contents(dataset: Dataset, user: Any) -> dict[str, Any]:
-    sources = list(dataset.sources.select_related("who", "dataset"))
-    versions = list(dataset.versions.select_related("who", "source", "parent__dataset", "dataset"))
-    mark_silent(sources, dataset.sources.filter(silent()))
-    mark_silent(versions, dataset.versions.filter(silent()))
+    sources = list(dataset.sources.select_related("dataset"))
+    versions = list(dataset.versions.select_related("source", "parent__dataset", "dataset"))
     return {
         "dataset": dataset,
         "sources": sources,
         "versions": versions,
-        "is_busy": any(work.is_busy and not work.is_silent for work in (*sources, *versions)),
+        "is_busy": any(work.is_busy for work in (*sources, *versions)),
         "can_change": dataset.can_change(user),
     }
-
-
-def mark_silent(works: Sequence[Work], dead: QuerySet[Any]) -> None:
-    silent_ones = set(dead.values_list("pk", flat=True))
-    for work in works:
-        work.is_silent = work.pk in silent_ones
 
 
 @require_http_methods(["GET", "POST"])

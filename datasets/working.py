@@ -1,61 +1,35 @@
-"""The long work on data: importing, compiling, checking, cleaning, each in a process of its own.
+"""The long work on data: importing, compiling, checking, cleaning."""
 
-A task of the queue may take two minutes and there are two workers, so a task only starts the
-process; it outlives the workers, and what it does stands in the row that it works on.
-"""
-
-import logging
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
-
-from datasets import hub, lifecycle
+from datasets import hub
 from datasets.formats import check, clean, compile, source
 from datasets.formats.columns import ColumnMapping
 from datasets.formats.scorers import DATA_SOURCES
-from datasets.lifecycle import Cancelled
-from datasets.models import Report, Source, State, Version, Work
-
-log = logging.getLogger(__name__)
-
-
-def spawn(kind: str, pk: int) -> None:
-    """Start the process that does a piece of work; it belongs to nobody's session."""
-    logs = Path(settings.TRAINYARD_HOME) / "datasets"
-    logs.mkdir(parents=True, exist_ok=True)
-    argv = [sys.executable, "manage.py", "dataset", "work", kind, str(pk)]
-    with (logs / "work.log").open("ab") as out:
-        subprocess.Popen(
-            argv, cwd=settings.BASE_DIR, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-            start_new_session=True,
-        )  # fmt: skip
+from datasets.models import Report, Source, Version
+from platform_site.work import doing
+from platform_site.work.doing import Progress, WorkFailed
+from platform_site.work.models import Work
 
 
-def run(kind: str, pk: int) -> bool:
+def work_off(work: Work) -> bool:
     """Do a piece of work from waiting to its end; false when it is not there to be done."""
-    work = lifecycle.KINDS[kind]._default_manager.filter(pk=pk).first()
-    if work is None or not lifecycle.claim(work):
+    if not doing.do(work, _do):
         return False
-    try:
-        fields = _do(work)
-    except Cancelled:
-        lifecycle.end(work, State.CANCELLED)
-    except (ValueError, OSError) as error:
-        lifecycle.end(work, State.FAILED, error=_sentence(error))
-    except Exception:  # a fault of ours: the row must not say for ever that it goes on
-        log.exception("%s %s", kind, pk)
-        told = "Something went wrong that Trainyard did not expect: see datasets/work.log."
-        lifecycle.end(work, State.FAILED, error=told)
-    else:
-        lifecycle.end(work, State.READY, **fields)
+    if work.is_done:
         _tidy(work)
     return True
 
 
 def _do(work: Work) -> dict[str, Any]:
+    try:
+        return _made_of(work)
+    except (ValueError, OSError) as error:
+        raise WorkFailed(_sentence(error)) from None
+
+
+def _made_of(work: Work) -> dict[str, Any]:
     if isinstance(work, Source):
         return _import(work)
     if isinstance(work, Report):
@@ -66,7 +40,7 @@ def _do(work: Work) -> dict[str, Any]:
 
 
 def _import(work: Source) -> dict[str, Any]:
-    progress = lifecycle.progress_of(work)
+    progress = Progress(work)
     if work.origin == Source.Origin.HUB and not work.path:
         work.path = str(hub.fetch(work.name, work.folder.with_suffix(".hub"), progress))
         work.save(update_fields=["path"])
@@ -90,7 +64,7 @@ def _compile(work: Version) -> dict[str, Any]:
         work.folder,
         ColumnMapping.from_json(work.mapping),
         compile.Split(**work.options["split"]),
-        progress=lifecycle.progress_of(work),
+        progress=Progress(work),
     )
     return _made(work, made)
 
@@ -107,7 +81,7 @@ def _clean(work: Version) -> dict[str, Any]:
         lengths=lengths_of(work.options.get("model", ""), work.target),
         max_length=work.options.get("max_length"),
         known_sources=DATA_SOURCES,
-        progress=lifecycle.progress_of(work),
+        progress=Progress(work),
     )
     return _made(work, made)
 
@@ -136,7 +110,7 @@ def _check(work: Report) -> dict[str, Any]:
         lengths=lengths_of(work.model, version.target),
         max_length=work.max_length,
         known_sources=DATA_SOURCES,
-        progress=lifecycle.progress_of(work),
+        progress=Progress(work),
     )
     return {"data": report.to_json()}
 

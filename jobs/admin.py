@@ -114,7 +114,7 @@ class EventAdmin(admin.ModelAdmin[Event]):
 class FetchAdmin(admin.ModelAdmin[Fetch]):
     """What was brought here of far runs. It is asked for on a run's page."""
 
-    list_display = ("job", "step", "state", "bytes_done", "bytes_total", "who", "asked_at")
+    list_display = ("job", "step", "state", "done", "total", "who", "asked_at")
     list_filter = ("state",)
     list_select_related = ("job",)
 

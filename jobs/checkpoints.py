@@ -7,11 +7,9 @@ from typing import Any
 
 from compute.machines.runners import runner_for
 from compute.runners.base import Runner, RunnerError
-from jobs import lifecycle
+from jobs import events, lifecycle
 from jobs.models import Job
-from jobs.verl.checkpoints import LATEST, Checkpoint, find_checkpoints
-
-RESUMED = "resumed"  # the event that says which step an attempt went on from
+from jobs.verl.checkpoints import NEWEST_STEP_FILE, Checkpoint, find_checkpoints
 
 
 @dataclass(frozen=True)
@@ -83,13 +81,13 @@ def known_of(job: Job) -> list[Saved]:
 
 def _began(job: Job) -> dict[int, int]:
     """The step that each attempt went on from; an attempt that never started has none."""
-    rows = job.events.filter(kind=RESUMED).values_list("attempt", "data")
+    rows = job.events.filter(kind=events.RESUMED).values_list("attempt", "data")
     return {attempt: int(data.get("step", 0)) for attempt, data in rows}
 
 
 def _of_attempt(job: Job, attempt: int, runner: Runner) -> Iterator[Saved]:
     run_dir = job.machine.attempt_dir(job.uuid, attempt)
-    latest = runner.read(f"{run_dir}/checkpoints/{LATEST}", 0, 20).strip()
+    latest = runner.read(f"{run_dir}/checkpoints/{NEWEST_STEP_FILE}", 0, 20).strip()
     files = runner.files(f"{run_dir}/checkpoints")
     for facts in find_checkpoints(files, int(latest) if latest.isdigit() else 0):
         yield Saved(attempt, f"{run_dir}/{facts.path}", facts)

@@ -5,12 +5,10 @@ from datetime import timedelta
 
 from compute.models import when
 from compute.rental import NEAR
-from jobs import lifecycle, resuming
+from jobs import events, lifecycle, resuming
 from jobs.launch import end
 from jobs.models import Job, Status
 from jobs.verl.limit import rental_margin, rental_now, save_by
-
-RENTAL = "rental"  # the event that says what the rental's end means to a run
 
 
 def keep_limit(job: Job, save_seconds: float | None) -> None:
@@ -23,7 +21,7 @@ def keep_limit(job: Job, save_seconds: float | None) -> None:
     spent = job.elapsed.total_seconds()
     if spent >= job.max_seconds:
         why = f"Its limit of {timedelta(seconds=job.max_seconds)} is over."
-        lifecycle.record(job, "limit", message=why)
+        lifecycle.record(job, events.LIMIT, message=why)
         end.stop(job, who="")
     elif spent >= save_by(job.max_seconds, job.seconds_per_step, save_seconds):
         why = f"Its limit of {timedelta(seconds=job.max_seconds)} is near: it saves and pauses."
@@ -51,6 +49,6 @@ def keep_rental(job: Job, clock: float, save_seconds: float | None) -> None:
 
 def _tell(job: Job, message: str, ends: str) -> None:
     """Once for each end that the rental has had."""
-    if not job.events.filter(kind=RENTAL, data__ends=ends).exists():
-        lifecycle.record(job, RENTAL, message=message, ends=ends)
+    if not job.events.filter(kind=events.RENTAL, data__ends=ends).exists():
+        lifecycle.record(job, events.RENTAL, message=message, ends=ends)
         lifecycle.touch(job)

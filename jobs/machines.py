@@ -9,15 +9,15 @@ from django.db.models.functions import Coalesce
 
 from compute.machines.users import JOBS, Viewer
 from compute.models import Machine
+from jobs import events
 from jobs.models import Job, JobQuerySet
 from platform_site.timeline import Rows, Wanted
 
 SHOWN = 20  # jobs on a machine's page
 NAMED = 5  # jobs in a sentence
-# Of a job's events, those that say that it began or ended there.
 BEGAN_OR_ENDED = {
-    "events__kind__in": ("running", "paused", "completed", "failed", "stopped", "lost"),
-    "events__source": "platform",  # a run says by itself as well that it paused
+    "events__kind__in": events.BEGAN_OR_ENDED,
+    "events__source": events.PLATFORM,  # a run says by itself as well that it paused
 }
 
 
@@ -25,6 +25,7 @@ class JobsOnMachines:
     """As ``compute.machines.users.MachineUsers`` asks."""
 
     template = "jobs/on_machine.html"
+    writer = events.PLATFORM
 
     def count(self) -> Combinable:
         here = Job.objects.filter(machine=OuterRef("pk")).order_by().values("machine")
@@ -44,7 +45,7 @@ class JobsOnMachines:
         return list(on(machine, viewer).order_by("-pk")[:SHOWN])
 
     def events(self, machine: Machine, viewer: Viewer | None, wanted: Wanted) -> Rows | None:
-        found = on(machine, viewer).filter(wanted.of("events__"), **BEGAN_OR_ENDED)
+        found = on(machine, viewer).filter(wanted.of(self.writer, "events__"), **BEGAN_OR_ENDED)
         rows: Any = found.order_by().annotate(source=Value(JOBS)).values(
             "events__id", "events__at", "events__kind", "events__who", "events__message",
             "source", "pk", "name",

@@ -16,7 +16,9 @@ from compute.models import Machine
 from datasets.models import Version
 from jobs.verl import resumable
 from jobs.verl.spec import TrainSpec
+from platform_site.events import EventKind, kind_of
 from platform_site.secrets import EncryptedTextField
+from platform_site.work.models import Work
 
 
 class Status(models.TextChoices):
@@ -300,6 +302,10 @@ class Event(models.Model):
     def __str__(self) -> str:
         return f"{self.kind} at {self.at:%F %T}"
 
+    @property
+    def means(self) -> EventKind:
+        return kind_of(self.kind, self.source)
+
 
 class SavedRecipe(models.Model):
     """A job's values, kept by its owner as a starting point for further jobs."""
@@ -363,31 +369,15 @@ class KnownDigest(models.Model):
         return self.digest
 
 
-class Fetch(models.Model):
+class Fetch(Work):
     """A checkpoint of a far run that was asked for on this machine, and how far it came."""
 
-    class State(models.TextChoices):
-        WAITING = "waiting", "Waiting"
-        WORKING = "working", "Coming"
-        DONE = "done", "Here"
-        FAILED = "failed", "Failed"
-        CANCELLED = "cancelled", "Cancelled"
-
-    SILENT_AFTER = 120  # seconds without a sign of life
+    CAN_REPEAT = True
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="fetches")
     step = models.PositiveBigIntegerField()
     source = models.CharField(max_length=1000, help_text="The folder on the run's machine.")
     target = models.CharField(max_length=1000, help_text="The folder on this machine.")
-    state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
-    bytes_done = models.PositiveBigIntegerField(default=0)
-    bytes_total = models.PositiveBigIntegerField(default=0)
-    error = models.TextField(blank=True)
-    who = models.CharField(max_length=150, blank=True)
-    asked_at = models.DateTimeField()
-    beat_at = models.DateTimeField(help_text="The last sign of life of the process that does it.")
-    cancel_asked_at = models.DateTimeField(null=True, blank=True)
-    ended_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ("job", "-step")
@@ -398,20 +388,5 @@ class Fetch(models.Model):
         return f"Step {self.step} of job {self.job_id}"
 
     @property
-    def is_busy(self) -> bool:
-        return self.state in (self.State.WAITING, self.State.WORKING) and not self.is_silent
-
-    @property
-    def is_silent(self) -> bool:
-        """Whether the process that should do it is gone; it can then be asked for again."""
-        begun = self.state in (self.State.WAITING, self.State.WORKING)
-        silent = (timezone.now() - self.beat_at).total_seconds()
-        return begun and silent > self.SILENT_AFTER
-
-    @property
     def is_here(self) -> bool:
-        return self.state == self.State.DONE and Path(self.target).is_dir()
-
-    @property
-    def percent(self) -> int:
-        return 100 * self.bytes_done // self.bytes_total if self.bytes_total else 0
+        return self.is_done and Path(self.target).is_dir()

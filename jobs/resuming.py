@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from compute.machines.runners import runner_for
 from compute.runners.base import Request, RunnerError, RunnerUnsure, Unreachable
-from jobs import lifecycle
+from jobs import events, lifecycle
 from jobs.models import CAN_RESUME, Job, Status
 from jobs.queue import claims
 from jobs.work import later
@@ -31,7 +31,7 @@ def pause(job: Job, *, who: str, then_stop: bool = False, why: str = "") -> bool
             pk=job.pk, status=Status.RUNNING, pause_asked_at=None, stop_asked_at=None
         ).update(pause_asked_at=Now(), then_stop=then_stop, revision=F("revision") + Value(1))
         if asked:
-            kind = "stop asked" if then_stop else "pause asked"
+            kind = events.STOP_ASKED if then_stop else events.PAUSE_ASKED
             lifecycle.record(job, kind, who=who, message=why or "It saves after this step.")
             later("jobs.tasks.ask_to_pause", job.pk)
     job.refresh_from_db()
@@ -43,7 +43,7 @@ def save_now(job: Job, *, who: str) -> bool:
     if job.status != Status.RUNNING or job.cannot_save:
         return False
     with transaction.atomic():
-        lifecycle.record(job, "save asked", who=who)
+        lifecycle.record(job, events.SAVE_ASKED, who=who)
         lifecycle.touch(job)
         later("jobs.tasks.ask_to_save", job.pk)
     return True
@@ -57,9 +57,9 @@ def ask_run(job: Job, what: Request) -> None:
         runner_for(job.machine).ask(job.run_dir, what)
     except (Unreachable, RunnerUnsure) as error:
         # A pause is asked again (see ask_again); a save that may have arrived is not.
-        lifecycle.record_once(job, f"{what} unanswered", str(error), since=job.pause_asked_at)
+        lifecycle.record_once(job, events.UNANSWERED[what], str(error), since=job.pause_asked_at)
     except RunnerError as error:
-        lifecycle.record(job, f"{what} failed", message=str(error))
+        lifecycle.record(job, events.NOT_ASKED[what], message=str(error))
         if what == "pause":
             lifecycle.touch(job, pause_asked_at=None, then_stop=False)
 

@@ -9,7 +9,7 @@ from django.conf import settings
 from compute.machines.runners import is_cut
 from compute.runners import rundir
 from compute.runners.local.runner import LocalRunner
-from jobs import lifecycle
+from jobs import events, lifecycle
 from jobs.models import Job
 from monitoring.models import Cursor
 
@@ -42,7 +42,7 @@ def keep_log(job: Job, offset: int, data: bytes) -> None:
                 file.write(data[:room])
         if offset > have or room < len(data):
             since = job.started_at or job.created_at
-            lifecycle.record_once(job, "log left out", words_of(job), since=since)
+            lifecycle.record_once(job, events.LOG_LEFT_OUT, words_of(job), since=since)
     except OSError as error:  # a full disk here must not keep the metrics out
         log.error("The log of %s cannot be kept: %s", job, error)
 

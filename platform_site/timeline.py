@@ -5,6 +5,7 @@ import hashlib
 import io
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 from django.core.paginator import Paginator
@@ -12,6 +13,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 
+from platform_site.events import EventKind, Severity, kind_of, kinds_of
 from platform_site.htmx import HtmxHttpRequest
 
 PAGE = 50
@@ -28,6 +30,7 @@ class Wanted:
     """What a user asks to see. What is not understood is not asked for."""
 
     kind: str = ""
+    severity: str = ""
     source: str = ""
     attempt: int | None = None
     text: str = ""
@@ -39,6 +42,7 @@ class Wanted:
         attempt, sort = said["attempt"], said["sort"]
         return cls(
             kind=said["kind"],
+            severity=said["severity"] if said["severity"] in list(Severity) else "",
             source=said["source"] if said["source"] in sources else "",
             attempt=int(attempt) if attempt.isascii() and attempt.isdigit() else None,
             text=said["q"],
@@ -47,20 +51,36 @@ class Wanted:
 
     @property
     def is_all(self) -> bool:
-        return not (self.kind or self.source or self.text) and self.attempt is None
+        chosen = self.kind or self.severity or self.source or self.text
+        return not chosen and self.attempt is None
 
-    def of(self, prefix: str = "") -> Q:
-        """The events that match, where they are reached by ``prefix``; their source is the
-        caller's."""
+    def of(self, writer: str, prefix: str = "") -> Q:
+        """The events of one writer that match, where they are reached by ``prefix``; that they
+        are the writer's is the caller's to see to."""
         found = Q(**{f"{prefix}kind": self.kind}) if self.kind else Q()
+        if self.severity:
+            found &= self._of_severity(writer, prefix)
         if self.attempt is not None:
             found &= Q(**{f"{prefix}attempt": self.attempt})
         if self.text:
-            named = (f"{prefix}{name}__icontains" for name in ("message", "who", "kind"))
-            said = Q()
-            for name in named:
-                said |= Q(**{name: self.text})
-            found &= said
+            found &= self._saying(writer, prefix)
+        return found
+
+    def _of_severity(self, writer: str, prefix: str) -> Q:
+        """A kind that nobody knows is no more than a note."""
+        others = {kind.name for kind in kinds_of([writer]) if kind.severity != self.severity}
+        same = {kind.name for kind in kinds_of([writer]) if kind.severity == self.severity}
+        if self.severity == Severity.INFO:
+            return ~Q(**{f"{prefix}kind__in": others})
+        return Q(**{f"{prefix}kind__in": same})
+
+    def _saying(self, writer: str, prefix: str) -> Q:
+        """With the text in what is shown of them."""
+        text = self.text.lower()
+        words = {kind.name for kind in kinds_of([writer]) if text in kind.words.lower()}
+        found = Q(**{f"{prefix}kind__in": words})
+        for name in ("message", "who", "kind"):
+            found |= Q(**{f"{prefix}{name}__icontains": self.text})
         return found
 
     @property
@@ -70,12 +90,15 @@ class Wanted:
         return (self.sort, tie) if self.sort.endswith("at") else (self.sort, "-at", tie)
 
 
-FILTERS = ("kind", "source", "attempt", "q", "sort")
+FILTERS = ("kind", "severity", "source", "attempt", "q", "sort")
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """The events of one thing: how they are found, and what its page says around them."""
+    """The events of one thing: how they are found, and what its page says around them.
+
+    ``writers`` says who writes the events of a source, where the source is named otherwise.
+    """
 
     title: str
     url: str
@@ -85,8 +108,21 @@ class Timeline:
     sources: list[tuple[str, str]]
     file: str
     attempts: list[int] = field(default_factory=list)
+    writers: Mapping[str, str] = field(default_factory=dict)
     has_jobs: bool = False
     may_grow: bool = True
+
+    def kind(self, row: Row) -> EventKind:
+        return kind_of(row["kind"], self.writers.get(row["source"], row["source"]))
+
+    @property
+    def choices(self) -> list[tuple[str, str]]:
+        """The kinds that there are, each with its words."""
+        writers = [self.writers.get(source, source) for source, _ in self.sources]
+        words = {kind.name: kind.words for kind in kinds_of(writers)}
+        return sorted(
+            ((name, words.get(name, name)) for name in set(self.kinds)), key=itemgetter(1)
+        )
 
 
 def respond(request: HtmxHttpRequest, timeline: Timeline) -> HttpResponse:
@@ -109,8 +145,8 @@ def respond(request: HtmxHttpRequest, timeline: Timeline) -> HttpResponse:
         "wanted": wanted,
         "sort": wanted.sort,
         "page": page,
-        "rows": shown,
-        "kinds": sorted(set(timeline.kinds)),
+        "rows": [row | {"means": timeline.kind(row)} for row in shown],
+        "severities": list(Severity),
         "sources": dict(timeline.sources),
         "query": query.urlencode(),
         "filtered": filtered.urlencode(),

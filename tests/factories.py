@@ -13,10 +13,11 @@ from django.contrib.auth.models import User
 
 from compute.machines.local import local_machine
 from compute.models import Machine
-from datasets.models import Dataset, State, Version
+from datasets.models import Dataset, Version
 from jobs.launch.submit import Order
 from jobs.models import Job, Status
 from jobs.verl.spec import LATEST, TrainSpec
+from platform_site.work.models import State
 
 numbers = itertools.count(1)
 
@@ -142,7 +143,7 @@ def make_version(
     given: dict[str, Any] = {
         "number": dataset.versions.count() + 1,
         "target": "sft",
-        "state": State.READY,
+        "state": State.DONE,
         "train_file": str(train),
         "val_file": str(train),
         "rows_train": 2,

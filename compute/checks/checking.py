@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from compute import environments
+from compute import environments, events
 from compute.checks import together
 from compute.machines import history
 from compute.machines.addresses import address_of, token_of
@@ -45,7 +45,7 @@ def check(machine: Machine, *, who: str = "") -> CheckReport:
         found["facts"] = {"at": began.isoformat(), "parts": dict(report.facts), **nodes}
     with transaction.atomic():
         Machine.objects.filter(pk=machine.pk).update(**found)
-        history.record(machine, "checked", counted(report), who=who)
+        history.record(machine, events.CHECKED, counted(report), who=who)
     machine.refresh_from_db()
     return report
 

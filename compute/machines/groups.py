@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from django.db import transaction
 
+from compute import events
 from compute.machines import history
 from compute.machines.errors import MachineError
 from compute.machines.verbs import settle_rental
@@ -44,7 +45,7 @@ def join(name: str, members: Sequence[tuple[Machine, str]], *, who: str = "") ->
         )
         settle_rental(group)
         named = ", ".join(machine.name for machine, _ in members)
-        history.record(group, "added", f"Joined of {named}.", who=who)
+        history.record(group, events.ADDED, f"Joined of {named}.", who=who)
     group.refresh_from_db()
     return group
 

@@ -6,11 +6,10 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from compute import events
 from compute.models import Machine, MachineEvent
 
-UNREACHABLE, BACK, UNSTEADY = "unreachable", "back", "unsteady"
-KEY_REFUSED = "key refused"
-TURNS = (UNREACHABLE, KEY_REFUSED, BACK)
+TURNS = (events.UNREACHABLE, events.KEY_REFUSED, events.BACK)
 # A machine that came and went OFTEN times WITHIN this time is flapping: one event then counts on.
 OFTEN, WITHIN = 3, timedelta(minutes=10)
 
@@ -23,7 +22,7 @@ def record(machine: Machine, kind: str, message: str = "", *, who: str = "", **d
 
 def record_once(machine: Machine, kind: str, message: str) -> None:
     """Write an event down, unless the same was since the machine last answered."""
-    back = machine.events.filter(kind=BACK).last()
+    back = machine.events.filter(kind=events.BACK).last()
     same = machine.events.filter(kind=kind, message=message)
     if not (same.filter(at__gt=back.at) if back else same).exists():
         record(machine, kind, message)
@@ -35,13 +34,13 @@ def record_turn(machine: Machine, kind: str, message: str) -> None:
     with transaction.atomic():
         # Its row is the lock: the watcher and a page may see the same turn.
         Machine.objects.select_for_update().get(pk=machine.pk)
-        flapping = machine.events.filter(kind=UNSTEADY).last()
+        flapping = machine.events.filter(kind=events.UNSTEADY).last()
         if flapping and now - datetime.fromisoformat(flapping.data["until"]) < WITHIN:
             _count(flapping, kind, now)
             return
         lately = machine.events.filter(kind__in=TURNS, at__gt=now - WITHIN)
         if lately.count() >= 2 * OFTEN:
-            _count(MachineEvent(machine=machine, at=now, kind=UNSTEADY, data={}), kind, now)
+            _count(MachineEvent(machine=machine, at=now, kind=events.UNSTEADY, data={}), kind, now)
         else:
             record(machine, kind, message)
 
@@ -49,7 +48,7 @@ def record_turn(machine: Machine, kind: str, message: str) -> None:
 def _count(flapping: MachineEvent, kind: str, now: datetime) -> None:
     turns = flapping.data.get("turns", 0) + 1
     flapping.data = {"turns": turns, "until": now.isoformat(), "last": kind}
-    state = "answered again" if kind == BACK else "stopped answering"
+    state = "answered again" if kind == events.BACK else "stopped answering"
     flapping.message = (
         f"It comes and goes: {turns} further turn{'' if turns == 1 else 's'}, counted here and not "
         f"listed. At {timezone.localtime(now):%H:%M:%S %Z} it {state}."

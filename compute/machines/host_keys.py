@@ -7,6 +7,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
+from compute import events
 from compute.machines import history
 from compute.machines.addresses import address_of
 from compute.machines.errors import MachineError
@@ -75,7 +76,7 @@ def confirm(machine: Machine, fingerprint: str, who: User | None) -> Offered:
         said = fingerprint.strip()[:100] or "nothing"
         history.record(
             machine,
-            "key not confirmed",
+            events.KEY_NOT_CONFIRMED,
             f"{found.host} shows {found.key.fingerprint}; {said} was to be confirmed.",
             who=name,
         )
@@ -100,6 +101,6 @@ def confirm(machine: Machine, fingerprint: str, who: User | None) -> Offered:
     with transaction.atomic():
         Machine.objects.filter(pk=machine.pk).update(**kept)
         told = f"{found.host} shows {found.kind} {found.key.fingerprint}{known}."
-        history.record(machine, "key confirmed", told, who=name)
+        history.record(machine, events.KEY_CONFIRMED, told, who=name)
     machine.refresh_from_db()
     return found

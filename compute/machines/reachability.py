@@ -7,6 +7,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from compute import events
 from compute.machines import history
 from compute.models import Machine
 from compute.runners.base import HostKeyRefused, Unreachable
@@ -34,7 +35,7 @@ def _came_back(machine: Machine, now: datetime) -> bool:
         back = gone.update(unreachable_since=None, unreachable_reason="", seen_at=now)
         if back:
             words = f"It answers again. It did not for {(now - since).total_seconds():.0f} s."
-            history.record_turn(machine, history.BACK, words)
+            history.record_turn(machine, events.BACK, words)
     return bool(back)
 
 
@@ -56,11 +57,11 @@ def mark_unreachable(machine: Machine, error: Unreachable) -> None:
     same = known is not None and str(error).startswith(known)
     if known is not None and (not same or (error.waits_for_user and str(error) != known)):
         found.update(unreachable_reason=str(error))
-        if _kind_of(error) == history.KEY_REFUSED:
-            history.record_once(machine, history.KEY_REFUSED, str(error))
+        if _kind_of(error) == events.KEY_REFUSED:
+            history.record_once(machine, events.KEY_REFUSED, str(error))
 
 
 def _kind_of(error: Unreachable) -> str:
     """The kind of event: another host key is told apart from no answer."""
     is_key = isinstance(error, HostKeyRefused)
-    return history.KEY_REFUSED if is_key else history.UNREACHABLE
+    return events.KEY_REFUSED if is_key else events.UNREACHABLE

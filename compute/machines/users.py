@@ -24,6 +24,9 @@ class MachineUsers(Protocol):
     template: str
     """Shows ``newest`` on the machine's page, as the variable ``users``; empty for none."""
 
+    writer: str
+    """Who writes ``events``, as the registry of their kinds names it."""
+
     def count(self) -> Combinable:
         """How many there are of each machine, as an expression for a query of machines."""
 
@@ -50,7 +53,7 @@ class MachineUsers(Protocol):
 class Nobody:
     """Uses no machine."""
 
-    template = ""
+    template = writer = ""
 
     def count(self) -> Combinable:
         return Value(0, output_field=IntegerField())

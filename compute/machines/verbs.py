@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import Min
 from django.utils import timezone
 
+from compute import events
 from compute.machines import history
 from compute.machines.addresses import forget as forget_address
 from compute.machines.changes import described, groups_of, refuse, to_confirm_anew
@@ -24,9 +25,11 @@ def add(fields: Mapping[str, Any], secrets: Mapping[str, str], *, who: str = "")
         kind = Machine.Kind.RAY if fields.get("ray_address") else Machine.Kind.SSH
         machine = Machine.objects.create(kind=kind, **fields)
         _keep_secrets(machine, secrets)
-        history.record(machine, "added", f"At {machine.address}.", who=who)
+        history.record(machine, events.ADDED, f"At {machine.address}.", who=who)
         if machine.rental_ends_at:
-            history.record(machine, "rental set", f"To {when(machine.rental_ends_at)}.", who=who)
+            history.record(
+                machine, events.RENTAL_SET, f"To {when(machine.rental_ends_at)}.", who=who
+            )
     return machine
 
 
@@ -53,11 +56,13 @@ def change(
         machine.secrets.filter(name__in=forget).delete()
         _keep_secrets(machine, secrets)
         if "rental_ends_at" in fields:
-            history.record(machine, "rental set", rental_told(fields["rental_ends_at"]), who=who)
+            history.record(
+                machine, events.RENTAL_SET, rental_told(fields["rental_ends_at"]), who=who
+            )
             for place in machine.in_groups.select_related("group"):
                 settle_rental(place.group)
         if told:
-            history.record(machine, "changed", told, who=who)
+            history.record(machine, events.CHANGED, told, who=who)
     machine.refresh_from_db()
 
 
@@ -99,7 +104,7 @@ def remove(machine: Machine, *, who: str = "") -> bool:
         Machine.objects.filter(pk=machine.pk).update(
             is_retired=True, changed_at=timezone.now(), name=_name_of_removed(machine)
         )
-        history.record(machine, "removed", "Its secrets are forgotten.", who=who)
+        history.record(machine, events.REMOVED, "Its secrets are forgotten.", who=who)
     machine.refresh_from_db()
     return True
 

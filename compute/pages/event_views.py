@@ -6,6 +6,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
+from compute.machines.users import JOBS, users
 from compute.models import Machine
 from compute.pages.timeline import SOURCES, kinds_of, rows_of
 from platform_site.htmx import HtmxHttpRequest
@@ -26,6 +27,7 @@ def machine_events(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         rows=lambda wanted: rows_of(machine, request.user, wanted),
         kinds=kinds_of(machine, request.user),
         sources=SOURCES,
+        writers={JOBS: users().writer},
         file=f"machine-{pk}-events",
         has_jobs=True,
         may_grow=not machine.is_retired,

@@ -6,11 +6,12 @@ from typing import Any
 from django.db.models import BigIntegerField, CharField, Q, Value
 from django.db.models.functions import Cast
 
+from compute.events import MACHINE
 from compute.machines.users import JOBS, Viewer, users
 from compute.models import Machine
 from platform_site.timeline import Rows, Wanted
 
-OWN = "machine"
+OWN = MACHINE
 SOURCES = [(OWN, "The machine"), (JOBS, "Its jobs")]
 NOTHING = Q(pk__in=[])  # unlike none(), it keeps its side of a union
 
@@ -18,7 +19,7 @@ NOTHING = Q(pk__in=[])  # unlike none(), it keeps its side of a union
 def rows_of(machine: Machine, viewer: Viewer | None, wanted: Wanted) -> Rows:
     """Its events, and those of its jobs that the viewer may see (all of them without a viewer)."""
     none = Cast(Value(None), BigIntegerField())
-    own: Any = machine.events.filter(wanted.of() if wanted.attempt is None else NOTHING)
+    own: Any = machine.events.filter(wanted.of(OWN) if wanted.attempt is None else NOTHING)
     if wanted.source == JOBS:
         own = own.filter(NOTHING)
     own = own.annotate(source=Value(OWN), job=none, name=Value("", output_field=CharField()))

@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from datasets import lifecycle, services
+from datasets import services
 from datasets.formats.check import CODES
 from datasets.models import Report, Version
 from datasets.services import DatasetError
@@ -22,12 +22,11 @@ from platform_site.htmx import HtmxHttpRequest
 @vary_on_headers("HX-Request")
 def report(request: HtmxHttpRequest, pk: int, number: int) -> HttpResponse:
     version, context = opened(request, pk, number, "version_report")
-    reports = list(version.reports.select_related("who")[:20])
+    reports = list(version.reports.all()[:20])
     asked = request.GET.get("report", "")
     shown = next((one for one in reports if str(one.pk) == asked), next(iter(reports), None))
     context |= {"reports": reports, "report": shown, "form": CheckForm(), "models": sample_models()}
     if shown:
-        shown.is_silent = lifecycle.rows(shown).filter(lifecycle.silent()).exists()
         context["faults"] = faults_of(shown)
     part = "#report" if request.htmx else ""
     return render(request, "datasets/versions/report.html" + part, context)

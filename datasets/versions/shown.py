@@ -7,12 +7,17 @@ from datasets.formats.tokens import RowView
 from datasets.models import Source, Version
 
 
+def state_of(work: Source | Version) -> str:
+    """Data that is done is called ready."""
+    return "ready" if work.is_done else work.state
+
+
 def source_json(source: Source) -> dict[str, Any]:
     return {
         "dataset": source.dataset.name,
         "source": str(source.uuid),
         "name": source.name,
-        "state": source.state,
+        "state": state_of(source),
         "rows": source.rows,
         "bytes": source.size,
         "sha256": source.sha256,
@@ -25,7 +30,7 @@ def version_json(version: Version) -> dict[str, Any]:
     return {
         "version": version.label,
         "target": version.target,
-        "state": version.state,
+        "state": state_of(version),
         "rows_train": version.rows_train,
         "rows_val": version.rows_val,
         "rows_removed": version.rows_removed,
@@ -43,7 +48,7 @@ def version_json(version: Version) -> dict[str, Any]:
 
 def version_line(version: Version) -> str:
     rows = f"{version.rows_train or 0} + {version.rows_val or 0}"
-    return f"{version.label:<40} {version.target:<4} {version.state:<9} {rows:>20} rows"
+    return f"{version.label:<40} {version.target:<4} {state_of(version):<9} {rows:>20} rows"
 
 
 def row_parts(row: dict[str, Any], width: int | None = 200) -> list[tuple[str, Any]]:

@@ -33,7 +33,7 @@ def opened(
     request: HtmxHttpRequest, pk: int, number: int, tab: str
 ) -> tuple[Version, dict[str, Any]]:
     """The version, and what every page about it shows."""
-    found = Version.objects.select_related("dataset", "source", "parent__dataset", "who")
+    found = Version.objects.select_related("dataset", "source", "parent__dataset")
     version = get_object_or_404(found, dataset=pk, number=number)
     tabs = [
         (name, label, name == tab)
@@ -47,7 +47,7 @@ def opened(
 
 def file_of(version: Version, which: str) -> Path:
     """A file of a version that may be read. Raises ``ValueError`` with a sentence."""
-    if not version.is_ready:
+    if not version.is_done:
         raise ValueError(f"{version} is not ready: {version.get_state_display().lower()}.")
     text = version.val_file if which == "val" else version.train_file
     path = inside(text)

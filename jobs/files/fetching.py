@@ -1,40 +1,26 @@
 """Bringing a checkpoint of a far run to this machine, by a process that keeps its progress."""
 
-import subprocess
-import sys
-import time
-from contextlib import AbstractContextManager
-from datetime import timedelta
 from pathlib import Path
 
-from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
-from django.utils import timezone
 
 from compute.machines.reachability import mark_unreachable
 from compute.machines.runners import runner_for
 from compute.runners import fetching
 from compute.runners.base import NeverPossible, RunnerError, Told, Unreachable
-from jobs import lifecycle
+from jobs import events, lifecycle
 from jobs.checkpoints import known_of
 from jobs.files.parents import fetched_folder
 from jobs.models import Fetch, Job
-from jobs.work import later
-from platform_site.work.beating import beating
+from platform_site.work import doing, verbs
+from platform_site.work.doing import Cancelled, WorkFailed
+from platform_site.work.models import State
 
-State = Fetch.State
-BEAT = 15.0  # seconds; its own thread, since a file that is looked through says nothing
-TELL_EVERY = 1.0
 AGAIN = " Ask again: what came is kept and gone on with."
 
 
 class FetchError(Exception):
     """It cannot be done. The message is a sentence for the user."""
-
-
-class Cancelled(Exception):
-    """Somebody does not want it any more, or somebody else does it."""
 
 
 def ask(job: Job, step: int, *, who: str) -> Fetch:
@@ -45,7 +31,7 @@ def ask(job: Job, step: int, *, who: str) -> Fetch:
     with transaction.atomic():
         fetch, is_new = _wanted(job, step, fetched_folder(job), who)
         if is_new:
-            later("jobs.tasks.start_fetch", fetch.pk)
+            verbs.ask(fetch)
     return fetch
 
 
@@ -60,8 +46,10 @@ def fetch_now(job: Job, step: int, *, who: str, into: Path | None = None, told: 
     if fetch.is_here:
         return fetch
     if not is_new:
-        raise FetchError(f"{fetch} is on its way already: {fetch.percent} %.")
+        raise FetchError(f"{fetch} is on its way already: {fetch.percent or 0:.0f} %.")
     work_off(fetch, told)
+    if not fetch.is_done:
+        raise FetchError(fetch.error)
     return fetch
 
 
@@ -72,24 +60,15 @@ def _brought(job: Job, step: int, into: Path) -> bool:
 
 def _wanted(job: Job, step: int, into: Path, who: str) -> tuple[Fetch, bool]:
     """The row of a checkpoint, and whether it is to be worked for from now on."""
-    source = _source(job, step)
     target = str(into / f"global_step_{step}")
-    now = timezone.now()
-    fresh = {
-        "source": source, "target": target, "state": State.WAITING, "who": who, "asked_at": now,
-        "beat_at": now, "bytes_done": 0, "bytes_total": 0, "error": "", "cancel_asked_at": None,
-        "ended_at": None,
-    }  # fmt: skip
+    fields = {"source": _source(job, step), "target": target, "who": who}
     with transaction.atomic():
-        fetch, made = Fetch.objects.select_for_update().get_or_create(
-            job=job, step=step, defaults=fresh
-        )
-        if not made and (fetch.is_busy or (fetch.is_here and fetch.target == target)):
+        fetch, made = Fetch.objects.get_or_create(job=job, step=step, defaults=fields)
+        is_there = fetch.is_here and fetch.target == target
+        if not made and (is_there or not verbs.renew(fetch, **fields)):
             return fetch, False
-        Fetch.objects.filter(pk=fetch.pk).update(**fresh)
-        lifecycle.record(job, "checkpoint asked for", who=who, message=f"Step {step}: to {target}.")
+        lifecycle.record(job, events.FETCH_ASKED, who=who, message=f"Step {step}: to {target}.")
         lifecycle.touch(job)
-    fetch.refresh_from_db()
     return fetch, True
 
 
@@ -104,98 +83,54 @@ def _source(job: Job, step: int) -> str:
     return found[0].folder
 
 
-def start_process(fetch: Fetch) -> None:
-    """A task may take two minutes and a checkpoint hours: it gets a process of its own."""
-    argv = [sys.executable, "manage.py", "fetch", str(fetch.job_id), "--step", str(fetch.step)]
-    with (Path(settings.TRAINYARD_HOME) / "fetch.log").open("ab") as out:
-        subprocess.Popen(
-            [*argv, "--asked"], cwd=settings.BASE_DIR, stdin=subprocess.DEVNULL, stdout=out,
-            stderr=out, start_new_session=True,
-        )  # fmt: skip
+def work_off(fetch: Fetch, told: Told = lambda done, total: None) -> bool:
+    """Bring what waits to be brought; false when somebody else does, or nobody asked for it."""
+    progress = doing.Progress(fetch)
+
+    def keep(done: int, total: int) -> None:
+        progress(done, total)
+        told(done, total)
+
+    return doing.do(fetch, lambda fetch: _bring(fetch, keep), _tell_end)
 
 
-def work_off(fetch: Fetch, told: Told) -> None:
-    """Do what waits to be done. Raises ``FetchError``, which stands in its row as well."""
-    if not _claim(fetch):
-        raise FetchError(f"{fetch} is on its way already, or nobody asked for it.")
+def _bring(fetch: Fetch, told: Told) -> dict[str, int]:
     machine = fetch.job.machine
     try:
-        with _beating(fetch):
-            keep = Kept(fetch, told)
-            fetching.fetch(runner_for(machine), fetch.source, Path(fetch.target), keep)
+        fetching.fetch(runner_for(machine), fetch.source, Path(fetch.target), told)
     except Cancelled:
-        _end(fetch, State.CANCELLED, "What came is kept, and gone on with when it is asked again.")
-        raise FetchError(f"{fetch} was cancelled.") from None
+        raise Cancelled(
+            "It was cancelled. What came is kept, and gone on with when it is asked again."
+        ) from None
     except RunnerError as error:
         if isinstance(error, Unreachable):
             mark_unreachable(machine, error)
         again = "" if isinstance(error, NeverPossible) else AGAIN
-        _end(fetch, State.FAILED, f"{error}{again}")
-        raise FetchError(str(error)) from None
-    except BaseException:
-        _end(fetch, State.FAILED, "It was broken off. Ask again: what came is kept.")
-        raise
-    _end(fetch, State.DONE)
+        raise WorkFailed(f"{error}{again}") from None
+    return {}
 
 
-class Kept:
-    """Progress in the row that the page shows; it ends what was cancelled."""
+def _tell_end(fetch: Fetch) -> None:
+    said = f"Step {fetch.step}: in {fetch.target}." if fetch.is_done else fetch.error
+    lifecycle.record(fetch.job, ENDED[State(fetch.state)], who=fetch.who, message=said)
+    lifecycle.touch(fetch.job)
 
-    def __init__(self, fetch: Fetch, told: Told) -> None:
-        self.fetch, self.told, self.next = fetch, told, 0.0
 
-    def __call__(self, done: int, total: int) -> None:
-        if time.monotonic() < self.next and done < total:
-            return
-        self.next = time.monotonic() + TELL_EVERY
-        row = Fetch.objects.filter(
-            pk=self.fetch.pk, state=State.WORKING, asked_at=self.fetch.asked_at,
-            cancel_asked_at=None,
-        )  # fmt: skip
-        if not row.update(bytes_done=done, bytes_total=total, beat_at=timezone.now()):
-            raise Cancelled
-        self.told(done, total)
+ENDED = {
+    State.DONE: events.FETCHED,
+    State.FAILED: events.NOT_FETCHED,
+    State.CANCELLED: events.FETCH_CANCELLED,
+}
 
 
 def cancel(job: Job, step: int, *, who: str) -> bool:
     """Let what is on its way end; false when nothing is."""
-    now = timezone.now()
-    rows = Fetch.objects.filter(job=job, step=step, cancel_asked_at=None)
+    fetch = Fetch.objects.filter(job=job, step=step).first()
+    if fetch is None:
+        return False
     with transaction.atomic():
-        waiting = rows.filter(state=State.WAITING).update(
-            state=State.CANCELLED, cancel_asked_at=now, ended_at=now
-        )
-        done = waiting or rows.filter(state=State.WORKING).update(cancel_asked_at=now)
+        done = verbs.cancel(fetch)
         if done:
-            lifecycle.record(job, "checkpoint not wanted", who=who, message=f"Step {step}.")
+            lifecycle.record(job, events.FETCH_NOT_WANTED, who=who, message=f"Step {step}.")
             lifecycle.touch(job)
-    return bool(done)
-
-
-def _claim(fetch: Fetch) -> bool:
-    """Only one process does it; one that gave no sign of life for long is not waited for."""
-    now = timezone.now()
-    silent = Q(state=State.WORKING, beat_at__lt=now - timedelta(seconds=Fetch.SILENT_AFTER))
-    free = Fetch.objects.filter(Q(state=State.WAITING) | silent, pk=fetch.pk)
-    claimed = bool(free.update(state=State.WORKING, beat_at=now))
-    fetch.refresh_from_db()
-    return claimed
-
-
-def _end(fetch: Fetch, state: Fetch.State, error: str = "") -> None:
-    row = Fetch.objects.filter(pk=fetch.pk, state=State.WORKING, asked_at=fetch.asked_at)
-    if not row.update(state=state, error=error, ended_at=timezone.now()):
-        return
-    fetch.refresh_from_db()
-    said = {State.DONE: f"Step {fetch.step}: in {fetch.target}."}.get(state, error)
-    lifecycle.record(fetch.job, f"checkpoint {KINDS[state]}", who=fetch.who, message=said)
-    lifecycle.touch(fetch.job)
-
-
-KINDS = {State.DONE: "fetched", State.FAILED: "not fetched", State.CANCELLED: "fetch cancelled"}
-
-
-def _beating(fetch: Fetch) -> AbstractContextManager[None]:
-    """While the block runs, the row shows that its process lives."""
-    row = Fetch.objects.filter(pk=fetch.pk, state=State.WORKING, asked_at=fetch.asked_at)
-    return beating(lambda: row.update(beat_at=timezone.now()), BEAT)
+    return done

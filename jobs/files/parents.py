@@ -9,10 +9,10 @@ from django.conf import settings
 from compute.machines.runners import runner_for
 from compute.runners import fetching
 from compute.runners.base import Runner, RunnerError, Unreachable
-from jobs import lifecycle
+from jobs import events, lifecycle
 from jobs.files.telling import Telling
 from jobs.models import Job
-from jobs.verl.checkpoints import LATEST
+from jobs.verl.checkpoints import NEWEST_STEP_FILE
 from jobs.verl.saved_model import expected_folder, leaves_no_model, newest_model
 from jobs.verl.spec import Problem
 
@@ -60,7 +60,7 @@ def settle_model(job: Job) -> None:
         model = saved_model(before) if before.machine_id == job.machine_id else brought(job, before)
         settled = replace(spec, values={**spec.values, "model_path": model})
         lifecycle.touch(job, spec=settled.to_json())
-        lifecycle.record(job, "model found", message=str(settled.values["model_path"]))
+        lifecycle.record(job, events.MODEL_FOUND, message=str(settled.values["model_path"]))
 
 
 def brought(job: Job, before: Job) -> str:
@@ -105,5 +105,5 @@ def _newest(runner: Runner, folder: str) -> str | None:
     def read(name: str) -> bytes:
         return runner.read(f"{folder}/{name}", 0, LONGEST_INDEX)
 
-    latest = read(LATEST).decode("ascii", "replace").strip()
+    latest = read(NEWEST_STEP_FILE).decode("ascii", "replace").strip()
     return newest_model(runner.files(folder), int(latest) if latest.isdecimal() else 0, read)

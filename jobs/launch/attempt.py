@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from compute.machines.runners import runner_for
 from compute.runners.base import Runner
-from jobs import lifecycle
-from jobs.checkpoints import RESUMED
+from jobs import events, lifecycle
 from jobs.models import Job
 
 
@@ -25,7 +24,7 @@ def tell_resumed(job: Job) -> None:
 
     By whoever sees it first, who may be killed before it says so.
     """
-    if job.attempt > 1 and not job.events.filter(kind=RESUMED, attempt=job.attempt).exists():
+    if job.attempt > 1 and not job.events.filter(kind=events.RESUMED, attempt=job.attempt).exists():
         step = job.resume_step or 0
         whence = f"from the checkpoint of step {step}" if step else "anew: no checkpoint was saved"
-        lifecycle.record(job, RESUMED, message=f"Goes on {whence}.", step=step)
+        lifecycle.record(job, events.RESUMED, message=f"Goes on {whence}.", step=step)

@@ -10,7 +10,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
-from jobs import lifecycle
+from jobs import events, lifecycle
 from jobs.launch import joint
 from jobs.launch.attempt import Attempt, tell_resumed
 from jobs.models import ENDED, HOLDS_SLOT, Event, Job, Status
@@ -29,7 +29,7 @@ def stop(job: Job, *, who: str) -> bool:
             stop_asked_at=timezone.now(), revision=F("revision") + 1
         )
         if asked:
-            lifecycle.record(job, "stop asked", who=who)
+            lifecycle.record(job, events.STOP_ASKED, who=who)
             later("jobs.tasks.stop_run", job.pk)
     job.refresh_from_db()
     return bool(asked)
@@ -52,7 +52,7 @@ def _stop_retry(job: Job, who: str) -> bool:
         ended = Job.objects.filter(pk=job.pk, status__in=ENDED, retry_at__isnull=False)
         done = ended.update(retry_at=None, revision=F("revision") + 1)
         if done:
-            lifecycle.record(job, "retry cancelled", who=who)
+            lifecycle.record(job, events.RETRY_CANCELLED, who=who)
             for waiting in Job.objects.filter(after=job, status=Status.QUEUED):
                 kick(waiting.machine_id)
     job.refresh_from_db()
@@ -73,9 +73,9 @@ def stop_run(job: Job) -> None:
         Attempt.of(job).runner.stop(job.run_dir, settings.TRAINYARD_STOP_GRACE)
     except (Unreachable, RunnerUnsure) as error:
         # It may have arrived; it is asked again (see kick_stuck) until the run has ended.
-        lifecycle.record_once(job, "stop unanswered", str(error), since=job.stop_asked_at)
+        lifecycle.record_once(job, events.UNANSWERED["stop"], str(error), since=job.stop_asked_at)
     except RunnerError as error:
-        lifecycle.record(job, "stop failed", message=str(error))
+        lifecycle.record(job, events.NOT_ASKED["stop"], message=str(error))
         lifecycle.touch(job, stop_asked_at=None)
 
 
@@ -98,7 +98,8 @@ def finish(job: Job, exit_code: int, error: str = "") -> None:
 
 def paused_at(job: Job) -> int | None:
     """The step after which the run says it paused, with its checkpoint saved."""
-    said = job.events.filter(kind="paused", source=Event.Source.RUN, attempt=job.attempt).last()
+    paused = {"kind": events.RUN_PAUSED, "source": Event.Source.RUN, "attempt": job.attempt}
+    said = job.events.filter(**paused).last()
     return int(said.data["step"]) if said else None
 
 

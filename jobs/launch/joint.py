@@ -11,7 +11,7 @@ from compute.models import Machine, Membership
 from compute.runners.base import Launch, RunnerError, Unreachable
 from compute.runners.ssh import group
 from compute.runners.ssh.runner import SshRunner
-from jobs import lifecycle
+from jobs import events, lifecycle
 from jobs.files.shipping import check_models
 from jobs.models import Job
 from jobs.queue import claims
@@ -70,7 +70,7 @@ def bring_up(job: Job, launch: Launch) -> Launch:
         launch.attempt_dir, parts, told=lambda words: still_starting(job, reason=words)
     )
     names = ", ".join(part.name for part in parts)
-    lifecycle.record(job, "joined", message=f"Ray is up on {names}.")
+    lifecycle.record(job, events.JOINED, message=f"Ray is up on {names}.")
     return replace(launch, secrets={**launch.secrets, **found})
 
 
@@ -81,7 +81,9 @@ def take_down(job: Job) -> None:
     parts = _parts(job, Launch(job.run_dir, (), {}))
     for problem in group.take_down(job.run_dir, parts):
         lifecycle.record(
-            job, "not taken down", message=f"{problem} It ends by itself when its head is gone."
+            job,
+            events.NOT_TAKEN_DOWN,
+            message=f"{problem} It ends by itself when its head is gone.",
         )
 
 

@@ -1,7 +1,7 @@
 """All that comes before the start of an attempt: the checkpoint, the data, the command."""
 
 from compute.runners.base import Launch, RunnerError, RunnerUnsure
-from jobs import lifecycle
+from jobs import events, lifecycle
 from jobs.checkpoints import Chosen, choose
 from jobs.files import parents
 from jobs.files.shipping import shipped
@@ -34,7 +34,7 @@ def prepare(attempt: Attempt) -> Launch:
 def go_on_from(job: Job, chosen: Chosen) -> None:
     """Let the attempt begin with a checkpoint; without any, at the beginning."""
     for refusal in chosen.refused:
-        lifecycle.record(job, "checkpoint refused", message=refusal)
+        lifecycle.record(job, events.CHECKPOINT_REFUSED, message=refusal)
     saved = chosen.saved
     step, folder = (saved.step, saved.folder) if saved else (0, "")
     still_starting(job, resume_from=folder, resume_step=step, step=step)

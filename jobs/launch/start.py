@@ -1,16 +1,12 @@
 """Starting claimed jobs, each by one attempt."""
 
 import logging
-import subprocess
-import sys
-from pathlib import Path
 
-from django.conf import settings
 from django.db import transaction
 
 from compute.machines.paths import settle_paths
 from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
-from jobs import lifecycle
+from jobs import events, lifecycle
 from jobs.launch import joint
 from jobs.launch.attempt import Attempt, tell_resumed
 from jobs.launch.end import finish_as, stop_run
@@ -20,6 +16,7 @@ from jobs.models import Job, Status
 from jobs.queue import claims
 from jobs.starting import Overtaken, still_starting
 from jobs.trackers.accounts import TrackerError
+from platform_site.work.process import start_process
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +32,7 @@ def launch_queued(machine_id: int) -> None:
 
 def spawn_launch(job: Job) -> None:
     """A task may take two minutes only; sending data, or examining a checkpoint, takes longer."""
-    with (Path(settings.TRAINYARD_HOME) / "launch.log").open("ab") as out:
-        subprocess.Popen(
-            [sys.executable, "manage.py", "launch", str(job.pk)],
-            cwd=settings.BASE_DIR, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-            start_new_session=True,
-        )  # fmt: skip
+    start_process("launch", str(job.pk))
 
 
 def claim_next(machine_id: int) -> Job | None:
@@ -66,7 +58,7 @@ def launch(job: Job) -> None:
     except Unreachable as error:
         wait_for_machine(job, error)
     except RunnerUnsure as error:
-        lifecycle.record(job, "launch unsure", message=str(error))
+        lifecycle.record(job, events.LAUNCH_UNSURE, message=str(error))
     except Exception as error:
         _not_started(job, error)
     else:

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from compute.models import Machine
 from datasets.models import Version
-from jobs import lifecycle
+from jobs import events, lifecycle
 from jobs.models import Job, Status
 from jobs.queue import claims
 from jobs.recipebook.book import find_recipe
@@ -84,5 +84,5 @@ def enqueue(job: Job, *, who: str) -> bool:
 
 def rename(job: Job, name: str, *, who: str) -> None:
     if name != job.name:
-        lifecycle.record(job, "renamed", who=who, message=f"from {job.name}")
+        lifecycle.record(job, events.RENAMED, who=who, message=f"from {job.name}")
         lifecycle.touch(job, name=name)

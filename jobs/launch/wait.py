@@ -4,12 +4,11 @@ from django.db.models import F
 
 from compute.machines.reachability import mark_unreachable
 from compute.runners.base import Unreachable
-from jobs import lifecycle
+from jobs import events, lifecycle
 from jobs.launch import joint
 from jobs.launch.end import finish_as, lose
 from jobs.models import Job, Status
 
-CUT_OFF = "start cut off"
 MOST_CUT_OFF = 5  # starts; after that, something about this job kills whoever starts it
 
 
@@ -36,12 +35,12 @@ def start_again(job: Job, why: str = "") -> None:
     says of it."""
     if stop_before_start(job):
         return
-    if job.events.filter(kind=CUT_OFF).count() >= MOST_CUT_OFF:
+    if job.events.filter(kind=events.CUT_OFF).count() >= MOST_CUT_OFF:
         lose(job, f"Its start was cut off again and again before anything was started. {why}")
         return
     joint.take_down(job)
     why = why or "Whoever started it was gone before anything was started."
-    lifecycle.record(job, CUT_OFF, message=why)
+    lifecycle.record(job, events.CUT_OFF, message=why)
     lifecycle.move(
         job,
         Status.QUEUED,

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
-from jobs import lifecycle
+from jobs import events, lifecycle
 from jobs.models import Job, Priority, Status
 from jobs.queue import claims
 from jobs.work import kick
@@ -30,7 +30,7 @@ def hold(job: Job, by: User, why: str = "") -> bool:
         if job.held_at:
             return False
         lifecycle.touch(job, held_at=timezone.now(), held_by=by.get_username(), held_why=why)
-        lifecycle.record(job, "held", who=by.get_username(), message=why)
+        lifecycle.record(job, events.HELD, who=by.get_username(), message=why)
     return True
 
 
@@ -42,7 +42,7 @@ def release(job: Job, by: User, why: str = "") -> bool:
         if not by.is_staff and job.held_by != by.get_username():
             raise QueueError(f"Job {job.pk} is held by {job.held_by}, who can release it.")
         lifecycle.touch(job, held_at=None, held_by="", held_why="")
-        lifecycle.record(job, "released", who=by.get_username(), message=why)
+        lifecycle.record(job, events.RELEASED, who=by.get_username(), message=why)
         kick(job.machine_id)
     return True
 
@@ -56,7 +56,9 @@ def set_priority(job: Job, by: User, priority: Priority) -> bool:
             raise QueueError("High priority is for staff to give.")
         lifecycle.touch(job, priority=priority, position=None)
         claims.take_turn(job)
-        lifecycle.record(job, "priority", who=by.get_username(), message=priority.label.lower())
+        lifecycle.record(
+            job, events.PRIORITY, who=by.get_username(), message=priority.label.lower()
+        )
     return True
 
 
@@ -121,7 +123,7 @@ def _arrange(job: Job, by: User, line: Sequence[Job], place: int) -> bool:
     claims.renumber(next(moved) if each in line else each for each in whole)
     job.refresh_from_db()
     lifecycle.touch(job)
-    lifecycle.record(job, "moved", who=by.get_username(), message=_told(order, place))
+    lifecycle.record(job, events.MOVED, who=by.get_username(), message=_told(order, place))
     return True
 
 

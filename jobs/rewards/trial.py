@@ -36,7 +36,7 @@ class Subject:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def words(self) -> list[str]:
+    def arguments(self) -> list[str]:
         if not self.path:
             return ["--builtin"]
         return ["--path", self.path, "--name", self.name, "--kwargs", json.dumps(self.kwargs)]
@@ -52,10 +52,10 @@ class Limits:
     memory_mb: int = 4096
 
     @property
-    def words(self) -> list[str]:
+    def arguments(self) -> list[str]:
         seconds = {"call": self.call, "load": self.load, "total": self.total}
-        words = [f"--{name}-seconds={value}" for name, value in seconds.items()]
-        return [*words, f"--memory-mb={self.memory_mb}"]
+        limits = [f"--{name}-seconds={value}" for name, value in seconds.items()]
+        return [*limits, f"--memory-mb={self.memory_mb}"]
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ def _run(subject: Subject, cases: Sequence[Case], limits: Limits) -> dict[str, A
     lines = "".join(json.dumps(case.row, default=str) + "\n" for case in cases)
     try:
         process = subprocess.Popen(
-            [*argv, *subject.words, *limits.words],
+            [*argv, *subject.arguments, *limits.arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -278,9 +278,9 @@ def check_function(
         state = real.stat()
     except (OSError, ValueError) as error:
         return [str(error)]
-    words = (name, json.dumps(dict(kwargs or {})), json.dumps(list(rows), default=str))
+    given = (name, json.dumps(dict(kwargs or {})), json.dumps(list(rows), default=str))
     try:
-        return list(_checked(str(real), state.st_mtime_ns, state.st_size, *words))
+        return list(_checked(str(real), state.st_mtime_ns, state.st_size, *given))
     except TrialError:
         return []
 

@@ -1,7 +1,10 @@
 """What happened to a job: when, by whom, and why."""
 
+from functools import reduce
+from operator import or_
 from typing import Any, cast
 
+from django.db.models import Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -31,8 +34,8 @@ def job_events(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 
 
 def rows_of(job: Job, wanted: Wanted) -> Rows:
-    found = job.events.filter(wanted.of())
-    if wanted.source:
-        found = found.filter(source=wanted.source)
+    sources = [wanted.source] if wanted.source else Event.Source.values
+    matching = (wanted.of(source) & Q(source=source) for source in sources)
+    found = job.events.filter(reduce(or_, matching))
     rows: Any = found.values("id", "at", "attempt", "kind", "who", "message", "source", "data")
     return cast(Rows, rows)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-LATEST = "latest_checkpointed_iteration.txt"
+NEWEST_STEP_FILE = "latest_checkpointed_iteration.txt"
 STEP_DIR = re.compile(r"global_step_([0-9]{1,9})")  # a step of nine figures fits every database
 
 

@@ -57,7 +57,7 @@ def _owned(spec: TrainSpec, key: str) -> str | None:
 
 
 def _keys_of(knob: Knob, spec: TrainSpec) -> set[str]:
-    """A knob's keys in the words of the release that will run it."""
+    """A knob's keys as the release that will run it names them."""
     keys = {key for key in knob.keys[spec.kind] if key != COMMAND}
     if spec.verl == LATEST:
         return keys

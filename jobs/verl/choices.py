@@ -8,9 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-ACTOR = "actor_rollout_ref.actor"
-REF = "actor_rollout_ref.ref"
-ROLLOUT = "actor_rollout_ref.rollout"
+from jobs.verl.keys import ACTOR, REF, ROLLOUT
+
 OPTIMISERS = ("optim", f"{ACTOR}.optim", "critic.optim")
 CHECKPOINTS = ("checkpoint", f"{ACTOR}.checkpoint", "critic.checkpoint")
 ESTIMATORS = (

@@ -3,15 +3,14 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from jobs.verl import cpu
+from jobs.verl.keys import REWARD_MODEL, ROLLOUT
 from jobs.verl.kinds import KINDS, is_rl
-from jobs.verl.knob import ROLLOUT
 from jobs.verl.knobs import COMMAND, Knob, chosen, knobs_of, number, value_of
 from jobs.verl.overrides import write_value
 from jobs.verl.releases import translate
 from jobs.verl.spec import LATEST, Command, Placement, Setting, TrainSpec, Value
 from jobs.verl.variants import AGGREGATE, variant_of
 
-REWARD_MODEL = "reward.reward_model"
 OVERLONG = "+reward.reward_kwargs"
 # What the platform sets only because newer releases ask for it; an older one goes without.
 NEWER = frozenset({"trainer.use_v1"})
@@ -145,7 +144,7 @@ def _free_settings(spec: TrainSpec) -> Iterator[Setting]:
 
 
 def translated(settings: Iterable[Setting], spec: TrainSpec) -> Iterator[Setting]:
-    """The settings in the words of the release that will run them."""
+    """The settings as the release that will run them names them."""
     for setting in settings:
         if spec.verl == LATEST:
             yield setting

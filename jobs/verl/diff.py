@@ -31,7 +31,7 @@ class Run:
     """A spec, with what is read where it sets nothing.
 
     ``fixed`` holds by Hydra key what the method or the platform sets: the value and which of the
-    two; ``defaults`` what verl takes otherwise. Keys are in the words of the newest release.
+    two; ``defaults`` what verl takes otherwise. Keys are as the newest release names them.
     """
 
     spec: TrainSpec
@@ -80,8 +80,8 @@ def _defaults(spec: TrainSpec, environments: Path) -> dict[str, Any]:
     except (OSError, KeyError, ValueError):
         return {}  # a release or a kind that has no dump: nothing is said of its defaults
     keys = {knob.key(spec.kind) for knob in knobs_of(spec.kind)}
-    words = {key: _in_release(key, spec) for key in keys}
-    return {key: known[word]["default"] for key, word in words.items() if word and word in known}
+    named = {key: _in_release(key, spec) for key in keys}
+    return {key: known[name]["default"] for key, name in named.items() if name and name in known}
 
 
 def _in_release(key: str, spec: TrainSpec) -> str | None:

@@ -7,10 +7,6 @@ from jobs.verl.kinds import RL, SUPERVISED
 
 COMMAND = "(command)"
 LARGEST = 2**31 - 1  # whole numbers above it fit neither verl nor the database
-ACTOR = "actor_rollout_ref.actor"
-MODEL = "actor_rollout_ref.model"
-REF = "actor_rollout_ref.ref"
-ROLLOUT = "actor_rollout_ref.rollout"
 Keys = dict[str, tuple[str, ...]]
 
 
@@ -18,7 +14,7 @@ Keys = dict[str, tuple[str, ...]]
 class Knob:
     """One everyday setting.
 
-    ``keys`` holds the Hydra keys that it sets, by kind of run, in the words of the newest release;
+    ``keys`` holds the Hydra keys that it sets, by kind of run, as the newest release names them;
     a kind without an entry does not have the knob. A knob of type ``list`` holds some of its
     ``choices`` as text, joined by commas.
     """

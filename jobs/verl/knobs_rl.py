@@ -1,6 +1,7 @@
 """Knobs of PPO, GRPO and GSPO: the algorithm, the rollout, the critic and the reward."""
 
-from jobs.verl.knob import ACTOR, COMMAND, REF, ROLLOUT, Knob, in_rl, only
+from jobs.verl.keys import ACTOR, REF, REWARD_MODEL, ROLLOUT
+from jobs.verl.knob import COMMAND, Knob, in_rl, only
 from jobs.verl.variants import VARIANTS
 
 # The estimators of verl's core_algos.kl_penalty; "+" takes k2's gradient with the value before it.
@@ -9,7 +10,6 @@ AGGREGATIONS = (
     "token-mean", "token-sum", "seq-mean-token-mean", "seq-mean-token-sum",
     "seq-mean-token-sum-norm",
 )  # fmt: skip
-RM = "reward.reward_model"
 
 ALGORITHM = (
     Knob("variant", "Method", "Algorithm", str,
@@ -142,10 +142,10 @@ REWARD = (
          in_rl(COMMAND), "", 0),
     Knob("reward_model", "Reward model", "Reward", str,
          "Folder of a model that scores answers; served by the rollout's engine.",
-         in_rl(f"{RM}.model_path")),
+         in_rl(f"{REWARD_MODEL}.model_path")),
     Knob("reward_model_parallel", "Its tensor parallelism", "Reward", int,
          "GPUs that share the reward model.",
-         in_rl(f"{RM}.rollout.tensor_model_parallel_size"), "GPUs", 1, 64),
+         in_rl(f"{REWARD_MODEL}.rollout.tensor_model_parallel_size"), "GPUs", 1, 64),
     Knob("reward_model_memory", "Its memory share", "Reward", float, "Of a GPU's memory.",
-         in_rl(f"{RM}.rollout.gpu_memory_utilization"), "", 0.05, 0.95),
+         in_rl(f"{REWARD_MODEL}.rollout.gpu_memory_utilization"), "", 0.05, 0.95),
 )  # fmt: skip

@@ -1,17 +1,7 @@
 """Knobs that most kinds of run have: data, model, optimiser, memory, the run itself; and DPO's."""
 
-from jobs.verl.knob import (
-    ACTOR,
-    COMMAND,
-    MODEL,
-    REF,
-    ROLLOUT,
-    Knob,
-    everywhere,
-    in_rl,
-    only,
-    supervised,
-)
+from jobs.verl.keys import ACTOR, MODEL, REF, ROLLOUT
+from jobs.verl.knob import COMMAND, Knob, everywhere, in_rl, only, supervised
 
 TRACKERS = ("wandb", "tensorboard", "mlflow", "swanlab", "trackio")
 CONTENTS = ("model", "optimizer", "extra", "hf_model")

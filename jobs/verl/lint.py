@@ -6,15 +6,12 @@ from typing import Any
 
 from jobs.verl.choices import REWARD_MANAGERS, outside
 from jobs.verl.command import build_command
+from jobs.verl.keys import ACTOR, MODEL, REWARD_MODEL, ROLLOUT
 from jobs.verl.knobs import find
 from jobs.verl.overrides import readable
 from jobs.verl.schema import Schema
 from jobs.verl.spec import Placement, Problem, TrainSpec
 
-ACTOR = "actor_rollout_ref.actor"
-MODEL = "actor_rollout_ref.model"
-ROLLOUT = "actor_rollout_ref.rollout"
-REWARD = "reward.reward_model"
 Test = Callable[[Any], bool]
 
 
@@ -70,10 +67,10 @@ NEEDS = (
     Need("reward.reward_manager.source", _is("importlib"), "reward.reward_manager.module.path",
          _given, "the manager is taken from a file: name it"),
     # experimental/reward_loop/reward_model.py
-    Need(f"{REWARD}.enable", _is(True), f"{REWARD}.model_path", _given,
+    Need(f"{REWARD_MODEL}.enable", _is(True), f"{REWARD_MODEL}.model_path", _given,
          "a reward model is switched on: name its folder"),
-    Need(f"{REWARD}.enable_resource_pool", _is(True), f"{REWARD}.n_gpus_per_node", _above(0),
-         "the reward model has GPUs of its own: say how many"),
+    Need(f"{REWARD_MODEL}.enable_resource_pool", _is(True), f"{REWARD_MODEL}.n_gpus_per_node",
+         _above(0), "the reward model has GPUs of its own: say how many"),
     Need("reward.custom_reward_function.name", _is_not("compute_score"),
          "reward.custom_reward_function.path", _given, "a function is named without its file"),
     # utils/import_utils.py: load_extern_object

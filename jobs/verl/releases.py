@@ -1,4 +1,4 @@
-"""The releases of verl that a run may have, and the words of one in those of another.
+"""The releases of verl that a run may have, and what one calls the keys of another.
 
 Knobs are written in the keys of the newest release. ``translate`` says what an older one calls
 them, or why it cannot do what is asked.
@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jobs.verl.keys import ACTOR
 from jobs.verl.renames import below, is_unread, under_another_name
 from jobs.verl.schema import Schema, load
 
 RELEASES = ("0.7.1", "0.8.0", "0.9.1")
 ENVIRONMENTS = Path(__file__).resolve().parents[2] / "environments"
 BEFORE_09 = ("0.7.1", "0.8.0")
-ACTOR = "actor_rollout_ref.actor"
 
 
 @dataclass(frozen=True)
 class Translation:
-    """``key`` in the words of the release; None with a ``reason`` where it has no such key."""
+    """``key`` as the release names it; None with a ``reason`` where it has no such key."""
 
     key: str | None
     reason: str = ""

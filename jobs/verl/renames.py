@@ -3,6 +3,8 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from jobs.verl.keys import ROLLOUT
+
 
 @dataclass(frozen=True)
 class Moved:
@@ -19,7 +21,6 @@ def _everywhere(name: str, *former: str) -> Moved:
     return Moved(dict.fromkeys(("0.7.1", "0.8.0", "0.9.1"), name), former)
 
 
-ROLLOUT = "actor_rollout_ref.rollout"
 MOVED = (
     # workers/config/critic.py: the critic became one of the engine's workers.
     Moved({

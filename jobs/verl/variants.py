@@ -7,7 +7,7 @@ wins. ``adv_estimator`` names are verl's ``core_algos`` registry's; ``loss_mode`
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jobs.verl.knob import ACTOR
+from jobs.verl.keys import ACTOR
 from jobs.verl.spec import Value
 
 ESTIMATOR = "algorithm.adv_estimator"

@@ -5,6 +5,7 @@ from typing import Any
 
 from compute.machines.load import load_of
 from compute.models import Machine
+from jobs import events as kinds
 from jobs.checkpoints import known_of
 from jobs.models import ENDED, HOLDS_SLOT, Job, JobQuerySet, Status
 from jobs.queue.claims import devices_held
@@ -42,7 +43,7 @@ def board(user: Any) -> dict[str, Any]:
 def live_context(job: Job) -> dict[str, Any]:
     """The parts of a job's page that change while it is open."""
     sample, events = job.system_samples.last(), list(job.events.all())
-    silent = [event.message for event in events if event.kind == "silent"]
+    silent = [event.message for event in events if event.kind == kinds.SILENT]
     return {
         "job": job,
         "revision": job.revision,

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 
 from compute.runners import rundir
+from jobs import events as kinds
 from jobs.models import Event, Job
 from monitoring.models import Point, Series, SystemSample
 from monitoring.readers.lines import Line
@@ -12,7 +13,6 @@ from monitoring.readers.records import Record, read_records
 from monitoring.readers.verl_metrics import read_points
 
 log = logging.getLogger(__name__)
-SAVES = {"checkpoint", "paused"}  # events after which there is another checkpoint
 Save = Callable[[Job, list[Line]], dict[str, object]]
 
 
@@ -75,7 +75,7 @@ def save_system(job: Job, lines: list[Line]) -> dict[str, object]:
 def save_events(job: Job, lines: list[Line]) -> dict[str, object]:
     events = [_event(job, record) for record in read_records(lines)]
     Event.objects.bulk_create(events, ignore_conflicts=True)
-    return {"listing_due": True} if SAVES & {event.kind for event in events} else {}
+    return {"listing_due": True} if kinds.SAVES & {event.kind for event in events} else {}
 
 
 def _event(job: Job, record: Record) -> Event:

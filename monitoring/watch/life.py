@@ -5,7 +5,7 @@ import time
 from django.utils import timezone
 
 from compute.runners import rundir
-from jobs import lifecycle
+from jobs import events, lifecycle
 from jobs.launch import end, start, wait
 from jobs.models import Job, Status
 from monitoring.readers.pace import is_stalled, step_time
@@ -14,7 +14,6 @@ from monitoring.watch.looks import Look
 SILENT = 15.0  # seconds without a heartbeat before anyone looks at the processes
 LOOK_AT_PROCESSES = 5.0  # seconds between two looks at the processes of one silent job
 NEVER_STARTED = 120.0  # seconds in STARTING without a sign of a process
-STALLED = "stalled"
 
 _looked: dict[int, float] = {}
 
@@ -31,7 +30,7 @@ def check_life(job: Job, look: Look) -> None:
     if abs(look.now - beat) > SILENT:
         _lose_if_gone(job, look, "Its processes are gone and left no exit code.")
     elif job.silent_since:
-        lifecycle.record(job, "heard again", message="Its wrapper gives signs of life again.")
+        lifecycle.record(job, events.HEARD_AGAIN, message="Its wrapper gives signs of life again.")
         lifecycle.touch(job, silent_since=None)
     check_pace(job, look)
 
@@ -41,7 +40,7 @@ def check_pace(job: Job, look: Look) -> None:
     if job.is_active and job.stalled_step != job.step and is_stalled(job.recent_steps, look.now):
         usual = step_time(job.recent_steps) or 0.0
         what = f"The step after {job.step} takes over three times the usual {usual:.1f} s."
-        lifecycle.record(job, STALLED, message=what)
+        lifecycle.record(job, events.STALLED, message=what)
         lifecycle.touch(job, stalled_step=job.step)
 
 
@@ -82,5 +81,5 @@ def _is_silent(job: Job, fault: str, why: str) -> None:
     if job.silent_since:
         return
     said = why or f"{fault}, but a process of the run lives."
-    lifecycle.record(job, "silent", message=said)
+    lifecycle.record(job, events.SILENT, message=said)
     lifecycle.touch(job, silent_since=timezone.now())

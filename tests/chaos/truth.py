@@ -8,7 +8,7 @@ from typing import Any
 
 import psutil
 
-from jobs.launch import wait
+from jobs import events
 from jobs.models import Event, Job, Lease, Status
 from monitoring.models import Cursor, Point, Series, SystemSample
 from tests.chaos.stories import Cast, Ground, Story
@@ -56,7 +56,7 @@ def end_faults(story: Story, job: Job) -> Iterator[str]:
 def start_faults(job: Job, starts: Counter[tuple[str, str]]) -> Iterator[str]:
     for attempt in range(1, job.attempt + 1):
         count = starts[str(job.uuid), f"attempt-{attempt}"]
-        cut_off = job.events.filter(kind=wait.CUT_OFF, attempt=attempt).exists()
+        cut_off = job.events.filter(kind=events.CUT_OFF, attempt=attempt).exists()
         expected = 0 if cut_off or (attempt == job.attempt and never_began(job)) else 1
         if count != expected:
             yield f"attempt {attempt} started {count} times"

@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from datasets import hub, services, working
-from datasets.models import State
+from platform_site.work.models import State
 from tests.e2e.site import free_port
 from tests.fakes.fake_hub import fake_hub
 
@@ -26,9 +26,9 @@ def test_a_data_set_of_the_hub_becomes_rows(user: User, monkeypatch: pytest.Monk
     with fake_hub({"README.md": b"", "data/rows.jsonl": ROWS}) as address:
         monkeypatch.setenv("HF_ENDPOINT", address)
         source = services.import_hub(services.create("sums", user), "owner/sums", user)
-        assert working.run("source", source.pk)
+        assert working.work_off(source)
     source.refresh_from_db()
-    assert (source.state, source.rows, source.error) == (State.READY, 3, "")
+    assert (source.state, source.rows, source.error) == (State.DONE, 3, "")
     assert source.path == ""
     assert [path.name for path in source.folder.parent.iterdir()] == [source.folder.name]
 

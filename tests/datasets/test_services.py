@@ -4,13 +4,14 @@ from typing import TypeVar
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
-from pytest_django import Settings
 
-from datasets import lifecycle, services, working
+from datasets import services, working
 from datasets.formats.columns import ColumnMapping
 from datasets.formats.splitting import Split
-from datasets.models import Dataset, Report, Source, State, Version
+from datasets.models import Dataset, Report, Source, Version
 from datasets.services import DatasetError
+from platform_site.work import verbs
+from platform_site.work.models import State
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -31,7 +32,7 @@ W = TypeVar("W", Source, Version, Report)
 
 
 def done(work: W) -> W:
-    assert working.run(lifecycle.kind_of(work), work.pk)
+    assert working.work_off(work)
     work.refresh_from_db()
     return work
 
@@ -39,7 +40,7 @@ def done(work: W) -> W:
 def test_registered_again_is_the_same_version(home: Path) -> None:
     path = str(factories.write_sft_rows(home / "a.parquet", 5))
     first = services.register("sums", "sft", path, path)
-    assert (first.rows_train, first.label, first.is_ready) == (5, "sums@1", True)
+    assert (first.rows_train, first.label, first.is_done) == (5, "sums@1", True)
     assert services.register("sums", "sft", path, path, is_sample=True).pk == first.pk
     assert Dataset.objects.count() == 1
 
@@ -51,10 +52,10 @@ def test_a_file_that_is_not_there_is_not_registered(home: Path) -> None:
 
 
 def test_from_a_file_to_a_version(source: Source, user: User) -> None:
-    assert (source.state, source.rows, source.facts["bad"]) == (State.READY, 20, 0)
+    assert (source.state, source.rows, source.facts["bad"]) == (State.DONE, 20, 0)
     assert len(source.sha256) == 64
     version = done(services.compile_version(source, QA, Split(0.25, 1), user))
-    assert (version.state, version.rows_train, version.rows_val) == (State.READY, 15, 5)
+    assert (version.state, version.rows_train, version.rows_val) == (State.DONE, 15, 5)
     assert version.label == "sums@1"
     assert version.source == source
     assert Path(version.train_file).is_file()
@@ -83,9 +84,8 @@ def test_cleaning_makes_a_further_version(home: Path, user: User) -> None:
 
 def test_work_is_done_once(source: Source, user: User) -> None:
     version = services.compile_version(source, QA, Split(0.25, 1), user)
-    assert working.run("version", version.pk)
-    assert not working.run("version", version.pk)
-    assert not working.run("version", 999)
+    assert working.work_off(version)
+    assert not working.work_off(version)
 
 
 def test_what_cannot_be_imported_says_why_and_can_be_tried_again(home: Path, user: User) -> None:
@@ -96,7 +96,7 @@ def test_what_cannot_be_imported_says_why_and_can_be_tried_again(home: Path, use
     assert not source.folder.exists()
     factories.write_lines(path, [{"q": "1+1", "a": "2"}])
     assert services.retry(source)
-    assert done(source).state == State.READY
+    assert done(source).state == State.DONE
 
 
 def test_a_fault_of_ours_ends_the_work_too(
@@ -114,32 +114,9 @@ def test_a_fault_of_ours_ends_the_work_too(
 def test_waiting_work_is_cancelled_at_once(source: Source, user: User) -> None:
     version = services.compile_version(source, QA, Split(0.25, 1), user)
     assert services.cancel(version)
-    assert not working.run("version", version.pk)
+    assert not working.work_off(version)
     version.refresh_from_db()
     assert version.state == State.CANCELLED
-
-
-def test_working_work_stops_when_asked(source: Source, user: User) -> None:
-    version = services.compile_version(source, QA, Split(0.25, 1), user)
-    assert lifecycle.claim(version)
-    assert services.cancel(version)
-    clock = iter([0.0, 2.0, 2.0])
-    beat = lifecycle.progress_of(version, clock=lambda: next(clock))
-    with pytest.raises(lifecycle.Cancelled):
-        beat(1, 10)
-
-
-def test_progress_is_written_once_a_second(source: Source, user: User) -> None:
-    version = services.compile_version(source, QA, Split(0.25, 1), user)
-    assert lifecycle.claim(version)
-    clock = iter([0.0, 0.5, 1.5, 1.5])
-    beat = lifecycle.progress_of(version, clock=lambda: next(clock))
-    beat(1, 10)
-    version.refresh_from_db()
-    assert version.done == 0
-    beat(2, 10)
-    version.refresh_from_db()
-    assert (version.done, version.total, version.percent) == (2, 10, 20.0)
 
 
 def test_an_upload_is_kept_imported_and_then_removed(home: Path, user: User) -> None:
@@ -147,7 +124,7 @@ def test_an_upload_is_kept_imported_and_then_removed(home: Path, user: User) -> 
     source = services.import_upload(services.create("up", user), upload, user)
     assert (source.name, Path(source.path).is_file()) == ("rows.jsonl", True)
     kept = source.path
-    assert done(source).state == State.READY
+    assert done(source).state == State.DONE
     assert not Path(kept).exists()
 
 
@@ -212,19 +189,8 @@ def test_what_a_run_names_stays(source: Source, user: User) -> None:
 
 def test_silent_work_is_started_again_and_living_work_is_not(source: Source, user: User) -> None:
     version = services.compile_version(source, QA, Split(0.25, 1), user)
-    assert lifecycle.claim(version)
+    assert verbs.claim(version)
     assert not services.retry(version)
     Version.objects.update(beat_at="2020-01-01T00:00:00Z")
     assert services.retry(version)
-    assert done(version).state == State.READY
-
-
-def test_the_queue_starts_a_process_for_the_work(
-    source: Source, user: User, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    started: list[list[str]] = []
-    monkeypatch.setattr("subprocess.Popen", lambda argv, **_: started.append(argv))
-    from datasets.tasks import start
-
-    start("source", source.pk)
-    assert started[0][1:] == ["manage.py", "dataset", "work", "source", str(source.pk)]
+    assert done(version).state == State.DONE

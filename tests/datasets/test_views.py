@@ -8,7 +8,8 @@ from django.test import Client
 from pytest_django import Settings
 
 from datasets import services, working
-from datasets.models import Dataset, Source, State, Version
+from datasets.models import Dataset, Source, Version
+from platform_site.work.models import State
 from tests import factories
 from tests.pages import HTMX, asks_for_login, queries, refuses_other_methods
 
@@ -22,7 +23,7 @@ def upload(rows: bytes = b'{"question": "1+1=?", "answer": "2"}\n' * 4) -> Simpl
 
 def imported(dataset: Dataset) -> Source:
     source = dataset.sources.get()
-    working.run("source", source.pk)
+    working.work_off(source)
     source.refresh_from_db()
     return source
 
@@ -32,7 +33,7 @@ def dataset(page: Client, user: User) -> Dataset:
     """A data set of the page's user, with four rows imported."""
     page.post(NEW, {"name": "sums", "description": "", "file": upload()})
     dataset = Dataset.objects.get()
-    assert imported(dataset).state == State.READY
+    assert imported(dataset).state == State.DONE
     return dataset
 
 
@@ -177,7 +178,7 @@ def test_a_mapping_is_previewed_and_compiled(page: Client, home: Path, user: Use
     assert response.headers["Location"] == f"/datasets/{dataset.pk}/versions/1/"
     again = page.post(url, mapped())
     assert again.headers["Location"] == response.headers["Location"]
-    working.run("version", Version.objects.get().pk)
+    working.work_off(Version.objects.get())
     assert Version.objects.get().rows_train == 3
 
 
@@ -260,7 +261,7 @@ def test_only_its_owner_and_staff_change_it(
 
 def test_every_page_asks_for_a_login_and_refuses_other_methods(page: Client, user: User) -> None:
     dataset = factories.make_dataset(owner=user)
-    source = dataset.sources.create(origin="upload", name="x", state=State.READY)
+    source = dataset.sources.create(origin="upload", name="x", state=State.DONE)
     base = f"/datasets/{dataset.pk}/"
     for url, methods in {
         LIST: ["get"],

@@ -6,14 +6,15 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.management.base import CommandError
 
-from datasets import lifecycle, services, working
+from datasets import services, working
 from datasets.formats.check import CODES
 from datasets.formats.splitting import Split
 from datasets.mapping.proposals import propose
-from datasets.models import BUSY, Dataset, Source, State, Version, Work
+from datasets.models import Dataset, Source, Version
 from datasets.services import DatasetError
 from datasets.versions import shown
 from platform_site.commands import JsonCommand
+from platform_site.work.models import BUSY, State, Work
 
 LOOK_EVERY = 0.5
 
@@ -87,21 +88,18 @@ class Command(JsonCommand):
         text = "\n".join(f"{name:<{width}}  {value}" for name, value in data.items())
         self.show(options, data, text)
 
-    def do_work(self, options: dict[str, Any]) -> None:
-        working.run(options["kind"], options["pk"])
-
     def finish(self, work: Work) -> None:
         """Do the work here, unless a worker has taken it: then wait for that one."""
-        if not working.run(lifecycle.kind_of(work), work.pk):
+        if not working.work_off(work):
             self.wait(work)
         work.refresh_from_db()
-        if work.state != State.READY:
+        if work.state != State.DONE:
             raise CommandError(work.error or f"It is {work.get_state_display().lower()}.")
 
     def wait(self, work: Work) -> None:
         work.refresh_from_db()
         while work.state in BUSY:
-            if lifecycle.rows(work).filter(lifecycle.silent()).exists():
+            if work.is_silent:
                 raise CommandError("Its worker gives no sign of life: try again.")
             if work.percent is not None:
                 self.stderr.write(f"{work.percent:.0f} %")
@@ -131,9 +129,6 @@ def add_verbs(parser: ArgumentParser) -> None:
     add_length(verb)
     verbs.add_parser("list", help="list all versions")
     verbs.add_parser("show", help="show one version").add_argument("name")
-    verb = verbs.add_parser("work", help="do a piece of work (started by Trainyard itself)")
-    verb.add_argument("kind", choices=list(lifecycle.KINDS))
-    verb.add_argument("pk", type=int)
     for each in verbs.choices.values():
         each.add_argument("--json", action="store_true", help="print JSON")
 
@@ -148,7 +143,7 @@ def owner() -> User | None:
 
 
 def find_source(name: str) -> Source:
-    source = Source.objects.filter(dataset__name=name, state=State.READY).first()
+    source = Source.objects.filter(dataset__name=name, state=State.DONE).first()
     if source is None:
         raise DatasetError(f"Nothing was imported into {name}: manage.py dataset import.")
     return source

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainyard_node.events import EventName
+
 OPEN_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 
 
@@ -119,6 +121,6 @@ class Lines:
             os.close(descriptor)
 
 
-def record_event(lines: Lines, kind: str, message: str, **details: Any) -> None:
-    """Append one event; see the run directory's description for the kinds."""
+def record_event(lines: Lines, kind: EventName, message: str, **details: Any) -> None:
+    """Append one event."""
     lines.append({"kind": kind, "message": message, **details})

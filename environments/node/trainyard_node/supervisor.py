@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from trainyard_node import child, processes, verdict
 from trainyard_node.attempt import Attempt, Lines, record_event, write_atomic
 from trainyard_node.checkpoints import CheckpointWatch
+from trainyard_node.events import EventName
 from trainyard_node.record import record_of, write_record
 from trainyard_node.signals import STOP_SIGNALS, Signals
 from trainyard_node.telemetry import Sampler
@@ -147,5 +148,5 @@ class Supervisor:
         verdict.write(self.attempt, code)
         return code
 
-    def _event(self, kind: str, message: str, **details: object) -> None:
+    def _event(self, kind: EventName, message: str, **details: object) -> None:
         record_event(self._events, kind, message, **details)

@@ -222,11 +222,18 @@ def test_the_page_takes_the_same_queries_for_one_job_and_three(
 
 @pytest.mark.django_db(transaction=True)
 def test_check_and_set_up_are_asked_of_the_workers(boss: Client, box: Machine) -> None:
-    asked = (("check", "check", ("root",)), ("setup", "start_set_up", ()))
-    for tail, task, by in asked:
+    asked = (
+        ("check", "compute.tasks.check", lambda: (box.pk, "root")),
+        (
+            "setup",
+            "platform_site.work.tasks.start",
+            lambda: ("compute.setup", SetUp.objects.get().pk),
+        ),
+    )
+    for tail, task, args in asked:
         response = boss.post(f"{URL}{box.pk}/{tail}/")
         assert response.headers["Location"] == f"{URL}{box.pk}/"
-        assert taskqueue.take_all() == [(f"compute.tasks.{task}", (box.pk, *by))]
+        assert taskqueue.take_all() == [(task, args())]
         boss.post(f"{URL}{box.pk}/{tail}/")
         assert taskqueue.take_all() == [], "it is under way"
 

@@ -28,6 +28,7 @@ from compute.runners.ssh import setup
 from compute.runners.ssh.connection import connection_to
 from compute.setup import settingup
 from monitoring.watch.following_machine import Follower
+from platform_site.work.tasks import start
 from tests import factories
 from tests.compute.runners.test_setup import environments, packages, server  # noqa: F401
 from tests.sshd import Account, Sshd
@@ -310,16 +311,14 @@ def test_the_workers_start_a_process_that_does_what_was_asked(
 
     monkeypatch.setattr(subprocess, "Popen", fake_popen)
     work = settingup.ask(machine)
-    settingup.start_process(machine)
-    assert started == [(["manage.py", "machine", "work", "gpu box"], True)]
+    start("compute.setup", work.pk)
+    assert started == [(["manage.py", "work", "compute.setup", str(work.pk)], True)]
     monkeypatch.setattr(setup, "set_up", lambda *words: "/there/bin/python")
     monkeypatch.setattr(checking, "check", lambda machine: None)
-    run("work", "gpu box")
+    call_command("work", "compute.setup", str(work.pk))
     work.refresh_from_db()
     machine.refresh_from_db()
     assert (work.state, machine.python) == ("done", "/there/bin/python")
-    with pytest.raises(CommandError, match="is under way, or nobody asked for it"):
-        run("work", "gpu box")
 
 
 def test_list_show_and_remove(sshd: Sshd, far_folder: Path) -> None:

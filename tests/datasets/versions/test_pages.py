@@ -9,7 +9,8 @@ from django.test import Client
 from datasets import services, working
 from datasets.formats.columns import ColumnMapping
 from datasets.formats.splitting import Split
-from datasets.models import Report, State, Version
+from datasets.models import Report, Version
+from platform_site.work.models import State
 from tests import factories
 from tests.pages import HTMX, asks_for_login, queries, refuses_other_methods
 
@@ -26,12 +27,12 @@ def version(home: Path, user: User) -> Version:
     path = factories.write_lines(home / "rows.jsonl", rows)
     dataset = services.create("sums", user)
     source = services.import_path(dataset, str(path), user)
-    working.run("source", source.pk)
+    working.work_off(source)
     source.refresh_from_db()
     version = services.compile_version(source, QA, Split(4, 1), user)
-    working.run("version", version.pk)
+    working.work_off(version)
     version.refresh_from_db()
-    assert version.state == State.READY, version.error
+    assert version.state == State.DONE, version.error
     return version
 
 
@@ -89,13 +90,13 @@ def test_a_check_and_a_clean(page: Client, version: Version) -> None:
     assert response.status_code == 302
     assert "every 1s" in text(page, url(version, "report/"), headers=HTMX)
     report = Report.objects.get()
-    working.run("report", report.pk)
+    working.work_off(report)
     shown = text(page, url(version, "report/"))
     assert "Exact duplicate" in shown
     response = page.post(url(version, "clean/"), {"code": ["duplicate"], "report": report.pk})
     assert response.headers["Location"] == f"/datasets/{version.dataset_id}/versions/2/"
     made = Version.objects.get(number=2)
-    working.run("version", made.pk)
+    working.work_off(made)
     assert "Rows that were left out" in text(page, url(made, "removed/"))
     assert page.get(url(version, "removed/")).status_code in (200, 404)
 

@@ -19,10 +19,11 @@ from compute.runners.base import FileFact, RunnerError, Told
 from compute.runners.local.runner import LocalRunner
 from jobs.files import fetching
 from jobs.models import Fetch, Job, Status
+from platform_site.work import verbs
+from platform_site.work.models import State
 from tests import factories, taskqueue
 
 pytestmark = pytest.mark.usefixtures("queue")
-State = Fetch.State
 CONTENT = b"weights " * 1000
 
 
@@ -89,13 +90,13 @@ def test_a_button_brings_it_once(
             assert page.post(url(job), {"step": "3"}).status_code == 302
     fetch = Fetch.objects.get()
     assert (fetch.state, fetch.who) == (State.WAITING, "ada")
-    assert taskqueue.take_all() == [("jobs.tasks.start_fetch", (fetch.pk,))]
+    assert taskqueue.take_all() == [("platform_site.work.tasks.start", ("jobs.fetch", fetch.pk))]
     job.refresh_from_db()
     assert job.revision > before
     text = shown(page, job)
     assert "Waiting to begin" in text
     assert 'hx-trigger="every 2s"' in text
-    fetching.work_off(fetch, ignore)
+    fetching.work_off(fetch)
     assert Path(home, f"fetched/{job.uuid}/global_step_3/model.pt").read_bytes() == CONTENT
     text = shown(page, job)
     assert f"fetched/{job.uuid}/global_step_3" in text
@@ -146,12 +147,11 @@ def test_a_failure_is_shown_and_asked_again(
     fetch = fetching.ask(job, 3, who="ada")
     with monkeypatch.context() as patch:
         patch.setattr(bringing, "fetch", no_disk)
-        with pytest.raises(fetching.FetchError, match="is full"):
-            fetching.work_off(fetch, ignore)
+        assert fetching.work_off(fetch)
     text = shown(page, job)
     assert "The disk of this machine is full. Ask again: what came is kept" in text
     assert "Bring here" in text
-    fetching.work_off(fetching.ask(job, 3, who="ada"), ignore)
+    fetching.work_off(fetching.ask(job, 3, who="ada"))
     assert Fetch.objects.get().is_here
 
 
@@ -160,15 +160,12 @@ def test_cancel(page: Client, job: Job) -> None:
 
     def press(done: int, total: int) -> None:
         page.post(url(job, "fetch/cancel/"), {"step": "3"})
-        kept.next = 0.0
+        assert "Ending" in shown(page, job)
 
-    fetching._claim(fetch)
-    kept = fetching.Kept(fetch, press)
-    kept(0, 10)
-    assert "Ending" in shown(page, job)
-    with pytest.raises(fetching.Cancelled):
-        kept(1, 10)
-    Fetch.objects.update(state=State.WAITING, cancel_asked_at=None)
+    assert fetching.work_off(fetch, press)
+    assert (fetch.state, fetch.error[:17]) == (State.CANCELLED, "It was cancelled.")
+    assert job.events.filter(kind="checkpoint fetch cancelled").count() == 1
+    fetching.ask(job, 3, who="ada")
     page.post(url(job, "fetch/cancel/"), {"step": "3"})
     assert Fetch.objects.get().state == State.CANCELLED
     response = page.post(url(job, "fetch/cancel/"), {"step": "3"}, follow=True)
@@ -177,15 +174,13 @@ def test_cancel(page: Client, job: Job) -> None:
 
 def test_a_process_that_died_is_not_waited_for(page: Client, job: Job) -> None:
     fetch = fetching.ask(job, 3, who="ada")
-    assert fetching._claim(fetch)
+    assert verbs.claim(fetch)
+    assert not fetching.work_off(fetch)
     with pytest.raises(fetching.FetchError, match="on its way already"):
-        fetching.work_off(fetch, ignore)
-    long_ago = timezone.now() - timedelta(seconds=Fetch.SILENT_AFTER + 1)
-    Fetch.objects.update(beat_at=long_ago)
+        fetching.fetch_now(job, 3, who="ada", told=ignore)
+    Fetch.objects.update(beat_at=timezone.now() - timedelta(minutes=2))
     assert "What brought it here is gone" in shown(page, job)
-    fetching.work_off(fetching.ask(job, 3, who="ada"), ignore)
-    with pytest.raises(fetching.Cancelled):  # the first one, should it still live
-        fetching.Kept(fetch, ignore)(1, 2)
+    fetching.work_off(fetching.ask(job, 3, who="ada"))
     assert Fetch.objects.get().is_here
 
 

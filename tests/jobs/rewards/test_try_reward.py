@@ -9,9 +9,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from datasets.models import Dataset, State, Target, Version
+from datasets.models import Dataset, Target, Version
 from jobs.places import places
 from jobs.rewards.forms import split_answers
+from platform_site.work.models import State
 from tests import factories
 from tests.pages import asks_for_login, queries, refuses_other_methods
 
@@ -143,7 +144,7 @@ def test_versions_are_offered_and_queries_do_not_grow(page: Client) -> None:
 
 
 def offer(dataset: Dataset, number: int, file: str, **fields: Any) -> None:
-    given = {"target": Target.RL, "state": State.READY, "val_file": file}
+    given = {"target": Target.RL, "state": State.DONE, "val_file": file}
     Version.objects.create(dataset=dataset, number=number, **given | fields)
 
 

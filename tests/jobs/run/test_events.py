@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from jobs import lifecycle
+from jobs import events, lifecycle
 from jobs.models import Event, Job
 from tests import factories
 from tests.pages import HTMX, asks_for_login, queries, refuses_other_methods
@@ -46,6 +46,10 @@ def url(job: Job) -> str:
         ("q=ada", ["queued"]),
         ("q=%00", ["resumed", "checkpoint", "queued"]),
         ("q=none", []),
+        ("q=GOES", ["resumed"]),  # in the words of the kind
+        ("severity=info", ["resumed", "checkpoint", "queued"]),
+        ("severity=warning", []),
+        ("severity=nonsense", ["resumed", "checkpoint", "queued"]),
     ],
 )
 def test_filter_and_sort(page: Client, job: Job, query: str, expected: list[str]) -> None:
@@ -55,13 +59,32 @@ def test_filter_and_sort(page: Client, job: Job, query: str, expected: list[str]
     assert "&lt;a run&gt;" in response.content.decode()
 
 
+def test_words_and_severity_of_each_kind(page: Client, user: User) -> None:
+    job = factories.make_job(user)
+    lifecycle.record(job, events.STALLED, message="The step after 3.")
+    job.events.create(at=timezone.now(), kind="<new>", source=Event.Source.RUN, position=0)
+    job.events.create(at=timezone.now(), kind="stalled", source=Event.Source.RUN, position=1)
+    content = page.get(url(job)).content.decode()
+    assert 'aria-label="Warning"' in content
+    assert content.count("A step takes unusually long") == 2, "in the row, and in the filter"
+    assert content.count("(unknown)") == 2
+    assert "&lt;new&gt;" in content
+    warned = page.get(f"{url(job)}?severity=warning").context["rows"]
+    assert [row["source"] for row in warned] == ["platform"]
+    noted = page.get(f"{url(job)}?severity=info").context["rows"]
+    assert [row["kind"] for row in noted] == ["stalled", "<new>"]
+    shown = page.get(job.get_absolute_url()).content.decode()
+    assert "A step takes unusually long" in shown
+    assert shown.count("(unknown)") == 2
+
+
 def test_htmx_is_given_the_table_and_nothing_while_it_is_shown(page: Client, job: Job) -> None:
     response = page.get(url(job), headers=HTMX)
     assert b"<html" not in response.content
     again = f"{url(job)}?stamp={response.context['stamp']}"
     assert page.get(again, headers=HTMX).status_code == 204
     lifecycle.record(job, "held")
-    assert b">held</th>" in page.get(again, headers=HTMX).content
+    assert "Held in the queue" in page.get(again, headers=HTMX).content.decode()
 
 
 def test_whole_as_csv_and_json(page: Client, job: Job) -> None:

@@ -26,10 +26,10 @@ from jobs.files import fetching as fetching_jobs
 from jobs.files.telling import Telling
 from jobs.launch import end, start
 from jobs.models import Job, Status
-from jobs.tasks import start_fetch
 from monitoring.mirror import keep_log, log_file
 from monitoring.models import Point
 from monitoring.watch.following_machine import Follower
+from platform_site.work import tasks
 from tests import factories
 from tests.compute.runners.conftest import Place, far_place
 from tests.sshd import Account, Sshd
@@ -235,10 +235,8 @@ def test_a_checkpoint_is_brought_here(
     (folder.parent.parent / "latest_checkpointed_iteration.txt").write_text("3")
     list_checkpoints(job)
     started: list[list[str]] = []
-    monkeypatch.setattr(
-        "jobs.files.fetching.subprocess.Popen", lambda argv, **_: started.append(argv)
-    )
-    start_fetch(fetching_jobs.ask(job, 3, who="ada").pk)
+    monkeypatch.setattr("subprocess.Popen", lambda argv, **_: started.append(argv))
+    tasks.start("jobs.fetch", fetching_jobs.ask(job, 3, who="ada").pk)
     call_command(*started[0][2:])  # what a process of its own does
     fetch = job.fetches.get()
     assert (fetch.state, fetch.error) == ("done", "")

@@ -15,7 +15,7 @@ from compute.machines.devices import facts_of_nodes
 from compute.machines.errors import MachineError
 from compute.machines.groups import members_of
 from compute.machines.host_keys import Offered
-from compute.models import Machine, MachineQuerySet, SetUp, when
+from compute.models import Machine, MachineQuerySet, when
 from compute.pages import ray_form
 from compute.pages.forms import FIELDS, GroupForm, MachineForm
 from compute.pages.timeline import rows_of
@@ -26,9 +26,7 @@ from platform_site.commands import JsonCommand
 from platform_site.timeline import Wanted
 from platform_site.timeline import as_json as as_event
 
-DOES = (
-    "add", "list", "show", "check", "confirm", "setup", "rental", "events", "remove", "work",
-)  # fmt: skip
+DOES = ("add", "list", "show", "check", "confirm", "setup", "rental", "events", "remove")
 FILES = ("key", "passphrase", "password")
 PLAIN = ("host", "port", "user", "workdir", "python", "verl", "slots")
 TIMES = ("confirmed_at", "checked_at", "seen_at", "unreachable_since", "rental_ends_at")
@@ -174,10 +172,6 @@ class Command(JsonCommand):
         progress = Progress() if options["json"] else Printed(self)
         python = settingup.set_up(machine, progress, who=who(options))
         self.show(options, {"name": machine.name, "python": python}, f"Ready: {python}")
-
-    def do_work(self, options: dict[str, Any]) -> None:
-        """Do the set-up that somebody asked for on the page; the workers start this."""
-        settingup.work_off(SetUp.objects.select_related("machine").get(machine=found(options)))
 
     def do_rental(self, options: dict[str, Any]) -> None:
         """Say when the rental ends, after changing that where a time, a span or none is given."""

@@ -7,7 +7,6 @@ from django.core.management.base import CommandError
 from jobs.files import fetching
 from jobs.files.fetching import FetchError
 from jobs.management.base import add_verb_words, find_job, find_user
-from jobs.models import Fetch
 from platform_site.commands import JsonCommand
 
 
@@ -18,24 +17,18 @@ class Command(JsonCommand):
         add_verb_words(parser)
         parser.add_argument("--step", type=int, required=True, help="manage.py checkpoints ID")
         parser.add_argument("--to", type=Path, help="folder that global_step_N is put into")
-        parser.add_argument("--asked", action="store_true", help="what a page asked for (workers)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         job, step = find_job(options["id"]), options["step"]
         self.last = -1
-        tell = self.say_nothing if options["json"] or options["asked"] else self.say
+        tell = self.say_nothing if options["json"] else self.say
         try:
-            if options["asked"]:
-                fetching.work_off(
-                    Fetch.objects.select_related("job__machine").get(job=job, step=step), tell
-                )
-                return
             into = options["to"] and options["to"].expanduser().resolve()
             who = find_user(options["user"]).get_username()
             fetch = fetching.fetch_now(job, step, who=who, into=into, told=tell)
-        except (FetchError, Fetch.DoesNotExist) as error:
+        except FetchError as error:
             raise CommandError(str(error)) from None
-        data = {"id": job.pk, "step": step, "folder": fetch.target, "bytes": fetch.bytes_total}
+        data = {"id": job.pk, "step": step, "folder": fetch.target, "bytes": fetch.total}
         self.show(options, data, f"Step {step} of job {job.pk} is in {fetch.target}.")
 
     def say(self, done: int, total: int) -> None:

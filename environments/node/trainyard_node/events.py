@@ -1,0 +1,15 @@
+"""The kinds of events that a run writes into its `events.jsonl`."""
+
+from typing import Literal, get_args
+
+EventName = Literal[
+    "started",
+    "checkpoint",
+    "paused",
+    "stop_asked",
+    "killed",
+    "leftovers_ended",
+    "leftovers_stuck",
+    "exited",
+]
+NAMES: tuple[str, ...] = get_args(EventName)

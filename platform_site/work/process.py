@@ -1,0 +1,21 @@
+"""A process of its own: it belongs to nobody's session, and outlives the worker that starts it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from django.conf import settings
+
+
+def start_process(*words: str) -> None:
+    """Start ``manage.py`` with these words. What it prints is added to a log of the command.
+
+    A task of the queue may take two minutes only, and there are two workers: what takes longer is
+    started by a task and done by such a process.
+    """
+    with (Path(settings.TRAINYARD_HOME) / f"{words[0]}.log").open("ab") as out:
+        subprocess.Popen(
+            [sys.executable, "manage.py", *words],
+            cwd=settings.BASE_DIR, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            start_new_session=True,
+        )  # fmt: skip
