@@ -1,6 +1,6 @@
 from django.contrib import admin
 
-from monitoring.models import Cursor, Point, Series, SystemSample
+from monitoring.models import Cursor, Series, SystemSample
 
 
 @admin.register(Series)
@@ -8,14 +8,6 @@ class SeriesAdmin(admin.ModelAdmin[Series]):
     list_display = ("job", "name", "last_step", "last_value")
     search_fields = ("name", "job__name")
     list_select_related = ("job",)
-
-
-@admin.register(Point)
-class PointAdmin(admin.ModelAdmin[Point]):
-    list_display = ("series", "step", "value")
-    list_select_related = ("series",)
-    raw_id_fields = ("job", "series")
-    show_full_result_count = False
 
 
 @admin.register(SystemSample)

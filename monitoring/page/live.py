@@ -11,7 +11,7 @@ from django.conf import settings
 from jobs.models import Job
 from jobs.trackers import accounts
 from monitoring.mirror import HERE, log_file
-from monitoring.models import Point, Series
+from monitoring.models import Series
 from monitoring.readers.masking import lead_for, masked
 from monitoring.readers.verl_metrics import write_value
 

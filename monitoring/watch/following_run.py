@@ -15,7 +15,7 @@ from jobs.limits import keep_limit, keep_rental
 from jobs.measured import longest_saves
 from jobs.models import Job
 from monitoring.mirror import keep_log
-from monitoring.models import Cursor, Point, Series
+from monitoring.models import Cursor, Series
 from monitoring.readers.failure import last_error
 from monitoring.readers.lines import Line, whole_lines
 from monitoring.readers.pace import remember

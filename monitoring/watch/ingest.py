@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 
 from compute.runners import rundir
 from jobs.models import Event, Job
-from monitoring.models import Point, Series, SystemSample
+from monitoring.models import Series, SystemSample
 from monitoring.readers.lines import Line
 from monitoring.readers.promise import read_promise
 from monitoring.readers.records import Record, read_records
-from monitoring.readers.verl_metrics import read_points
+from monitoring.readers.verl_metrics import read_metrics
 
 log = logging.getLogger(__name__)
 SAVES = {"checkpoint", "paused"}  # events after which there is another checkpoint

@@ -1,0 +1,35 @@
+"""The metric store. Whoever writes or reads points comes through here; no one else knows how they
+are kept.
+
+A run's points lie in blocks, a row for a thousand points of a series. The newest writes are kept as
+they came, so that a page is sent what it has not seen at the cost of just that; they go into the
+blocks together, when there are enough of them.
+"""
+
+from monitoring.series.news import News, since
+from monitoring.series.reading import (
+    Window,
+    across,
+    all_names,
+    highest,
+    last,
+    position,
+    times,
+    window,
+)
+from monitoring.series.writing import append, rewind
+
+__all__ = [
+    "News",
+    "Window",
+    "across",
+    "all_names",
+    "append",
+    "highest",
+    "last",
+    "position",
+    "rewind",
+    "since",
+    "times",
+    "window",
+]
