@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import Q
 
 from jobs.models import Job
-from monitoring.series.blocks.summary import Summary
+from monitoring.series.summary import Summary
 
 
 class Cursor(models.Model):
@@ -32,7 +32,7 @@ class MetricManager(models.Manager["Series"]):
 
 
 class Series(models.Model):
-    """One metric of one job, with what tables show of it. Its points: monitoring.series.store."""
+    """One metric of one job, with what tables show of it. Its points: monitoring.store.points."""
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="series")
     name = models.CharField(max_length=200)
@@ -65,7 +65,7 @@ class Series(models.Model):
 
 
 class Block(models.Model):
-    """Up to a thousand points of a series, by step. Only monitoring.series reads and writes it."""
+    """Up to a thousand points of a series, by step. Only monitoring.store reads and writes it."""
 
     series = models.ForeignKey(Series, on_delete=models.CASCADE, related_name="blocks")
     first_step = models.BigIntegerField()
@@ -92,7 +92,7 @@ class Block(models.Model):
 
 
 class MetricStore(models.Model):
-    """How far a job's points have come. Only monitoring.series reads and writes it."""
+    """How far a job's points have come. Only monitoring.store reads and writes it."""
 
     job = models.OneToOneField(
         Job, on_delete=models.CASCADE, primary_key=True, related_name="metric_store"
@@ -113,7 +113,7 @@ class MetricStore(models.Model):
 
 
 class MetricWrite(models.Model):
-    """The points of some lines, as they were appended. Only monitoring.series knows how."""
+    """The points of some lines, as they were appended. Only monitoring.store knows how."""
 
     store = models.ForeignKey(MetricStore, on_delete=models.CASCADE, related_name="writes")
     number = models.PositiveBigIntegerField()
@@ -147,6 +147,7 @@ class SystemSample(models.Model):
                 fields=["job", "attempt", "position"], name="one_sample_a_position"
             )
         ]
+        indexes = [models.Index(fields=["job", "id"], name="last_sample_of_a_job")]
 
     def __str__(self) -> str:
         return f"{self.job_id} at {self.at:%F %T}"

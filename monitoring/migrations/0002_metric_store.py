@@ -115,4 +115,8 @@ class Migration(migrations.Migration):
             model_name='metricwrite',
             constraint=models.UniqueConstraint(fields=('store', 'number'), name='one_write_a_number'),
         ),
+        migrations.AddIndex(
+            model_name='systemsample',
+            index=models.Index(fields=['job', 'id'], name='last_sample_of_a_job'),
+        ),
     ]

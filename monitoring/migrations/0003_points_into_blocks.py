@@ -4,10 +4,10 @@ from operator import itemgetter
 import numpy as np
 from django.db import migrations
 
-from monitoring.series.blocks.column import Column
-from monitoring.series.blocks.cutting import BLOCK, blocks_of
-from monitoring.series.blocks.encoding import write_steps, write_values
-from monitoring.series.blocks.summary import summary_of
+from monitoring.series.column import Column
+from monitoring.series.cutting import BLOCK, blocks_of
+from monitoring.series.encoding import write_steps, write_values
+from monitoring.series.summary import summary_of
 
 AT_ONCE = 200  # rows of a statement
 

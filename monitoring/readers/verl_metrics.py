@@ -10,8 +10,8 @@ import numpy as np
 from compute.runners.text import readable
 from monitoring.readers.lines import Line
 from monitoring.readers.parse import parse_bytes
-from monitoring.series.blocks.column import EMPTY, Column, Values, in_order
-from monitoring.series.blocks.frame import Frame, frame_of
+from monitoring.series.column import EMPTY, Column, Values, in_order
+from monitoring.series.frame import Frame, frame_of
 
 NAME_LENGTH = 200
 STEP_TIME = "timing_s/step"  # what verl's RL trainers say of the duration of each step

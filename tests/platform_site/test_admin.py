@@ -16,7 +16,7 @@ from jobs.models import Event, Fetch, Job, KnownDigest, Lease
 from jobs.recipebook import book
 from jobs.trackers import accounts
 from jobs.verl.trackers import TRACKERS
-from monitoring.models import Cursor, Point
+from monitoring.models import Cursor
 from tests import factories, taskqueue
 
 OWN_APPS = ("compute", "datasets", "jobs", "monitoring")
@@ -34,9 +34,8 @@ def boss(client: Client, staff: User) -> Client:
 def everything(user: User) -> None:
     job = factories.make_job(user, name="a run", status="queued")
     now, data = timezone.now(), {"cpu_percent": 1}
-    series = job.series.create(name="train/loss")
-    Point.objects.create(job=job, series=series, step=1, value=1, revision=1)
-    job.system_samples.create(at=now, data=data, revision=1, attempt=1, position=0)
+    factories.add_points(job, "train/loss", {1: 1.0, 2: 0.5})
+    job.system_samples.create(at=now, data=data, attempt=1, position=0)
     Cursor.objects.create(job=job, attempt=1, file="train.log")
     Event.objects.create(job=job, at=now, kind="queued")
     Lease.objects.create(job=job, machine=job.machine, device=0)
@@ -104,17 +103,15 @@ def more(model: type[Model]) -> None:
     """Two more rows, each with relations of its own."""
     for n in (5, 6):
         job = factories.make_job(machine=factories.make_machine())
-        series = job.series.create(name=f"a{n}")
+        job.series.create(name=f"a{n}")
         now = timezone.now()
         rows: dict[str, dict[str, Any]] = {
             "Fetch": {"job": job, "step": n, "asked_at": now, "beat_at": now},
             "KnownDigest": {"key": str(n), "stamp": "1", "digest": "b", "used_at": now},
-            "Point": {"job": job, "series": series, "step": n, "value": 1, "revision": 1},
             "SystemSample": {
                 "job": job,
                 "at": now,
                 "data": {},
-                "revision": 1,
                 "attempt": 1,
                 "position": n,
             },

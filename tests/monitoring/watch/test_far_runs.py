@@ -28,7 +28,6 @@ from jobs.launch import end, start
 from jobs.models import Job, Status
 from jobs.tasks import start_fetch
 from monitoring.mirror import keep_log, log_file
-from monitoring.models import Point
 from monitoring.watch.following_machine import Follower
 from tests import factories
 from tests.compute.runners.conftest import Place, far_place
@@ -104,8 +103,7 @@ def until(job: Job, status: Status) -> Job:
 
 
 def losses(job: Job) -> list[int]:
-    rows = Point.objects.filter(job=job, series__name="train/loss").order_by("step")
-    return list(rows.values_list("step", flat=True))
+    return [step for name, step in factories.points_of(job) if name == "train/loss"]
 
 
 def test_a_whole_run(

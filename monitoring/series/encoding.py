@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from monitoring.series.blocks.column import Column, Steps, Values
-from monitoring.series.blocks.frame import Frame
+from monitoring.series.column import Column, Steps, Values
+from monitoring.series.frame import Frame
 
 INT, FLOAT = np.dtype("<i8"), np.dtype("<f8")
 WIDTH = 8  # bytes of each number

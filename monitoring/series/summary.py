@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monitoring.series.blocks.column import Column, Values
-from monitoring.series.blocks.frame import Frame, Key
+from monitoring.series.column import Column, Values
+from monitoring.series.frame import Frame, Key
 
 
 @dataclass(slots=True)

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from monitoring.models import Block, MetricStore, MetricWrite
-from monitoring.series.blocks.column import Column, merged
-from monitoring.series.blocks.cutting import BLOCK, blocks_of
-from monitoring.series.blocks.encoding import read_column, read_frames, write_steps, write_values
-from monitoring.series.blocks.frame import Frame, columns
-from monitoring.series.blocks.summary import summary_of
+from monitoring.series.column import Column, merged
+from monitoring.series.cutting import BLOCK, blocks_of
+from monitoring.series.encoding import read_column, read_frames, write_steps, write_values
+from monitoring.series.frame import Frame, columns
+from monitoring.series.summary import summary_of
 
 AT_ONCE = 500  # series whose blocks are held in memory together
 NOTHING: Mapping[int, int] = {}

@@ -9,11 +9,11 @@ from django.db.models import Q, QuerySet
 
 from jobs.models import Job
 from monitoring.models import Block, MetricStore, MetricWrite, Series
-from monitoring.series.blocks.column import EMPTY, Column
-from monitoring.series.blocks.encoding import write_frames
-from monitoring.series.blocks.frame import Frame, frame_of_column, renamed
-from monitoring.series.blocks.summary import Summary, summaries
-from monitoring.series.folding import blocks_for, fold, read_blocks, stored
+from monitoring.series.column import EMPTY, Column
+from monitoring.series.encoding import write_frames
+from monitoring.series.frame import Frame, frame_of_column, renamed
+from monitoring.series.summary import Summary, summaries
+from monitoring.store.folding import blocks_for, fold, read_blocks, stored
 
 FOLD_WRITES = 256
 FOLD_POINTS = 1 << 18

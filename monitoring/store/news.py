@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 from jobs.models import Job
 from monitoring.models import MetricStore, MetricWrite, Series
-from monitoring.series.blocks.column import EMPTY, Column
-from monitoring.series.blocks.encoding import read_frames
-from monitoring.series.blocks.frame import columns
+from monitoring.series.column import EMPTY, Column
+from monitoring.series.encoding import read_frames
+from monitoring.series.frame import columns
 
 MANY = 500  # series; for more all of the job are looked up
 MOST = 1 << 16  # points; a page that has missed more reads anew

@@ -8,11 +8,11 @@ from django.db.models import F
 
 from jobs.models import Job
 from monitoring.models import Block, MetricStore, MetricWrite, Series
-from monitoring.series.blocks.column import EMPTY, Column, merged
-from monitoring.series.blocks.encoding import read_column, read_frames
-from monitoring.series.blocks.frame import columns
-from monitoring.series.blocks.summary import Summary
-from monitoring.series.blocks.thinning import thinned
+from monitoring.series.column import EMPTY, Column, merged
+from monitoring.series.encoding import read_column, read_frames
+from monitoring.series.frame import columns
+from monitoring.series.summary import Summary
+from monitoring.series.thinning import thinned
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,10 @@ class Window:
     column: Column
     count: int
     bad: int
+
+    @property
+    def is_thinned(self) -> bool:
+        return len(self.column) < self.count
 
 
 def position(jobs: Iterable[Job]) -> dict[int, int]:

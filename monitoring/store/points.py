@@ -6,8 +6,8 @@ they came, so that a page is sent what it has not seen at the cost of just that;
 blocks together, when there are enough of them.
 """
 
-from monitoring.series.news import News, since
-from monitoring.series.reading import (
+from monitoring.store.news import News, since
+from monitoring.store.reading import (
     Window,
     across,
     all_names,
@@ -17,7 +17,7 @@ from monitoring.series.reading import (
     times,
     window,
 )
-from monitoring.series.writing import append, rewind
+from monitoring.store.writing import append, rewind
 
 __all__ = [
     "News",

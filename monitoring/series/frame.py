@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from monitoring.series.blocks.column import Column, Steps, Values, merged, rows_kept
+from monitoring.series.column import Column, Steps, Values, merged, rows_kept
 
 Key = TypeVar("Key", str, int)
 

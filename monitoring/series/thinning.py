@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from monitoring.series.blocks.column import Column, Steps, Values
+from monitoring.series.column import Column, Steps, Values
 
 A_PIXEL = 3  # points that one pixel may keep: the least, the greatest, one that is not finite
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from monitoring.series.blocks.column import Column
+from monitoring.series.column import Column
 
 BLOCK = 1024  # points; a block of 8 KiB is read in one go
 
