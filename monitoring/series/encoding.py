@@ -1,6 +1,7 @@
 """Points as bytes, and back. All numbers are little-endian, steps int64 and values float64."""
 
 from collections.abc import Iterable, Iterator
+from typing import TypeAlias
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from monitoring.series.frame import Frame
 
 INT, FLOAT = np.dtype("<i8"), np.dtype("<f8")
 WIDTH = 8  # bytes of each number
+Buffer: TypeAlias = bytes | memoryview  # PostgreSQL's driver gives the latter
 
 
 def write_steps(steps: Steps) -> bytes:
@@ -19,7 +21,7 @@ def write_steps(steps: Steps) -> bytes:
     return steps.astype(INT).tobytes()
 
 
-def read_steps(data: bytes, first: int, last: int, count: int) -> Steps:
+def read_steps(data: Buffer, first: int, last: int, count: int) -> Steps:
     """The steps that ``write_steps`` wrote, from their bytes, first, last and number."""
     if data:
         return np.frombuffer(data, INT)
@@ -31,14 +33,14 @@ def write_values(values: Values) -> bytes:
     return values.astype(FLOAT).tobytes()
 
 
-def read_values(data: bytes) -> Values:
+def read_values(data: Buffer) -> Values:
     return np.frombuffer(data, FLOAT)
 
 
-def read_column(steps: bytes, values: bytes, first: int, last: int) -> Column:
+def read_column(steps: Buffer, values: Buffer, first: int, last: int) -> Column:
     """A column from the two byte strings of a block, and its first and last step."""
-    found = read_values(bytes(values))
-    return Column(read_steps(bytes(steps), first, last, len(found)), found)
+    found = read_values(values)
+    return Column(read_steps(steps, first, last, len(found)), found)
 
 
 def write_frames(frames: Iterable[Frame[int]]) -> bytes:
@@ -54,7 +56,7 @@ def write_frames(frames: Iterable[Frame[int]]) -> bytes:
     return b"".join(parts)
 
 
-def read_frames(data: bytes) -> Iterator[Frame[int]]:
+def read_frames(data: Buffer) -> Iterator[Frame[int]]:
     """The frames that ``write_frames`` wrote."""
     at = 0
     while at < len(data):

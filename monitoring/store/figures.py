@@ -27,6 +27,6 @@ class StoredFigures:
     def ordered(self, jobs: QuerySet[Row], metric: str, by: str) -> QuerySet[Row]:
         field = FIELDS[by.removeprefix("-")]
         value = Series.objects.filter(job=OuterRef("pk"), name=metric).values(field)[:1]
-        figure = F("figure")
+        figure = F("ordered_by")
         order = figure.desc(nulls_last=True) if by[0] == "-" else figure.asc(nulls_last=True)
-        return jobs.annotate(figure=Subquery(value)).order_by(order, "-pk")
+        return jobs.annotate(ordered_by=Subquery(value)).order_by(order, "-pk")

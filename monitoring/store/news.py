@@ -37,7 +37,7 @@ def since(job: Job, cursor: int) -> News:
         return News(store.number, anew=True)
     if not rows:
         return News(cursor)
-    found = columns(frame for _, _, data in rows for frame in read_frames(bytes(data)))
+    found = columns(frame for _, _, data in rows for frame in read_frames(data))
     series = Series.everything.filter(job=job)
     facts = (series.filter(pk__in=found) if len(found) <= MANY else series).in_bulk()
     points = {s.name: found[pk] for pk, s in facts.items() if pk in found and not s.is_clock}

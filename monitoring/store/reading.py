@@ -9,7 +9,7 @@ from django.db.models import F
 from jobs.models import Job
 from monitoring.models import Block, MetricStore, MetricWrite, Series
 from monitoring.series.column import EMPTY, Column, merged
-from monitoring.series.encoding import read_column, read_frames
+from monitoring.series.encoding import Buffer, read_column, read_frames
 from monitoring.series.frame import columns
 from monitoring.series.summary import Summary
 from monitoring.series.thinning import thinned
@@ -81,8 +81,8 @@ def all_names(job: Job) -> list[str]:
 
 def highest(jobs: Iterable[int], name: str) -> dict[int, float]:
     """The highest finite value that a metric had in each job, by the job's id."""
-    rows = Series.objects.filter(job__in=jobs, name=name, high__isnull=False)
-    return dict(rows.values_list("job_id", "high"))
+    rows = Series.objects.filter(job__in=jobs, name=name).values_list("job_id", "high")
+    return {pk: high for pk, high in rows if high is not None}
 
 
 def _window(column: Column, width: int | None) -> Window:
@@ -109,12 +109,12 @@ def _newest(owners: Mapping[int, int]) -> dict[int, Column]:
         store__in=set(owners.values()), number__gt=F("store__folded")
     ).order_by("store", "number")
     data = rows.values_list("data", flat=True)
-    return columns((frame for part in data for frame in read_frames(bytes(part))), only=owners)
+    return columns((frame for part in data for frame in read_frames(part)), only=owners)
 
 
 def _blocks(
     owners: Collection[int], low: int | None, high: int | None
-) -> Iterable[tuple[int, int, int, bytes, bytes]]:
+) -> Iterable[tuple[int, int, int, Buffer, Buffer]]:
     rows = Block.objects.filter(series__in=owners).order_by("series", "first_step")
     rows = rows if low is None else rows.filter(last_step__gte=low)
     rows = rows if high is None else rows.filter(first_step__lte=high)

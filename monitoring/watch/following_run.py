@@ -68,7 +68,6 @@ def _longest_save(job: Job) -> float | None:
     return longest_saves([job.pk]).get(job.pk)
 
 
-
 def read_on(job: Job, look: Look, name: str, save: Save) -> bool:
     """Read all whole lines after the cursor; what is saved and the cursor move together.
 
