@@ -18,7 +18,8 @@ from compute.runners.base import RunnerError
 from jobs.models import Event, Job
 from monitoring.page import live, news, shown
 from monitoring.page.figures import WIDE
-from monitoring.page.news import Stamp, Told, shared
+from monitoring.page.lookout import Stamp, lookout
+from monitoring.page.news import Told, shared
 
 log = logging.getLogger(__name__)
 LOOK_EVERY = 0.3  # seconds between looks when no ping comes
@@ -99,7 +100,9 @@ class RunConsumer(FollowingConsumer):
             return
         self.seen, self.told = live.Seen(), Told()
         self.wanted: frozenset[str] = frozenset()
-        self.job: Job | None = None  # as it was when its state was last sent
+        self.stamp: Stamp | None = None  # all that it stands for was sent
+        self.may_change = True
+        lookout().watch(self.pk)
         await self.channel_layer.group_add(live.group_of(self.pk), self.channel_name)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
@@ -116,34 +119,42 @@ class RunConsumer(FollowingConsumer):
 
     async def disconnect(self, code: int) -> None:
         if hasattr(self, "seen"):
+            lookout().leave(self.pk)
             await self.channel_layer.group_discard(live.group_of(self.pk), self.channel_name)
         await super().disconnect(code)
+
+    async def look(self, event: dict[str, Any]) -> None:
+        lookout().expire()
+        await super().look(event)
 
     @database_sync_to_async
     def is_there(self) -> bool:
         return Job.objects.visible_to(self.user).filter(pk=self.pk).exists()
 
+    async def news(self) -> list[str] | None:
+        stamp = await lookout().stamp_of(self.pk)
+        if stamp is not None and stamp == self.stamp:
+            return [] if self.may_change else None
+        return await self.news_of(stamp) if stamp and await self.is_there() else None
+
     @database_sync_to_async
-    def news(self) -> list[str] | None:
-        stamp = news.stamp_of(self.user, self.pk)
-        if stamp is None:
-            return None
+    def news_of(self, stamp: Stamp) -> list[str] | None:
+        self.stamp = stamp
         if stamp.attempt != self.seen.attempt:
             # Another log, and curves that go back: the page is read anew.
             self.seen.attempt = stamp.attempt
             return [json.dumps({"type": "reload"})]
-        if self.job is None or self.job.revision != stamp.revision:
-            self.job = news.job_of(self.pk, stamp.uuid)
-        events = self.event_news(stamp)
+        job = news.job_of(self.pk, stamp.uuid)
+        self.may_change, events = job.may_change, self.event_news(stamp)
         messages = [
-            *self.log_news(self.job),
+            *self.log_news(job),
             *self.point_news(stamp),
             *self.sample_news(stamp),
             *self.state_news(stamp),
             *events,
         ]
         # An ended run has no more news once all of it was sent.
-        return messages if messages or self.job.may_change else None
+        return messages if messages or job.may_change else None
 
     def log_news(self, job: Job) -> list[str]:
         try:

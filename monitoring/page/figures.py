@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from jobs.models import Job
 from monitoring.models import Series
 from monitoring.readers.verl_metrics import write_value
@@ -80,7 +82,10 @@ def _shown(series: Series) -> dict[str, Any]:
 
 def pairs(column: Column) -> list[Pair]:
     """``[[step, value], …]``; a value that JSON has no number for is a word."""
-    return list(zip(column.steps.tolist(), map(write_value, column.values.tolist()), strict=True))
+    values = column.values.tolist()
+    if not np.isfinite(column.values).all():
+        values = [write_value(value) for value in values]
+    return list(zip(column.steps.tolist(), values, strict=True))
 
 
 def windows_shown(found: Mapping[str, Window]) -> dict[str, Any]:

@@ -8,12 +8,10 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from django.contrib.auth.models import User
-from django.db.models import Count, Max, OuterRef, Subquery
+from django.db.models import Count, Max
 from django.template.loader import render_to_string
 
-from jobs.models import Event, Job
-from monitoring.models import SystemSample
+from jobs.models import Job
 from monitoring.page import live, shown
 from monitoring.page.figures import WIDE, news_shown
 from monitoring.store import points
@@ -21,36 +19,6 @@ from monitoring.store import points
 SHARED = 20  # changes; viewers that are not further apart share what is made for them
 PAGE = "monitoring/page/run.html"
 STATE = ("header", "checkpoints")
-
-
-@dataclass(frozen=True)
-class Stamp:
-    """How far a job has come. A page looks at this several times a second, in one query."""
-
-    uuid: UUID
-    attempt: int
-    revision: int
-    points: int
-    sample: int
-    event: int
-
-
-def stamp_of(user: User, pk: int) -> Stamp | None:
-    """The stamp of a job that the user may see."""
-    sample, event = newest(SystemSample), newest(Event)
-    rows = Job.objects.visible_to(user).filter(pk=pk).order_by()
-    facts = rows.values_list(
-        "uuid", "attempt", "revision", "metric_store__number", sample, event
-    ).first()
-    if facts is None:
-        return None
-    uuid, attempt, revision, *marks = facts
-    return Stamp(uuid, attempt, revision, *(mark or 0 for mark in marks))
-
-
-def newest(model: type[SystemSample] | type[Event]) -> Subquery:
-    """The id of the job's last one."""
-    return Subquery(model.objects.filter(job=OuterRef("pk")).order_by("-pk").values("pk")[:1])
 
 
 def shared(answer: Callable[..., Any], pk: int, uuid: UUID, seen: int, now: int, *more: Any) -> Any:

@@ -6,7 +6,7 @@ they came, so that a page is sent what it has not seen at the cost of just that;
 blocks together, when there are enough of them.
 """
 
-from monitoring.store.news import News, since
+from monitoring.store.news import News, since, since_across
 from monitoring.store.reading import (
     Window,
     across,
@@ -30,6 +30,7 @@ __all__ = [
     "position",
     "rewind",
     "since",
+    "since_across",
     "times",
     "window",
 ]
