@@ -2,13 +2,13 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol
 
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 
 SAVE_TIME = "timing_s/save_checkpoint"  # the metric of a save's duration, in seconds
 LAST, LOW, HIGH = "last", "low", "high"
-Row = TypeVar("Row", bound=Model)
+Jobs = QuerySet[Any]  # of jobs; this module lies below their model
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Source(Protocol):
     def names(self, job_ids: Collection[int]) -> list[str]:
         """The metrics that any of the jobs has."""
 
-    def ordered(self, jobs: QuerySet[Row], metric: str, by: str) -> QuerySet[Row]:
+    def ordered(self, jobs: Jobs, metric: str, by: str) -> Jobs:
         """The jobs by ``last``, ``low`` or ``high`` of a metric, after ``-`` from above.
 
         Jobs without it come last.
@@ -62,6 +62,6 @@ def names_of(job_ids: Collection[int]) -> list[str]:
     return _source[0].names(job_ids) if _source and job_ids else []
 
 
-def ordered(jobs: QuerySet[Row], metric: str, by: str) -> QuerySet[Row]:
+def ordered(jobs: Jobs, metric: str, by: str) -> Jobs:
     """The jobs by a figure of a metric: see ``Source.ordered``."""
     return _source[0].ordered(jobs, metric, by) if _source else jobs

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -68,13 +69,14 @@ class Lookout:
         )  # fmt: skip
         found = {pk: facts for pk, *facts in rows}
         self.jobs = {pk: job for pk, job in self.jobs.items() if is_as(job, found.get(pk))}
-        missing = Job.objects.select_related("machine").in_bulk(found.keys() - self.jobs.keys())
-        self.jobs |= missing
-        return {
-            pk: Stamp(*facts[:3], *(mark or 0 for mark in facts[3:]), log_of(self.jobs[pk]))
-            for pk, facts in found.items()
-            if pk in self.jobs
-        }
+        missing = found.keys() - self.jobs.keys()
+        self.jobs |= Job.objects.select_related("machine").in_bulk(missing)
+        return {pk: stamp(facts, self.jobs[pk]) for pk, facts in found.items() if pk in self.jobs}
+
+
+def stamp(facts: list[Any], job: Job) -> Stamp:
+    uuid, attempt, revision, number, sample, event = facts
+    return Stamp(uuid, attempt, revision, number or 0, sample or 0, event or 0, log_of(job))
 
 
 def newest(model: type[SystemSample] | type[Event]) -> Subquery:
@@ -82,7 +84,7 @@ def newest(model: type[SystemSample] | type[Event]) -> Subquery:
     return Subquery(model.objects.filter(job=OuterRef("pk")).order_by("-pk").values("pk")[:1])
 
 
-def is_as(job: Job, facts: list[object] | None) -> bool:
+def is_as(job: Job, facts: list[Any] | None) -> bool:
     return facts is not None and [job.uuid, job.attempt, job.revision] == facts[:3]
 
 

@@ -63,8 +63,8 @@ def _missed(cursors: Mapping[int, int]) -> dict[int, tuple[int, bool, list[Frame
     # In this order: what is forgotten in between is then told by the store.
     rows: dict[int, list[tuple[int, int, Buffer]]] = {pk: [] for pk in cursors}
     writes = MetricWrite.objects.filter(reduce(or_, later)).order_by("store", "number")
-    for pk, *write in writes.values_list("store", "number", "points", "data"):
-        rows[pk].append((write[0], write[1], write[2]))
+    for pk, number, points, data in writes.values_list("store", "number", "points", "data"):
+        rows[pk].append((number, points, data))
     stores = MetricStore.objects.in_bulk(list(cursors))
     none = MetricStore()
     return {pk: _since(stores.get(pk, none), cursors[pk], rows[pk]) for pk in cursors}

@@ -1,7 +1,8 @@
 """The store against a plain dictionary: any appends, rewinds and pages, on both databases."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,14 +28,14 @@ def job(user: User) -> Job:
     return factories.make_job(user)
 
 
-def frame(names: Sequence[str], rows: dict[int, Sequence[float]]) -> Frame[str]:
+def frame(names: Sequence[str], rows: Mapping[int, Sequence[float]]) -> Frame[str]:
     steps = np.array(list(rows), np.int64)
     return frame_of(tuple(names), steps, np.array(list(rows.values()), np.float64))
 
 
 def times(*steps: int) -> Column:
     found = np.array(sorted(steps), np.int64)
-    return Column(found, 1000.0 + found)
+    return Column(found, found.astype(np.float64) + 1000)
 
 
 def points_of(columns: dict[str, Column]) -> Points:
@@ -176,7 +177,7 @@ actions = st.lists(st.one_of(appends, st.integers(0, 30), st.just("look")), max_
 )
 @given(actions)
 def test_any_story_against_a_dictionary(
-    user: User, monkeypatch: pytest.MonkeyPatch, story: list[object]
+    user: User, monkeypatch: pytest.MonkeyPatch, story: list[Any]
 ) -> None:
     monkeypatch.setattr(writing, "FOLD_WRITES", 3)
     monkeypatch.setattr(writing, "LARGE", 18)
@@ -192,7 +193,7 @@ def test_any_story_against_a_dictionary(
             points.rewind(job, action)
             model = {key: value for key, value in model.items() if key[1] <= action}
         else:
-            names, rows = action  # type: ignore[misc]
+            names, rows = action
             ordered = sorted(names)
             chosen = {step: row[: len(ordered)] for step, row in rows.items()}
             points.append(job, [frame(ordered, chosen)], times(*chosen))
