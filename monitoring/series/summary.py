@@ -73,8 +73,8 @@ def _bounds(values: Values) -> Iterable[tuple[float | None, float | None]]:
         return zip(values.min(axis=0).tolist(), values.max(axis=0).tolist(), strict=True)
     low = np.where(finite, values, math.inf).min(axis=0)
     high = np.where(finite, values, -math.inf).max(axis=0)
-    none: np.ndarray = ~finite.any(axis=0)
+    empty = low > high
     return [
-        (None, None) if empty else (a, b)
-        for empty, a, b in zip(none.tolist(), low.tolist(), high.tolist(), strict=True)
+        (None, None) if is_empty else (a, b)
+        for is_empty, a, b in zip(empty.tolist(), low.tolist(), high.tolist(), strict=True)
     ]

@@ -29,4 +29,5 @@ class StoredFigures:
         value = Series.objects.filter(job=OuterRef("pk"), name=metric).values(field)[:1]
         figure = F("ordered_by")
         order = figure.desc(nulls_last=True) if by[0] == "-" else figure.asc(nulls_last=True)
-        return jobs.annotate(ordered_by=Subquery(value)).order_by(order, "-pk")
+        found: Jobs = jobs.annotate(ordered_by=Subquery(value)).order_by(order, "-pk")
+        return found
