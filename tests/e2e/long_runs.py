@@ -13,7 +13,7 @@ import numpy as np
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from compute.services import local_machine
+from compute.machines.local import local_machine
 from jobs.models import Job, Status
 from monitoring.series.frame import frame_of
 from monitoring.store import points

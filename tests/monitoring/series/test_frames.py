@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitoring.series.column import EMPTY, Column, in_order, merged
@@ -93,13 +93,12 @@ def test_evenly_spaced_steps_take_no_bytes(steps: list[int], size: int) -> None:
     assert len(write_steps(np.array(steps, np.int64))) == size
 
 
-steps = st.lists(st.integers(0, 2**62), min_size=1, max_size=9, unique=True).map(sorted)
-
-
-@given(steps, st.data())
-def test_any_column_comes_back_from_its_bytes(steps: list[int], data: st.DataObject) -> None:
-    given_values = data.draw(st.lists(st.floats(), min_size=len(steps), max_size=len(steps)))
-    whole = Column(np.array(steps, np.int64), np.array(given_values, np.float64))
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.dictionaries(st.integers(0, 2**62), st.floats(), min_size=1, max_size=9))
+def test_any_column_comes_back_from_its_bytes(given_points: dict[int, float]) -> None:
+    steps = sorted(given_points)
+    values = np.array([given_points[step] for step in steps], np.float64)
+    whole = Column(np.array(steps, np.int64), values)
     told = write_steps(whole.steps), write_values(whole.values)
     found = read_column(*told, steps[0], steps[-1])
     assert found.steps.tolist() == steps

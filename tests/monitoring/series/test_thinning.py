@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitoring.series.column import Column
@@ -53,6 +53,7 @@ def test_a_gap_of_steps_leaves_pixels_empty() -> None:
 values = st.floats(allow_nan=True, allow_infinity=True)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.integers(0, 2**62), values, max_size=80), st.integers(1, 20))
 def test_any_column_keeps_its_bounds_and_no_more_than_it_may(
     found: dict[int, float], width: int

@@ -173,7 +173,9 @@ actions = st.lists(st.one_of(appends, st.integers(0, 30), st.just("look")), max_
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(actions)
 def test_any_story_against_a_dictionary(
