@@ -9,7 +9,8 @@ import json
 import random
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,13 @@ from django.contrib.auth.models import User
 from jobs.models import Job, Status
 from monitoring.store import points
 from tests.bench.home import cookie, cookie_name, percentile
-from tests.bench.live import append, make_job, note
+from tests.bench.live import append, ended, make_job, note
 from tests.e2e.site import Site, wait_for
 
 RUNS, PAGES = 50, 100
 SECONDS = 60.0
 LINE_EVERY = 5.0  # seconds from one line of a run to its next
+BEAT_EVERY = 3.0
 MIB = 1 << 20
 
 
@@ -48,12 +50,32 @@ def measure(site: Site) -> dict[str, float]:
         sent: dict[int, dict[int, float]] = {job.pk: {} for job in jobs}
         for job in jobs:
             append(Path(job.run_dir), 1, sent[job.pk])
-        wait_for(lambda: len(points.position(jobs)) == RUNS, "the first lines", 120)
-        found = watched(site, jobs, sent)
+        with beating(jobs):
+            wait_for(lambda: all(points.position(jobs).values()), "the first lines", 120)
+            found = watched(site, jobs, sent)
         Job.objects.filter(pk__in=[job.pk for job in jobs]).update(status=Status.STOPPED)
         return found
     finally:
         site.stop()
+
+
+@contextmanager
+def beating(jobs: list[Job]) -> Iterator[None]:
+    """The wrappers' signs of life, also before the first page is open."""
+    stop = threading.Event()
+
+    def beat() -> None:
+        while not stop.wait(BEAT_EVERY):
+            for job in jobs:
+                Path(job.run_dir, "heartbeat").write_text(str(time.time()))
+
+    heart = threading.Thread(target=beat)
+    heart.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        heart.join()
 
 
 def watched(site: Site, jobs: list[Job], sent: dict[int, dict[int, float]]) -> dict[str, float]:
@@ -78,6 +100,7 @@ def watched(site: Site, jobs: list[Job], sent: dict[int, dict[int, float]]) -> d
         lost = sum(len(sent[page.job.pk]) - len(page.seen) for page in pages)
     for view in views:
         view.cancel()
+    asyncio.run_coroutine_threadsafe(ended(), loop).result(30)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     delays = [
