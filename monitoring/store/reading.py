@@ -47,10 +47,9 @@ def window(
     For a chart of ``width`` pixels they are thinned; without a width every point is there. A series
     that does not exist is left out.
     """
-    rows = Series.objects.filter(job=job, name__in=names)
-    found = _read(dict.fromkeys(rows.values_list("pk", flat=True), job.pk), low, high)
-    named = dict(rows.values_list("pk", "name"))
-    return {named[pk]: _window(column, width) for pk, column in found.items() if pk in named}
+    named = dict(Series.objects.filter(job=job, name__in=names).values_list("pk", "name"))
+    found = _read(dict.fromkeys(named, job.pk), low, high)
+    return {named[pk]: _window(column, width) for pk, column in found.items()}
 
 
 def across(jobs: Iterable[Job], name: str, width: int | None = None) -> dict[int, Window]:
