@@ -7,6 +7,7 @@ PLATFORM_READY := $(VENV)/.ready
 TRAIN_READY := $(TRAIN)/.ready
 DEV_READY := $(VENV)/.ready-dev
 TRAIN_TEST_READY := $(TRAIN)/.ready-test
+PEERS_READY := $(VENV)/bench-peers/.ready
 
 .PHONY: help install ready run test lint format bench
 help: ## list these targets
@@ -36,7 +37,7 @@ format: $(DEV_READY) ## format Python and templates
 	$(VENV)/bin/ruff format .
 	-$(VENV)/bin/djlint --quiet --reformat templates
 
-bench: install $(DEV_READY) ## measure: metric to page, submit to start, cost to a run
+bench: install $(DEV_READY) $(PEERS_READY) ## measure: metric to page, submit to start, cost to a run
 	$(PY) -m tests.bench $(ARGS)
 
 # An install that fails half-way leaves no stamp, so the next call repairs it.
@@ -54,6 +55,13 @@ $(DEV_READY): $(PLATFORM_READY)
 $(TRAIN_READY): environments/verl-0.9/lock.txt environments/verl-0.9/requirements.txt environments/install.sh environments/node/pyproject.toml
 	@echo "Installing verl for the CPU into $(TRAIN) (a few minutes the first time)"
 	@bash environments/install.sh 0.9 $(TRAIN) $(PYTHON)
+	@touch $@
+
+# What the benchmarks compare with, in an environment of its own.
+$(PEERS_READY): tests/bench/peers.txt
+	@echo "Installing what the benchmarks compare with into $(VENV)/bench-peers"
+	@$(PYTHON) -m venv $(VENV)/bench-peers
+	@$(VENV)/bench-peers/bin/python -m pip install --quiet --disable-pip-version-check -r tests/bench/peers.txt
 	@touch $@
 
 TRAIN_TESTS := environments/verl-0.9/requirements-test.txt environments/verl-0.9/requirements-trl.txt

@@ -1,17 +1,67 @@
-"""Figures of runs that jobs need. The app that keeps the metrics registers their source."""
+"""What the metrics of jobs say. The app that keeps them registers itself as their source."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from django.db.models import QuerySet
 
 SAVE_TIME = "timing_s/save_checkpoint"  # the metric of a save's duration, in seconds
-Longest = Callable[[Collection[int], str], Mapping[int, float]]
-_longest: list[Longest] = []
+LAST, LOW, HIGH = "last", "low", "high"
+Jobs = QuerySet[Any]  # of jobs; this module lies below their model
 
 
-def register(longest: Longest) -> None:
-    """``longest(job ids, metric)`` is the greatest value of a metric by job, where it has any."""
-    _longest[:] = [longest]
+@dataclass(frozen=True)
+class Figure:
+    """Of one metric of a job. NaN is None, and so is a bound where no value is finite."""
+
+    step: int
+    last: float | None
+    low: float | None
+    high: float | None
+
+
+class Source(Protocol):
+    """Answers by the ids of jobs. A job that has no such metric is left out."""
+
+    def greatest(self, job_ids: Collection[int], metric: str) -> Mapping[int, float]:
+        """The greatest finite value of a metric in each job."""
+
+    def figures(self, job_ids: Collection[int], metric: str) -> Mapping[int, Figure]:
+        """The figures of a metric in each job."""
+
+    def names(self, job_ids: Collection[int]) -> list[str]:
+        """The metrics that any of the jobs has."""
+
+    def ordered(self, jobs: Jobs, metric: str, by: str) -> Jobs:
+        """The jobs by ``last``, ``low`` or ``high`` of a metric, after ``-`` from above.
+
+        Jobs without it come last.
+        """
+
+
+_source: list[Source] = []
+
+
+def register(source: Source) -> None:
+    _source[:] = [source]
 
 
 def longest_saves(job_ids: Collection[int]) -> Mapping[int, float]:
     """Seconds that the longest save of each job took, by id; a job that never saved is left out."""
-    return _longest[0](job_ids, SAVE_TIME) if _longest and job_ids else {}
+    return _source[0].greatest(job_ids, SAVE_TIME) if _source and job_ids else {}
+
+
+def figures_of(job_ids: Collection[int], metric: str) -> Mapping[int, Figure]:
+    """The figures of a metric in each job that has it, by id."""
+    return _source[0].figures(job_ids, metric) if _source and job_ids else {}
+
+
+def names_of(job_ids: Collection[int]) -> list[str]:
+    """The metrics that any of the jobs has, by name."""
+    return _source[0].names(job_ids) if _source and job_ids else []
+
+
+def ordered(jobs: Jobs, metric: str, by: str) -> Jobs:
+    """The jobs by a figure of a metric: see ``Source.ordered``."""
+    return _source[0].ordered(jobs, metric, by) if _source else jobs

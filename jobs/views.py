@@ -7,6 +7,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
+from jobs import measured
 from jobs.models import Job, JobQuerySet, Status
 from platform_site.htmx import HtmxHttpRequest
 
@@ -19,21 +20,26 @@ SORTS = {
     "started_at": ("started_at",),
     "duration": ("duration",),
 }
+FILTERS = ("status", "kind", "q", "metric")
+FIGURES = (measured.LAST, measured.LOW, measured.HIGH)  # of a metric, by which jobs are sorted too
+LOOKED_AT = 5  # jobs of the page whose metrics are suggested
 
 
 @require_GET
 @vary_on_headers("HX-Request")
 def job_list(request: HtmxHttpRequest) -> HttpResponse:
     mine = Job.objects.visible_to(request.user)
-    filters = {n: request.GET.get(n, "").replace("\0", "") for n in ("status", "kind", "q")}
-    sort = request.GET.get("sort", "-created_at")
-    if sort.removeprefix("-") not in SORTS:
-        sort = "-created_at"
+    filters = {name: request.GET.get(name, "").replace("\0", "") for name in FILTERS}
+    metric = filters["metric"]
+    sort = known_sort(request.GET.get("sort", ""), metric)
     jobs = filtered(mine, filters).with_duration().select_related("machine", "owner")
+    page = Paginator(ordered(jobs, sort, metric), PAGE).get_page(request.GET.get("page"))
     query = request.GET.copy()
     query.pop("page", None)
     context = {
-        "page": Paginator(jobs.order_by(sort, "-pk"), PAGE).get_page(request.GET.get("page")),
+        "page": page,
+        "figures": measured.figures_of([job.pk for job in page], metric) if metric else {},
+        "metrics": measured.names_of([job.pk for job in page][:LOOKED_AT]),
         "filters": filters,
         "sort": sort,
         "statuses": counted(mine, "status", Status.choices),
@@ -41,6 +47,17 @@ def job_list(request: HtmxHttpRequest) -> HttpResponse:
         "query": query.urlencode(),
     }
     return render(request, "jobs/list.html" + ("#table" if request.htmx else ""), context)
+
+
+def known_sort(asked: str, metric: str) -> str:
+    by = asked.removeprefix("-")
+    return asked if by in SORTS or (metric and by in FIGURES) else "-created_at"
+
+
+def ordered(jobs: JobQuerySet, sort: str, metric: str) -> QuerySet[Job]:
+    if sort.removeprefix("-") in FIGURES:
+        return measured.ordered(jobs, metric, sort)
+    return jobs.order_by(sort, "-pk")
 
 
 def filtered(jobs: JobQuerySet, filters: dict[str, str]) -> JobQuerySet:

@@ -1,6 +1,10 @@
+import math
+
 from django.db import models
+from django.db.models import Q
 
 from jobs.models import Job
+from monitoring.series.summary import Summary
 
 
 class Cursor(models.Model):
@@ -20,43 +24,110 @@ class Cursor(models.Model):
         return f"{self.file} of {self.job_id} at {self.offset}"
 
 
+class MetricManager(models.Manager["Series"]):
+    """Without the series of times, which is none of the metrics."""
+
+    def get_queryset(self) -> models.QuerySet["Series"]:
+        return super().get_queryset().filter(is_clock=False)
+
+
 class Series(models.Model):
-    """One metric of one job, with its last value for tables."""
+    """One metric of one job, with what tables show of it. Its points: monitoring.store.points."""
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="series")
     name = models.CharField(max_length=200)
-    last_step = models.PositiveIntegerField(default=0)
+    is_clock = models.BooleanField(
+        default=False, help_text="Its values are the times of the job's steps, in epoch seconds."
+    )
+    last_step = models.PositiveBigIntegerField(default=0)
     last_value = models.FloatField(null=True, help_text="Empty is NaN.")
+    low = models.FloatField(null=True, help_text="The least finite value.")
+    high = models.FloatField(null=True, help_text="The greatest finite value.")
+    count = models.PositiveIntegerField(default=0)
+
+    objects = MetricManager()
+    everything: models.Manager["Series"] = models.Manager()
 
     class Meta:
         ordering = ("name",)
         verbose_name_plural = "series"
         constraints = [
-            models.UniqueConstraint(fields=["job", "name"], name="one_series_a_name"),
+            models.UniqueConstraint(fields=["job", "name", "is_clock"], name="one_series_a_name"),
         ]
 
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def summary(self) -> Summary:
+        value = math.nan if self.last_value is None else self.last_value
+        return Summary(self.last_step, value, self.low, self.high, self.count)
 
-class Point(models.Model):
-    """A value at a step. Reading the same bytes twice writes the same point."""
 
-    job = models.ForeignKey(Job, on_delete=models.CASCADE)
-    series = models.ForeignKey(Series, on_delete=models.CASCADE, related_name="points")
-    step = models.PositiveIntegerField()
-    value = models.FloatField(null=True, help_text="Empty is NaN.")
-    revision = models.PositiveBigIntegerField()
+class Block(models.Model):
+    """Up to a thousand points of a series, by step. Only monitoring.store reads and writes it."""
+
+    series = models.ForeignKey(Series, on_delete=models.CASCADE, related_name="blocks")
+    first_step = models.BigIntegerField()
+    last_step = models.BigIntegerField()
+    last_value = models.FloatField(null=True, help_text="Empty is NaN.")
+    low = models.FloatField(null=True)
+    high = models.FloatField(null=True)
+    count = models.PositiveIntegerField()
+    steps = models.BinaryField(help_text="Nothing when they are evenly spaced.")
+    values = models.BinaryField()
+    is_open = models.BooleanField(help_text="Whether more points go into it: it is the last.")
 
     class Meta:
-        ordering = ("step",)
+        ordering = ("series", "first_step")
         constraints = [
-            models.UniqueConstraint(fields=["series", "step"], name="one_point_a_step"),
+            models.UniqueConstraint(fields=["series", "first_step"], name="one_block_a_step"),
+            models.UniqueConstraint(
+                fields=["series"], condition=Q(is_open=True), name="one_open_block_a_series"
+            ),
         ]
-        indexes = [models.Index(fields=["job", "revision"])]
 
     def __str__(self) -> str:
-        return f"{self.series_id} step {self.step}"
+        return f"{self.series_id} steps {self.first_step} to {self.last_step}"
+
+
+class MetricStore(models.Model):
+    """How far a job's points have come. Only monitoring.store reads and writes it."""
+
+    job = models.OneToOneField(
+        Job, on_delete=models.CASCADE, primary_key=True, related_name="metric_store"
+    )
+    number = models.PositiveBigIntegerField(
+        default=0, help_text="Of the last write: the cursor of a page that has seen all."
+    )
+    folded = models.PositiveBigIntegerField(
+        default=0, help_text="Writes up to this one are in blocks."
+    )
+    waiting = models.PositiveIntegerField(default=0, help_text="Points that are in no block yet.")
+    known_from = models.PositiveBigIntegerField(
+        default=0, help_text="A page whose cursor is before this one reads anew."
+    )
+
+    def __str__(self) -> str:
+        return f"{self.job_id} at {self.number}"
+
+
+class MetricWrite(models.Model):
+    """The points of some lines, as they were appended. Only monitoring.store knows how."""
+
+    store = models.ForeignKey(MetricStore, on_delete=models.CASCADE, related_name="writes")
+    number = models.PositiveBigIntegerField()
+    points = models.PositiveIntegerField()
+    data = models.BinaryField()
+
+    class Meta:
+        ordering = ("store", "number")
+        constraints = [
+            models.UniqueConstraint(fields=["store", "number"], name="one_write_a_number"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.store_id} number {self.number}"
 
 
 class SystemSample(models.Model):
@@ -65,7 +136,6 @@ class SystemSample(models.Model):
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="system_samples")
     at = models.DateTimeField()
     data = models.JSONField()
-    revision = models.PositiveBigIntegerField()
     attempt = models.PositiveIntegerField()
     position = models.PositiveBigIntegerField()
 
@@ -77,7 +147,7 @@ class SystemSample(models.Model):
                 fields=["job", "attempt", "position"], name="one_sample_a_position"
             )
         ]
-        indexes = [models.Index(fields=["job", "revision"])]
+        indexes = [models.Index(fields=["job", "id"], name="last_sample_of_a_job")]
 
     def __str__(self) -> str:
         return f"{self.job_id} at {self.at:%F %T}"

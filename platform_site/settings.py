@@ -88,6 +88,7 @@ INSTALLED_APPS = [
     "monitoring",
     "monitoring.watch",
     "monitoring.page",
+    "monitoring.store",
     "jobs",
     "jobs.order",
     "jobs.queue",

@@ -6,6 +6,7 @@ import uuid as uuids
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from django.conf import settings
@@ -17,6 +18,8 @@ from datasets.models import Dataset, Version
 from jobs.launch.submit import Order
 from jobs.models import Job, Status
 from jobs.verl.spec import LATEST, TrainSpec
+from monitoring.series.frame import frame_of
+from monitoring.store import points
 from platform_site.work.models import State
 
 numbers = itertools.count(1)
@@ -176,6 +179,24 @@ def append_run_file(job: Job, name: str, content: str | bytes) -> None:
 def metrics_line(step: int, **data: float) -> str:
     named = {name.replace("__", "/"): value for name, value in data.items()}
     return json.dumps({"step": step, "data": named or {"train/loss": 1 / max(1, step)}}) + "\n"
+
+
+def points_of(job: Job) -> dict[tuple[str, int], float]:
+    """All points that the store has of a job, by name and step."""
+    found = points.window(job, points.all_names(job))
+    return {
+        (name, step): value
+        for name, window in found.items()
+        for step, value in zip(
+            window.column.steps.tolist(), window.column.values.tolist(), strict=True
+        )
+    }
+
+
+def add_points(job: Job, name: str, values: dict[int, float]) -> None:
+    """Append points of one series."""
+    steps, column = np.array(list(values), np.int64), np.array(list(values.values()), np.float64)
+    points.append(job, [frame_of((name,), steps, column[:, None])])
 
 
 def make_model_folder(path: Path, context: int | None = 512) -> Path:

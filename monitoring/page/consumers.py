@@ -6,9 +6,7 @@ import logging
 import time
 from contextlib import suppress
 from dataclasses import asdict
-from functools import lru_cache
 from typing import Any
-from uuid import UUID
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -18,13 +16,14 @@ from django.template.loader import render_to_string
 from compute.models import MachineSample
 from compute.runners.base import RunnerError
 from jobs.models import Event, Job
-from monitoring.page import live, shown
+from monitoring.page import live, news, shown
+from monitoring.page.figures import WIDE
+from monitoring.page.lookout import Stamp, lookout
+from monitoring.page.news import Told, shared
 
 log = logging.getLogger(__name__)
 LOOK_EVERY = 0.3  # seconds between looks when no ping comes
-SHARED = 20  # revisions; viewers that are not further apart share what is rendered
 ALIVE_EVERY = 10.0  # seconds of silence after which the page is told that all is well
-PARTS = ("header", "figures", "system", "events", "checkpoints")
 NO_LOGIN, NOT_THERE, ERROR = 4401, 4404, 1011
 
 
@@ -96,45 +95,64 @@ class FollowingConsumer(AsyncWebsocketConsumer):
 class RunConsumer(FollowingConsumer):
     async def opened(self) -> None:
         self.pk: int = self.scope["url_route"]["kwargs"]["pk"]
-        if await self.job() is None:
+        if not await self.is_there():
             await self.close(NOT_THERE)
             return
-        self.seen = live.Seen()
+        self.seen, self.told = live.Seen(), Told()
+        self.wanted: frozenset[str] = frozenset()
+        self.stamp: Stamp | None = None  # all that it stands for was sent
+        self.may_change = True
+        lookout().watch(self.pk)
         await self.channel_layer.group_add(live.group_of(self.pk), self.channel_name)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """The page's cursor: what it shows already, at the start and after a lost connection."""
+        """The page's cursors: what it shows already, at the start and after a lost connection."""
         try:
             said = json.loads(text_data or "")
-            attempt = int(said.get("attempt", 1))
-            self.seen = live.Seen(max(0, int(said["revision"])), max(0, int(said["log"])), attempt)
+            if "want" in said:
+                self.wanted = frozenset(map(str, said["want"][:WIDE]))
+                return
+            self.seen = live.Seen.said(said)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             return
         self.begin()
 
     async def disconnect(self, code: int) -> None:
         if hasattr(self, "seen"):
+            lookout().leave(self.pk)
             await self.channel_layer.group_discard(live.group_of(self.pk), self.channel_name)
         await super().disconnect(code)
 
-    @database_sync_to_async
-    def job(self) -> Job | None:
-        return Job.objects.visible_to(self.user).filter(pk=self.pk).first()
+    async def look(self, event: dict[str, Any]) -> None:
+        lookout().expire()
+        await super().look(event)
 
     @database_sync_to_async
-    def news(self) -> list[str] | None:
-        jobs = Job.objects.visible_to(self.user).select_related("machine", "owner", "after")
-        job = jobs.filter(pk=self.pk).first()
-        if job is None:
-            return None
-        if job.attempt != self.seen.attempt:
+    def is_there(self) -> bool:
+        return Job.objects.visible_to(self.user).filter(pk=self.pk).exists()
+
+    async def news(self) -> list[str] | None:
+        stamp = await lookout().stamp_of(self.pk)
+        if stamp is not None and stamp == self.stamp:
+            return [] if self.may_change else None
+        return await self.news_of(stamp) if stamp and await self.is_there() else None
+
+    @database_sync_to_async
+    def news_of(self, stamp: Stamp) -> list[str] | None:
+        self.stamp = stamp
+        if stamp.attempt != self.seen.attempt:
             # Another log, and curves that go back: the page is read anew.
-            self.seen.attempt = job.attempt
+            self.seen.attempt = stamp.attempt
             return [json.dumps({"type": "reload"})]
-        messages = self.log_news(job)
-        if job.revision > self.seen.revision:
-            messages += self.change_news(job)
-            self.seen.revision = job.revision
+        job = news.job_of(self.pk, stamp.uuid)
+        self.may_change, events = job.may_change, self.event_news(stamp)
+        messages = [
+            *self.log_news(job),
+            *self.point_news(stamp),
+            *self.sample_news(stamp),
+            *self.state_news(stamp),
+            *events,
+        ]
         # An ended run has no more news once all of it was sent.
         return messages if messages or job.may_change else None
 
@@ -148,26 +166,37 @@ class RunConsumer(FollowingConsumer):
         self.seen.log = part.end
         return [json.dumps({"type": "log", **asdict(part)})] if part.text else []
 
-    def change_news(self, job: Job) -> list[str]:
-        since, now = self.seen.revision, job.revision
-        # A page that is far behind is on its own, and its long answer is not worth keeping.
-        answer = changes if now - since <= SHARED else changes.__wrapped__
-        return list(answer(job.pk, job.uuid, since, now))
+    def point_news(self, stamp: Stamp) -> list[str]:
+        if stamp.points == self.seen.points:
+            return []
+        seen, now = self.seen.points, stamp.points
+        self.seen.points, messages = shared(
+            news.new_points, self.pk, stamp.uuid, seen, now, self.wanted
+        )
+        return list(messages)
 
+    def sample_news(self, stamp: Stamp) -> list[str]:
+        if stamp.sample <= self.seen.sample:
+            return []
+        seen, self.seen.sample = self.seen.sample, stamp.sample
+        return list(shared(news.new_samples, self.pk, stamp.uuid, seen, stamp.sample))
 
-@lru_cache(maxsize=64)
-def changes(pk: int, uuid: UUID, since: int, revision: int) -> tuple[str, ...]:
-    """What changed on a job's page from one revision to another; many viewers share one answer."""
-    job = Job.objects.select_related("machine", "owner", "after").get(pk=pk, uuid=uuid)
-    messages = []
-    if points := live.points_since(job, since):
-        news = {"type": "points", "revision": revision, "series": points}
-        messages.append(json.dumps(news))
-    if samples := live.system_since(job, since):
-        messages.append(json.dumps({"type": "system", "samples": samples}))
-    context = shown.live_context(job) | {"oob": True}
-    html = (render_to_string(f"monitoring/page/run.html#{part}", context) for part in PARTS)
-    return (*messages, "".join(html))
+    def state_news(self, stamp: Stamp) -> list[str]:
+        if stamp.revision <= self.seen.revision:
+            return []
+        seen, self.seen.revision = self.seen.revision, stamp.revision
+        state = shared(news.new_state, self.pk, stamp.uuid, seen, stamp.revision)
+        return list(state)
+
+    def event_news(self, stamp: Stamp) -> list[str]:
+        """Looked for also when the state has changed: the last event need not have come last."""
+        if (stamp.event, stamp.revision) == (self.seen.event, self.seen.revision):
+            return []
+        self.seen.event, told = stamp.event, news.events_of(self.pk)
+        if told == self.told:
+            return []
+        before, self.told = self.told, told
+        return list(news.new_events(self.pk, stamp.uuid, before, told))
 
 
 class OverviewConsumer(FollowingConsumer):
@@ -189,7 +218,7 @@ class OverviewConsumer(FollowingConsumer):
     def _stamp(self) -> object:
         """Changes whenever the board may look different."""
         jobs = Job.objects.visible_to(self.user)
-        active = list(jobs.holding_slot().values_list("pk", "revision"))
+        active = list(jobs.holding_slot().values_list("pk", "revision", "step"))
         last_event = Event.objects.order_by("-pk").values_list("pk").first()
         last_sample = MachineSample.objects.order_by("-pk").values_list("pk").first()
         return active, last_event, last_sample

@@ -11,32 +11,12 @@ from django.conf import settings
 from jobs.models import Job
 from jobs.trackers import accounts
 from monitoring.mirror import HERE, log_file
-from monitoring.models import Point, Series
+from monitoring.models import SystemSample
 from monitoring.readers.masking import lead_for, masked
-from monitoring.readers.verl_metrics import write_value
 
 LOG_TAIL = 64 * 1024
 LOG_STEP = 256 * 1024
-KEY_METRICS = (
-    "critic/score/mean",
-    "critic/rewards/mean",
-    "train/loss",
-    "val/loss",
-    "train/rewards/accuracy",
-    "train/rewards/margin",
-    "val/rewards/accuracy",
-    "critic/vf_loss",
-    "critic/vf_explained_var",
-    "actor/entropy",
-    "actor/ppo_kl",
-    "actor/grad_norm",
-    "train/grad_norm",
-    "response_length/mean",
-    "actor/pg_clipfrac",
-    "perf/throughput",
-    "timing_s/step",
-)
-Points = dict[str, list[list[float | str]]]
+MOST = 2**53  # that a page may say; larger numbers are not exact in its language
 
 
 @dataclass(frozen=True)
@@ -52,35 +32,35 @@ class LogPart:
 
 @dataclass
 class Seen:
-    """A page's cursor: the job's revision, the log's byte offset, and the attempt it shows."""
+    """A page's cursors. Points, samples, log and state each go their own way.
+
+    ``revision`` is of the job's state, ``points`` of its metrics, ``sample`` and ``event`` are the
+    ids of the last ones, ``log`` is a byte offset, and ``attempt`` the one that the page shows.
+    """
 
     revision: int = 0
+    points: int = 0
+    sample: int = 0
+    event: int = 0
     log: int = 0
     attempt: int = 1
 
-
-def points_since(job: Job, revision: int) -> Points:
-    """``{series: [[step, value], …]}`` of the points written after a revision, by step."""
-    rows = Point.objects.filter(job=job, revision__gt=revision).order_by("step")
-    return _by_name(rows.values_list("series__name", "step", "value"))
-
-
-def points_of(job: Job, names: list[str]) -> Points:
-    """All points of the named series, by step."""
-    rows = Point.objects.filter(series__job=job, series__name__in=names).order_by("step")
-    return _by_name(rows.values_list("series__name", "step", "value"))
+    @classmethod
+    def said(cls, said: Any) -> "Seen":
+        """From what a page says, whose numbers may be any. Raises ``KeyError``, ``ValueError`` …"""
+        given = {name: int(said[name]) for name in cls.__annotations__ if name in said}
+        if not {"revision", "log"} <= given.keys():
+            raise ValueError("no cursors")
+        return cls(**{name: max(0, min(value, MOST)) for name, value in given.items()})
 
 
-def _by_name(rows: Any) -> Points:
-    found: Points = {}
-    for name, step, value in rows:
-        found.setdefault(name, []).append([step, write_value(value)])
-    return found
+def samples_since(job_id: int, last: int) -> list[SystemSample]:
+    """The samples that came after one, by its id."""
+    return list(SystemSample.objects.filter(job=job_id, pk__gt=last).order_by("pk"))
 
 
-def system_since(job: Job, revision: int) -> list[dict[str, Any]]:
-    samples = job.system_samples.filter(revision__gt=revision)
-    return [{"at": sample.at.timestamp(), **sample.data} for sample in samples]
+def sample_shown(sample: SystemSample) -> dict[str, Any]:
+    return {"at": sample.at.timestamp(), **sample.data}
 
 
 def system_history(job: Job) -> dict[str, Any]:
@@ -100,26 +80,6 @@ SYSTEM_FIGURES = ("cpu_percent", "memory_used", "process_cpu_percent", "process_
 
 def _gpu(data: Mapping[str, Any], index: int, figure: str) -> Any:
     return next((gpu.get(figure) for gpu in data.get("gpus", []) if gpu["index"] == index), None)
-
-
-def series_groups(job: Job) -> list[tuple[str, list[dict[str, Any]]]]:
-    """All series by the prefix before ``/``, the few that matter most first as a group."""
-    rows = {series.name: _shown(series) for series in job.series.all()}
-    key = [rows[name] for name in KEY_METRICS if name in rows]
-    groups: dict[str, list[dict[str, Any]]] = {"Key metrics": key} if key else {}
-    for name, row in rows.items():
-        groups.setdefault(name.partition("/")[0], []).append(row)
-    return list(groups.items())
-
-
-def _shown(series: Series) -> dict[str, Any]:
-    _, _, rest = series.name.partition("/")
-    return {
-        "name": series.name,
-        "label": rest or series.name,
-        "last_value": series.last_value,
-        "last_step": series.last_step,
-    }
 
 
 def log_tail(job: Job) -> LogPart:

@@ -11,7 +11,9 @@ from jobs.models import ENDED, HOLDS_SLOT, Job, JobQuerySet, Status
 from jobs.queue.claims import devices_held
 from jobs.queue.state import reason_of
 from monitoring.mirror import left_out
-from monitoring.page import live
+from monitoring.models import SystemSample
+from monitoring.page.figures import series_groups
+from monitoring.store import points
 
 RECENT = 10
 
@@ -40,22 +42,38 @@ def board(user: Any) -> dict[str, Any]:
     }
 
 
-def live_context(job: Job) -> dict[str, Any]:
-    """The parts of a job's page that change while it is open."""
-    sample, events = job.system_samples.last(), list(job.events.all())
-    silent = [event.message for event in events if event.kind == kinds.SILENT]
+def page_context(job: Job) -> dict[str, Any]:
+    """All parts of a job's page that change while it is open, and the cursors of what they show."""
+    number, sample = points.position([job])[job.pk], job.system_samples.order_by("-pk").first()
+    events, groups = list(job.events.all()), series_groups(job)
+    return {
+        **state_context(job),
+        **system_context(job, sample),
+        "number": number,
+        "series_groups": groups,
+        "is_wide": any(not group.series for group in groups),
+        "events": events,
+        "event": max((event.pk for event in events), default=0),
+    }
+
+
+def state_context(job: Job) -> dict[str, Any]:
+    """What is said of a job apart from its figures and events."""
+    silent = job.events.filter(kind=kinds.SILENT).last() if job.silent_since else None
     return {
         "job": job,
         "revision": job.revision,
         "waits": reason_of(job),
         "left_out": left_out(job),
         "devices": devices_held(job),
-        "series_groups": live.series_groups(job),
-        "events": events,
-        "silent_why": silent[-1] if silent else "",
+        "silent_why": silent.message if silent else "",
         **checkpoints_context(job),
-        "system": {"at": sample.at, **sample.data} if sample else None,
     }
+
+
+def system_context(job: Job, sample: SystemSample | None) -> dict[str, Any]:
+    shown = {"at": sample.at, **sample.data} if sample else None
+    return {"job": job, "system": shown, "sample": sample.pk if sample else 0}
 
 
 def checkpoints_context(job: Job) -> dict[str, Any]:

@@ -1,13 +1,16 @@
 from django.urls import path
 
-from monitoring.page import views
+from monitoring.page import point_views, views
 
 app_name = "monitoring"
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
     path("jobs/<int:pk>/", views.run, name="run"),
     path("jobs/<int:pk>/checkpoints/", views.checkpoints, name="checkpoints"),
-    path("jobs/<int:pk>/points/", views.points, name="points"),
+    path("points/", point_views.across_runs, name="across_runs"),
+    path("jobs/<int:pk>/points/", point_views.of_run, name="points"),
+    path("jobs/<int:pk>/names/", point_views.names, name="names"),
+    path("jobs/<int:pk>/figures/", views.figures_list, name="figures"),
     path("jobs/<int:pk>/system/", views.system, name="system"),
     path("jobs/<int:pk>/log/", views.log, name="log"),
     path("jobs/<int:pk>/stack/", views.stack, name="stack"),

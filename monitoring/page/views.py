@@ -3,19 +3,22 @@ from datetime import timedelta
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
+from django.views.decorators.vary import vary_on_headers
 
 from compute.machines.runners import runner_for
 from compute.runners.base import RunnerError
 from jobs.launch import command as commands
 from jobs.models import NEEDS_ATTENTION, Job
-from monitoring.page import live, shown
+from monitoring.page import figures, live, shown
 from platform_site.htmx import HtmxHttpRequest
 
 BLOCK = 1 << 20
+FIGURES = 100  # of one page
 
 
 def rail(request: HttpRequest) -> dict[str, Any]:
@@ -46,13 +49,13 @@ def run_context(job: Job) -> dict[str, Any]:
     """Everything on a job's page. Read in this order, so that what comes later is newer."""
     command = commands.command_of(job)
     return {
-        **shown.live_context(job),
+        **shown.page_context(job),
         "command": commands.script_of(job),
         "overrides": [
             {"key": s.key, "value": s.text.partition("=")[2], "origin": s.origin}
             for s in command.settings
         ],
-        "key_metrics": live.KEY_METRICS,
+        "key_metrics": figures.KEY_METRICS,
         "problem": problem_of(job),
         "log": read_log(job),
     }
@@ -93,10 +96,15 @@ def checkpoints(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 
 
 @require_GET
-def points(request: HtmxHttpRequest, pk: int) -> JsonResponse:
-    job = get_job(request, pk)
-    names = [name for name in request.GET.getlist("name")[:200] if "\0" not in name]
-    return JsonResponse({"revision": job.revision, "series": live.points_of(job, names)})
+@vary_on_headers("HX-Request")
+def figures_list(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """All figures of a run, a page at a time: there may be ten thousand."""
+    job, words = get_job(request, pk), request.GET.get("q", "").replace("\0", "")
+    rows = job.series.filter(name__icontains=words) if words else job.series.all()
+    page = Paginator(rows, FIGURES).get_page(request.GET.get("page"))
+    context = {"job": job, "words": words, "page": page}
+    part = "#table" if request.htmx else ""
+    return render(request, f"monitoring/page/figures.html{part}", context)
 
 
 @require_GET

@@ -15,17 +15,19 @@ from jobs.limits import keep_limit, keep_rental
 from jobs.measured import longest_saves
 from jobs.models import Job
 from monitoring.mirror import keep_log
-from monitoring.models import Cursor, Point, Series
+from monitoring.models import Cursor
 from monitoring.readers.failure import last_error
 from monitoring.readers.lines import Line, whole_lines
-from monitoring.readers.pace import remember
+from monitoring.store import points
 from monitoring.watch.ingest import FILES, Save, save_log
 from monitoring.watch.life import check_life
 from monitoring.watch.looks import Look, look_at
 
 log = logging.getLogger(__name__)
 CHUNK = 1 << 20
+LARGEST_CHUNK = 8 << 20  # of a file that is far ahead of us
 LONGEST_LINE = 16 << 20
+STATE = {rundir.EVENTS, rundir.LOG}  # files whose lines change what a page says of the job
 LOG_END = 256 * 1024  # where an error is looked for
 FULL = 64 * 1024  # bytes that a full disk may still have, in the corner of a block
 
@@ -38,8 +40,9 @@ def follow(job: Job, look: Look | None = None) -> bool:
     """
     look, before = look or look_at(job.machine, [job]), job.revision
     exit_code = rundir.read_exit_code(look.small_file(job, rundir.EXIT_CODE))
-    for name, save in FILES.items():
-        read_on(job, look, name, save)
+    news = [read_on(job, look, name, save) for name, save in FILES.items()]
+    if any(news):
+        job.refresh_from_db()
     if job.listing_due or exit_code is not None:
         _list_checkpoints(job)
     if exit_code is not None:
@@ -49,7 +52,7 @@ def follow(job: Job, look: Look | None = None) -> bool:
         longest = _longest_save(job)
         keep_limit(job, longest)
         keep_rental(job, look.now, longest)
-    return job.revision != before
+    return any(news) or job.revision != before
 
 
 def _list_checkpoints(job: Job) -> None:
@@ -65,24 +68,30 @@ def _longest_save(job: Job) -> float | None:
     return longest_saves([job.pk]).get(job.pk)
 
 
-def read_on(job: Job, look: Look, name: str, save: Save) -> None:
-    """Read all whole lines after the cursor; what is saved and the cursor move together."""
-    cursor = _cursor(job, name)
+def read_on(job: Job, look: Look, name: str, save: Save) -> bool:
+    """Read all whole lines after the cursor; what is saved and the cursor move together.
+
+    True when there was anything for a page to show.
+    """
+    cursor, has_news = _cursor(job, name), False
     path, limit = f"{job.run_dir}/{name}", CHUNK
     while data := look.reader.read(path, cursor.offset, limit):
         if name == rundir.LOG and not job.machine.is_local:
             keep_log(job, cursor.offset, data)
         lines, end = whole_lines(data, cursor.offset)
+        is_full = len(data) >= limit
         if end > cursor.offset:
             cursor.offset = end
-            _keep(job, look, cursor, lines, save)
-        elif len(data) < limit:
-            return  # the last line is still being written
+            has_news |= _keep(job, look, cursor, lines, save)
+            limit = min(2 * limit, LARGEST_CHUNK) if is_full else limit
+        elif not is_full:
+            break  # the last line is still being written
         elif limit < LONGEST_LINE:
             limit *= 2
         else:  # no line of ours is that long: leave it out rather than hold it in memory
             cursor.offset += len(data)
-            _keep(job, look, cursor, [], save)
+            has_news |= _keep(job, look, cursor, [], save)
+    return has_news
 
 
 def _cursor(job: Job, name: str) -> Cursor:
@@ -90,54 +99,31 @@ def _cursor(job: Job, name: str) -> Cursor:
     return Cursor.objects.filter(**wanted).first() or Cursor(**wanted)
 
 
-def _leave_other_story(job: Job, step: int) -> None:
-    """Remove what an earlier attempt did after the checkpoint that this one went on from."""
-    Point.objects.filter(job=job, step__gt=step).delete()
-    for series in job.series.filter(last_step__gt=step):
-        _end_at_last_point(series)
-
-
-def _end_at_last_point(series: Series) -> None:
-    last = series.points.last()
-    if last is None:
-        series.delete()
-        return
-    series.last_step, series.last_value = last.step, last.value
-    series.save()
-
-
-def _keep(job: Job, look: Look, cursor: Cursor, lines: list[Line], save: Save) -> None:
-    row = Job.objects.filter(pk=job.pk)
-    if cursor.file == rundir.LOG and not save_log(job, lines):
+def _keep(job: Job, look: Look, cursor: Cursor, lines: list[Line], save: Save) -> bool:
+    """Save lines and move the cursor behind them; true when a page has something to show."""
+    is_metrics, is_state = cursor.file == rundir.METRICS, cursor.file in STATE
+    if cursor.file == rundir.LOG and not save_log(job, lines, timezone.now):
         cursor.save()  # pages read the log by themselves: nothing of the job has changed
-        return
-    written = _written_at(job, look) if cursor.file == rundir.METRICS else None
+        return False
     with transaction.atomic():
-        # First the revision: its row lock puts writers in order, so no viewer can have seen it.
-        row.update(revision=F("revision") + 1)
-        job.refresh_from_db()
-        if written and cursor.pk is None and job.resume_step is not None:
-            _leave_other_story(job, job.resume_step)
-        changes = save(job, lines) if lines else {}
-        if written and "step" in changes:
-            changes |= _pace(job, int(str(changes["step"])), written)
-        if changes:
-            row.update(**changes)
+        if is_metrics and cursor.pk is None and job.resume_step is not None:
+            # What an earlier attempt did after this checkpoint is another story.
+            points.rewind(job, job.resume_step)
+        changes = save(job, lines, lambda: _written_at(job, look)) if lines else {}
+        if is_state or (job.is_stalled and "step" in changes):
+            Job.objects.filter(pk=job.pk).update(revision=F("revision") + 1, **changes)
+        elif changes:
+            Job.objects.filter(pk=job.pk).update(**changes)
         cursor.save()
-    job.refresh_from_db()
+    for name, value in changes.items():
+        setattr(job, name, value)
+    return True
 
 
 def _written_at(job: Job, look: Look) -> datetime:
     """When the newest line of metrics was written, by its file."""
     fact = look.runner.stat(f"{job.run_dir}/{rundir.METRICS}")
     return datetime.fromtimestamp(fact.modified, UTC) if fact else timezone.now()
-
-
-def _pace(job: Job, step: int, at: datetime) -> dict[str, object]:
-    """When the newest steps were written, and the first such fact as the anchor."""
-    anchor = {} if job.anchor_at else {"anchor_step": step, "anchor_at": at}
-    recent = remember(job.recent_steps, step, at.timestamp())
-    return {"step_at": at, "recent_steps": recent, **anchor}
 
 
 def _why(look: Look, job: Job) -> str:

@@ -2,66 +2,47 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from datetime import datetime
 
 from compute.runners import rundir
 from jobs import events as kinds
 from jobs.models import Event, Job
-from monitoring.models import Point, Series, SystemSample
+from monitoring.models import SystemSample
 from monitoring.readers.lines import Line
+from monitoring.readers.pace import remember
 from monitoring.readers.promise import read_promise
 from monitoring.readers.records import Record, read_records
-from monitoring.readers.verl_metrics import read_points
+from monitoring.readers.verl_metrics import read_metrics
+from monitoring.store import points
 
 log = logging.getLogger(__name__)
-Save = Callable[[Job, list[Line]], dict[str, object]]
+When = Callable[[], datetime]  # says when the newest line was written; asking may take a moment
+Save = Callable[[Job, list[Line], When], dict[str, object]]
 
 
-def save_metrics(job: Job, lines: list[Line]) -> dict[str, object]:
-    points, broken = read_points(lines)
-    for line in broken:
+def save_metrics(job: Job, lines: list[Line], when: When) -> dict[str, object]:
+    at = when()
+    found = read_metrics(lines, at.timestamp())
+    for line in found.broken:
         log.warning("%s: byte %d of the metrics is not readable", job, line.position)
-    if not points:
-        return {}
-    series = _series(job, {name for name, _ in points})
-    Point.objects.bulk_create(
-        [
-            Point(job=job, series=series[name], step=step, value=value, revision=job.revision)
-            for (name, step), value in points.items()
-        ],
-        update_conflicts=True,
-        unique_fields=["series", "step"],
-        update_fields=["value", "revision"],
-        batch_size=2000,
-    )
-    _remember_last(series, points)
-    last = max(step for _, step in points)
-    return {"step": last} if last > job.step else {}
+    points.append(job, found.frames, found.times)
+    return _pace(job, found.last_step, at) if found.last_step > job.step else {}
 
 
-def _series(job: Job, names: set[str]) -> dict[str, Series]:
-    known = {series.name: series for series in job.series.filter(name__in=names)}
-    missing = [Series(job=job, name=name) for name in sorted(names - known.keys())]
-    if missing:
-        Series.objects.bulk_create(missing)
-        known |= {series.name: series for series in missing}
-    return known
+def _pace(job: Job, step: int, at: datetime) -> dict[str, object]:
+    """When the newest steps were written, and the first such fact as the anchor."""
+    anchor = {} if job.anchor_at else {"anchor_step": step, "anchor_at": at}
+    recent = remember(job.recent_steps, step, at.timestamp())
+    return {"step": step, "step_at": at, "recent_steps": recent, **anchor}
 
 
-def _remember_last(series: Mapping[str, Series], points: Mapping[tuple[str, int], float]) -> None:
-    for (name, step), value in points.items():
-        if step >= series[name].last_step:
-            series[name].last_step, series[name].last_value = step, value
-    Series.objects.bulk_update(series.values(), ["last_step", "last_value"])
-
-
-def save_system(job: Job, lines: list[Line]) -> dict[str, object]:
+def save_system(job: Job, lines: list[Line], when: When) -> dict[str, object]:
     SystemSample.objects.bulk_create(
         [
             SystemSample(
                 job=job,
                 at=record.at,
                 data=record.data,
-                revision=job.revision,
                 attempt=job.attempt,
                 position=record.position,
             )
@@ -72,7 +53,7 @@ def save_system(job: Job, lines: list[Line]) -> dict[str, object]:
     return {}
 
 
-def save_events(job: Job, lines: list[Line]) -> dict[str, object]:
+def save_events(job: Job, lines: list[Line], when: When) -> dict[str, object]:
     events = [_event(job, record) for record in read_records(lines)]
     Event.objects.bulk_create(events, ignore_conflicts=True)
     return {"listing_due": True} if kinds.SAVES & {event.kind for event in events} else {}
@@ -91,7 +72,7 @@ def _event(job: Job, record: Record) -> Event:
     )
 
 
-def save_log(job: Job, lines: list[Line]) -> dict[str, object]:
+def save_log(job: Job, lines: list[Line], when: When) -> dict[str, object]:
     """The log stays where it is; only verl's own word on its steps is taken from it."""
     if job.step:
         return {}  # it says so before the first step; later the words may be an answer's

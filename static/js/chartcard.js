@@ -30,6 +30,7 @@
       sync: "run",
       bad: () => series.bad(),
       read: (index) => read(card, series, index),
+      zoom: (low, high) => card.dispatchEvent(new CustomEvent("charts:zoom", { bubbles: true, detail: { low, high } })),
     });
   }
 
@@ -57,7 +58,7 @@
     if (series.points.size === 0) return;
     const { step, value } = series.last;
     say(card, step, value);
-    const bad = series.bad().length;
+    const bad = series.badCount;
     const note = card.querySelector("[data-bad]");
     note.hidden = bad === 0;
     note.textContent = `▲ ${bad} not finite`;

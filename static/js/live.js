@@ -21,7 +21,9 @@
   const badge = document.querySelector("[data-connection]");
   if (!root || !badge || !root.hasAttribute("ws-connect")) return;
 
-  const seen = { revision: Number(root.dataset.revision || 0), log: Number(root.dataset.log || 0), attempt: Number(root.dataset.attempt || 1) };
+  const cursor = (name) => Number(root.dataset[name] || 0);
+  const seen = { points: cursor("points"), sample: cursor("sample"), event: cursor("event"), log: cursor("log"), attempt: cursor("attempt") || 1 };
+  let wanted = null;
   let wrapper = null;
   let socket = null;
   let heardAt = Date.now();
@@ -39,6 +41,16 @@
     root.dataset.connection = next;
   }
 
+  // The revision of the state that the page shows: its header says so each time it is drawn.
+  function revision() {
+    return Number(root.querySelector("[data-revision]")?.dataset.revision || 0);
+  }
+
+  function want({ detail }) {
+    wanted = detail;
+    if (socket?.readyState === WebSocket.OPEN) wrapper.send(JSON.stringify({ want: wanted }));
+  }
+
   function hasEnded() {
     return root.querySelector("[data-active]")?.dataset.active === "no";
   }
@@ -51,7 +63,10 @@
   function opened(event) {
     socket = event.detail.event.target;
     wrapper = event.detail.socketWrapper;
-    if (root.dataset.live === "run") wrapper.send(JSON.stringify(seen));
+    if (root.dataset.live === "run") {
+      if (wanted) wrapper.send(JSON.stringify({ want: wanted }));
+      wrapper.send(JSON.stringify({ ...seen, revision: revision() }));
+    }
     heard();
   }
 
@@ -88,7 +103,8 @@
 
   function route(message) {
     if (message.type === "reload") return window.location.reload();
-    if (message.type === "points") seen.revision = Math.max(seen.revision, message.revision);
+    if (message.type === "points") seen.points = message.number;
+    if (message.type === "system") seen.sample = message.last;
     if (message.type === "log") {
       // A gap means that something was lost on the way: ask again from the last byte seen.
       if (!message.reset && message.start > seen.log) return reconnect();
@@ -125,6 +141,7 @@
     if (state === "stale" && silence > 2 * STALE_AFTER) reconnect();
   }
 
+  root.addEventListener("live:want", want);
   root.addEventListener("htmx:wsConnecting", () => { if (state !== "live") show(socket ? "reconnecting" : "connecting"); });
   root.addEventListener("htmx:wsOpen", opened);
   root.addEventListener("htmx:wsClose", closed);

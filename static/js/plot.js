@@ -66,7 +66,7 @@
     };
   }
 
-  // options: lines (uPlot series), log, time, range, sync, bad(), read(index or null)
+  // options: lines (uPlot series), log, time, range, sync, bad(), read(index or null), zoom(low, high)
   function draw(element, data, options) {
     const plot = new uPlot({
       width: element.clientWidth,
@@ -82,6 +82,7 @@
       series: [{}, ...options.lines],
       hooks: {
         draw: [(self) => drawBad(self, options.bad?.() ?? [])],
+        setScale: [(self, key) => { if (key === "x") options.zoom?.(self.scales.x.min, self.scales.x.max); }],
         setCursor: [(self) => options.read?.(self.cursor.idx ?? null)],
       },
     }, data, element);

@@ -20,13 +20,24 @@
 
   class Series {
     constructor() {
+      this.clear();
+    }
+
+    clear() {
       this.points = new Map();
       this.steps = null;
+      this.badOfAll = null;
     }
 
     add(points) {
       for (const [step, value] of points) this.points.set(step, parse(value));
       this.steps = null;
+    }
+
+    // Points that just came; of a thinned series the bad ones must be counted along.
+    addNew(points) {
+      this.add(points);
+      if (this.badOfAll !== null) this.badOfAll += points.filter(([, value]) => !Number.isFinite(parse(value))).length;
     }
 
     sorted() {
@@ -38,6 +49,10 @@
       const steps = this.sorted();
       const step = steps[steps.length - 1];
       return { step, value: this.points.get(step) };
+    }
+
+    get badCount() {
+      return this.badOfAll ?? this.bad().length;
     }
 
     bad() {

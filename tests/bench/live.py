@@ -146,10 +146,12 @@ async def view(site: Site, pk: int, session: str, times: dict[int, float]) -> No
     async with websockets.connect(address, additional_headers=headers) as socket:
         await socket.send(json.dumps({"revision": 0, "log": 0}))
         async for message in socket:
-            if str(message).startswith('{"type": "points"'):
+            if str(message).startswith("{"):
                 note(json.loads(message), times)
 
 
 def note(message: dict[str, Any], times: dict[int, float]) -> None:
+    if message["type"] != "points":
+        return
     for step, _ in message["series"].get("bench/value", []):
         times.setdefault(step, time.time())

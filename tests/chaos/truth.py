@@ -1,6 +1,7 @@
 """What the files of a run say, and whether the platform has exactly that."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,9 @@ import psutil
 
 from jobs import events
 from jobs.models import Event, Job, Lease, Status
-from monitoring.models import Cursor, Point, Series, SystemSample
+from monitoring.models import Cursor, Series, SystemSample
 from tests.chaos.stories import Cast, Ground, Story
+from tests.factories import points_of
 
 # A wrapper was killed in the moment when it began: it is a run of its own, and none of ours.
 NEVER_BEGAN = "It never gave a sign of life after it was started."
@@ -77,8 +79,8 @@ def kept_faults(job: Job) -> Iterator[str]:
     steps = sorted({step for _, step in points})
     if steps != list(range(1, len(steps) + 1)):
         yield "its steps have gaps"
-    if Point.objects.filter(job=job).count() != len(points):
-        yield "a point is there twice"
+    if sum(series.count for series in job.series.all()) != len(points):
+        yield "a point is counted twice"
     if Series.objects.filter(job=job).count() != len({name for name, _ in points}):
         yield "a series is there twice"
 
@@ -129,8 +131,7 @@ def runs_in(process: psutil.Process, folder: str) -> bool:
 
 
 def stored(job: Job) -> dict[tuple[str, int], float]:
-    rows = Point.objects.filter(job=job).values_list("series__name", "step", "value")
-    return {(name, step): value for name, step, value in rows if value is not None}
+    return {key: value for key, value in points_of(job).items() if not math.isnan(value)}
 
 
 def json_lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -13,6 +13,7 @@ Called as ``fake_trainer.py PLAN …the trainer's own arguments…``. The plan i
 ``go``          a file that holds the last step allowed so far; without one all are allowed
 ``until``       a file: before it is there, the last step waits; then there are no pauses
 ``starts``      a file to which each trainer that starts adds a line: run, attempt, process, device
+``copy``        a file that becomes its metrics at once, in place of steps of its own
 ``saves``       save and pause when asked to, as the node's hooks do, and go on from a checkpoint
 ``runs``        plans of single runs, by the name of the folder that holds their attempts
 
@@ -21,6 +22,7 @@ It also writes its own arguments to ``argv.json``, so that a test sees what arri
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -54,6 +56,9 @@ def main() -> int:
 def train(plan: dict[str, Any]) -> int:
     steps = plan.get("steps", 3)
     log(f"Total training steps: {plan.get('says', steps)}")
+    if "copy" in plan:
+        shutil.copyfile(plan["copy"], os.environ["VERL_FILE_LOGGER_PATH"])
+        return int(plan.get("exit", 0))
     with Path(os.environ["VERL_FILE_LOGGER_PATH"]).open("wb") as metrics:
         for step in range(begins_after() + 1, steps + 1):
             wait_for_leave(plan, step)

@@ -80,9 +80,7 @@ def test_a_rental_that_is_over_starts_nothing_until_it_is_extended(
 def saved_in(job: Job, seconds: float) -> None:
     """An earlier attempt whose save took so long."""
     Job.objects.filter(pk=job.pk).update(attempt=2)
-    series = job.series.create(name="timing_s/save_checkpoint")
-    for step, took in ((1, 1.0), (2, seconds)):
-        series.points.create(job=job, step=step, value=took, revision=1)
+    factories.add_points(job, "timing_s/save_checkpoint", {1: 1.0, 2: seconds})
 
 
 @pytest.mark.backends

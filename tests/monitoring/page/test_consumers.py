@@ -1,8 +1,10 @@
 """Websockets through the whole ASGI application: origin, session, login, route."""
 
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,12 +12,15 @@ from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db.models import Max
 from django.test import Client
 from django.utils import timezone
 
+from jobs import lifecycle
 from jobs.launch import end
 from jobs.models import Job, Status
 from monitoring.page import consumers, live
+from monitoring.store import points
 from monitoring.watch import following_run
 from platform_site.asgi import application
 from tests import factories
@@ -86,8 +91,11 @@ async def until(socket: WebsocketCommunicator, wanted: Callable[[Any], bool]) ->
     return found
 
 
-async def say(socket: WebsocketCommunicator, revision: int, log: int) -> None:
-    await socket.send_to(json.dumps({"revision": revision, "log": log}))
+async def say(
+    socket: WebsocketCommunicator, revision: int, log: int, points: int = 0, **cursors: int
+) -> None:
+    said = {"revision": revision, "log": log, "points": points, **cursors}
+    await socket.send_to(json.dumps(said))
 
 
 def is_html(found: Any) -> bool:
@@ -148,23 +156,105 @@ async def test_a_page_without_a_cursor_is_sent_nothing(opened: Open, job: Job, u
 
 async def test_catch_up_from_a_cursor(opened: Open, job: Job, user: User) -> None:
     await write_steps(job, 1, 2)
-    seen = job.revision
+    seen, number = job.revision, await position(job)
     await write_steps(job, 3)
     socket = opened(f"/ws/jobs/{job.pk}/", user)
     await socket.connect()
-    await say(socket, seen, 0)
+    await say(socket, seen, 0, number)
     found = await until(socket, is_html)
-    assert found[0] == {"type": "points", "revision": job.revision, "series": {"a": [[3, 3.0]]}}
-    for part in ("header", "figures", "system", "events", "checkpoints"):
-        assert f'id="run-{part}"' in found[-1]
-    assert "hx-swap-oob" in found[-1]
+    assert found[0] == {
+        "type": "points",
+        "number": number + 1,
+        "anew": False,
+        "series": {"a": [[3, 3.0]]},
+    }
+    assert 'id="run-progress"' in found[1]
+    assert "hx-swap-oob" in found[1]
+
+
+async def test_a_line_of_metrics_draws_nothing_else_again(
+    opened: Open, job: Job, user: User
+) -> None:
+    socket = await caught_up(opened, job, user)
+    await write_steps(job, 1)
+    found = [await message(socket), await message(socket)]
+    assert is_points(found[0])
+    assert re.findall(r'id="run-(\w+)"', found[1]) == ["progress", "left", "pace"]
+    assert await socket.receive_nothing(0.5) is True
+
+
+async def test_a_change_of_state_draws_the_state_again(opened: Open, job: Job, user: User) -> None:
+    socket = await caught_up(opened, job, user)
+    await sync_to_async(lifecycle.touch)(job, stalled_step=0)
+    found = await message(socket)
+    assert re.findall(r'id="run-(header|checkpoints)"', found) == ["header", "checkpoints"]
+    assert await socket.receive_nothing(0.5) is True
+
+
+async def test_a_sample_draws_the_load_again(opened: Open, job: Job, user: User) -> None:
+    socket = await caught_up(opened, job, user)
+    append_run_file(job, "system.jsonl", '{"at": 5, "cpu_percent": 50}\n')
+    await sync_to_async(following_run.follow)(job)
+    sample, html = await message(socket), await message(socket)
+    assert sample["samples"] == [{"at": 5.0, "cpu_percent": 50}]
+    assert 'id="run-system"' in html
+    assert await socket.receive_nothing(0.5) is True
+
+
+async def test_after_the_first_only_new_events_are_sent(opened: Open, job: Job, user: User) -> None:
+    socket = await caught_up(opened, job, user)
+    record = sync_to_async(lifecycle.record)
+    await record(job, "one")
+    whole = await message(socket)
+    assert 'id="run-events"' in whole
+    await record(job, "two")
+    more = await message(socket)
+    assert ("two" in more, "one" in more) == (True, False)
+    assert 'id="run-timeline" hx-swap-oob="beforeend"' in more
+
+
+async def test_an_event_from_before_is_put_in_its_place(opened: Open, job: Job, user: User) -> None:
+    socket = await caught_up(opened, job, user)
+    await sync_to_async(lifecycle.record)(job, "later")
+    await message(socket)
+    append_run_file(job, "events.jsonl", '{"at": 5, "kind": "long ago"}\n')
+    await sync_to_async(following_run.follow)(job)
+    found = await until(socket, lambda found: is_html(found) and "run-events" in found)
+    assert found[-1].index("long ago") < found[-1].index("later")
+
+
+async def test_of_very_many_series_a_page_is_sent_those_it_wants(
+    opened: Open, job: Job, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitoring.page.news.WIDE", 2)
+    socket = opened(f"/ws/jobs/{job.pk}/", user)
+    await socket.connect()
+    await socket.send_to(json.dumps({"want": ["b", "none"]}))
+    await say(socket, job.revision, 0)
+    append_run_file(job, "metrics.jsonl", metrics_line(1, a=1, b=2, c=3))
+    await sync_to_async(following_run.follow)(job)
+    found = await message(socket)
+    assert (found["wide"], found["series"]) == (True, {"b": [[1, 2.0]]})
+
+
+async def caught_up(opened: Open, job: Job, user: User) -> WebsocketCommunicator:
+    """An open page that has seen everything."""
+    socket = opened(f"/ws/jobs/{job.pk}/", user)
+    await socket.connect()
+    event = await sync_to_async(lambda: job.events.aggregate(last=Max("pk"))["last"] or 0)()
+    size = Path(job.run_dir, "train.log").stat().st_size
+    await say(socket, job.revision, size, await position(job), event=event)
+    return socket
+
+
+@sync_to_async
+def position(job: Job) -> int:
+    return points.position([job])[job.pk]
 
 
 async def test_a_page_that_has_seen_all_is_sent_nothing(opened: Open, job: Job, user: User) -> None:
     await write_steps(job, 1)
-    socket = opened(f"/ws/jobs/{job.pk}/", user)
-    await socket.connect()
-    await say(socket, job.revision, 0)
+    socket = await caught_up(opened, job, user)
     assert await socket.receive_nothing(0.7) is True
 
 
@@ -175,8 +265,8 @@ async def test_new_points_arrive_once_and_in_order(opened: Open, job: Job, user:
     steps: list[int] = []
     for step in range(1, 6):
         await write_steps(job, step)
-        [*_, points] = await until(socket, is_points)
-        steps += [n for n, _ in points["series"]["a"]]
+        [*_, sent] = await until(socket, is_points)
+        steps += [n for n, _ in sent["series"]["a"]]
     assert steps == [1, 2, 3, 4, 5]
 
 
@@ -188,13 +278,13 @@ async def test_after_a_lost_connection_there_is_no_gap(opened: Open, job: Job, u
     await say(first, 1, 0)
     found = await until(first, is_html)
     log = next(filter(is_log, found))
-    points = next(filter(is_points, found))
+    sent = next(filter(is_points, found))
     await first.disconnect()
     await sync_to_async(append_run_file)(job, "train.log", "two ")
     await write_steps(job, 2, 3)
     second = opened(f"/ws/jobs/{job.pk}/", user)
     await second.connect()
-    await say(second, points["revision"], log["end"])
+    await say(second, job.revision, log["end"], sent["number"])
     found = await until(second, is_html)
     assert next(filter(is_log, found))["text"] == "two "
     assert next(filter(is_points, found))["series"] == {"a": [[2, 2.0], [3, 3.0]]}
@@ -266,8 +356,8 @@ async def test_two_viewers_are_both_told(opened: Open, job: Job, user: User, sta
         await say(socket, job.revision, 0)
     await write_steps(job, 1)
     for socket in sockets:
-        [*_, points] = await until(socket, is_points)
-        assert points["series"] == {"a": [[1, 1.0]]}
+        [*_, sent] = await until(socket, is_points)
+        assert sent["series"] == {"a": [[1, 1.0]]}
 
 
 async def test_silence_is_broken_by_a_sign_of_life(

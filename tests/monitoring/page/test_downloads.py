@@ -8,7 +8,6 @@ from django.http import StreamingHttpResponse
 from django.test import Client
 
 from jobs.models import Job
-from monitoring.models import Point
 from tests import factories
 from tests.factories import write_run_file
 from tests.pages import asks_for_login, queries, refuses_other_methods
@@ -22,9 +21,7 @@ def job(user: User) -> Job:
 
 
 def add_points(job: Job, name: str, *values: float) -> None:
-    series = job.series.create(name=name)
-    for step, value in enumerate(values, 1):
-        Point.objects.create(job=job, series=series, step=step, value=value, revision=1)
+    factories.add_points(job, name, dict(enumerate(values, 1)))
 
 
 def test_points(page: Client, job: Job) -> None:
@@ -32,14 +29,19 @@ def test_points(page: Client, job: Job) -> None:
     add_points(job, "b", 1)
     response = page.get(f"/jobs/{job.pk}/points/?name=a&name=none")
     assert response.json() == {
-        "revision": 7,
+        "number": 2,
         "series": {"a": [[1, 0.5], [2, "inf"], [3, "nan"]]},
+        "thinned": {},
     }
 
 
 def test_no_names_no_points(page: Client, job: Job) -> None:
     add_points(job, "a", 0.5)
-    assert page.get(f"/jobs/{job.pk}/points/").json() == {"revision": 7, "series": {}}
+    assert page.get(f"/jobs/{job.pk}/points/").json() == {
+        "number": 1,
+        "series": {},
+        "thinned": {},
+    }
 
 
 def test_points_take_the_same_queries_for_one_series_and_three(page: Client, job: Job) -> None:
@@ -53,7 +55,7 @@ def test_points_take_the_same_queries_for_one_series_and_three(page: Client, job
 
 def test_system(page: Client, job: Job) -> None:
     at = datetime(2026, 1, 1, tzinfo=UTC)
-    job.system_samples.create(at=at, data={"cpu_percent": 5}, revision=1, attempt=1, position=0)
+    job.system_samples.create(at=at, data={"cpu_percent": 5}, attempt=1, position=0)
     found = page.get(f"/jobs/{job.pk}/system/").json()
     assert found["at"] == [1767225600.0]
     assert found["cpu_percent"] == [5]

@@ -8,9 +8,8 @@ from django.utils import timezone
 from jobs.checkpoints import known_of
 from jobs.models import Job, Status
 from monitoring.page import live
-from monitoring.watch import following_run
 from tests import factories
-from tests.factories import append_run_file, metrics_line, write_run_file
+from tests.factories import append_run_file, write_run_file
 
 
 @pytest.fixture
@@ -84,53 +83,6 @@ def test_the_tail_of_a_long_log(job: Job) -> None:
     assert tail.text.endswith("aend")
 
 
-def follow(job: Job, *steps: int, **data: float) -> int:
-    """Append these steps and read them; returns the job's revision after it."""
-    path = write_run_file(job, "heartbeat", f"{timezone.now().timestamp()}")
-    with path.with_name("metrics.jsonl").open("a") as file:
-        file.writelines(metrics_line(step, **data) for step in steps)
-    following_run.follow(job)
-    return job.revision
-
-
-@pytest.mark.backends
-def test_points_since_a_revision(job: Job) -> None:
-    first = follow(job, 1, 2, a=0.5)
-    second = follow(job, 3, a=float("nan"), b=float("inf"))
-    assert live.points_since(job, 0) == {
-        "a": [[1, 0.5], [2, 0.5], [3, "nan"]],
-        "b": [[3, "inf"]],
-    }
-    assert live.points_since(job, first) == {"a": [[3, "nan"]], "b": [[3, "inf"]]}
-    assert live.points_since(job, second) == {}
-
-
-def test_points_of_named_series(job: Job, user: User) -> None:
-    follow(job, 1, 2, a=0.5, b=1)
-    follow(factories.make_job(user, status=Status.RUNNING), 9, a=9)
-    assert live.points_of(job, ["a", "none"]) == {"a": [[1, 0.5], [2, 0.5]]}
-
-
-def test_series_are_grouped_by_prefix_key_metrics_first(job: Job) -> None:
-    follow(job, 1, train__loss=0.5, train__lr=1, plain=2)
-    groups = live.series_groups(job)
-    assert [(name, [row["label"] for row in rows]) for name, rows in groups] == [
-        ("Key metrics", ["loss"]),
-        ("plain", ["plain"]),
-        ("train", ["loss", "lr"]),
-    ]
-    assert groups[0][1][0] == {
-        "name": "train/loss",
-        "label": "loss",
-        "last_value": 0.5,
-        "last_step": 1,
-    }
-
-
-def test_no_series_no_groups(job: Job) -> None:
-    assert live.series_groups(job) == []
-
-
 def test_system_history_in_columns(job: Job) -> None:
     gpu = {"index": 0, "util_percent": 50, "memory_used": 7}
     sample(job, 1, cpu_percent=5, gpus=[])
@@ -144,14 +96,15 @@ def test_system_history_in_columns(job: Job) -> None:
         "gpu_util": {0: [None, 50]},
         "gpu_memory": {0: [None, 7]},
     }
-    assert live.system_since(job, 1) == [
+    first = job.system_samples.earliest("pk")
+    assert [live.sample_shown(sample) for sample in live.samples_since(job.pk, first.pk)] == [
         {"at": 2.0, "cpu_percent": 7, "memory_used": 9, "gpus": [gpu]}
     ]
 
 
 def sample(job: Job, n: int, **data: Any) -> None:
     at = datetime.fromtimestamp(n, UTC)
-    job.system_samples.create(at=at, data=data, revision=n, attempt=1, position=n)
+    job.system_samples.create(at=at, data=data, attempt=1, position=n)
 
 
 def test_checkpoints(job: Job) -> None:

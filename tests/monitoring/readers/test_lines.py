@@ -7,21 +7,25 @@ from monitoring.readers.lines import Line, whole_lines
     ("data", "offset", "lines", "end"),
     [
         (b"", 0, [], 0),
-        (b"a\nb\n", 0, [Line(0, "a"), Line(2, "b")], 4),
-        (b"a\nhalf", 100, [Line(100, "a")], 102),
+        (b"a\nb\n", 0, [Line(0, b"a"), Line(2, b"b")], 4),
+        (b"a\nhalf", 100, [Line(100, b"a")], 102),
         (b"half", 7, [], 7),
-        (b"\n\na\n", 0, [Line(2, "a")], 4),
-        (b"  \na\n", 0, [Line(3, "a")], 5),
-        (b"10%\r50%\r100%\n", 0, [Line(0, "10%\r50%\r100%")], 13),
-        (b"a\r\nb\r\n", 0, [Line(0, "a"), Line(3, "b")], 6),
-        ("é\n日\n".encode(), 0, [Line(0, "é"), Line(3, "日")], 7),
-        (b"\xff\xfe\n", 0, [Line(0, "\ufffd\ufffd")], 3),
-        (b"a\x0bb\x85c\n", 0, [Line(0, "a\x0bb\ufffdc")], 6),
-        ("a\u2028b\n".encode(), 0, [Line(0, "a\u2028b")], 6),
+        (b"\n\na\n", 0, [Line(2, b"a")], 4),
+        (b"  \na\n", 0, [Line(3, b"a")], 5),
+        (b"10%\r50%\r100%\n", 0, [Line(0, b"10%\r50%\r100%")], 13),
+        (b"a\r\nb\r\n", 0, [Line(0, b"a"), Line(3, b"b")], 6),
+        ("é\n日\n".encode(), 0, [Line(0, "é".encode()), Line(3, "日".encode())], 7),
+        (b"\xff\xfe\n", 0, [Line(0, b"\xff\xfe")], 3),
+        (b"a\x0bb\x85c\n", 0, [Line(0, b"a\x0bb\x85c")], 6),
+        ("a\u2028b\n".encode(), 0, [Line(0, "a\u2028b".encode())], 6),
     ],
 )
 def test_whole_lines(data: bytes, offset: int, lines: list[Line], end: int) -> None:
     assert whole_lines(data, offset) == (lines, end)
+
+
+def test_bytes_that_are_no_text_are_replaced() -> None:
+    assert Line(0, b"a\xff").text == "a\ufffd"
 
 
 def test_any_cut_gives_the_same_lines() -> None:

@@ -19,4 +19,4 @@ from monitoring.readers.promise import read_promise
     ],
 )
 def test_promise(texts: list[str], steps: int | None) -> None:
-    assert read_promise(Line(0, text) for text in texts) == steps
+    assert read_promise(Line(0, text.encode()) for text in texts) == steps

@@ -7,7 +7,7 @@ from monitoring.readers.records import Record, read_records
 
 
 def read(*texts: str) -> list[Record]:
-    return list(read_records([Line(n, text) for n, text in enumerate(texts)]))
+    return list(read_records([Line(n, text.encode()) for n, text in enumerate(texts)]))
 
 
 def test_a_record() -> None:

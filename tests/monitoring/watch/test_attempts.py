@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from jobs.models import Job, Status
-from monitoring.models import Point, Series
+from monitoring.models import Series
 from monitoring.watch import following_run
 from tests import factories
 from tests.factories import append_run_file, metrics_line, write_run_file
@@ -23,9 +23,8 @@ def job(user: User) -> Job:
     return job
 
 
-def steps_of(job: Job, name: str) -> dict[int, float | None]:
-    rows = Point.objects.filter(job=job, series__name=name).values_list("step", "value")
-    return dict(rows)
+def steps_of(job: Job, name: str) -> dict[int, float]:
+    return {step: value for (key, step), value in factories.points_of(job).items() if key == name}
 
 
 def next_attempt(job: Job, step: int) -> Job:

@@ -27,7 +27,6 @@ from jobs.files.telling import Telling
 from jobs.launch import end, start
 from jobs.models import Job, Status
 from monitoring.mirror import keep_log, log_file
-from monitoring.models import Point
 from monitoring.watch.following_machine import Follower
 from platform_site.work import tasks
 from tests import factories
@@ -104,8 +103,7 @@ def until(job: Job, status: Status) -> Job:
 
 
 def losses(job: Job) -> list[int]:
-    rows = Point.objects.filter(job=job, series__name="train/loss").order_by("step")
-    return list(rows.values_list("step", flat=True))
+    return [step for name, step in factories.points_of(job) if name == "train/loss"]
 
 
 def test_a_whole_run(

@@ -13,7 +13,6 @@ from compute.machines.runners import runner_for
 from compute.models import Machine
 from jobs.launch import end, start
 from jobs.models import Job, Status
-from monitoring.models import Point
 from tests import factories, processes
 from tests.fakes import FakeTrainer
 from tests.ray_cluster import RayCluster
@@ -55,8 +54,7 @@ def becomes(job: Job, status: Status) -> Job:
 
 
 def steps_of(job: Job) -> list[int]:
-    rows = Point.objects.filter(job=job, series__name="train/loss").order_by("step")
-    return list(rows.values_list("step", flat=True))
+    return [step for name, step in factories.points_of(job) if name == "train/loss"]
 
 
 def test_a_run_is_seen_to_its_end_though_the_watcher_is_killed(

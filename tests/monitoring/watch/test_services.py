@@ -15,7 +15,8 @@ from compute.machines.runners import runner_for
 from compute.runners.base import Alive, Launch, RunnerError, RunnerUnsure
 from compute.runners.local.runner import LocalRunner
 from jobs.models import Job, Status
-from monitoring.models import Cursor, Point, Series
+from monitoring.models import Cursor, Series
+from monitoring.store import points
 from monitoring.watch import following_run, life
 from tests import factories
 from tests.factories import append_run_file, metrics_line, write_run_file
@@ -48,11 +49,6 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[Alive]:
     return answers
 
 
-def stored(job: Job) -> dict[tuple[str, int], float | None]:
-    rows = Point.objects.filter(job=job).values_list("series__name", "step", "value")
-    return {(name, step): value for name, step, value in rows}
-
-
 def kinds(job: Job) -> list[str]:
     return [event.kind for event in job.events.all()]
 
@@ -60,7 +56,11 @@ def kinds(job: Job) -> list[str]:
 def test_metrics_become_points(job: Job) -> None:
     write_run_file(job, "metrics.jsonl", metrics_line(1, train__loss=0.5, lr=1) + metrics_line(2))
     assert following_run.follow(job) is True
-    assert stored(job) == {("train/loss", 1): 0.5, ("lr", 1): 1.0, ("train/loss", 2): 0.5}
+    assert factories.points_of(job) == {
+        ("train/loss", 1): 0.5,
+        ("lr", 1): 1.0,
+        ("train/loss", 2): 0.5,
+    }
     assert job.step == 2
     assert [(s.name, s.last_step, s.last_value) for s in job.series.all()] == [
         ("lr", 1, 1.0),
@@ -84,7 +84,7 @@ def test_a_half_written_line_waits_for_its_end(job: Job) -> None:
     append_run_file(job, "metrics.jsonl", whole[-10:])
     following_run.follow(job)
     assert job.step == 2
-    assert len(stored(job)) == 2
+    assert len(factories.points_of(job)) == 2
 
 
 def test_any_cut_of_the_file_gives_every_point_once(job: Job) -> None:
@@ -97,7 +97,7 @@ def test_any_cut_of_the_file_gives_every_point_once(job: Job) -> None:
         append_run_file(job, "metrics.jsonl", content[position:end])
         position = end
         following_run.follow(job)
-    assert stored(job) == {
+    assert factories.points_of(job) == {
         (name, step): float(sign * step)
         for step in range(1, 41)
         for name, sign in (("a", 1), ("b", -1))
@@ -110,10 +110,10 @@ def test_the_same_bytes_again_double_nothing(job: Job) -> None:
     write_run_file(job, "events.jsonl", '{"at": 1, "kind": "started", "message": "x"}\n')
     write_run_file(job, "system.jsonl", '{"at": 1, "cpu_percent": 5}\n')
     following_run.follow(job)
-    before = stored(job)
+    before = factories.points_of(job)
     Cursor.objects.all().delete()
     following_run.follow(job)
-    assert stored(job) == before
+    assert factories.points_of(job) == before
     assert kinds(job) == ["started"]
     assert job.system_samples.count() == 1
 
@@ -123,8 +123,8 @@ def test_values_that_are_no_plain_numbers(job: Job) -> None:
         job, "metrics.jsonl", '{"step": 1, "data": {"a": NaN, "b": Infinity, "c": -1e999}}\n'
     )
     following_run.follow(job)
-    found = stored(job)
-    assert found["a", 1] is None or math.isnan(found["a", 1])
+    found = factories.points_of(job)
+    assert math.isnan(found["a", 1])
     assert (found["b", 1], found["c", 1]) == (math.inf, -math.inf)
 
 
@@ -132,7 +132,7 @@ def test_broken_lines_cost_nothing_else(job: Job) -> None:
     broken = b'{"step": 1\n\xff\xfe\n' + b"[" * 100_000 + b"\n" + b'{"step": 99999999999}\n'
     write_run_file(job, "metrics.jsonl", broken + metrics_line(3).encode())
     following_run.follow(job)
-    assert stored(job) == {("train/loss", 3): pytest.approx(1 / 3)}
+    assert factories.points_of(job) == {("train/loss", 3): pytest.approx(1 / 3)}
 
 
 HOSTILE = '"a\\u0000b\\ud800 \\ud83d\\ude82"'
@@ -149,7 +149,7 @@ def test_text_that_no_database_holds_stops_no_one(job: Job) -> None:
         write_run_file(job, name, line.replace("HOSTILE", HOSTILE) + "\n")
     write_run_file(job, "train.log", "Total training steps: 99999999999999999999\n")
     following_run.follow(job)
-    assert stored(job) == {("a\ufffdb\ufffd 🚂", 1): 1.0}
+    assert factories.points_of(job) == {("a\ufffdb\ufffd 🚂", 1): 1.0}
     [event] = job.events.all()
     assert (event.kind, event.message, event.data) == (
         "a\ufffdb\ufffd 🚂",
@@ -165,7 +165,7 @@ def test_a_later_value_of_a_step_wins(job: Job) -> None:
     following_run.follow(job)
     append_run_file(job, "metrics.jsonl", metrics_line(1, a=2))
     following_run.follow(job)
-    assert stored(job) == {("a", 1): 2.0}
+    assert factories.points_of(job) == {("a", 1): 2.0}
     assert Series.objects.get(name="a").last_value == 2.0
 
 
@@ -177,7 +177,7 @@ def test_what_is_read_in_one_go_is_not_limited_by_the_chunk(
     write_run_file(job, "metrics.jsonl", lines + metrics_line(101, **{"x" * 150: 1.0}))
     following_run.follow(job)
     assert job.step == 101
-    assert len(stored(job)) == 101
+    assert len(factories.points_of(job)) == 101
 
 
 def test_the_trainers_own_word_on_its_steps_counts(job: Job) -> None:
@@ -202,14 +202,15 @@ def test_samples_of_the_run(job: Job) -> None:
     assert job.system_samples.get().data == {"cpu_percent": 5, "gpus": []}
 
 
-def test_each_change_has_a_revision_of_its_own(job: Job) -> None:
+def test_a_line_of_metrics_is_news_of_its_own(job: Job) -> None:
+    """It changes the job's points, and nothing that a page must draw again."""
     write_run_file(job, "metrics.jsonl", metrics_line(1))
     following_run.follow(job)
-    seen = job.revision
+    seen, revision = points.position([job])[job.pk], job.revision
     append_run_file(job, "metrics.jsonl", metrics_line(2))
-    following_run.follow(job)
-    new = Point.objects.filter(job=job, revision__gt=seen)
-    assert [point.step for point in new] == [2]
+    assert following_run.follow(job) is True
+    new = points.since(job, seen).points["train/loss"]
+    assert (new.steps.tolist(), job.revision) == ([2], revision)
 
 
 def test_the_pace_is_taken_from_the_file(job: Job) -> None:
@@ -251,7 +252,7 @@ def test_all_that_was_written_before_the_end_is_read(job: Job) -> None:
     write_run_file(job, "exit_code", "0\n")
     following_run.follow(job)
     assert job.status == Status.COMPLETED
-    assert len(stored(job)) == 3
+    assert len(factories.points_of(job)) == 3
 
 
 @pytest.mark.parametrize("content", ["", "   \n", "x"])
@@ -409,7 +410,7 @@ def test_an_attempt_has_cursors_of_its_own(job: Job) -> None:
     write_run_file(job, "heartbeat", f"{time.time()}\n")
     write_run_file(job, "metrics.jsonl", metrics_line(2))
     following_run.follow(job)
-    assert sorted(stored(job)) == [("train/loss", 1), ("train/loss", 2)]
+    assert sorted(factories.points_of(job)) == [("train/loss", 1), ("train/loss", 2)]
     cursors = Cursor.objects.filter(job=job, file="metrics.jsonl").order_by("attempt")
     assert [(cursor.attempt, cursor.offset) for cursor in cursors] == [
         (1, len(metrics_line(1))),

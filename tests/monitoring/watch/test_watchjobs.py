@@ -20,7 +20,7 @@ from compute.models import MachineSample
 from compute.runners.base import RunnerError
 from jobs.launch import end, start
 from jobs.models import Job, Status
-from monitoring.models import Cursor, Point, SystemSample
+from monitoring.models import Cursor, SystemSample
 from monitoring.watch.following_run import follow as follow_run
 from monitoring.watch.looks import Look
 from monitoring.watch.management.commands.watchjobs import Watcher
@@ -82,7 +82,7 @@ def test_a_whole_run(user: User, trainer: FakeTrainer, env: dict[str, str]) -> N
     assert kinds(job)[:2] == ["starting", "running"]
     assert kinds(job)[-1] == "completed"
     assert {"started", "exited"} <= set(kinds(job))
-    assert Point.objects.filter(job=job, series__name="train/loss").count() == 3
+    assert [step for name, step in stored(job) if name == "train/loss"] == [1, 2, 3]
     assert MachineSample.objects.filter(machine=job.machine).exists()
 
 
@@ -196,20 +196,19 @@ def test_killed_twenty_times_it_loses_and_doubles_nothing(
         becomes(job, Status.COMPLETED)
     assert job.step == LINES
     assert stored(job) == written(job)
-    assert Point.objects.filter(job=job).count() == 2 * LINES
+    assert {series.count for series in job.series.all()} == {LINES}
     cursor = Cursor.objects.get(job=job, file="metrics.jsonl")
     assert cursor.offset == Path(job.run_dir, "metrics.jsonl").stat().st_size
     assert kinds(job).count("started") == 1
     assert SystemSample.objects.filter(job=job).count() == lines_of(job, "system.jsonl")
 
 
-def stored(job: Job) -> dict[tuple[str, int], float | None]:
-    rows = Point.objects.filter(job=job).values_list("series__name", "step", "value")
-    return {(name, step): value for name, step, value in rows}
+def stored(job: Job) -> dict[tuple[str, int], float]:
+    return factories.points_of(job)
 
 
-def written(job: Job) -> dict[tuple[str, int], float | None]:
-    found: dict[tuple[str, int], float | None] = {}
+def written(job: Job) -> dict[tuple[str, int], float]:
+    found: dict[tuple[str, int], float] = {}
     for line in Path(job.run_dir, "metrics.jsonl").read_text().splitlines():
         record = json.loads(line)
         for name, value in record["data"].items():

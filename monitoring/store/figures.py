@@ -1,0 +1,33 @@
+"""Answers what jobs ask of their metrics: see ``jobs.measured``."""
+
+from collections.abc import Collection, Mapping
+
+from django.db.models import F, OuterRef, Subquery
+
+from jobs.measured import HIGH, LAST, LOW, Figure, Jobs
+from monitoring.models import Series
+from monitoring.store import points
+
+FIELDS = {LAST: "last_value", LOW: "low", HIGH: "high"}
+
+
+class StoredFigures:
+    def greatest(self, job_ids: Collection[int], metric: str) -> Mapping[int, float]:
+        return points.highest(job_ids, metric)
+
+    def figures(self, job_ids: Collection[int], metric: str) -> Mapping[int, Figure]:
+        rows = Series.objects.filter(job__in=job_ids, name=metric)
+        facts = rows.values_list("job_id", "last_step", "last_value", "low", "high")
+        return {pk: Figure(step, last, low, high) for pk, step, last, low, high in facts}
+
+    def names(self, job_ids: Collection[int]) -> list[str]:
+        rows = Series.objects.filter(job__in=job_ids).order_by("name")
+        return list(rows.values_list("name", flat=True).distinct())
+
+    def ordered(self, jobs: Jobs, metric: str, by: str) -> Jobs:
+        field = FIELDS[by.removeprefix("-")]
+        value = Series.objects.filter(job=OuterRef("pk"), name=metric).values(field)[:1]
+        figure = F("ordered_by")
+        order = figure.desc(nulls_last=True) if by[0] == "-" else figure.asc(nulls_last=True)
+        found: Jobs = jobs.annotate(ordered_by=Subquery(value)).order_by(order, "-pk")
+        return found

@@ -1,0 +1,36 @@
+"""The metric store. Whoever writes or reads points comes through here; no one else knows how they
+are kept.
+
+A run's points lie in blocks, a row for a thousand points of a series. The newest writes are kept as
+they came, so that a page is sent what it has not seen at the cost of just that; they go into the
+blocks together, when there are enough of them.
+"""
+
+from monitoring.store.news import News, since, since_across
+from monitoring.store.reading import (
+    Window,
+    across,
+    all_names,
+    highest,
+    last,
+    position,
+    times,
+    window,
+)
+from monitoring.store.writing import append, rewind
+
+__all__ = [
+    "News",
+    "Window",
+    "across",
+    "all_names",
+    "append",
+    "highest",
+    "last",
+    "position",
+    "rewind",
+    "since",
+    "since_across",
+    "times",
+    "window",
+]

@@ -1,0 +1,120 @@
+"""Reading points: of one run or of one metric over many runs, whole or thinned to a chart."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from django.db.models import F
+
+from jobs.models import Job
+from monitoring.models import Block, MetricStore, MetricWrite, Series
+from monitoring.series.column import EMPTY, Column, merged
+from monitoring.series.encoding import Buffer, read_column, read_frames
+from monitoring.series.frame import columns
+from monitoring.series.summary import Summary
+from monitoring.series.thinning import thinned
+
+
+@dataclass(frozen=True)
+class Window:
+    """Points of a series, and of how many they are chosen; ``bad`` of all are not finite."""
+
+    column: Column
+    count: int
+    bad: int
+
+    @property
+    def is_thinned(self) -> bool:
+        return len(self.column) < self.count
+
+
+def position(jobs: Iterable[Job]) -> dict[int, int]:
+    """Each job's cursor: what is read after this call has all points up to it."""
+    found = dict.fromkeys((job.pk for job in jobs), 0)
+    rows = MetricStore.objects.filter(job__in=found)
+    return found | dict(rows.values_list("job_id", "number"))
+
+
+def window(
+    job: Job,
+    names: Collection[str],
+    low: int | None = None,
+    high: int | None = None,
+    width: int | None = None,
+) -> dict[str, Window]:
+    """The points of the named series from step ``low`` to ``high``, both included.
+
+    For a chart of ``width`` pixels they are thinned; without a width every point is there. A series
+    that does not exist is left out.
+    """
+    named = dict(Series.objects.filter(job=job, name__in=names).values_list("pk", "name"))
+    found = _read(dict.fromkeys(named, job.pk), low, high)
+    return {named[pk]: _window(column, width) for pk, column in found.items()}
+
+
+def across(jobs: Iterable[Job], name: str, width: int | None = None) -> dict[int, Window]:
+    """The points of one metric in many jobs, by the job's id; jobs without it are left out."""
+    rows = Series.objects.filter(job__in=[job.pk for job in jobs], name=name)
+    owners = dict(rows.values_list("pk", "job_id"))
+    return {owners[pk]: _window(column, width) for pk, column in _read(owners).items()}
+
+
+def times(job: Job) -> Column:
+    """The epoch seconds at which each step was first written, as far as it is known."""
+    clock = Series.everything.filter(job=job, is_clock=True).values_list("pk", flat=True)
+    found = _read(dict.fromkeys(clock, job.pk))
+    return next(iter(found.values()), EMPTY)
+
+
+def last(job: Job, names: Collection[str] | None = None) -> dict[str, Summary]:
+    """Last value, bounds and number of points of each series of a job, or of some, by name."""
+    rows = Series.objects.filter(job=job)
+    rows = rows if names is None else rows.filter(name__in=names)
+    return {series.name: series.summary for series in rows}
+
+
+def all_names(job: Job) -> list[str]:
+    """The names of a job's series, in order."""
+    return list(Series.objects.filter(job=job).order_by("name").values_list("name", flat=True))
+
+
+def highest(jobs: Iterable[int], name: str) -> dict[int, float]:
+    """The highest finite value that a metric had in each job, by the job's id."""
+    rows = Series.objects.filter(job__in=jobs, name=name).values_list("job_id", "high")
+    return {pk: high for pk, high in rows if high is not None}
+
+
+def _window(column: Column, width: int | None) -> Window:
+    shown = column if width is None else thinned(column, width)
+    return Window(shown, len(column), int(np.count_nonzero(~np.isfinite(column.values))))
+
+
+def _read(
+    owners: Mapping[int, int], low: int | None = None, high: int | None = None
+) -> dict[int, Column]:
+    """The points of series by id; ``owners`` maps each series to its job."""
+    # The newest first: what goes into a block in between is then there twice, and not missing.
+    newest = _newest(owners)
+    found: dict[int, list[Column]] = {}
+    for pk, first, end, steps, values in _blocks(owners, low, high):
+        found.setdefault(pk, []).append(read_column(steps, values, first, end))
+    for pk, column in newest.items():
+        found.setdefault(pk, []).append(column)
+    return {pk: merged(parts).within(low, high) for pk, parts in found.items()}
+
+
+def _newest(owners: Mapping[int, int]) -> dict[int, Column]:
+    rows = MetricWrite.objects.filter(
+        store__in=set(owners.values()), number__gt=F("store__folded")
+    ).order_by("store", "number")
+    data = rows.values_list("data", flat=True)
+    return columns((frame for part in data for frame in read_frames(part)), only=owners)
+
+
+def _blocks(
+    owners: Collection[int], low: int | None, high: int | None
+) -> Iterable[tuple[int, int, int, Buffer, Buffer]]:
+    rows = Block.objects.filter(series__in=owners).order_by("series", "first_step")
+    rows = rows if low is None else rows.filter(last_step__gte=low)
+    rows = rows if high is None else rows.filter(first_step__lte=high)
+    return rows.values_list("series", "first_step", "last_step", "steps", "values")

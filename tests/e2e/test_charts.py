@@ -1,0 +1,136 @@
+"""The charts of runs with many points and with many figures, in a real browser."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, Request, expect
+
+from tests.e2e.site import ROOT, Site
+
+pytestmark = pytest.mark.e2e
+POINTS = "(plot) => plot.plot.data[0].length"
+SCRIPT = Path(__file__).with_name("long_runs.py")
+BEAT_EVERY = 2.0
+
+
+@pytest.fixture(scope="module")
+def runs(site: Site) -> Iterator[dict[str, Any]]:
+    """Two runs that go on: somebody must be their hearts."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "shell", "--verbosity", "0", "-c", SCRIPT.read_text()],
+        cwd=ROOT, env=site.env, capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    made = json.loads(done.stdout.splitlines()[-1])
+    stop = threading.Event()
+    heart = threading.Thread(target=beat, args=(made["dirs"], stop))
+    heart.start()
+    yield made
+    stop.set()
+    heart.join()
+    for folder in made["dirs"]:
+        Path(folder, "exit_code").write_text("1\n")
+
+
+def beat(folders: list[str], stop: threading.Event) -> None:
+    while not stop.wait(BEAT_EVERY):
+        for folder in folders:
+            Path(folder, "heartbeat").write_text(str(time.time()))
+
+
+def asked(page: Page) -> list[str]:
+    """The addresses at which the page asks for points."""
+    found: list[str] = []
+
+    def heard(request: Request) -> None:
+        if "/points/" in request.url:
+            found.append(request.url)
+
+    page.on("request", heard)
+    return found
+
+
+def loss(page: Page) -> Locator:
+    return page.locator('[data-series="train/loss"]').first
+
+
+def points_in(card: Locator) -> int:
+    return int(card.locator("[data-chart-plot]").evaluate(POINTS))
+
+
+def until(page: Page, card: Locator, least: int) -> None:
+    page.wait_for_function(
+        """(least) => document.querySelector('[data-series="train/loss"] [data-chart-plot]')
+             .plot.data[0].length >= least""",
+        arg=least,
+    )
+    assert points_in(card) >= least
+
+
+def test_a_long_run_is_thinned_and_a_zoom_brings_all_of_a_part(
+    page: Page, site: Site, runs: dict[str, Any], complaints: list[str]
+) -> None:
+    requests = asked(page)
+    page.goto(f"{site.url}/jobs/{runs['long']}/")
+    card = loss(page)
+    expect(card.locator("canvas").first).to_be_visible()
+    expect(card.locator("[data-bad]")).to_have_text("▲ 1 not finite")
+    thin = points_in(card)
+    assert 100 < thin < 2500
+    assert "width=" in requests[0]
+    box = card.locator(".u-over").bounding_box()
+    assert box
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + 0.60 * box["width"], middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.70 * box["width"], middle, steps=5)
+    page.mouse.up()
+    until(page, card, thin + 300)
+    assert "low=" in requests[-1]
+    assert complaints == []
+
+
+def test_a_line_of_metrics_comes_to_the_chart_and_the_table(
+    page: Page, site: Site, runs: dict[str, Any], complaints: list[str]
+) -> None:
+    page.goto(f"{site.url}/jobs/{runs['long']}/")
+    expect(loss(page).locator("canvas").first).to_be_visible()
+    line = {"step": 5001, "data": {"train/loss": 0.5, "new/one": 2}}
+    with Path(runs["dirs"][0], "metrics.jsonl").open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    expect(loss(page).locator("[data-chart-read]")).to_have_text("step 5001")
+    expect(page.locator("#run-progress")).to_contain_text("5001 of 5000 steps")
+    page.get_by_text("All last values").first.click()
+    expect(page.locator('[data-figure="new/one"] [data-figure-value]')).to_have_text("2")
+    assert complaints == []
+
+
+def test_smoothing_takes_every_point(page: Page, site: Site, runs: dict[str, Any]) -> None:
+    page.goto(f"{site.url}/jobs/{runs['long']}/")
+    card = loss(page)
+    expect(card.locator("canvas").first).to_be_visible()
+    page.locator("[data-smoothing]").evaluate(
+        "(slider) => { slider.value = 0.9; slider.dispatchEvent(new Event('input')); }"
+    )
+    until(page, card, 5000)
+
+
+def test_of_very_many_figures_a_group_is_filled_when_it_is_opened(
+    page: Page, site: Site, runs: dict[str, Any], complaints: list[str]
+) -> None:
+    page.goto(f"{site.url}/jobs/{runs['wide']}/")
+    group = page.locator('[data-chart-group="layer"]')
+    expect(group.locator("[data-series]")).to_have_count(0)
+    expect(group.locator("[data-group-count]")).to_have_text("700")
+    group.locator("summary").click()
+    expect(group.locator("[data-series]")).to_have_count(100)
+    expect(group.locator("canvas").first).to_be_visible()
+    group.get_by_role("button", name="Show more").click()
+    expect(group.locator("[data-series]")).to_have_count(200)
+    assert complaints == []
