@@ -1,10 +1,11 @@
 import uuid
 from datetime import timedelta
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import ExpressionWrapper, F, Q
 from django.db.models.functions import Coalesce, Now
@@ -14,8 +15,8 @@ from django.utils.functional import cached_property
 
 from compute.models import Machine
 from datasets.models import Version
-from jobs.verl import resumable
-from jobs.verl.spec import TrainSpec
+from jobs.kinds.base import JobKind
+from jobs.kinds.registry import registry
 from platform_site.secrets import EncryptedTextField
 
 
@@ -41,6 +42,12 @@ class Priority(models.IntegerChoices):
     HIGH = 10, "High"
     NORMAL = 0, "Normal"
     LOW = -10, "Low"
+
+
+def known_kind(slug: str) -> None:
+    if slug not in registry().kinds:
+        known = ", ".join(registry().kinds)
+        raise ValidationError(f"There is no kind of job {slug}. There are: {known}.")
 
 
 class JobQuerySet(models.QuerySet["Job"]):
@@ -73,16 +80,9 @@ class JobQuerySet(models.QuerySet["Job"]):
 class Job(models.Model):
     """One supervised process on a machine, from the user's wish to its end."""
 
-    class Kind(models.TextChoices):
-        SFT = "sft", "SFT"
-        DPO = "dpo", "DPO"
-        PPO = "ppo", "PPO"
-        GRPO = "grpo", "GRPO"
-        GSPO = "gspo", "GSPO"
-
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     name = models.CharField(max_length=200)
-    kind = models.CharField(max_length=10, choices=Kind.choices)
+    kind = models.CharField(max_length=30, validators=[known_kind])
     recipe = models.CharField(max_length=100, blank=True)
     spec = models.JSONField(help_text="Knob values and free overrides.")
     command = models.JSONField(
@@ -167,8 +167,22 @@ class Job(models.Model):
         return reverse("monitoring:run", args=[self.pk])
 
     @property
-    def train_spec(self) -> TrainSpec:
-        return TrainSpec.from_json(self.kind, self.spec)
+    def job_kind(self) -> JobKind:
+        return registry().find(self.kind)
+
+    @property
+    def kind_label(self) -> str:
+        return self.job_kind.label
+
+    @property
+    def spec_of_kind(self) -> Any:
+        """The spec as its kind reads it."""
+        return self.job_kind.read(self.spec)
+
+    @property
+    def verl(self) -> str:
+        """The release of verl that it runs with."""
+        return self.job_kind.release(self.spec_of_kind) or self.machine.verl
 
     @property
     def run_dir(self) -> str:
@@ -211,7 +225,7 @@ class Job(models.Model):
     @property
     def cannot_save(self) -> str:
         """Why this run cannot be asked for a checkpoint; empty when it can."""
-        return resumable.refusal(self.train_spec)
+        return self.job_kind.cannot_save(self.spec_of_kind)
 
     @property
     def can_resume(self) -> bool:
@@ -307,7 +321,7 @@ class SavedRecipe(models.Model):
     slug = models.SlugField(max_length=100, unique=True)
     title = models.CharField(max_length=200)
     purpose = models.TextField(blank=True)
-    kind = models.CharField(max_length=10, choices=Job.Kind.choices)
+    kind = models.CharField(max_length=30, validators=[known_kind])
     spec = models.JSONField(help_text="Knob values and free overrides.")
     is_sample = models.BooleanField(default=False)
     owner = models.ForeignKey(
@@ -323,8 +337,9 @@ class SavedRecipe(models.Model):
         return self.title
 
     @property
-    def train_spec(self) -> TrainSpec:
-        return TrainSpec.from_json(self.kind, self.spec)
+    def spec_of_kind(self) -> Any:
+        """The spec as its kind reads it."""
+        return registry().find(self.kind).read(self.spec)
 
 
 class TrackerSecret(models.Model):

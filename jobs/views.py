@@ -7,6 +7,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
+from jobs.kinds.registry import registry
 from jobs.models import Job, JobQuerySet, Status
 from platform_site.htmx import HtmxHttpRequest
 
@@ -37,7 +38,7 @@ def job_list(request: HtmxHttpRequest) -> HttpResponse:
         "filters": filters,
         "sort": sort,
         "statuses": counted(mine, "status", Status.choices),
-        "kinds": counted(mine, "kind", Job.Kind.choices),
+        "kinds": counted(mine, "kind", kinds_of(mine)),
         "query": query.urlencode(),
     }
     return render(request, "jobs/list.html" + ("#table" if request.htmx else ""), context)
@@ -46,9 +47,16 @@ def job_list(request: HtmxHttpRequest) -> HttpResponse:
 def filtered(jobs: JobQuerySet, filters: dict[str, str]) -> JobQuerySet:
     if filters["status"] in Status.values:
         jobs = jobs.filter(status=filters["status"])
-    if filters["kind"] in Job.Kind.values:
+    if filters["kind"]:
         jobs = jobs.filter(kind=filters["kind"])
     return jobs.filter(name__icontains=filters["q"]) if filters["q"] else jobs
+
+
+def kinds_of(jobs: QuerySet[Job]) -> list[tuple[str, str]]:
+    """All kinds that there are, and those of jobs whose kind is not installed any more."""
+    known = registry().choices()
+    used = jobs.order_by().values_list("kind", flat=True).distinct()
+    return known + sorted((kind, kind) for kind in set(used) - dict(known).keys())
 
 
 def counted(

@@ -293,7 +293,7 @@ def test_a_target_that_came_meanwhile(tmp_path: Path) -> None:
 
 def test_a_target_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(Refused, match="cannot be written: Not a directory"):
+    with pytest.raises(Refused, match="cannot be written: "):
         making(tmp_path / "file/model").__enter__()
 
 
