@@ -29,9 +29,9 @@ class ExportSpec:
     ``keep_adapter`` leaves a LoRA adapter beside the weights instead of folding it into them.
     """
 
-    job: int
-    step: int
-    checkpoint: str
+    job: int = 0
+    step: int = 0
+    checkpoint: str = ""
     keep_adapter: bool = False
 
     @property
