@@ -30,7 +30,8 @@ def job_list(request: HtmxHttpRequest) -> HttpResponse:
     sort = request.GET.get("sort", "-created_at")
     if sort.removeprefix("-") not in SORTS:
         sort = "-created_at"
-    jobs = filtered(mine, filters).with_duration().select_related("machine", "owner")
+    kinds = kinds_of(mine)
+    jobs = filtered(mine, filters, kinds).with_duration().select_related("machine", "owner")
     query = request.GET.copy()
     query.pop("page", None)
     context = {
@@ -38,16 +39,18 @@ def job_list(request: HtmxHttpRequest) -> HttpResponse:
         "filters": filters,
         "sort": sort,
         "statuses": counted(mine, "status", Status.choices),
-        "kinds": counted(mine, "kind", kinds_of(mine)),
+        "kinds": counted(mine, "kind", kinds),
         "query": query.urlencode(),
     }
     return render(request, "jobs/list.html" + ("#table" if request.htmx else ""), context)
 
 
-def filtered(jobs: JobQuerySet, filters: dict[str, str]) -> JobQuerySet:
+def filtered(
+    jobs: JobQuerySet, filters: dict[str, str], kinds: list[tuple[str, str]]
+) -> JobQuerySet:
     if filters["status"] in Status.values:
         jobs = jobs.filter(status=filters["status"])
-    if filters["kind"]:
+    if filters["kind"] in dict(kinds):
         jobs = jobs.filter(kind=filters["kind"])
     return jobs.filter(name__icontains=filters["q"]) if filters["q"] else jobs
 

@@ -106,8 +106,6 @@ class JobKind(ABC):
     # Whether its settings are knobs that a recipe, a form and a copy of the job can fill.
     has_recipes: ClassVar[bool] = False
     panels: ClassVar[Sequence[str]] = PANELS
-    # The series that its page shows first.
-    key_metrics: ClassVar[Sequence[str]] = ()
 
     @abstractmethod
     def read(self, data: Mapping[str, Any]) -> Any:

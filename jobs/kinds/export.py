@@ -48,7 +48,6 @@ class Export(JobKind):
     unit: ClassVar[str] = "MB"
     units: ClassVar[str] = "MB"
     panels: ClassVar[Sequence[str]] = ("charts", "log", "system", "events", "config")
-    key_metrics: ClassVar[Sequence[str]] = ("export/read_mb", "export/written_mb")
 
     def read(self, data: Mapping[str, Any]) -> ExportSpec:
         known = {field.name for field in fields(ExportSpec)}

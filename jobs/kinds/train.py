@@ -37,13 +37,6 @@ class Train(JobKind):
 
     base_model: ClassVar[str] = "model_path"
     has_recipes: ClassVar[bool] = True
-    key_metrics: ClassVar[Sequence[str]] = (
-        "critic/score/mean", "critic/rewards/mean", "train/loss", "val/loss",
-        "train/rewards/accuracy", "train/rewards/margin", "val/rewards/accuracy",
-        "critic/vf_loss", "critic/vf_explained_var", "actor/entropy", "actor/ppo_kl",
-        "actor/grad_norm", "train/grad_norm", "response_length/mean", "actor/pg_clipfrac",
-        "perf/throughput", "timing_s/step",
-    )  # fmt: skip
 
     def __init__(self, slug: str) -> None:
         facts = ALGORITHMS[slug]

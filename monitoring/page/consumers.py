@@ -24,10 +24,7 @@ log = logging.getLogger(__name__)
 LOOK_EVERY = 0.3  # seconds between looks when no ping comes
 SHARED = 20  # revisions; viewers that are not further apart share what is rendered
 ALIVE_EVERY = 10.0  # seconds of silence after which the page is told that all is well
-# The parts of a page that change, each with the panel that it is of.
-PARTS = {"header": "", "figures": "charts"} | {
-    panel: panel for panel in ("system", "events", "checkpoints")
-}
+PARTS = ("header", "figures", "system", "events", "checkpoints")
 NO_LOGIN, NOT_THERE, ERROR = 4401, 4404, 1011
 
 
@@ -169,9 +166,7 @@ def changes(pk: int, uuid: UUID, since: int, revision: int) -> tuple[str, ...]:
     if samples := live.system_since(job, since):
         messages.append(json.dumps({"type": "system", "samples": samples}))
     context = shown.live_context(job) | {"oob": True}
-    shows = ("", *job.job_kind.panels)
-    parts = [part for part, panel in PARTS.items() if panel in shows]
-    html = (render_to_string(f"monitoring/page/run.html#{part}", context) for part in parts)
+    html = (render_to_string(f"monitoring/page/run.html#{part}", context) for part in PARTS)
     return (*messages, "".join(html))
 
 

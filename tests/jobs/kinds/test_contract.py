@@ -15,13 +15,19 @@ PLACE = Placement("/w/runs/u/attempt-1", "/venv/bin/python", "a-run")
 SPECS: dict[str, Any] = {kind: spec_of(kind) for kind in VALUES} | {
     "export": ExportSpec(7, 20, "/w/runs/v/attempt-1/checkpoints/global_step_20"),
 }
+SAID: list[dict[str, dict[str, Any]]] = [
+    {},
+    {"paused": {"step": 3}},
+    {"exported": {}},
+    {"paused": {}},
+]
 ENDS = [
     End(code, step, steps, stop_asked, then_stop, said)
     for code in (0, 1, 137)
     for step, steps in ((0, None), (3, None), (3, 9), (9, 9))
     for stop_asked in (False, True)
     for then_stop in (False, True)
-    for said in ({}, {"paused": {"step": 3}}, {"exported": {}}, {"paused": {}})
+    for said in SAID
 ]
 STATUSES = {"completed", "failed", "stopped", "paused"}
 

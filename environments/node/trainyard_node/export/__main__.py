@@ -70,7 +70,7 @@ def _said(source: Source, target: Path, merged: "Merged", choice: "Choice") -> s
     elif merged.adapter:
         words.append(f"the adapter is folded into {merged.adapter} weights")
     if merged.rounded:
-        words.append(f"{merged.rounded} tensors were rounded to bfloat16")
+        words.append(f"{merged.rounded} tensors of the checkpoint were rounded to bfloat16")
     return "; ".join(words)
 
 
