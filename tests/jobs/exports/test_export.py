@@ -8,11 +8,18 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import Client
+from django.utils import timezone
 
+from compute.models import Machine
+from compute.runners.base import RunnerError
+from jobs.checkpoints import Saved
 from jobs.exports import services
 from jobs.exports.services import ExportError
+from jobs.files import parents
 from jobs.kinds.export import ExportSpec
+from jobs.launch.command import command_of
 from jobs.models import Job, Status
+from jobs.verl.checkpoints import Checkpoint
 from tests import factories
 from tests.pages import HTMX, asks_for_login, queries, refuses_other_methods
 
@@ -156,3 +163,49 @@ def test_the_command_says_what_is_wrong(job: Job, staff: User, user: User) -> No
         call_command("export", job.pk, "--name", "a\nb")
     with pytest.raises(ExportError, match="has no whole checkpoint"):
         services.find(factories.make_job(user), None)
+
+
+def far(machine: Machine, user: User) -> Job:
+    """A run on another machine, with one checkpoint as the watcher has listed it."""
+    job = factories.make_job(user, machine=machine, status=Status.COMPLETED)
+    facts = Checkpoint(8, "checkpoints/global_step_8", 10, timezone.now(), False, True)
+    listed = Saved(1, f"{job.run_dir}/{facts.path}", facts).to_json()
+    Job.objects.filter(pk=job.pk).update(checkpoints=[listed])
+    return Job.objects.get(pk=job.pk)
+
+
+@pytest.mark.parametrize("kind", [Machine.Kind.SSH, Machine.Kind.RAY])
+def test_elsewhere_it_runs_where_the_checkpoint_is(kind: Machine.Kind, user: User) -> None:
+    python, work = "/opt/train/bin/python", "/home/ada/trainyard"
+    nodes = {"nodes": [{"name": "one", "cpus": 8, "gpus": 4}]}
+    given = {"python": python, "workdir": work, "facts": nodes}
+    if kind == Machine.Kind.SSH:
+        machine = factories.make_ssh_machine(**given)
+    else:
+        machine = factories.make_machine(kind=kind, **given)
+    job = far(machine, user)
+    export = services.export(job, services.find(job, 8), user)
+    assert (export.machine, export.gpus, export.status) == (machine, 0, Status.QUEUED)
+    words = command_of(export).argv
+    assert words[:3] == (python, "-m", "trainyard_node.export")
+    assert words[3] == f"{work}/runs/{job.uuid}/attempt-1/checkpoints/global_step_8"
+    assert words[4] == f"{work}/runs/{export.uuid}/attempt-1/model"
+    assert export.job_kind.devices_at_start(export.spec_of_kind) == 0
+
+
+def test_a_job_can_train_on_from_what_it_makes(job: Job, user: User) -> None:
+    export = services.export(job, services.find(job, 4), user)
+    Job.objects.filter(pk=export.pk).update(status=Status.COMPLETED)
+    export.refresh_from_db()
+    assert list(parents.problems(export)) == []
+    expected = parents.awaited_model(export)
+    assert expected == f"{export.run_dir}/model"
+    spec = factories.sft_spec(model_path=expected)
+    later = factories.make_job(user, after=export, after_checkpoint=True, spec=spec.to_json())
+    with pytest.raises(RunnerError, match="left no whole Hugging Face folder in its model"):
+        parents.settle_model(later)
+    Path(expected).mkdir(parents=True)
+    for name in ("config.json", "model.safetensors"):
+        (Path(expected) / name).write_bytes(b"x")
+    parents.settle_model(later)
+    assert later.spec_of_kind.values["model_path"] == expected
