@@ -12,7 +12,6 @@ import pytest
 import torch
 from conftest import Run, read_lines
 from safetensors.torch import load_file
-from trainyard_node.export import place
 from trainyard_node.export.__main__ import main
 from trainyard_node.export.adapter import fold
 from trainyard_node.export.check import check_adapter, check_state
@@ -208,7 +207,7 @@ def test_too_little_room(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     little = shutil.disk_usage(tmp_path)._replace(free=1_500_000)
-    monkeypatch.setattr(place.shutil, "disk_usage", lambda path: little)
+    monkeypatch.setattr("trainyard_node.export.place.shutil.disk_usage", lambda path: little)
     assert refusal(saved, tmp_path / "model", capsys) == (
         "The disk has 1.5 MB free, and the model takes 2.1 MB."
     )
