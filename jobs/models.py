@@ -5,7 +5,6 @@ from typing import Any, Self
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
-from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import ExpressionWrapper, F, Q
 from django.db.models.functions import Coalesce, Now
@@ -17,6 +16,7 @@ from compute.models import Machine
 from datasets.models import Version
 from jobs.kinds.base import JobKind
 from jobs.kinds.registry import registry
+from jobs.validators import known_kind
 from platform_site.secrets import EncryptedTextField
 
 
@@ -42,12 +42,6 @@ class Priority(models.IntegerChoices):
     HIGH = 10, "High"
     NORMAL = 0, "Normal"
     LOW = -10, "Low"
-
-
-def known_kind(slug: str) -> None:
-    if slug not in registry().kinds:
-        known = ", ".join(registry().kinds)
-        raise ValidationError(f"There is no kind of job {slug}. There are: {known}.")
 
 
 class JobQuerySet(models.QuerySet["Job"]):

@@ -11,7 +11,7 @@ from jobs.exports.forms import ExportForm
 from jobs.exports.services import ExportError
 from jobs.models import Job
 from jobs.queue import rental
-from jobs.requests import get_job, warn_of_lease
+from jobs.requests import get_job, warn_of_rental
 from platform_site.htmx import HtmxHttpRequest
 
 
@@ -31,7 +31,7 @@ def job_export(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     except ExportError as error:
         messages.error(request, str(error))
         return _shown(request, job, form, status=422)
-    warn_of_lease(request, rental.warning(made))
+    warn_of_rental(request, rental.warning(made))
     return redirect(made)
 
 

@@ -7,7 +7,8 @@ from django.core.exceptions import ValidationError
 
 from jobs.kinds.base import End
 from jobs.kinds.registry import GROUP, OWN, Registry, collect, kind_of, registry
-from jobs.models import Job, known_kind
+from jobs.models import Job
+from jobs.validators import known_kind
 from tests.factories import sft_spec
 
 HERE = "tests.jobs.kinds.strangers"
