@@ -102,12 +102,17 @@ def answer(model: Model, tokenizer: Any) -> torch.Tensor:
 
 
 @pytest.mark.verl
-@pytest.mark.parametrize("kind", ["sft", "grpo"])
-def test_a_run_of_verl_becomes_a_folder_that_transformers_loads(
-    kind: str, request: pytest.FixtureRequest, run_dir: Path
-) -> None:
-    run: Run = request.getfixturevalue(f"{kind}_run")
-    checkpoint = run.root / f"checkpoints/global_step_{32 if kind == 'sft' else 8}"
+def test_a_run_of_sft_becomes_a_folder_that_transformers_loads(sft_run: Run, run_dir: Path) -> None:
+    exports(sft_run.root / "checkpoints/global_step_32", run_dir)
+
+
+@pytest.mark.verl
+def test_the_actor_of_a_run_of_grpo_becomes_one(grpo_run: Run, run_dir: Path) -> None:
+    exports(grpo_run.root / "checkpoints/global_step_8", run_dir)
+
+
+def exports(checkpoint: Path, run_dir: Path) -> None:
+    """A whole export, told in `run_dir`, whose folder transformers loads."""
     target = run_dir / "model"
     assert main([str(checkpoint), str(target)]) == 0
     _, found = AutoModelForCausalLM.from_pretrained(target, output_loading_info=True)
