@@ -79,3 +79,10 @@ RUN_LEFTOVERS_ENDED = _run_note("leftovers_ended", words="Processes left behind 
 RUN_LEFTOVERS_STUCK = _run_warning("leftovers_stuck", words="Processes left behind could not end")
 RUN_EXITED = _run_note("exited", words="The run's process ended")
 SAVES = frozenset({RUN_CHECKPOINT, RUN_PAUSED})  # after these there is another checkpoint
+
+# What an export tells of itself, beside the rest.
+RUN_PLANNED = _run_note("planned", words="It said how much it will do")
+RUN_MERGED = _run_note("merged", words="The shards were merged")
+RUN_CHECKING = _run_note("checking", words="What was made is checked")
+RUN_EXPORTED = _run_note("exported", words="The model folder is whole")
+RUN_REFUSED = _run_warning("refused", words="The checkpoint was refused")

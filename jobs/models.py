@@ -1,7 +1,7 @@
 import uuid
 from datetime import timedelta
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
@@ -14,8 +14,9 @@ from django.utils.functional import cached_property
 
 from compute.models import Machine
 from datasets.models import Version
-from jobs.verl import resumable
-from jobs.verl.spec import TrainSpec
+from jobs.kinds.base import JobKind
+from jobs.kinds.registry import registry
+from jobs.validators import known_kind
 from platform_site.events import EventKind, kind_of
 from platform_site.secrets import EncryptedTextField
 from platform_site.work.models import Work
@@ -75,16 +76,9 @@ class JobQuerySet(models.QuerySet["Job"]):
 class Job(models.Model):
     """One supervised process on a machine, from the user's wish to its end."""
 
-    class Kind(models.TextChoices):
-        SFT = "sft", "SFT"
-        DPO = "dpo", "DPO"
-        PPO = "ppo", "PPO"
-        GRPO = "grpo", "GRPO"
-        GSPO = "gspo", "GSPO"
-
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     name = models.CharField(max_length=200)
-    kind = models.CharField(max_length=10, choices=Kind.choices)
+    kind = models.CharField(max_length=30, validators=[known_kind])
     recipe = models.CharField(max_length=100, blank=True)
     spec = models.JSONField(help_text="Knob values and free overrides.")
     command = models.JSONField(
@@ -169,8 +163,22 @@ class Job(models.Model):
         return reverse("monitoring:run", args=[self.pk])
 
     @property
-    def train_spec(self) -> TrainSpec:
-        return TrainSpec.from_json(self.kind, self.spec)
+    def job_kind(self) -> JobKind:
+        return registry().find(self.kind)
+
+    @property
+    def kind_label(self) -> str:
+        return self.job_kind.label
+
+    @property
+    def spec_of_kind(self) -> Any:
+        """The spec as its kind reads it."""
+        return self.job_kind.read(self.spec)
+
+    @property
+    def verl(self) -> str:
+        """The release of verl that it runs with."""
+        return self.job_kind.release(self.spec_of_kind) or self.machine.verl
 
     @property
     def run_dir(self) -> str:
@@ -213,7 +221,7 @@ class Job(models.Model):
     @property
     def cannot_save(self) -> str:
         """Why this run cannot be asked for a checkpoint; empty when it can."""
-        return resumable.refusal(self.train_spec)
+        return self.job_kind.cannot_save(self.spec_of_kind)
 
     @property
     def can_resume(self) -> bool:
@@ -313,7 +321,7 @@ class SavedRecipe(models.Model):
     slug = models.SlugField(max_length=100, unique=True)
     title = models.CharField(max_length=200)
     purpose = models.TextField(blank=True)
-    kind = models.CharField(max_length=10, choices=Job.Kind.choices)
+    kind = models.CharField(max_length=30, validators=[known_kind])
     spec = models.JSONField(help_text="Knob values and free overrides.")
     is_sample = models.BooleanField(default=False)
     owner = models.ForeignKey(
@@ -329,8 +337,9 @@ class SavedRecipe(models.Model):
         return self.title
 
     @property
-    def train_spec(self) -> TrainSpec:
-        return TrainSpec.from_json(self.kind, self.spec)
+    def spec_of_kind(self) -> Any:
+        """The spec as its kind reads it."""
+        return registry().find(self.kind).read(self.spec)
 
 
 class TrackerSecret(models.Model):

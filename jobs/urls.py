@@ -7,6 +7,7 @@ urlpatterns = [
     path("", views.job_list, name="list"),
     path("", include("jobs.order.urls")),
     path("", include("jobs.run.urls")),
+    path("", include("jobs.exports.urls")),
     path("compare/", include("jobs.compare.urls")),
     path("", include("jobs.recipebook.urls")),
     path("try-reward/", include("jobs.rewards.urls")),

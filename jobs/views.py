@@ -8,6 +8,7 @@ from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from jobs import measured
+from jobs.kinds.registry import registry
 from jobs.models import Job, JobQuerySet, Status
 from platform_site.htmx import HtmxHttpRequest
 
@@ -30,9 +31,9 @@ LOOKED_AT = 5  # jobs of the page whose metrics are suggested
 def job_list(request: HtmxHttpRequest) -> HttpResponse:
     mine = Job.objects.visible_to(request.user)
     filters = {name: request.GET.get(name, "").replace("\0", "") for name in FILTERS}
-    metric = filters["metric"]
+    metric, kinds = filters["metric"], kinds_of(mine)
     sort = known_sort(request.GET.get("sort", ""), metric)
-    jobs = filtered(mine, filters).with_duration().select_related("machine", "owner")
+    jobs = filtered(mine, filters, kinds).with_duration().select_related("machine", "owner")
     page = Paginator(ordered(jobs, sort, metric), PAGE).get_page(request.GET.get("page"))
     query = request.GET.copy()
     query.pop("page", None)
@@ -43,7 +44,7 @@ def job_list(request: HtmxHttpRequest) -> HttpResponse:
         "filters": filters,
         "sort": sort,
         "statuses": counted(mine, "status", Status.choices),
-        "kinds": counted(mine, "kind", Job.Kind.choices),
+        "kinds": counted(mine, "kind", kinds),
         "query": query.urlencode(),
     }
     return render(request, "jobs/list.html" + ("#table" if request.htmx else ""), context)
@@ -60,12 +61,21 @@ def ordered(jobs: JobQuerySet, sort: str, metric: str) -> QuerySet[Job]:
     return jobs.order_by(sort, "-pk")
 
 
-def filtered(jobs: JobQuerySet, filters: dict[str, str]) -> JobQuerySet:
+def filtered(
+    jobs: JobQuerySet, filters: dict[str, str], kinds: list[tuple[str, str]]
+) -> JobQuerySet:
     if filters["status"] in Status.values:
         jobs = jobs.filter(status=filters["status"])
-    if filters["kind"] in Job.Kind.values:
+    if filters["kind"] in dict(kinds):
         jobs = jobs.filter(kind=filters["kind"])
     return jobs.filter(name__icontains=filters["q"]) if filters["q"] else jobs
+
+
+def kinds_of(jobs: QuerySet[Job]) -> list[tuple[str, str]]:
+    """All kinds that there are, and those of jobs whose kind is not installed any more."""
+    known = registry().choices()
+    used = jobs.order_by().values_list("kind", flat=True).distinct()
+    return known + sorted((kind, kind) for kind in set(used) - dict(known).keys())
 
 
 def counted(

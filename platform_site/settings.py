@@ -95,6 +95,7 @@ INSTALLED_APPS = [
     "jobs.launch",
     "jobs.run",
     "jobs.compare",
+    "jobs.exports",
     "jobs.files",
     "jobs.recipebook",
     "jobs.rewards",

@@ -10,13 +10,13 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from jobs.process import Placement
+from jobs.verl.algorithms import ALGORITHMS, RL, SUPERVISED
 from jobs.verl.command import build_command
-from jobs.verl.kinds import KINDS, RL, SUPERVISED
 from jobs.verl.knobs import Knob, knobs_of
 from jobs.verl.recipes import Recipe, all_recipes
 from jobs.verl.releases import RELEASES, refusal
-from jobs.verl.schema import CONFIGS
-from jobs.verl.spec import LATEST, Placement, TrainSpec, Value
+from jobs.verl.spec import LATEST, TrainSpec, Value
 from jobs.verl.variants import VARIANTS
 
 PLACES = {"samples": "/home/samples", "rewards": "/node/rewards"}
@@ -62,7 +62,7 @@ def cases() -> Iterator[Case]:
 
 def with_every_knob() -> Iterator[Case]:
     """A run of each kind with all its knobs set, but for those that its release lacks."""
-    for kind in KINDS:
+    for kind in ALGORITHMS:
         for release in RELEASES:
             values = {
                 knob.name: legal(knob)
@@ -106,7 +106,7 @@ def main() -> None:
             overrides = case.overrides
         except ValueError:  # tests/jobs/verl/test_compose.py says which may be refused
             continue
-        config = CONFIGS[case.spec.kind]
+        config = ALGORITHMS[case.spec.kind].config
         found.append((case.name, case.spec.verl, config, overrides))
     json.dump(found, sys.stdout)
 

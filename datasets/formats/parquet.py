@@ -7,14 +7,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-# What each trainer of verl 0.9 reads.
-RL = ("data_source", "prompt", "reward_model")
+# What the trainers of verl 0.9 read, by what the data is for.
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "sft": ("messages",),
     "dpo": ("prompt", "chosen", "rejected"),
-    "ppo": RL,
-    "grpo": RL,
-    "gspo": RL,
+    "rl": ("data_source", "prompt", "reward_model"),
 }
 
 
@@ -50,19 +47,20 @@ MESSAGES = (
 
 
 def column_problem(
-    kind: str, facts: ParquetFacts, renamed: Mapping[str, str] | None = None
+    target: str, facts: ParquetFacts, renamed: Mapping[str, str] | None = None, reader: str = ""
 ) -> str | None:
-    """Say which columns a kind of run misses and which are there, or None.
+    """Say which columns are missing for ``target`` (sft, dpo or rl) and which are there, or None.
 
+    ``reader`` is what the sentence calls who reads them.
     ``renamed`` gives the name that a column has in this file where it is not verl's default.
     """
-    names = {name: (renamed or {}).get(name, name) for name in COLUMNS[kind]}
+    names = {name: (renamed or {}).get(name, name) for name in COLUMNS[target]}
     missing = [name for name in names.values() if name not in facts.columns]
     if not missing:
         return _message_problem(facts, [names[name] for name in MESSAGES if name in names])
     has = ", ".join(facts.columns) or "none"
-    needs = ", ".join(COLUMNS[kind])
-    return f"No column {', '.join(missing)}. {kind.upper()} reads {needs}; the file has: {has}."
+    needs, who = ", ".join(COLUMNS[target]), reader or target.upper()
+    return f"No column {', '.join(missing)}. {who} reads {needs}; the file has: {has}."
 
 
 def _message_problem(facts: ParquetFacts, columns: list[str]) -> str | None:

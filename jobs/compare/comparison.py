@@ -7,6 +7,7 @@ from django.conf import settings
 from jobs.launch import command
 from jobs.models import Job
 from jobs.verl.diff import Row, Run, compare, run_of
+from jobs.verl.spec import TrainSpec
 
 MOST = 6  # columns that a screen can hold
 
@@ -17,8 +18,11 @@ def compare_jobs(jobs: Sequence[Job]) -> list[Row]:
 
 
 def _run(job: Job) -> Run:
+    kind, spec = job.job_kind, job.spec_of_kind
+    if not kind.has_recipes:
+        return Run(TrainSpec(job.kind), others=kind.values(spec))
     try:
         known = command.command_of(job).settings
     except (KeyError, ValueError):
         known = ()  # a draft whose settings make no command any more
-    return run_of(job.train_spec, known, settings.TRAINYARD_VERL_SCHEMA)
+    return run_of(spec, known, settings.TRAINYARD_VERL_SCHEMA)

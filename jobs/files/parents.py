@@ -1,7 +1,6 @@
 """A job that trains on from what the job before it has saved."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from django.conf import settings
@@ -11,18 +10,25 @@ from compute.runners import fetching
 from compute.runners.base import Runner, RunnerError, Unreachable
 from jobs import events, lifecycle
 from jobs.files.telling import Telling
+from jobs.kinds.base import MODEL, Product
 from jobs.models import Job
-from jobs.verl.checkpoints import NEWEST_STEP_FILE
-from jobs.verl.saved_model import expected_folder, leaves_no_model, newest_model
 from jobs.verl.spec import Problem
 
 LONGEST_INDEX = 16 << 20
-AWAITED = "/checkpoints/global_step_N/"
+# Where a job that leaves none is asked all the same: nothing is found there.
+NO_MODEL = Product(MODEL, "checkpoints")
+AWAITED = "/global_step_N/"
 
 
 def awaited_model(before: Job) -> str:
     """Where the model will be. The step, N, is known when that job has completed."""
-    return f"{before.run_dir}/checkpoints/{expected_folder(before.train_spec)}"
+    return f"{before.run_dir}/{_model_of(before).path}"
+
+
+def _model_of(before: Job) -> Product:
+    """What the job makes that another can train on."""
+    made = before.job_kind.makes(before.spec_of_kind)
+    return next((product for product in made if product.sort == MODEL), NO_MODEL)
 
 
 def problems(before: Job | None) -> Iterator[Problem]:
@@ -30,7 +36,7 @@ def problems(before: Job | None) -> Iterator[Problem]:
     if before is None:
         yield Problem("after", "Choose the job whose checkpoint is to be trained on.")
         return
-    if reason := leaves_no_model(before.train_spec):
+    if reason := before.job_kind.leaves_no_model(before.spec_of_kind):
         yield Problem("after_checkpoint", f"Job {before.pk} leaves no model: {reason}.")
 
 
@@ -55,12 +61,18 @@ def settle_model(job: Job) -> None:
         return
     if before is None:
         raise RunnerError("The job whose checkpoint it was to train on is gone.")
-    spec = job.train_spec
-    if AWAITED in str(spec.values.get("model_path")):
+    kind, spec = job.job_kind, job.spec_of_kind
+    if _is_awaited(kind.reads(spec).models.get(kind.base_model, ""), before):
         model = saved_model(before) if before.machine_id == job.machine_id else brought(job, before)
-        settled = replace(spec, values={**spec.values, "model_path": model})
+        settled = kind.placed(spec, {kind.base_model: model})
         lifecycle.touch(job, spec=settled.to_json())
-        lifecycle.record(job, events.MODEL_FOUND, message=str(settled.values["model_path"]))
+        lifecycle.record(job, events.MODEL_FOUND, message=model)
+
+
+def _is_awaited(path: str, before: Job) -> bool:
+    """Whether a path is where the model was expected, in whatever attempt it came."""
+    runs = f"{before.machine.workdir}/runs/{before.uuid}/"
+    return path.startswith(runs) and path.endswith(f"/{_model_of(before).path}")
 
 
 def brought(job: Job, before: Job) -> str:
@@ -83,11 +95,13 @@ def brought(job: Job, before: Job) -> str:
 def saved_model(before: Job) -> str:
     """The newest whole model of a job: of its last attempt that has one."""
     runner = runner_for(before.machine)
+    below = _model_of(before).path.partition("/")[0]
     for attempt in range(before.attempt, 0, -1):
-        folder = f"{before.machine.attempt_dir(before.uuid, attempt)}/checkpoints"
-        if found := _newest(runner, folder):
-            return f"{folder}/{found}"
-    raise RunnerError(f"Job {before.pk} left no whole Hugging Face folder in its checkpoints.")
+        folder = f"{before.machine.attempt_dir(before.uuid, attempt)}/{below}"
+        found = _newest(before, runner, folder)
+        if found is not None:
+            return f"{folder}/{found}".rstrip("/")
+    raise RunnerError(f"Job {before.pk} left no whole Hugging Face folder in its {below}.")
 
 
 def fetched_folder(job: Job) -> Path:
@@ -101,9 +115,8 @@ def _name_of(before: Job, model: str) -> str:
     return "-".join(part for part in below.split("/") if part != "checkpoints")
 
 
-def _newest(runner: Runner, folder: str) -> str | None:
+def _newest(before: Job, runner: Runner, folder: str) -> str | None:
     def read(name: str) -> bytes:
         return runner.read(f"{folder}/{name}", 0, LONGEST_INDEX)
 
-    latest = read(NEWEST_STEP_FILE).decode("ascii", "replace").strip()
-    return newest_model(runner.files(folder), int(latest) if latest.isdecimal() else 0, read)
+    return before.job_kind.newest_model(runner.files(folder), read)

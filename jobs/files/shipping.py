@@ -1,7 +1,6 @@
 """What a run on another machine needs from this one: its data, its reward function, its models."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from compute.models import Machine
@@ -10,37 +9,32 @@ from jobs.files.digests import digest_of
 from jobs.files.model_folders import files_of, own_model, pieces_of
 from jobs.files.parents import AWAITED
 from jobs.files.telling import Telling, megabytes
+from jobs.kinds.base import Spec
+from jobs.kinds.registry import kind_of
 from jobs.models import Job
 from jobs.verl.model_dir import HUB_NAME
-from jobs.verl.spec import Problem, TrainSpec
-
-SENT = ("train_files", "val_files", "reward_file")
-MODELS = ("model_path", "critic_model", "reward_model")
+from jobs.verl.spec import Problem
 
 
-def shipped(job: Job, runner: Runner) -> TrainSpec:
+def shipped(job: Job, runner: Runner) -> Spec:
     """The job's spec with paths of its machine, after sending there what it reads.
 
     A file goes once, whatever jobs read it. A model goes only where the machine has none at its
     path. Raises ``RunnerError``.
     """
-    spec = job.train_spec
+    spec, kind = job.spec_of_kind, job.job_kind
     if job.machine.is_local:
-        return spec
+        return spec  # type: ignore[no-any-return]
+    files = kind.reads(spec).files
     models = {name: model_there(job, runner, path) for name, path in _models(spec)}
-    sent = {name: send(job, runner, Path(path)) for name, path in _files(spec)}
-    return replace(spec, values={**spec.values, **models, **sent})
+    sent = {name: send(job, runner, Path(path)) for name, path in files.items()}
+    return kind.placed(spec, models | sent)  # type: ignore[no-any-return]
 
 
-def _files(spec: TrainSpec) -> Iterator[tuple[str, str]]:
-    return ((name, str(spec.values[name])) for name in SENT if spec.values.get(name))
-
-
-def _models(spec: TrainSpec) -> Iterator[tuple[str, str]]:
+def _models(spec: Spec) -> Iterator[tuple[str, str]]:
     """Those that are folders. A hub name is left to the machine's cache."""
-    for name in MODELS:
-        path = str(spec.values.get(name) or "")
-        if path and not HUB_NAME.fullmatch(path):
+    for name, path in kind_of(spec).reads(spec).models.items():
+        if not HUB_NAME.fullmatch(path):
             yield name, path
 
 
@@ -59,7 +53,7 @@ def model_there(job: Job, runner: Runner, path: str) -> str:
     return runner.put_folder(folder, pieces, Telling(job, f"model {folder.name}"))
 
 
-def check_models(spec: TrainSpec, head: Runner, other: Runner) -> None:
+def check_models(spec: Spec, head: Runner, other: Runner) -> None:
     """What a run takes from a path of its head must be at that path of its other machines too.
 
     What was sent lies in the work folder, which they share. Raises ``RunnerError``.
@@ -81,7 +75,7 @@ def _is_there(runner: Runner, path: str) -> bool:
         return False
 
 
-def model_notes(spec: TrainSpec, machine: Machine) -> Iterator[str]:
+def model_notes(spec: Spec, machine: Machine) -> Iterator[str]:
     """What would be sent before a run elsewhere starts. The machine is not asked, so it is said
     as what happens where it has no such folder."""
     if machine.is_local:
@@ -101,12 +95,11 @@ def model_notes(spec: TrainSpec, machine: Machine) -> Iterator[str]:
         )
 
 
-def model_problems(spec: TrainSpec) -> Iterator[Problem]:
+def model_problems(spec: Spec) -> Iterator[Problem]:
     """What is wrong with the models of a run elsewhere, as far as that can be known from here."""
-    for name in MODELS:
-        path = str(spec.values.get(name) or "")
+    for name, path in kind_of(spec).reads(spec).models.items():
         whole = path.startswith("/") and ".." not in PurePosixPath(path).parts
-        if path and not whole and not HUB_NAME.fullmatch(path):
+        if not whole and not HUB_NAME.fullmatch(path):
             what = f"{path} is neither a whole path on that machine, which begins with /, nor a"
             yield Problem(name, f"{what} model's hub name.")
 

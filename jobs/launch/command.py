@@ -1,17 +1,16 @@
 """The command of a job, as its page shows it and as it runs, and who set each part of it."""
 
-from django.contrib.auth.models import User
 from django.utils.text import slugify
 
 from compute.runners.rundir import write_script
+from jobs.kinds.base import Spec
 from jobs.launch import joint
 from jobs.launch.submit import Order, drafted
 from jobs.models import Job
 from jobs.places import places
+from jobs.process import Command, Placement
 from jobs.queue import claims
 from jobs.recipebook.book import find_recipe
-from jobs.verl.command import build_command
-from jobs.verl.spec import Command, Placement, TrainSpec
 
 
 def command_for(order: Order) -> Command:
@@ -23,10 +22,10 @@ def command_of(job: Job) -> Command:
     """The command that was started or, before that, the one that would be."""
     if job.command:
         return Command.from_json(job.command)
-    return build(job, job.train_spec)
+    return build(job, job.spec_of_kind)
 
 
-def build(job: Job, spec: TrainSpec) -> Command:
+def build(job: Job, spec: Spec) -> Command:
     name = f"{slugify(job.name)[:60] or 'run'}-{str(job.uuid)[:8]}"
     placement = Placement(
         job.run_dir,
@@ -36,7 +35,7 @@ def build(job: Job, spec: TrainSpec) -> Command:
         resume_from=job.resume_from,
         spread=joint.spread_of_job(job, spec),
     )
-    return build_command(spec, placement, origins(job.recipe, job.train_spec, job.owner))
+    return job.job_kind.command(spec, placement, origins(job))
 
 
 def script_of(job: Job) -> str:
@@ -45,10 +44,12 @@ def script_of(job: Job) -> str:
     return write_script(command.argv, command.env, command.cwd)
 
 
-def origins(recipe_slug: str, spec: TrainSpec, owner: User) -> dict[str, str]:
-    """Who set each knob: the recipe, or the user where the value differs from the recipe's."""
-    recipe = find_recipe(recipe_slug, owner)
+def origins(job: Job) -> dict[str, str]:
+    """Who gave each setting: the recipe, or the user where the value differs from the recipe's."""
+    recipe = find_recipe(job.recipe, job.owner)
     given = recipe.spec(places()).values if recipe else {}
+    values = job.job_kind.values(job.spec_of_kind)
     return {
-        name: "recipe" if given.get(name) == value else "you" for name, value in spec.values.items()
+        name: "recipe" if name in given and given[name] == value else "you"
+        for name, value in values.items()
     }

@@ -11,12 +11,12 @@ from django.utils import timezone
 
 from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
 from jobs import events, lifecycle
+from jobs.kinds.base import End
 from jobs.launch import joint
 from jobs.launch.attempt import Attempt, tell_resumed
 from jobs.models import ENDED, HOLDS_SLOT, Event, Job, Status
 from jobs.trackers import accounts
 from jobs.verl.retries import Crash, Decision, decide
-from jobs.verl.steps import judge
 from jobs.work import kick, later
 
 
@@ -86,8 +86,7 @@ def finish(job: Job, exit_code: int, error: str = "") -> None:
     """
     if job.status == Status.STARTING:  # over before anyone saw it run
         tell_resumed(job)
-    stop_asked = job.stop_asked_at is not None
-    verdict = judge(exit_code, job.step, job.steps, stop_asked, paused_at(job), job.then_stop)
+    verdict = job.job_kind.judge(job.spec_of_kind, end_of(job, exit_code))
     if verdict.status != Status.FAILED:
         finish_as(job, Status(verdict.status), verdict.reason, exit_code=exit_code)
         return
@@ -96,11 +95,17 @@ def finish(job: Job, exit_code: int, error: str = "") -> None:
     crashed(job, Status.FAILED, reason, exit_code, error)
 
 
-def paused_at(job: Job) -> int | None:
-    """The step after which the run says it paused, with its checkpoint saved."""
-    paused = {"kind": events.RUN_PAUSED, "source": Event.Source.RUN, "attempt": job.attempt}
-    said = job.events.filter(**paused).last()
-    return int(said.data["step"]) if said else None
+def end_of(job: Job, exit_code: int) -> End:
+    """What is known of the end of a job's attempt."""
+    told = job.events.filter(source=Event.Source.RUN, attempt=job.attempt)
+    return End(
+        exit_code=exit_code,
+        step=job.step,
+        steps=job.steps,
+        stop_asked=job.stop_asked_at is not None,
+        then_stop=job.then_stop,
+        said=dict(told.values_list("kind", "data")),
+    )
 
 
 def lose(job: Job, reason: str) -> None:

@@ -13,21 +13,20 @@ from compute.runners.ssh import group
 from compute.runners.ssh.runner import SshRunner
 from jobs import events, lifecycle
 from jobs.files.shipping import check_models
+from jobs.kinds.base import Spec
 from jobs.models import Job
+from jobs.process import Spread
 from jobs.queue import claims
 from jobs.queue.line.group import STRIDE
 from jobs.queue.spreading import shown_spread
 from jobs.starting import still_starting
-from jobs.verl.kinds import KINDS, is_rl
-from jobs.verl.knobs import number
-from jobs.verl.spec import Spread, TrainSpec
 
 log = logging.getLogger(__name__)
 MEMORY = 200_000_000  # bytes
 CPUS = 32  # logical ones for a run on the CPU: too few hang verl without a word
 
 
-def spread_of_job(job: Job, spec: TrainSpec) -> Spread | None:
+def spread_of_job(job: Job, spec: Spec) -> Spread | None:
     """None where no Ray is there before the run: on one machine, or on a group's head alone."""
     if not job.machine.is_group:
         return shown_spread(job.machine, spec)
@@ -35,18 +34,18 @@ def spread_of_job(job: Job, spec: TrainSpec) -> Spread | None:
     return Spread(len(counts), counts[0]) if len(counts) > 1 else None
 
 
-def _counts(job: Job, spec: TrainSpec) -> dict[int, int]:
+def _counts(job: Job, spec: Spec) -> dict[int, int]:
     """How many devices a job takes of each member, by the member's machine; as far as it is known
-    before it has any. On the CPU verl's ranks are laid over all members, where that is even."""
+    before it has any. On the CPU its ranks are laid over all members, where that is even."""
     members = [member.machine_id for member in members_of(job.machine)]
     if not job.gpus:
-        ranks = number(spec, "gpus")
-        even = members and is_rl(spec.kind) and ranks % len(members) == 0
+        ranks = job.job_kind.ranks(spec)
+        even = members and not job.job_kind.one_node and ranks % len(members) == 0
         return {machine: ranks // len(members) for machine in members} if even else {}
     if held := Counter(job.leases.values_list("machine", flat=True)):
         return dict(held)
     room = claims.room_of(job.machine).without_leases()
-    found = room.devices_for(job.gpus, KINDS[job.kind].torchrun) or ()
+    found = room.devices_for(job.gpus, job.job_kind.one_node) or ()
     return dict(Counter(members[device // STRIDE] for device in found))
 
 
@@ -55,12 +54,12 @@ def bring_up(job: Job, launch: Launch) -> Launch:
 
     Raises ``RunnerError``; nothing is then left.
     """
-    if not job.machine.is_group or spread_of_job(job, job.train_spec) is None:
+    if not job.machine.is_group or spread_of_job(job, job.spec_of_kind) is None:
         return launch
     parts = _parts(job, launch)
     for part in parts[1:]:
         try:
-            check_models(job.train_spec, parts[0].runner, part.runner)
+            check_models(job.spec_of_kind, parts[0].runner, part.runner)
         except Unreachable as error:
             error.at = part.name
             raise
@@ -89,7 +88,7 @@ def take_down(job: Job) -> None:
 
 def _parts(job: Job, launch: Launch) -> list[group.Part]:
     """The head, and whatever other members the job lies on."""
-    counts = _counts(job, job.train_spec)
+    counts = _counts(job, job.spec_of_kind)
     members = members_of(job.machine)
     taking = [m for m in members if m.place == members[0].place or m.machine_id in counts]
     parts = []

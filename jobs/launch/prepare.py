@@ -8,7 +8,7 @@ from jobs.files.shipping import shipped
 from jobs.launch.attempt import Attempt
 from jobs.launch.command import build
 from jobs.models import Job
-from jobs.queue.spreading import misspread, taken_at_start
+from jobs.queue.spreading import misspread
 from jobs.starting import still_starting
 from jobs.trackers import accounts
 
@@ -20,15 +20,16 @@ def prepare(attempt: Attempt) -> Launch:
         parents.settle_model(job)
         if job.attempt > 1:
             go_on_from(job, choose(job, runner, job.resume_step or None))
-        if reason := misspread(job.machine, job.train_spec):
+        if reason := misspread(job.machine, job.spec_of_kind):
             raise RunnerError(reason)
         spec = shipped(job, runner)
     except RunnerUnsure as error:  # nothing was started yet
         raise RunnerError(str(error)) from error
     command = build(job, spec)
     job.command = command.to_json()
-    secrets = accounts.environment(job.train_spec, job.owner)
-    return Launch(job.run_dir, command.argv, command.env, secrets, taken_at_start(spec))
+    secrets = accounts.environment(job.spec_of_kind, job.owner)
+    gpus = job.job_kind.devices_at_start(spec)
+    return Launch(job.run_dir, command.argv, command.env, secrets, gpus)
 
 
 def go_on_from(job: Job, chosen: Chosen) -> None:

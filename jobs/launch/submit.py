@@ -10,10 +10,11 @@ from django.db import transaction
 from compute.models import Machine
 from datasets.models import Version
 from jobs import events, lifecycle
+from jobs.kinds.base import Spec
+from jobs.kinds.registry import kind_of
 from jobs.models import Job, Status
 from jobs.queue import claims
 from jobs.recipebook.book import find_recipe
-from jobs.verl.spec import TrainSpec
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class Order:
     owner: User
     name: str
     recipe: str
-    spec: TrainSpec
-    steps: int
+    spec: Spec
+    steps: int | None  # None where the job itself will say how many
     machine: Machine
     uuid: uuids.UUID
     after: Job | None = None
@@ -62,7 +63,7 @@ def _fields(order: Order) -> dict[str, Any]:
         "machine": order.machine,
         "after": order.after,
         "after_checkpoint": order.after_checkpoint,
-        "gpus": claims.needed(order.spec),
+        "gpus": kind_of(order.spec).devices(order.spec),
         "dataset_version": order.dataset_version,
         "retries": order.retries,
         "max_seconds": order.max_seconds,

@@ -49,7 +49,7 @@ def as_json(job: Job) -> dict[str, Any]:
         "priority": job.get_priority_display().lower(),
         "held_by": job.held_by or None,
         "after": job.after_id,
-        "verl": job.train_spec.verl,
+        "verl": job.verl,
         "dataset": job.dataset_version.label if job.dataset_version else None,
         "owner": job.owner.get_username(),
         "is_sample": job.is_sample,
@@ -63,7 +63,7 @@ def as_json(job: Job) -> dict[str, Any]:
 
 def as_line(job: Job) -> str:
     steps = f"{job.step}/{job.steps or '?'}"
-    return f"{job.pk:>6}  {job.status:<10} {job.kind:<5} {steps:>11}  {job.name}"
+    return f"{job.pk:>6}  {job.status:<10} {job.kind:<6} {steps:>11}  {job.name}"
 
 
 def _time(at: datetime | None) -> str | None:

@@ -20,7 +20,6 @@ from jobs.places import places
 from jobs.queue import claims
 from jobs.rewards import trial
 from jobs.trackers import accounts
-from jobs.verl.kinds import KINDS
 from jobs.verl.knobs import find, knobs_of
 from jobs.verl.recipes import Recipe
 from jobs.verl.spec import Problem, TrainSpec
@@ -111,7 +110,7 @@ class JobForm(forms.Form):
         self.recipe, self.user, self.is_final = recipe, user, is_final
         self.preflight: Preflight  # there once all fields could be read
         self.defaults = recipe.spec(places())
-        dataset = VersionField(KINDS[recipe.kind].target)
+        dataset = VersionField(recipe.target)
         data = with_files(data, dataset)
         super().__init__(data, initial=None if data is not None else initial(recipe))
         self.fields["dataset"] = dataset
@@ -245,7 +244,7 @@ class JobForm(forms.Form):
     @property
     def suggestions(self) -> dict[str, list[str]]:
         """What a field may offer: the data sets of the kind, and the sample models."""
-        target = KINDS[self.recipe.kind].target
+        target = self.recipe.target
         known = list(Version.objects.ready().for_target(target).newest_first())
         samples = places()["samples"]
         return {

@@ -8,7 +8,7 @@ from django.http import QueryDict
 
 from jobs.verl.knobs import COMMAND, LARGEST, Knob
 from jobs.verl.spec import Value
-from jobs.verl.variants import VARIANTS, variant_of
+from jobs.verl.variants import VARIANTS, methods_of
 
 BOX_NAMES = {"hf_model": "Hugging Face folder", "wandb": "W&B", "mlflow": "MLflow"} | {
     "tensorboard": "TensorBoard", "swanlab": "SwanLab", "trackio": "Trackio",
@@ -86,8 +86,7 @@ def key_of(knob: Knob, kind: str) -> str:
 
 def unset_word(knob: Knob, kind: str) -> str:
     """Whose value a knob has when it is left empty: a method sets some of them."""
-    methods = VARIANTS.values() if kind == "grpo" else filter(None, [variant_of(kind, None)])
-    by_method = {key for method in methods for key in method.settings}
+    by_method = {key for method in methods_of(kind) for key in method.settings}
     return "verl's default" if by_method.isdisjoint(knob.keys[kind]) else "as the method has it"
 
 

@@ -12,9 +12,9 @@ from datasets.formats.parquet import ParquetFacts, column_problem, read_facts
 from datasets.formats.sources import unscored
 from jobs.rewards.paths import reward_path
 from jobs.verl import checks, schema
+from jobs.verl.algorithms import algorithm_of
 from jobs.verl.batches import check_batches, check_heads
 from jobs.verl.contradictions import check_contradictions
-from jobs.verl.kinds import is_rl
 from jobs.verl.lint import check_companions
 from jobs.verl.model_dir import HUB_NAME, ModelFolder, cached_model, inspect_model
 from jobs.verl.overrides import readable
@@ -91,8 +91,9 @@ class Preflight:
         return find_model(text) if text and self.is_here else ModelFolder()
 
     def _data(self, field: str) -> tuple[ParquetFacts, str | None]:
+        kind = algorithm_of(self.spec.kind)
         facts = read_facts(inside(str(self.spec.values[field])))
-        return facts, column_problem(self.spec.kind, facts, self._renamed())
+        return facts, column_problem(kind.target, facts, self._renamed(), kind.label)
 
     def _renamed(self) -> dict[str, str]:
         """Columns that a free override gives another name: ``data.prompt_key`` and its like."""
@@ -114,7 +115,7 @@ class Preflight:
 
     def _scorers(self) -> Iterator[Problem]:
         """Without a function, verl scores by the rows' data source: it must know each."""
-        if not is_rl(self.spec.kind) or self.spec.values.get("reward_model"):
+        if not checks.scores_by_source(self.spec):
             return
         for field in ("train_files", "val_files"):
             try:

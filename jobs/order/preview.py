@@ -8,9 +8,9 @@ from jobs.files import shipping
 from jobs.launch import command as commands
 from jobs.launch import submit
 from jobs.order.forms import JobForm
+from jobs.process import Command
 from jobs.queue import rental
 from jobs.verl.releases import left_to
-from jobs.verl.spec import Command
 from jobs.verl.variants import variant_of
 
 
@@ -43,7 +43,7 @@ class Preview:
         return [setting.text for setting in self.command.settings]
 
     @property
-    def steps(self) -> int:
+    def steps(self) -> int | None:
         return self.form.order().steps
 
     @property

@@ -61,10 +61,12 @@ def get_recipe(request: HtmxHttpRequest, slug: str) -> Recipe:
 def job_clone(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """The form of a new job, filled with another's values. It is sent as every new job is."""
     job = get_job(request, pk)
+    if not job.job_kind.has_recipes:
+        raise Http404(f"{job.kind_label} has no form that could be filled with its settings.")
     base, filled = book.cloned_from(job, request.user)
     form = JobForm(base, request.user)
     form.initial = initial(filled) | {"machine": job.machine_id, **limits_of(job)}
-    if gone := book.known_part(job.train_spec)[1]:
+    if gone := book.known_part(job.spec_of_kind)[1]:
         messages.warning(request, f"Left out, since there is no such setting any more: {gone}.")
     trial = JobForm(base, request.user, form.initial)
     context = {"form": form, "cloned": job, **Preview(trial).context}

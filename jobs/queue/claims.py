@@ -11,27 +11,22 @@ from compute.machines.devices import devices_of
 from compute.machines.groups import members_of
 from compute.models import Machine, Membership
 from jobs import lifecycle
+from jobs.kinds.base import Spec
+from jobs.kinds.registry import kind_of
 from jobs.models import ENDED, Job, JobQuerySet, Lease, Status
 from jobs.queue.line.group import STRIDE, GroupRoom
 from jobs.queue.line.machine import Room, Waiting, never_fits, next_start, turn
 from jobs.queue.rental import too_short
 from jobs.queue.spreading import misspread
-from jobs.verl.kinds import KINDS
-from jobs.verl.knobs import number
-from jobs.verl.spec import TrainSpec
 
 ENDS = {Status.FAILED: "failed", Status.STOPPED: "was stopped", Status.LOST: "was lost"}
 
 
-def needed(spec: TrainSpec) -> int:
-    """The GPUs that a run asks for; 0 for one on the CPU."""
-    return number(spec, "gpus") if spec.values.get("device") == "cuda" else 0
-
-
-def misfit(machine: Machine, spec: TrainSpec) -> str:
+def misfit(machine: Machine, spec: Spec) -> str:
     """Why a run can never start on a machine; empty when it can, or when nothing is known."""
-    one_node = KINDS[spec.kind].torchrun
-    return never_fits(needed(spec), room_of(machine), one_node) or misspread(machine, spec)
+    kind = kind_of(spec)
+    reason = never_fits(kind.devices(spec), room_of(machine), kind.one_node)
+    return reason or misspread(machine, spec)
 
 
 def locked(machine_id: int) -> Machine:
@@ -82,7 +77,7 @@ def waiting(job: Job, rental: str = "") -> Waiting:
         held=f"{held}{why}." if held else "",
         after=_after(job),
         rental=rental,
-        one_node=KINDS[job.kind].torchrun,
+        one_node=job.job_kind.one_node,
     )
 
 

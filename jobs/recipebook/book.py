@@ -11,8 +11,8 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 
+from jobs.kinds.registry import registry
 from jobs.models import Job, SavedRecipe
-from jobs.verl.kinds import KINDS
 from jobs.verl.knobs import BY_NAME
 from jobs.verl.recipes import Recipe, all_recipes
 from jobs.verl.spec import TrainSpec
@@ -25,15 +25,21 @@ def find_recipe(slug: str, user: User) -> Recipe | None:
     """The recipe behind a slug, if this user may use it."""
     if slug.startswith(OWN):
         saved = SavedRecipe.objects.filter(owner=user, slug=slug).first()
-        return as_recipe(saved) if saved else None
+        return as_recipe(saved) if saved and has_recipes(saved.kind) else None
     if found := OF_JOB.fullmatch(slug):
         job = Job.objects.visible_to(user).filter(pk=int(found[1])).first()
-        return _of_values(job) if job else None
+        return _of_values(job) if job and has_recipes(job.kind) else None
     return all_recipes().get(slug)
 
 
 def own_recipes(user: User) -> list[Recipe]:
-    return [as_recipe(saved) for saved in SavedRecipe.objects.filter(owner=user)]
+    saved = SavedRecipe.objects.filter(owner=user)
+    return [as_recipe(one) for one in saved if has_recipes(one.kind)]
+
+
+def has_recipes(kind: str) -> bool:
+    """Whether jobs of a kind can be made from recipes. One that is not installed has none."""
+    return registry().find(kind).has_recipes
 
 
 def every_recipe(user: User) -> dict[str, Recipe]:
@@ -44,8 +50,8 @@ def every_recipe(user: User) -> dict[str, Recipe]:
 
 def as_recipe(saved: SavedRecipe) -> Recipe:
     """A saved recipe as any other; values without a knob of today are left out, by name."""
-    spec, left_out = known_part(saved.train_spec)
-    tips = (f"Left out, since {KINDS[spec.kind].label} has no such setting: {left_out}.",)
+    spec, left_out = known_part(saved.spec_of_kind)
+    tips = (f"Left out, since {registry().find(spec.kind).label} has no such setting: {left_out}.",)
     return _recipe(
         spec,
         slug=saved.slug,
@@ -61,7 +67,7 @@ def cloned_from(job: Job, user: User) -> tuple[Recipe, Recipe]:
     base = find_recipe(job.recipe, user)
     if base is None or base.kind != job.kind:
         base = _of_values(job)
-    spec, _ = known_part(job.train_spec)
+    spec, _ = known_part(job.spec_of_kind)
     filled = _recipe(spec, slug=base.slug, title=copy_name(job.name), is_sample=base.is_sample)
     return base, filled
 
@@ -114,7 +120,7 @@ def delete_recipe(saved: SavedRecipe) -> None:
 
 def _of_values(job: Job) -> Recipe:
     """A job's values as the recipe of its copies."""
-    spec, _ = known_part(job.train_spec)
+    spec, _ = known_part(job.spec_of_kind)
     purpose = f"The settings of job {job.pk}."
     title = job.name
     return _recipe(

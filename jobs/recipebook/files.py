@@ -8,10 +8,10 @@ from typing import Any
 
 from django.contrib.auth.models import User
 
+from jobs.kinds.registry import registry
 from jobs.models import SavedRecipe
 from jobs.places import places
-from jobs.recipebook.book import has_knob, keep_recipe
-from jobs.verl.kinds import KINDS
+from jobs.recipebook.book import has_knob, has_recipes, keep_recipe
 from jobs.verl.recipes import Recipe
 from jobs.verl.spec import TrainSpec, Value
 from jobs.verl.toml import write_toml
@@ -54,8 +54,9 @@ def import_recipe(owner: User, text: str) -> SavedRecipe:
 
 def _read_spec(data: Mapping[str, Any]) -> TrainSpec:
     kind, values = _word(data, "kind"), data.get("values")
-    if kind not in KINDS:
-        raise RecipeError(f"kind is {kind!r}: it is one of {', '.join(KINDS)}.")
+    if not has_recipes(kind):
+        known = ", ".join(slug for slug in registry().kinds if has_recipes(slug))
+        raise RecipeError(f"kind is {kind!r}: it is one of {known}.")
     if not isinstance(values, dict):
         raise RecipeError("There is no table [values].")
     overrides = data.get("overrides", [])
@@ -67,7 +68,7 @@ def _read_spec(data: Mapping[str, Any]) -> TrainSpec:
 
 def _read_value(kind: str, name: str, value: Any) -> Value:
     if not has_knob(kind, name):
-        raise RecipeError(f"{KINDS[kind].label} has no setting {name}.")
+        raise RecipeError(f"{registry().find(kind).label} has no setting {name}.")
     if isinstance(value, str) and _is_line(value):
         return PLACE.sub(_filled, value)
     if isinstance(value, bool | int) or (isinstance(value, float) and isfinite(value)):

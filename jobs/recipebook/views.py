@@ -15,6 +15,8 @@ from platform_site.htmx import HtmxHttpRequest
 @require_POST
 def recipe_save(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     job = get_object_or_404(Job.objects.visible_to(request.user), pk=pk)
+    if not job.job_kind.has_recipes:
+        raise Http404(f"{job.kind_label} has no recipes.")
     form = SaveForm(request.POST)
     if not form.is_valid():
         messages.error(request, form.first_error)

@@ -1,7 +1,7 @@
 """What is asked of a run while it goes, and how it goes on after it ended early."""
 
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -125,13 +125,19 @@ def job_rename(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 @require_GET
 def job_command(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     job = get_job(request, pk)
-    return download(command.script_of(job), f"run-{job.pk}.sh")
+    try:
+        return download(command.script_of(job), f"run-{job.pk}.sh")
+    except ValueError as error:
+        raise Http404(str(error)) from error
 
 
 @require_GET
 def job_overrides(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     job = get_job(request, pk)
-    lines = [setting.text for setting in command.command_of(job).settings]
+    try:
+        lines = [setting.text for setting in command.command_of(job).settings]
+    except ValueError as error:
+        raise Http404(str(error)) from error
     return download("\n".join(lines) + "\n", f"run-{job.pk}-overrides.txt")
 
 

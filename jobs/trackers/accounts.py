@@ -12,9 +12,11 @@ from compute.machines.local import local_machine
 from compute.machines.runners import runner_for
 from compute.models import Machine
 from compute.runners.base import RunnerError
+from jobs.kinds.base import Spec
+from jobs.kinds.registry import kind_of
 from jobs.models import Job, TrackerSecret
 from jobs.verl.spec import Problem, TrainSpec
-from jobs.verl.trackers import ALL, Tracker, asked_by, trackers_of
+from jobs.verl.trackers import ALL, TRACKERS, Tracker, asked_by
 from platform_site.secrets import SecretError
 
 LONGEST = 4000
@@ -78,7 +80,7 @@ def overview(user: User) -> list[dict[str, Any]]:
     ]
 
 
-def environment(spec: TrainSpec, owner: User) -> dict[str, str]:
+def environment(spec: Spec, owner: User) -> dict[str, str]:
     """The variables of the owner's accounts that a run needs, open: for its process only.
 
     Raises ``TrackerError`` when one is missing or does not open.
@@ -121,7 +123,7 @@ def mask(text: str, job: Job) -> str:
 def secret_values(job: Job) -> list[str]:
     """What must not be shown of a job's output, the longest first."""
     try:
-        accounts = _accounts(job.train_spec, job.owner_id)
+        accounts = _accounts(job.spec_of_kind, job.owner_id)
     except TrackerError:
         return []
     values = {
@@ -133,8 +135,8 @@ def secret_values(job: Job) -> list[str]:
     return sorted(values, key=len, reverse=True)
 
 
-def _accounts(spec: TrainSpec, owner: User | int) -> list[tuple[Tracker, dict[str, str]]]:
-    trackers = trackers_of(spec)
+def _accounts(spec: Spec, owner: User | int) -> list[tuple[Tracker, dict[str, str]]]:
+    trackers = [TRACKERS[name] for name in kind_of(spec).trackers(spec)]
     if not trackers:
         return []
     names = [tracker.name for tracker in trackers]

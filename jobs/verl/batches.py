@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from math import isqrt
 
-from jobs.verl.kinds import is_rl
+from jobs.verl.algorithms import is_rl
 from jobs.verl.knobs import number, value_of
 from jobs.verl.spec import Problem, TrainSpec
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from jobs.verl.kinds import is_rl
+from jobs.verl.algorithms import is_rl
 from jobs.verl.knobs import COMMAND, LARGEST, Knob, knobs_of, number
 from jobs.verl.overrides import parse, readable
 from jobs.verl.releases import translate
@@ -62,6 +62,12 @@ def _keys_of(knob: Knob, spec: TrainSpec) -> set[str]:
     if spec.verl == LATEST:
         return keys
     return {found for key in keys if (found := translate(key, spec.kind, spec.verl).key)}
+
+
+def scores_by_source(spec: TrainSpec) -> bool:
+    """Whether verl's own functions score the answers, by each row's data source."""
+    given = spec.values.get("reward_file") or spec.values.get("reward_model")
+    return is_rl(spec.kind) and not given
 
 
 def check_paths(spec: TrainSpec, is_allowed: Callable[[str], bool]) -> Iterator[Problem]:

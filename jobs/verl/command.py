@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from jobs.process import Command, Placement, Setting
 from jobs.verl import cpu
+from jobs.verl.algorithms import ALGORITHMS, is_rl
 from jobs.verl.keys import REWARD_MODEL, ROLLOUT
-from jobs.verl.kinds import KINDS, is_rl
 from jobs.verl.knobs import COMMAND, Knob, chosen, knobs_of, number, value_of
 from jobs.verl.overrides import write_value
 from jobs.verl.releases import translate
-from jobs.verl.spec import LATEST, Command, Placement, Setting, TrainSpec, Value
+from jobs.verl.spec import LATEST, TrainSpec, Value
 from jobs.verl.variants import AGGREGATE, variant_of
 
 OVERLONG = "+reward.reward_kwargs"
@@ -37,7 +38,7 @@ def build_command(spec: TrainSpec, placement: Placement, origins: dict[str, str]
 
 
 def _launcher(spec: TrainSpec, placement: Placement) -> tuple[str, ...]:
-    kind = KINDS[spec.kind]
+    kind = ALGORITHMS[spec.kind]
     module = kind.module if spec.verl == LATEST else kind.plain_module or kind.module
     if not kind.torchrun:
         return (placement.python, "-m", module)

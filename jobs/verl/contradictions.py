@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
+from jobs.verl.algorithms import is_rl
 from jobs.verl.command import NEWER
-from jobs.verl.kinds import is_rl
 from jobs.verl.knobs import COMMAND, knobs_of, number, value_of
 from jobs.verl.releases import refusal, translate
 from jobs.verl.spec import LATEST, Problem, TrainSpec

@@ -3,7 +3,7 @@ fp32, since bf16 is slow there. The values are written as Hydra reads them."""
 
 from collections.abc import Iterator
 
-from jobs.verl.kinds import is_rl
+from jobs.verl.algorithms import is_rl
 from jobs.verl.knobs import number
 from jobs.verl.spec import TrainSpec
 

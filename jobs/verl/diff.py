@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jobs.process import Setting
 from jobs.verl import schema
 from jobs.verl.knobs import BY_NAME, COMMAND, KNOBS, Knob, knobs_of
 from jobs.verl.overrides import parse, write_value
 from jobs.verl.releases import translate
-from jobs.verl.spec import LATEST, Setting, TrainSpec
+from jobs.verl.spec import LATEST, TrainSpec
 
 # Learning rate, batch sizes, lengths, KL, data, model; then the rest, as the form orders it.
 IMPORTANT = (
@@ -32,11 +33,13 @@ class Run:
 
     ``fixed`` holds by Hydra key what the method or the platform sets: the value and which of the
     two; ``defaults`` what verl takes otherwise. Keys are as the newest release names them.
+    ``others`` holds by name the settings of a kind of job that has no knobs.
     """
 
     spec: TrainSpec
     fixed: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    others: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ def compare(runs: Sequence[Run]) -> list[Row]:
     Runs that read the same value are equal, whoever set it.
     """
     rows = [_knob_row(knob, runs) for knob in ordered(run.spec.kind for run in runs)]
+    rows += [_other_row(name, runs) for name in dict.fromkeys(n for r in runs for n in r.others)]
     return rows + [_free_row(key, runs) for key in _free_keys(runs)]
 
 
@@ -149,6 +153,12 @@ def _plain(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(_plain, value)) or "none"
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _other_row(name: str, runs: Sequence[Run]) -> Row:
+    found = [_plain(run.others[name]) if name in run.others else None for run in runs]
+    cells = tuple(Cell(text or "", "absent" if text is None else "set") for text in found)
+    return Row(name, name.replace("_", " ").capitalize(), "", "", cells, _differ(found))
 
 
 def _free_keys(runs: Iterable[Run]) -> list[str]:

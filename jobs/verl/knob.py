@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jobs.verl.kinds import RL, SUPERVISED
+from jobs.verl.algorithms import RL, SUPERVISED
 
 COMMAND = "(command)"
 LARGEST = 2**31 - 1  # whole numbers above it fit neither verl nor the database

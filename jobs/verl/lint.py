@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from jobs.process import Placement
 from jobs.verl.choices import REWARD_MANAGERS, outside
 from jobs.verl.command import build_command
 from jobs.verl.keys import ACTOR, MODEL, REWARD_MODEL, ROLLOUT
 from jobs.verl.knobs import find
 from jobs.verl.overrides import readable
 from jobs.verl.schema import Schema
-from jobs.verl.spec import Placement, Problem, TrainSpec
+from jobs.verl.spec import Problem, TrainSpec
 
 Test = Callable[[Any], bool]
 

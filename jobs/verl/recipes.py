@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from jobs.verl.kinds import KINDS
+from jobs.verl.algorithms import ALGORITHMS
 from jobs.verl.knobs import BY_NAME
 from jobs.verl.spec import TrainSpec, Value
 
@@ -50,7 +50,12 @@ class Recipe:
 
     @property
     def kind_label(self) -> str:
-        return KINDS[self.kind].label
+        return ALGORITHMS[self.kind].label
+
+    @property
+    def target(self) -> str:
+        """What the data that it reads is for: ``sft``, ``dpo`` or ``rl``."""
+        return ALGORITHMS[self.kind].target
 
     def spec(self, places: Mapping[str, str]) -> TrainSpec:
         """The recipe's values with folder names such as ``{samples}`` filled in."""

@@ -3,9 +3,10 @@
 import json
 import re
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
 
+from jobs.verl.algorithms import is_rl
 from jobs.verl.checkpoints import FileFact
-from jobs.verl.kinds import is_rl
 from jobs.verl.knobs import chosen, number
 from jobs.verl.spec import TrainSpec
 
@@ -42,15 +43,25 @@ def newest_model(files: Iterable[FileFact], latest: int, read: Read) -> str | No
         if match and file.size and int(match[2]) <= latest:
             found.setdefault((int(match[2]), match[1]), set()).add(match[3])
     for (_, folder), names in sorted(found.items(), reverse=True):
-        if "config.json" in names and _has_weights(folder, names, read):
+        if is_whole(names, partial(_read_in, read, folder)):
             return folder
     return None
 
 
-def _has_weights(folder: str, names: Collection[str], read: Read) -> bool:
+def _read_in(read: Read, folder: str, name: str) -> bytes:
+    return read(f"{folder}/{name}")
+
+
+def is_whole(names: Collection[str], read: Read) -> bool:
+    """Whether a Hugging Face folder has its configuration and all of its weights, by the names of
+    its files that are not empty."""
+    return "config.json" in names and _has_weights(names, read)
+
+
+def _has_weights(names: Collection[str], read: Read) -> bool:
     if INDEX not in names:
         return "model.safetensors" in names or "pytorch_model.bin" in names
     try:
-        return set(json.loads(read(f"{folder}/{INDEX}"))["weight_map"].values()) <= set(names)
+        return set(json.loads(read(INDEX))["weight_map"].values()) <= set(names)
     except (ValueError, KeyError, TypeError, AttributeError):
         return False

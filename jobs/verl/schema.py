@@ -8,18 +8,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from jobs.verl.algorithms import ALGORITHMS
 from jobs.verl.choices import choices_for, outside
 from jobs.verl.overrides import Override
 from jobs.verl.renames import is_unread, under_another_name
 from jobs.verl.spec import LATEST
 
-CONFIGS: Mapping[str, str] = {
-    "sft": "sft_trainer_engine",
-    "dpo": "dpo_trainer",
-    "ppo": "ppo_trainer",
-    "grpo": "ppo_trainer",
-    "gspo": "ppo_trainer",
-}
 NUMERIC = {"int": (int,), "float": (int, float)}
 # Nodes that verl reads though no configuration file and no data class lists what is in
 # them: trainer/main_ppo.py hands ray_init to ray.init; reward_loop and trainer/ppo/reward.py get
@@ -169,7 +163,7 @@ def load(environments: Path, kind: str, release: str = LATEST) -> Schema:
 
     Raises ``OSError`` when the folder has none: an unknown release, or a kind that it lacks.
     """
-    name = f"schema/{CONFIGS[kind]}.json"
+    name = f"schema/{ALGORITHMS[kind].config}.json"
     own = environments / folder_name(release) / name
     data = _read(own)
     others = [_read(path) for path in sorted(environments.glob(f"verl-*/{name}")) if path != own]

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from jobs.verl.kinds import KINDS
-from jobs.verl.spec import Spread
+from jobs.process import Spread
+from jobs.verl.algorithms import ALGORITHMS, is_rl
+from jobs.verl.spec import TrainSpec
 
 
 def spread_over(kind: str, gpus: int, nodes: Sequence[int]) -> Spread:
@@ -13,13 +14,13 @@ def spread_over(kind: str, gpus: int, nodes: Sequence[int]) -> Spread:
     the fewest nodes that divide the devices evenly are taken. Raises ``ValueError`` with a sentence
     when there is no such way.
     """
-    most = len(nodes) if not KINDS[kind].torchrun else 1
+    most = len(nodes) if not ALGORITHMS[kind].torchrun else 1
     for count in range(1, most + 1):
         per_node = gpus // count
         if gpus % count == 0 and sum(has >= per_node for has in nodes) >= count:
             return Spread(count, per_node)
     shown = ", ".join(map(str, sorted(nodes, reverse=True))) or "none"
-    if KINDS[kind].torchrun:
+    if ALGORITHMS[kind].torchrun:
         raise ValueError(
             f"torchrun starts {kind.upper()}, on one node: none has {gpus} devices ({shown})."
         )
@@ -27,3 +28,8 @@ def spread_over(kind: str, gpus: int, nodes: Sequence[int]) -> Spread:
         f"{gpus} devices cannot be taken evenly from the nodes, which have {shown}: verl takes "
         "equally many of each."
     )
+
+
+def takes_devices(spec: TrainSpec) -> bool:
+    """Ray counts devices for a run by verl's actors, on the CPU too; torchrun's ranks need none."""
+    return is_rl(spec.kind) or spec.values.get("device") == "cuda"

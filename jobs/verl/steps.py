@@ -1,8 +1,6 @@
-"""How many steps a run promises, and what its end was worth."""
+"""How many steps a run promises."""
 
-from dataclasses import dataclass
-
-from jobs.verl.kinds import is_rl
+from jobs.verl.algorithms import is_rl
 from jobs.verl.knobs import number, value_of
 from jobs.verl.overrides import readable
 from jobs.verl.spec import TrainSpec
@@ -35,41 +33,3 @@ def promised(spec: TrainSpec, rows: int) -> int:
     if steps is not None:
         return int(steps)
     return steps_per_epoch(spec, rows_used(spec, rows)) * number(spec, "epochs")
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """``status`` is completed, failed, stopped or paused; ``reason`` says why in a sentence."""
-
-    status: str
-    reason: str
-
-
-def judge(
-    exit_code: int,
-    step: int,
-    steps: int | None,
-    stop_asked: bool,
-    paused_at: int | None = None,
-    then_stop: bool = False,
-) -> Verdict:
-    """Decide what an exit was. Exit code 0 alone is never success.
-
-    ``paused_at`` is the step whose checkpoint the run says it saved before it ended as asked, and
-    ``then_stop`` that this was meant as its end.
-    """
-    progress = f"step {step} of {steps}" if steps else f"step {step}"
-    if exit_code == 0 and steps and step >= steps:
-        return Verdict("completed", f"All {steps} steps done.")
-    if exit_code == 0 and paused_at is not None:
-        status, word = ("stopped", "Stopped") if then_stop else ("paused", "Paused")
-        return Verdict(status, f"{word} after step {paused_at}, whose checkpoint is saved.")
-    if stop_asked:
-        return Verdict("stopped", f"Stopped on request at {progress}.")
-    if exit_code == 0 and steps is None:
-        return Verdict("failed", f"Ended without an error at {progress}, but promised no steps.")
-    if exit_code == 0:
-        return Verdict("failed", f"Ended without an error, but at {progress}.")
-    if exit_code > 128:
-        return Verdict("failed", f"Killed by signal {exit_code - 128} at {progress}.")
-    return Verdict("failed", f"Exit code {exit_code} at {progress}.")

@@ -130,3 +130,10 @@ def variant_of(kind: str, chosen: object) -> Variant | None:
     if kind == "grpo":
         return VARIANTS[str(chosen or "grpo")]
     return {"ppo": PPO, "gspo": GSPO}.get(kind)
+
+
+def methods_of(kind: str) -> list[Variant]:
+    """All methods that a kind of run may have."""
+    if kind == "grpo":
+        return [*VARIANTS.values()]
+    return [method for method in [variant_of(kind, None)] if method]

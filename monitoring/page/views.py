@@ -47,18 +47,24 @@ def run(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 
 def run_context(job: Job) -> dict[str, Any]:
     """Everything on a job's page. Read in this order, so that what comes later is newer."""
-    command = commands.command_of(job)
+    command, problem = command_context(job)
     return {
         **shown.page_context(job),
-        "command": commands.script_of(job),
-        "overrides": [
-            {"key": s.key, "value": s.text.partition("=")[2], "origin": s.origin}
-            for s in command.settings
-        ],
+        **command,
         "key_metrics": figures.KEY_METRICS,
-        "problem": problem_of(job),
+        "problem": problem or problem_of(job),
         "log": read_log(job),
     }
+
+
+def command_context(job: Job) -> tuple[dict[str, Any], str]:
+    """The command with its settings, or why there is none (any more)."""
+    try:
+        script, settings = commands.script_of(job), commands.command_of(job).settings
+    except ValueError as error:
+        return {"command": "", "overrides": []}, str(error)
+    rows = [{"key": s.key, "value": s.text.partition("=")[2], "origin": s.origin} for s in settings]
+    return {"command": script, "overrides": rows}, ""
 
 
 def problem_of(job: Job) -> str:

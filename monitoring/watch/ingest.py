@@ -1,7 +1,7 @@
 """From whole lines of a run's files to rows. Each returns the job's fields that changed."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 from compute.runners import rundir
@@ -10,12 +10,12 @@ from jobs.models import Event, Job
 from monitoring.models import SystemSample
 from monitoring.readers.lines import Line
 from monitoring.readers.pace import remember
-from monitoring.readers.promise import read_promise
 from monitoring.readers.records import Record, read_records
 from monitoring.readers.verl_metrics import read_metrics
 from monitoring.store import points
 
 log = logging.getLogger(__name__)
+MOST_STEPS = 2**31 - 1  # that a column holds
 When = Callable[[], datetime]  # says when the newest line was written; asking may take a moment
 Save = Callable[[Job, list[Line], When], dict[str, object]]
 
@@ -56,7 +56,17 @@ def save_system(job: Job, lines: list[Line], when: When) -> dict[str, object]:
 def save_events(job: Job, lines: list[Line], when: When) -> dict[str, object]:
     events = [_event(job, record) for record in read_records(lines)]
     Event.objects.bulk_create(events, ignore_conflicts=True)
-    return {"listing_due": True} if kinds.SAVES & {event.kind for event in events} else {}
+    changes: dict[str, object] = _planned(job, events)
+    if kinds.SAVES & {event.kind for event in events}:
+        changes["listing_due"] = True
+    return changes
+
+
+def _planned(job: Job, events: Iterable[Event]) -> dict[str, object]:
+    """How much the job says that it will do; a stranger's number is looked at first."""
+    told = [event.data.get("steps") for event in events if event.kind == kinds.RUN_PLANNED]
+    counts = [steps for steps in told if type(steps) is int and 0 < steps <= MOST_STEPS]
+    return {"steps": counts[-1]} if counts else {}
 
 
 def _event(job: Job, record: Record) -> Event:
@@ -73,10 +83,10 @@ def _event(job: Job, record: Record) -> Event:
 
 
 def save_log(job: Job, lines: list[Line], when: When) -> dict[str, object]:
-    """The log stays where it is; only verl's own word on its steps is taken from it."""
+    """The log stays where it is; only its own word on how much it will do is taken from it."""
     if job.step:
         return {}  # it says so before the first step; later the words may be an answer's
-    steps = read_promise(lines)
+    steps = job.job_kind.planned(line.text for line in lines)
     return {"steps": steps} if steps and steps != job.steps else {}
 
 

@@ -68,9 +68,9 @@ def folders_of_tests() -> set[str]:
 
 def kinds() -> set[str]:
     """The kinds that a job may be of."""
-    from jobs.models import Job
+    from jobs.kinds.registry import OWN
 
-    return {str(value) for value, _ in Job._meta.get_field("kind").flatchoices}
+    return {kind.slug for kind in OWN}
 
 
 def machine_kinds() -> set[str]:

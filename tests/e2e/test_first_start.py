@@ -117,6 +117,32 @@ def test_the_grpo_run_learned(page: Page, site: Site, complaints: list[str]) -> 
     assert complaints == []
 
 
+def test_a_checkpoint_is_exported(page: Page, site: Site, complaints: list[str]) -> None:
+    page.goto(f"{site.url}/jobs/{SFT}/")
+    page.get_by_role("link", name="Export step 64").click()
+    page.get_by_label("Name", exact=True).fill("merged sums")
+    page.get_by_role("button", name="Export").click()
+    page.wait_for_url(re.compile(r"/jobs/\d+/$"))
+    number = int(page.url.rstrip("/").rpartition("/")[2])
+
+    job = site.wait_for_status(number, "completed", "failed", "lost")
+    assert (job["status"], job["kind"]) == ("completed", "export"), job["reason"]
+    assert job["step"] == job["steps"], "counted in MB"
+    model = Path(job["run_dir"]) / "model"
+    of_verl = Path(site.job(SFT)["run_dir"]) / "checkpoints/global_step_64/huggingface"
+    assert names_in(model) == names_in(of_verl)
+    assert {path.name for path in of_verl.iterdir()} <= {path.name for path in model.iterdir()}
+    expect(page.locator("#run-header")).to_contain_text("Step 64 is exported", timeout=30_000)
+    assert complaints == []
+
+
+def names_in(folder: Path) -> set[str]:
+    """The names of the tensors in a model's file, from its header."""
+    with (folder / "model.safetensors").open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        return set(json.loads(file.read(size)))
+
+
 PAGES = (
     "/",
     "/jobs/",
@@ -128,6 +154,7 @@ PAGES = (
     f"/jobs/{GRPO}/",
     f"/jobs/{SFT}/events/",
     f"/jobs/{SFT}/stop/",
+    f"/jobs/{SFT}/export/?step=64",
     f"/jobs/{SFT}/clone/",
     f"/jobs/{SFT}/resume/",
     f"/jobs/{SFT}/stack/",

@@ -162,7 +162,7 @@ def test_submit_and_wait(
     def sleep(seconds: float) -> None:
         Job.objects.update(status=status, reason="That is why.")
 
-    monkeypatch.setattr("jobs.order.management.commands.submit.time.sleep", sleep)
+    monkeypatch.setattr("jobs.launch.management.submitting.time.sleep", sleep)
     out, err = io.StringIO(), io.StringIO()
     ended = 0
     try:

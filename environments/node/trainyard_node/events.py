@@ -11,5 +11,10 @@ EventName = Literal[
     "leftovers_ended",
     "leftovers_stuck",
     "exited",
+    "planned",
+    "merged",
+    "checking",
+    "exported",
+    "refused",
 ]
 NAMES: tuple[str, ...] = get_args(EventName)

@@ -1,6 +1,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from jobs.kinds.registry import registry
 from jobs.management.base import as_json, as_line
 from jobs.models import Job, Status
 from platform_site.commands import JsonCommand
@@ -18,7 +19,7 @@ class Command(JsonCommand):
 
     def add_words(self, parser: ArgumentParser) -> None:
         parser.add_argument("--status", choices=Status.values)
-        parser.add_argument("--kind", choices=Job.Kind.values)
+        parser.add_argument("--kind", choices=[*registry().kinds])
         parser.add_argument("--limit", type=count, default=50)
 
     def handle(self, *args: Any, **options: Any) -> None:

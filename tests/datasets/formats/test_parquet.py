@@ -36,14 +36,14 @@ def test_not_parquet(tmp_path: Path, content: bytes) -> None:
     [
         ("sft", ["messages"], None),
         ("sft", ["messages", "tools"], None),
-        ("grpo", ["data_source", "prompt", "reward_model", "x"], None),
+        ("rl", ["data_source", "prompt", "reward_model", "x"], None),
         ("sft", ["text"], "No column messages. SFT reads messages; the file has: text."),
         ("sft", [], "No column messages. SFT reads messages; the file has: none."),
         (
-            "grpo",
+            "rl",
             ["prompt"],
             "No column data_source, reward_model. "
-            "GRPO reads data_source, prompt, reward_model; the file has: prompt.",
+            "RL reads data_source, prompt, reward_model; the file has: prompt.",
         ),
     ],
 )

@@ -369,10 +369,11 @@ def test_rename(user: User) -> None:
 def test_origins_name_who_set_a_value(user: User) -> None:
     recipe = all_recipes()["sample-sft"].spec(places())
     spec = TrainSpec("sft", {**recipe.values, "lr": 0.5})
-    origins = command.origins("sample-sft", spec, user)
+    origins = command.origins(factories.make_job(user, spec=spec.to_json()))
     assert origins["lr"] == "you"
     assert origins["epochs"] == "recipe"
-    assert command.origins("gone", spec, user)["epochs"] == "you"
+    gone = factories.make_job(user, spec=spec.to_json(), recipe="gone")
+    assert command.origins(gone)["epochs"] == "you"
 
 
 def queued(user: User, **fields: object) -> Job:

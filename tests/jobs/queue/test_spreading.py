@@ -5,9 +5,9 @@ import pytest
 from compute.machines.devices import devices_of
 from compute.models import Machine
 from jobs.launch import command
+from jobs.process import Spread
 from jobs.queue import claims
-from jobs.queue.spreading import misspread, spread_of, taken_at_start
-from jobs.verl.spec import Spread
+from jobs.queue.spreading import misspread, spread_of
 from tests.factories import grpo_spec, make_job, make_machine, sft_spec
 
 pytestmark = pytest.mark.django_db
@@ -47,12 +47,6 @@ def test_ranks_on_the_cpu_need_no_device_of_ray() -> None:
     machine = cluster(Machine.Kind.RAY, 0)
     assert spread_of(machine, sft_spec(gpus=2)) == Spread(1, 2)
     assert "cannot be taken evenly" in misspread(machine, grpo_spec(gpus=2))
-
-
-def test_only_torchrun_takes_devices_at_its_start() -> None:
-    assert taken_at_start(sft_spec(device="cuda", gpus=4)) == 4
-    assert taken_at_start(sft_spec(gpus=4)) == 0
-    assert taken_at_start(grpo_spec(device="cuda", gpus=4)) == 0
 
 
 @pytest.mark.parametrize("python", ["/my runs/bin/python", "/it's/python", "/$(reboot)/python"])

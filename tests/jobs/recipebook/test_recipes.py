@@ -109,7 +109,7 @@ def test_its_form_preview_and_job(page: Client, user: User, saved: SavedRecipe) 
     assert page.post(f"{url}preview/", data).status_code == 200
     assert page.post(url, {**data, "epochs": "2", "action": "draft"}).status_code == 302
     made = Job.objects.get(recipe=saved.slug)
-    origins = commands.origins(made.recipe, made.train_spec, user)
+    origins = commands.origins(made)
     assert (origins["lr"], origins["epochs"]) == ("recipe", "you")
     assert made.is_sample is True
 
@@ -175,8 +175,8 @@ def test_download_and_take_in_again(
     assert client.post("/jobs/recipes/import/", sent).status_code == 302
     theirs = SavedRecipe.objects.get(owner=other)
     assert (theirs.title, theirs.purpose, theirs.kind) == (saved.title, saved.purpose, "sft")
-    assert theirs.train_spec.values == saved.train_spec.values
-    assert theirs.train_spec.overrides == saved.train_spec.overrides
+    assert theirs.spec_of_kind.values == saved.spec_of_kind.values
+    assert theirs.spec_of_kind.overrides == saved.spec_of_kind.overrides
 
 
 @pytest.mark.parametrize("slug", list(all_recipes()))

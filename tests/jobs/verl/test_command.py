@@ -1,6 +1,6 @@
+from jobs.process import Placement, Setting
 from jobs.verl.command import build_command
 from jobs.verl.releases import RELEASES
-from jobs.verl.spec import Placement, Setting
 from tests.factories import grpo_spec, sft_spec, spec_of
 
 PLACEMENT = Placement("/runs/1/attempt-1", "/venv/bin/python", "tiny-1234")

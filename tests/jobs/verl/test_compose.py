@@ -5,7 +5,7 @@ from functools import cache
 import pytest
 
 from jobs.verl import lint
-from jobs.verl.kinds import KINDS, RL
+from jobs.verl.algorithms import ALGORITHMS, RL
 from jobs.verl.overrides import Override, parse
 from jobs.verl.recipes import all_recipes
 from jobs.verl.releases import BEFORE_09, ENVIRONMENTS, RELEASES, refusal, translate
@@ -67,10 +67,10 @@ def tells_the_reason(case: Case) -> None:
 def test_nothing_is_left_out() -> None:
     """The parts of each case are all recipes, kinds, methods and releases that there are."""
     assert {case.recipe for case in EVERY} == {*all_recipes(), EVERY_KNOB}
-    assert {case.spec.kind for case in EVERY} == set(KINDS)
+    assert {case.spec.kind for case in EVERY} == set(ALGORITHMS)
     recipes = [case for case in EVERY if case.recipe != EVERY_KNOB]
     assert {case.variant for case in recipes if case.spec.kind == "grpo"} == set(VARIANTS)
-    for kind in KINDS:
+    for kind in ALGORITHMS:
         assert {case.spec.verl for case in EVERY if case.spec.kind == kind} == set(RELEASES)
     assert len({case.name for case in EVERY}) == len(EVERY)
 

@@ -1,9 +1,10 @@
 from pathlib import Path
 from typing import Any
 
+from jobs.process import Setting
 from jobs.verl.diff import IMPORTANT, Cell, Row, Run, compare, ordered, run_of
 from jobs.verl.knobs import BY_NAME, KNOBS
-from jobs.verl.spec import Setting, TrainSpec
+from jobs.verl.spec import TrainSpec
 from tests.factories import grpo_spec, sft_spec
 
 SCHEMAS = Path(__file__).resolve().parents[3] / "environments"

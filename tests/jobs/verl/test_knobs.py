@@ -5,11 +5,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from jobs.process import Placement
+from jobs.verl.algorithms import ALGORITHMS
 from jobs.verl.command import build_command
 from jobs.verl.knobs import BY_NAME, COMMAND, KNOBS, Knob, find, knobs_of
 from jobs.verl.overrides import Override, parse
-from jobs.verl.schema import CONFIGS, load
-from jobs.verl.spec import Placement, TrainSpec, Value
+from jobs.verl.schema import load
+from jobs.verl.spec import TrainSpec, Value
 from tests.factories import spec_of
 from tests.together import ask_all
 
@@ -23,8 +25,8 @@ TOGETHER: dict[str, dict[str, Value]] = {
 PLACEMENT = Placement("/runs/attempt-1", "/venv/bin/python", "a-run")
 once_parsed = cache(parse)  # most words stand in every command
 Case = tuple[str, Knob]
-EVERY: list[Case] = [(kind, knob) for kind in CONFIGS for knob in knobs_of(kind)]
-HELD = sum(kind in CONFIGS for knob in KNOBS for kind in knob.keys)
+EVERY: list[Case] = [(kind, knob) for kind in ALGORITHMS for knob in knobs_of(kind)]
+HELD = sum(kind in ALGORITHMS for knob in KNOBS for kind in knob.keys)
 
 
 def of_every_knob(check: Callable[[str, Knob], None]) -> None:
@@ -117,7 +119,7 @@ def first_override(words: tuple[str, ...]) -> int:
 
 def test_no_two_knobs_share_a_name_or_a_key() -> None:
     assert len(BY_NAME) == len(KNOBS)
-    for kind in CONFIGS:
+    for kind in ALGORITHMS:
         knobs = [knob for knob in knobs_of(kind) if knob.name != "clip_ratio"]  # sets both halves
         keys = [key for knob in knobs for key in knob.keys[kind] if key != COMMAND]
         assert len(keys) == len(set(keys))

@@ -2,11 +2,12 @@
 
 import pytest
 
+from jobs.verl.algorithms import ALGORITHMS
 from jobs.verl.choices import CHOICES, choices_for
 from jobs.verl.lint import NEEDS, check_companions, companions
 from jobs.verl.overrides import parse
 from jobs.verl.releases import ENVIRONMENTS, RELEASES, refusal
-from jobs.verl.schema import CONFIGS, load
+from jobs.verl.schema import load
 from jobs.verl.spec import Problem
 from tests.factories import grpo_spec, sft_spec
 
@@ -133,7 +134,7 @@ def test_every_default_of_verl_is_among_its_choices() -> None:
     """So a table that is short of a value is found out."""
     seen = []
     for release in RELEASES:
-        for kind in (kind for kind in CONFIGS if not refusal(kind, release)):
+        for kind in (kind for kind in ALGORITHMS if not refusal(kind, release)):
             schema = load(ENVIRONMENTS, kind, release)
             for key, known in schema.keys.items():
                 choices = choices_for(key, schema.config)
@@ -150,7 +151,7 @@ def test_every_default_of_verl_is_among_its_choices() -> None:
 def test_every_choice_is_of_a_key_that_some_release_has() -> None:
     for choices in CHOICES:
         for key in choices.keys:
-            kinds = [(k, r) for r in RELEASES for k in CONFIGS if not refusal(k, r)]
+            kinds = [(k, r) for r in RELEASES for k in ALGORITHMS if not refusal(k, r)]
             assert any(load(ENVIRONMENTS, k, r).has(key) for k, r in kinds), key
 
 
@@ -206,14 +207,14 @@ def test_the_default_of_the_release_counts() -> None:
 
 def test_verls_own_defaults_need_nothing() -> None:
     for release in RELEASES:
-        for kind in (kind for kind in CONFIGS if not refusal(kind, release)):
+        for kind in (kind for kind in ALGORITHMS if not refusal(kind, release)):
             schema = load(ENVIRONMENTS, kind, release)
             defaults = {key: known["default"] for key, known in schema.keys.items()}
             assert list(companions(defaults, schema)) == [], (kind, release)
 
 
 def test_every_need_is_about_keys_that_the_newest_has() -> None:
-    kinds = [load(ENVIRONMENTS, kind) for kind in CONFIGS]
+    kinds = [load(ENVIRONMENTS, kind) for kind in ALGORITHMS]
     for need in NEEDS:
         for key in (need.key, need.other):
             assert any(schema.takes(key, adds=True) for schema in kinds), key

@@ -2,13 +2,13 @@ from pathlib import Path
 
 import pytest
 
+from jobs.process import Placement
 from jobs.verl.batches import check_batches
 from jobs.verl.command import build_command
 from jobs.verl.contradictions import check_contradictions
 from jobs.verl.overrides import parse
 from jobs.verl.recipes import all_recipes, read
 from jobs.verl.schema import load
-from jobs.verl.spec import Placement
 
 SCHEMA = Path(__file__).resolve().parents[3] / "environments"
 PLACES = {"samples": "/home/samples", "rewards": "/node/rewards"}

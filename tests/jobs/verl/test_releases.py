@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.verl.kinds import KINDS
+from jobs.verl.algorithms import ALGORITHMS
 from jobs.verl.knobs import COMMAND, knobs_of
 from jobs.verl.releases import (
     BEFORE_09,
@@ -19,7 +19,7 @@ from jobs.verl.releases import (
     translate,
 )
 from jobs.verl.renames import MOVED, below, under_another_name
-from jobs.verl.schema import CONFIGS, folder_name, load
+from jobs.verl.schema import folder_name, load
 from jobs.verl.spec import LATEST
 
 FILTER = "algorithm.filter_groups.enable"
@@ -32,10 +32,10 @@ def test_each_release_has_its_folder_whose_dumps_say_so() -> None:
         folder = ENVIRONMENTS / folder_name(release)
         assert (folder / "lock.txt").is_file()
         assert (folder / "requirements.txt").is_file()
-        kinds = [kind for kind in CONFIGS if not refusal(kind, release)]
+        kinds = [kind for kind in ALGORITHMS if not refusal(kind, release)]
         assert {load(ENVIRONMENTS, kind, release).verl for kind in kinds} == {release}
         dumped = {path.stem for path in (folder / "schema").glob("*.json")}
-        assert dumped == {CONFIGS[kind] for kind in kinds}
+        assert dumped == {ALGORITHMS[kind].config for kind in kinds}
 
 
 @pytest.mark.parametrize("release", RELEASES)
@@ -122,7 +122,7 @@ def test_what_a_release_can_run(kind: str, release: str, device: str, words: str
 
 
 @pytest.mark.parametrize("release", RELEASES)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALGORITHMS)
 def test_every_knob_has_a_key_in_each_release_or_a_reason(kind: str, release: str) -> None:
     refused = {
         knob.name

@@ -2,8 +2,8 @@
 
 import pytest
 
+from jobs.process import Placement, Spread
 from jobs.verl.command import build_command
-from jobs.verl.spec import Placement, Spread
 from jobs.verl.spread import spread_over
 from tests.factories import grpo_spec, sft_spec
 

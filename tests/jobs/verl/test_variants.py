@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from jobs.process import Placement
 from jobs.verl.command import build_command
-from jobs.verl.spec import Placement, Value
+from jobs.verl.spec import Value
 from jobs.verl.variants import VARIANTS, variant_of
 from tests.factories import spec_of
 

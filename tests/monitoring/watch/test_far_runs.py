@@ -216,7 +216,7 @@ def test_a_job_trains_on_from_a_model_of_another_machine(
         after=before, after_checkpoint=True,
     )  # fmt: skip
     launched(job)
-    model = Path(str(job.train_spec.values["model_path"]))
+    model = Path(str(job.spec_of_kind.values["model_path"]))
     assert model == home / f"fetched/{before.uuid}/attempt-1-global_step_1-huggingface"
     assert (model / "model.safetensors").read_bytes() == b"trained"
     end.stop_run(job)

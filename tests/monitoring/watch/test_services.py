@@ -416,3 +416,14 @@ def test_an_attempt_has_cursors_of_its_own(job: Job) -> None:
         (1, len(metrics_line(1))),
         (2, len(metrics_line(2))),
     ]
+
+
+@pytest.mark.parametrize(
+    ("told", "steps"),
+    [([9], 9), ([9, 12], 12), ([9, "x"], 9), ([True], 3), ([0], 3), ([-4], 3), ([2**40], 3)],
+)
+def test_a_run_says_itself_how_much_it_will_do(job: Job, told: list[object], steps: int) -> None:
+    lines = [{"at": 1.0, "kind": "planned", "message": "so much", "steps": each} for each in told]
+    write_run_file(job, "events.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    following_run.follow(job)
+    assert job.steps == steps

@@ -1,6 +1,8 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from django.core.management.base import CommandError
+
 from jobs.launch import submit
 from jobs.management.base import as_json, as_line, find_job, find_user
 from jobs.order.forms import form_data, limits_of
@@ -19,11 +21,13 @@ class Command(JsonCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         job, user = find_job(options["id"]), find_user(options["user"])
+        if not job.job_kind.has_recipes:
+            raise CommandError(f"Job {job.pk} is of the kind {job.kind}, which has no recipes.")
         base, filled = book.cloned_from(job, user)
         own = {"machine": job.machine_id, **limits_of(job)}
         sets = [*(f"{name}={value}" for name, value in own.items()), *sets_of(options)]
         form = checked_form(base, user, form_data(filled, options["name"], sets))
-        if gone := book.known_part(job.train_spec)[1]:
+        if gone := book.known_part(job.spec_of_kind)[1]:
             self.stderr.write(f"Left out, since there is no such setting any more: {gone}.")
         copy = submit.submit(form.order(), start=options["start"])
         self.show(options, as_json(copy), as_line(copy))

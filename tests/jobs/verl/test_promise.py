@@ -1,7 +1,6 @@
 import pytest
 
-from monitoring.readers.lines import Line
-from monitoring.readers.promise import read_promise
+from jobs.verl.promise import planned_steps
 
 
 @pytest.mark.parametrize(
@@ -19,4 +18,4 @@ from monitoring.readers.promise import read_promise
     ],
 )
 def test_promise(texts: list[str], steps: int | None) -> None:
-    assert read_promise(Line(0, text.encode()) for text in texts) == steps
+    assert planned_steps(texts) == steps

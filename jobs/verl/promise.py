@@ -3,17 +3,15 @@
 import re
 from collections.abc import Iterable
 
-from monitoring.readers.lines import Line
-
 # Only these two are whole-run totals: an epoch's progress bar also ends in "/N".
 SAYS = re.compile(r"Total training steps: (\d{1,9})\b")
 BAR = re.compile(r"Training Progress:.*?\|\s*\d+/(\d{1,9}) ")
 
 
-def read_promise(lines: Iterable[Line]) -> int | None:
-    """The last total in these lines, or None."""
+def planned_steps(lines: Iterable[str]) -> int | None:
+    """The last total in these lines of a log, or None."""
     found = None
     for line in lines:
-        for match in (*SAYS.finditer(line.text), *BAR.finditer(line.text)):
+        for match in (*SAYS.finditer(line), *BAR.finditer(line)):
             found = int(match.group(1))
     return found

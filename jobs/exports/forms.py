@@ -1,0 +1,27 @@
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+
+from jobs.checkpoints import Saved
+from jobs.exports.services import default_name
+from jobs.models import Job
+from platform_site.fields import one_line
+
+
+class ExportForm(forms.Form):
+    uuid = forms.UUIDField(widget=forms.HiddenInput)
+    step = forms.TypedChoiceField(coerce=int, label="Checkpoint")
+    name = forms.CharField(max_length=200, label="Name", validators=[one_line])
+    keep_adapter = forms.BooleanField(
+        required=False,
+        label="Keep a LoRA adapter beside the weights",
+        help_text="Otherwise it is folded into them. Without an adapter this does nothing.",
+    )
+
+    def __init__(self, job: Job, found: Sequence[Saved], data: Any = None, **more: Any) -> None:
+        super().__init__(data, **more)
+        field = self.fields["step"]
+        field.choices = [(saved.step, f"Step {saved.step}") for saved in found]  # type: ignore[attr-defined]
+        step = self.initial.get("step") or (found[0].step if found else 0)
+        self.initial.setdefault("name", default_name(job, int(step)))

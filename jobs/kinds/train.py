@@ -1,0 +1,119 @@
+"""Training by verl: five algorithms, which are one kind of kind."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from jobs.kinds.base import (
+    CHECKPOINTS,
+    MODEL,
+    End,
+    FileFact,
+    JobKind,
+    Product,
+    Read,
+    Reads,
+    Verdict,
+    ended_early,
+)
+from jobs.process import Command, Placement, Spread
+from jobs.verl import resumable, saved_model
+from jobs.verl.algorithms import ALGORITHMS
+from jobs.verl.checkpoints import NEWEST_STEP_FILE
+from jobs.verl.command import build_command
+from jobs.verl.knobs import number
+from jobs.verl.promise import planned_steps
+from jobs.verl.spec import TrainSpec
+from jobs.verl.spread import spread_over, takes_devices
+from jobs.verl.trackers import trackers_of
+
+FILES = ("train_files", "val_files", "reward_file")
+MODELS = ("model_path", "critic_model", "reward_model")
+SAVED = Product(CHECKPOINTS, "checkpoints")
+
+
+class Train(JobKind):
+    """One algorithm; ``jobs.verl`` knows how verl is told to do it."""
+
+    base_model: ClassVar[str] = "model_path"
+    has_recipes: ClassVar[bool] = True
+
+    def __init__(self, slug: str) -> None:
+        facts = ALGORITHMS[slug]
+        self.slug, self.label = slug, facts.label  # type: ignore[misc]
+        self.one_node = facts.torchrun  # type: ignore[misc]
+        self.starts_ray = not facts.torchrun  # type: ignore[misc]
+
+    def read(self, data: Mapping[str, Any]) -> TrainSpec:
+        return TrainSpec.from_json(self.slug, data)
+
+    def command(self, spec: TrainSpec, placement: Placement, origins: Mapping[str, str]) -> Command:
+        return build_command(spec, placement, dict(origins))
+
+    def judge(self, spec: TrainSpec, end: End) -> Verdict:
+        paused = end.said.get("paused", {}).get("step")
+        if end.exit_code == 0 and end.steps and end.step >= end.steps:
+            return Verdict("completed", f"All {end.steps} steps done.")
+        if end.exit_code == 0 and paused is not None:
+            status, word = ("stopped", "Stopped") if end.then_stop else ("paused", "Paused")
+            return Verdict(status, f"{word} after step {paused}, whose checkpoint is saved.")
+        if end.exit_code == 0 and end.steps is None and not end.stop_asked:
+            why = f"Ended without an error at step {end.step}, but promised no steps."
+            return Verdict("failed", why)
+        return ended_early(end)
+
+    def devices(self, spec: TrainSpec) -> int:
+        return number(spec, "gpus") if spec.values.get("device") == "cuda" else 0
+
+    def ranks(self, spec: TrainSpec) -> int:
+        return number(spec, "gpus")
+
+    def devices_at_start(self, spec: TrainSpec) -> int:
+        """torchrun's processes take theirs; verl's actors ask Ray for them."""
+        return self.devices(spec) if self.one_node else 0
+
+    def spread(self, spec: TrainSpec, nodes: Sequence[int]) -> Spread:
+        if not takes_devices(spec):
+            return Spread(1, self.ranks(spec))
+        return spread_over(spec.kind, self.ranks(spec), nodes)
+
+    def reads(self, spec: TrainSpec) -> Reads:
+        given = {name: str(spec.values.get(name) or "") for name in (*FILES, *MODELS)}
+        return Reads(
+            files={name: given[name] for name in FILES if given[name]},
+            models={name: given[name] for name in MODELS if given[name]},
+        )
+
+    def placed(self, spec: TrainSpec, paths: Mapping[str, str]) -> TrainSpec:
+        return replace(spec, values={**spec.values, **paths})
+
+    def makes(self, spec: TrainSpec) -> Sequence[Product]:
+        if saved_model.leaves_no_model(spec):
+            return (SAVED,)
+        folder = saved_model.expected_folder(spec)
+        return (SAVED, Product(MODEL, f"{SAVED.path}/{folder}"))
+
+    def leaves_no_model(self, spec: TrainSpec) -> str:
+        return saved_model.leaves_no_model(spec)
+
+    def newest_model(self, files: Iterable[FileFact], read: Read) -> str | None:
+        latest = read(NEWEST_STEP_FILE).decode("ascii", "replace").strip()
+        return saved_model.newest_model(files, int(latest) if latest.isdecimal() else 0, read)
+
+    def cannot_save(self, spec: TrainSpec) -> str:
+        return resumable.refusal(spec)
+
+    def planned(self, lines: Iterable[str]) -> int | None:
+        return planned_steps(lines)
+
+    def values(self, spec: TrainSpec) -> Mapping[str, Any]:
+        return spec.values
+
+    def release(self, spec: TrainSpec) -> str:
+        return spec.verl
+
+    def trackers(self, spec: TrainSpec) -> Sequence[str]:
+        return [tracker.name for tracker in trackers_of(spec)]
+
+
+TRAINING = tuple(map(Train, ALGORITHMS))

@@ -1,0 +1,38 @@
+"""What the commands that submit a job do after it: warn, wait, and show what became of it."""
+
+import sys
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from compute.machines.load import load_of
+from jobs.management.base import as_json, as_line
+from jobs.models import Job, Status
+from jobs.queue import rental
+from platform_site.commands import JsonCommand
+
+LOOK_EVERY = 0.5
+
+
+def add_wait_word(parser: ArgumentParser) -> None:
+    parser.add_argument("--wait", action="store_true", help="wait until the job has ended")
+
+
+def show_submitted(command: JsonCommand, options: dict[str, Any], job: Job) -> None:
+    """Exits with 1 when it was waited for and did not complete."""
+    if load_of(job.machine)["sample"] is None:
+        command.stderr.write("Queued, but nothing runs the queue: start manage.py up.")
+    if told := rental.warning(job):
+        command.stderr.write(told)
+    if options["wait"]:
+        wait(job)
+    command.show(options, as_json(job), as_line(job))
+    if options["wait"] and job.status != Status.COMPLETED:
+        command.stderr.write(job.reason)
+        sys.exit(1)
+
+
+def wait(job: Job) -> None:
+    while not job.has_ended:
+        time.sleep(LOOK_EVERY)
+        job.refresh_from_db()

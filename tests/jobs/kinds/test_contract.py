@@ -1,0 +1,131 @@
+"""What every kind of job keeps to. A package's kind can be held to the same by adding a spec."""
+
+import json
+from typing import Any
+
+import pytest
+
+from jobs.kinds.base import CHECKPOINTS, MODEL, PANELS, End, JobKind
+from jobs.kinds.export import ExportSpec
+from jobs.kinds.registry import OWN, kind_of
+from jobs.process import Command, Placement
+from tests.factories import VALUES, spec_of
+
+PLACE = Placement("/w/runs/u/attempt-1", "/venv/bin/python", "a-run")
+SPECS: dict[str, Any] = {kind: spec_of(kind) for kind in VALUES} | {
+    "export": ExportSpec(7, 20, "/w/runs/v/attempt-1/checkpoints/global_step_20"),
+}
+SAID: list[dict[str, dict[str, Any]]] = [
+    {},
+    {"paused": {"step": 3}},
+    {"exported": {}},
+    {"paused": {}},
+]
+ENDS = [
+    End(code, step, steps, stop_asked, then_stop, said)
+    for code in (0, 1, 137)
+    for step, steps in ((0, None), (3, None), (3, 9), (9, 9))
+    for stop_asked in (False, True)
+    for then_stop in (False, True)
+    for said in SAID
+]
+STATUSES = {"completed", "failed", "stopped", "paused"}
+
+
+@pytest.fixture(params=OWN, ids=lambda kind: kind.slug)
+def kind(request: pytest.FixtureRequest) -> JobKind:
+    found: JobKind = request.param
+    return found
+
+
+@pytest.fixture
+def spec(kind: JobKind) -> Any:
+    return SPECS[kind.slug]
+
+
+def test_every_kind_has_a_spec_here() -> None:
+    assert SPECS.keys() == {kind.slug for kind in OWN}
+
+
+def test_a_spec_comes_back_from_json_and_names_its_kind(kind: JobKind, spec: Any) -> None:
+    assert kind.read(json.loads(json.dumps(spec.to_json()))) == spec
+    assert spec.kind == kind.slug
+    assert kind_of(spec) is kind
+
+
+def test_what_a_spec_holds_beside_is_left_out(kind: JobKind, spec: Any) -> None:
+    assert kind.read({**spec.to_json(), "of_a_later_version": 1}) == spec
+
+
+def test_its_words(kind: JobKind) -> None:
+    assert kind.label
+    assert kind.unit
+    assert kind.units
+    assert set(kind.panels) <= set(PANELS)
+
+
+def test_its_command_is_a_list_of_words_in_its_run_directory(kind: JobKind, spec: Any) -> None:
+    command = kind.command(spec, PLACE, {})
+    assert command.argv[0] == PLACE.python
+    assert all(isinstance(word, str) for word in command.argv)
+    assert all(isinstance(value, str) for value in command.env.values())
+    assert command.cwd == PLACE.run_dir
+    assert Command.from_json(json.loads(json.dumps(command.to_json()))).argv == command.argv
+
+
+def test_every_end_has_a_verdict_and_a_reason(kind: JobKind, spec: Any) -> None:
+    for end in ENDS:
+        verdict = kind.judge(spec, end)
+        assert verdict.status in STATUSES, end
+        assert verdict.reason.endswith("."), end
+
+
+def test_exit_code_zero_alone_is_no_success(kind: JobKind, spec: Any) -> None:
+    assert kind.judge(spec, End(0)).status == "failed"
+    assert kind.judge(spec, End(0, 3, 9)).status == "failed"
+
+
+def test_a_failure_is_never_a_success(kind: JobKind, spec: Any) -> None:
+    for end in ENDS:
+        if end.exit_code:
+            assert kind.judge(spec, end).status in ("failed", "stopped"), end
+
+
+def test_what_it_takes(kind: JobKind, spec: Any) -> None:
+    assert kind.devices(spec) >= 0
+    assert kind.ranks(spec) >= 1
+    assert kind.devices_at_start(spec) <= kind.devices(spec)
+    spread = kind.spread(spec, [8])
+    assert spread.nodes == 1
+
+
+def test_what_it_reads_can_be_put_elsewhere(kind: JobKind, spec: Any) -> None:
+    reads = kind.reads(spec)
+    names = [*reads.files, *reads.models]
+    moved = kind.placed(spec, {name: f"/far/{name}" for name in names})
+    there = kind.reads(moved)
+    assert {**there.files, **there.models} == {name: f"/far/{name}" for name in names}
+    assert there.inputs == reads.inputs
+    assert not kind.base_model or kind.base_model in reads.models
+
+
+def test_what_it_makes_lies_in_its_run_directory(kind: JobKind, spec: Any) -> None:
+    for product in kind.makes(spec):
+        assert product.sort in (CHECKPOINTS, MODEL)
+        assert not product.path.startswith("/")
+        assert ".." not in product.path.split("/")
+    makes_model = any(product.sort == MODEL for product in kind.makes(spec))
+    assert makes_model is not bool(kind.leaves_no_model(spec))
+
+
+def test_no_model_is_found_among_no_files(kind: JobKind, spec: Any) -> None:
+    assert kind.newest_model([], lambda name: b"") is None
+
+
+def test_whether_it_can_save_is_a_sentence_or_nothing(kind: JobKind, spec: Any) -> None:
+    reason = kind.cannot_save(spec)
+    assert not reason or reason.endswith(".")
+
+
+def test_its_settings_can_be_shown_and_compared(kind: JobKind, spec: Any) -> None:
+    assert json.dumps(dict(kind.values(spec)))
