@@ -1,9 +1,10 @@
 """What workers do: load, call the service."""
 
 from jobs import resuming
+from jobs.artifacts import deleting
 from jobs.files import fetching
 from jobs.launch import end, start
-from jobs.models import Fetch, Job
+from jobs.models import Fetch, Job, Removal
 
 
 def launch_queued(machine_id: int) -> None:
@@ -24,3 +25,7 @@ def stop_run(job_id: int) -> None:
 
 def start_fetch(fetch_id: int) -> None:
     fetching.start_process(Fetch.objects.get(pk=fetch_id))
+
+
+def start_removal(removal_id: int) -> None:
+    deleting.start_process(Removal.objects.get(pk=removal_id))

@@ -95,6 +95,7 @@ INSTALLED_APPS = [
     "jobs.run",
     "jobs.compare",
     "jobs.files",
+    "jobs.artifacts",
     "jobs.recipebook",
     "jobs.rewards",
     "jobs.trackers",

@@ -12,11 +12,13 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from compute.machines.local import local_machine
 from compute.machines.reachability import mark_unreachable
 from compute.machines.runners import runner_for
 from compute.runners import fetching
-from compute.runners.base import NeverPossible, RunnerError, Told, Unreachable
+from compute.runners.base import Gone, NeverPossible, RunnerError, Told, Unreachable
 from jobs import lifecycle
+from jobs.artifacts.keeping import artifact_at, keep_place, note_gone
 from jobs.checkpoints import known_of
 from jobs.files.parents import fetched_folder
 from jobs.models import Fetch, Job
@@ -99,7 +101,7 @@ def _source(job: Job, step: int) -> str:
         raise FetchError(f"No checkpoint of step {step} is known of job {job.pk}.")
     if job.machine.is_local:
         raise FetchError(f"It is on this machine already: {found[0].folder}")
-    if not found[0].facts.complete:
+    if found[0].artifact.is_unfinished:
         raise FetchError(f"The checkpoint of step {step} is not complete: wait until it is saved.")
     return found[0].folder
 
@@ -122,7 +124,7 @@ def work_off(fetch: Fetch, told: Told) -> None:
     try:
         with _beating(fetch):
             keep = Kept(fetch, told)
-            fetching.fetch(runner_for(machine), fetch.source, Path(fetch.target), keep)
+            _bring(fetch, keep)
     except Cancelled:
         _end(fetch, State.CANCELLED, "What came is kept, and gone on with when it is asked again.")
         raise FetchError(f"{fetch} was cancelled.") from None
@@ -136,6 +138,18 @@ def work_off(fetch: Fetch, told: Told) -> None:
         _end(fetch, State.FAILED, "It was broken off. Ask again: what came is kept.")
         raise
     _end(fetch, State.DONE)
+
+
+def _bring(fetch: Fetch, keep: "Kept") -> None:
+    machine = fetch.job.machine
+    artifact = artifact_at(fetch.source, {machine.pk: machine})
+    try:
+        fetching.fetch(runner_for(machine), fetch.source, Path(fetch.target), keep)
+    except Gone:
+        note_gone(machine, fetch.source)
+        raise
+    if artifact:
+        keep_place(artifact, local_machine(), fetch.target)
 
 
 class Kept:

@@ -6,12 +6,16 @@ from pathlib import Path
 
 from django.conf import settings
 
+from compute.machines.local import local_machine
 from compute.machines.runners import runner_for
 from compute.runners import fetching
 from compute.runners.base import Runner, RunnerError, Unreachable
 from jobs import lifecycle
+from jobs.artifacts import inputs
+from jobs.artifacts.keeping import artifact_at, keep_made
+from jobs.checkpoints import list_checkpoints
 from jobs.files.telling import Telling
-from jobs.models import Job
+from jobs.models import Artifact, Job
 from jobs.verl.checkpoints import LATEST
 from jobs.verl.saved_model import expected_folder, leaves_no_model, newest_model
 from jobs.verl.spec import Problem
@@ -50,14 +54,17 @@ def settle_model(job: Job) -> None:
 
     Raises ``RunnerError`` when there is none.
     """
-    before = job.after
-    if not job.after_checkpoint:
+    awaited = job.inputs.awaited().select_related("source__machine").first()
+    if awaited is None:
         return
+    before = awaited.source
     if before is None:
         raise RunnerError("The job whose checkpoint it was to train on is gone.")
     spec = job.train_spec
     if AWAITED in str(spec.values.get("model_path")):
+        list_checkpoints(before)
         model = saved_model(before) if before.machine_id == job.machine_id else brought(job, before)
+        inputs.settle(job, before, model)
         settled = replace(spec, values={**spec.values, "model_path": model})
         lifecycle.touch(job, spec=settled.to_json())
         lifecycle.record(job, "model found", message=str(settled.values["model_path"]))
@@ -72,12 +79,23 @@ def brought(job: Job, before: Job) -> str:
         target = fetched_folder(before) / _name_of(before, model)
         telling = Telling(job, f"the model of job {before.pk} from {before.machine}", "Bringing")
         fetching.fetch(runner_for(before.machine), model, target, telling)
+        keep_brought(before, model, target)
     except Unreachable as error:  # this job's own machine is none of it
         raise RunnerError(
             f"The model of job {before.pk} is on {before.machine}, which is not reached: {error} "
             "Resume this job when it is."
         ) from error
     return str(target)
+
+
+def keep_brought(before: Job, model: str, target: Path) -> None:
+    """What was brought is a model of its own: the checkpoint around it stayed where it was."""
+    checkpoint = artifact_at(model, {before.machine_id: before.machine})
+    keep_made(
+        before, Artifact.Kind.HUGGINGFACE, target.name, str(target), machine=local_machine(),
+        attempt=checkpoint.attempt if checkpoint else None,
+        step=checkpoint.step if checkpoint else None, has_model=True,
+    )  # fmt: skip
 
 
 def saved_model(before: Job) -> str:

@@ -53,7 +53,7 @@ def _stop_retry(job: Job, who: str) -> bool:
         done = ended.update(retry_at=None, revision=F("revision") + 1)
         if done:
             lifecycle.record(job, "retry cancelled", who=who)
-            for waiting in Job.objects.filter(after=job, status=Status.QUEUED):
+            for waiting in Job.objects.waiting_for(job):
                 kick(waiting.machine_id)
     job.refresh_from_db()
     return bool(done)
