@@ -1,37 +1,35 @@
-"""The checkpoints of a job over all its attempts, and the one to go on from."""
+"""The checkpoints of a job over all its attempts, and the one to go on from.
+
+Pages read what was last listed. The disk is walked when a save was told of, at a run's end, and
+before an attempt goes on from one.
+"""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass
 
 from compute.machines.runners import runner_for
 from compute.runners.base import Runner, RunnerError
 from jobs import events, lifecycle
-from jobs.models import Job
-from jobs.verl.checkpoints import NEWEST_STEP_FILE, Checkpoint, find_checkpoints
+from jobs.artifacts import keeping
+from jobs.artifacts.keeping import Found
+from jobs.models import Artifact, Job, Place
+from jobs.verl.checkpoints import NEWEST_STEP_FILE, find_checkpoints
 
 
 @dataclass(frozen=True)
 class Saved:
-    """A checkpoint of one attempt; ``folder`` is its absolute path on the machine."""
+    """A checkpoint of one attempt; ``folder`` is its absolute path on the run's machine."""
 
-    attempt: int
+    artifact: Artifact
     folder: str
-    facts: Checkpoint
 
     @property
     def step(self) -> int:
-        return self.facts.step
+        return self.artifact.step or 0
 
-    def to_json(self) -> dict[str, Any]:
-        facts = asdict(self.facts) | {"modified": self.facts.modified.isoformat()}
-        return {"attempt": self.attempt, "folder": self.folder, "facts": facts}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "Saved":
-        facts = data["facts"] | {"modified": datetime.fromisoformat(data["facts"]["modified"])}
-        return cls(data["attempt"], data["folder"], Checkpoint(**facts))
+    @property
+    def attempt(self) -> int:
+        return self.artifact.attempt or 0
 
 
 @dataclass(frozen=True)
@@ -42,41 +40,58 @@ class Chosen:
     refused: tuple[str, ...] = ()
 
 
-def saved_of(job: Job, runner: Runner) -> list[Saved]:
-    """All checkpoints that the job as it stands now came by, newest first.
-
-    An attempt that went on from step 20 makes what its forerunner saved after step 20 another
-    story: it is left out. Raises ``RunnerError``.
-    """
-    found = list[Saved]()
-    latest: int | None = None
-    began = _began(job)
-    for attempt in range(job.attempt, 0, -1):
-        found += [
-            saved
-            for saved in _of_attempt(job, attempt, runner)
-            if latest is None or saved.step <= latest
-        ]
-        if attempt in began:
-            latest = began[attempt] if latest is None else min(latest, began[attempt])
-    return found
-
-
 def list_checkpoints(job: Job) -> None:
-    """Keep what a far machine has, so that pages need not ask it. Raises ``RunnerError``."""
-    if not job.machine.is_local:
-        found = [saved.to_json() for saved in saved_of(job, runner_for(job.machine))]
-        lifecycle.touch(job, checkpoints=found, listing_due=False)
+    """Look what is on the job's machine, and keep it. Raises ``RunnerError``."""
+    _list(job, runner_for(job.machine))
+
+
+def _list(job: Job, runner: Runner) -> None:
+    found = list[Found]()
+    for attempt in range(job.attempt, 0, -1):
+        found += _of_attempt(job, attempt, runner)
+    keeping.keep_checkpoints(job, found)
+    lifecycle.touch(job, listing_due=False)
+
+
+def _of_attempt(job: Job, attempt: int, runner: Runner) -> Iterator[Found]:
+    run_dir = job.machine.attempt_dir(job.uuid, attempt)
+    latest = runner.read(f"{run_dir}/checkpoints/{NEWEST_STEP_FILE}", 0, 20).strip()
+    files = runner.files(f"{run_dir}/checkpoints")
+    for facts in find_checkpoints(files, int(latest) if latest.isdigit() else 0):
+        yield Found(attempt, f"{run_dir}/{facts.path}", facts)
 
 
 def known_of(job: Job) -> list[Saved]:
-    """The checkpoints as far as they are known here, without asking a far machine."""
-    if not job.machine.is_local:
-        return [Saved.from_json(data) for data in job.checkpoints]
-    try:
-        return saved_of(job, runner_for(job.machine))
-    except RunnerError:
-        return []
+    """All checkpoints that the job as it stands now came by, newest first, as they were last
+    listed. No machine is asked.
+
+    An attempt that went on from step 20 makes what its forerunner saved after step 20 another
+    story: it is left out.
+    """
+    places = Place.objects.there().filter(
+        machine=job.machine_id, artifact__job=job, artifact__kind=Artifact.Kind.CHECKPOINT
+    )
+    newest_first = places.order_by("-artifact__attempt", "-artifact__step")
+    last = _last_steps(job)
+    return [
+        Saved(place.artifact, place.path)
+        for place in newest_first.select_related("artifact")
+        if place.artifact.step is not None
+        and place.artifact.step <= last.get(place.artifact.attempt, place.artifact.step)
+    ]
+
+
+def _last_steps(job: Job) -> dict[int | None, int]:
+    """Up to which step each attempt is part of the story; all of it where there is no entry."""
+    if job.attempt == 1:
+        return {}
+    began = _began(job)
+    last: dict[int | None, int] = {}
+    for attempt in range(job.attempt - 1, 0, -1):
+        steps = [each[attempt + 1] for each in (began, last) if attempt + 1 in each]
+        if steps:
+            last[attempt] = min(steps)
+    return last
 
 
 def _began(job: Job) -> dict[int, int]:
@@ -85,33 +100,28 @@ def _began(job: Job) -> dict[int, int]:
     return {attempt: int(data.get("step", 0)) for attempt, data in rows}
 
 
-def _of_attempt(job: Job, attempt: int, runner: Runner) -> Iterator[Saved]:
-    run_dir = job.machine.attempt_dir(job.uuid, attempt)
-    latest = runner.read(f"{run_dir}/checkpoints/{NEWEST_STEP_FILE}", 0, 20).strip()
-    files = runner.files(f"{run_dir}/checkpoints")
-    for facts in find_checkpoints(files, int(latest) if latest.isdigit() else 0):
-        yield Saved(attempt, f"{run_dir}/{facts.path}", facts)
-
-
 def choose(job: Job, runner: Runner, wanted: int | None) -> Chosen:
     """The checkpoint of the wanted step, or else the newest that can be gone on from.
 
     Each is looked into before it is taken: a broken one is refused, and the one before is tried.
     Raises ``RunnerError`` when the wanted one is not there or broken, or all are broken.
     """
+    _list(job, runner)
     refused = list[str]()
-    candidates = [saved for saved in saved_of(job, runner) if wanted in (None, saved.step)]
+    candidates = [saved for saved in known_of(job) if wanted in (None, saved.step)]
     if wanted is not None and not candidates:
         raise RunnerError(f"There is no checkpoint of step {wanted} any more.")
     for saved in candidates:
-        if not saved.facts.complete:
+        if saved.artifact.is_unfinished:
             refused.append(f"The checkpoint of step {saved.step} is not complete: it was cut off.")
             continue
         examined = runner.examine(saved.folder)
+        keeping.keep_verdict(saved.artifact, examined.faults)
         if examined.whole:
             return Chosen(saved, tuple(refused))
         faults = " ".join(examined.faults)
         refused.append(f"The checkpoint of step {saved.step} cannot be gone on from: {faults}")
-    if any(saved.facts.complete for saved in candidates) or (refused and wanted is not None):
+    finished = any(not saved.artifact.is_unfinished for saved in candidates)
+    if finished or (refused and wanted is not None):
         raise RunnerError(" ".join(refused))
     return Chosen(None, tuple(refused))

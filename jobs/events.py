@@ -69,6 +69,11 @@ FETCHED = _note("checkpoint fetched", words="Checkpoint brought here")
 NOT_FETCHED = _warning("checkpoint not fetched", words="Checkpoint not brought here")
 FETCH_CANCELLED = _note("checkpoint fetch cancelled", words="Bringing the checkpoint was cancelled")
 
+# Deleting what a job made.
+DELETION_ASKED = _note("artifact deletion asked", words="Deletion asked for")
+DELETED = _note("artifact deleted", words="Deleted")
+NOT_DELETED = _warning("artifact not deleted", words="Not deleted")
+
 # What a run writes into its events.jsonl: ``trainyard_node.events`` has the same names.
 RUN_STARTED = _run_note("started", words="The run's process started")
 RUN_CHECKPOINT = _run_note("checkpoint", words="Checkpoint saved")

@@ -55,7 +55,7 @@ def move(
 def _make_room(job: Job) -> None:
     """Give back the job's devices, and let those who may wait for them or for the job go on."""
     Lease.objects.filter(job=job).delete()
-    waiting = Job.objects.filter(after=job, status=Status.QUEUED).order_by()
+    waiting = Job.objects.waiting_for(job).order_by()
     freed = sharing(job.machine_id)  # its members too, and groups that any of them is in
     for machine_id in freed | set(waiting.values_list("machine", flat=True)):
         kick(machine_id)

@@ -97,6 +97,7 @@ INSTALLED_APPS = [
     "jobs.compare",
     "jobs.exports",
     "jobs.files",
+    "jobs.artifacts",
     "jobs.recipebook",
     "jobs.rewards",
     "jobs.trackers",

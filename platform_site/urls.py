@@ -10,6 +10,7 @@ urlpatterns = [
     path("accounts/login/", LoginView.as_view(), name="login"),
     path("accounts/logout/", LogoutView.as_view(), name="logout"),
     path("jobs/", include("jobs.urls")),
+    path("artifacts/", include("jobs.artifacts.urls")),
     path("queue/", include("jobs.queue.urls")),
     path("datasets/", include("datasets.urls")),
     path("machines/", include("compute.pages.urls")),

@@ -3,6 +3,7 @@
 import itertools
 import json
 import uuid as uuids
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,11 @@ from django.contrib.auth.models import User
 from compute.machines.local import local_machine
 from compute.models import Machine
 from datasets.models import Dataset, Version
+from jobs.artifacts import keeping
+from jobs.artifacts.keeping import Found
 from jobs.launch.submit import Order
 from jobs.models import Job, Status
+from jobs.verl.checkpoints import Checkpoint
 from jobs.verl.spec import LATEST, TrainSpec
 from monitoring.series.frame import frame_of
 from monitoring.store import points
@@ -153,6 +157,18 @@ def make_version(
         "rows_val": 2,
     }
     return Version.objects.create(dataset=dataset, **given | fields)
+
+
+def keep_checkpoints(
+    job: Job, sizes: dict[int, int], latest: int = 0, has_hf: bool = False
+) -> None:
+    """Rows of checkpoints by step, as a listing of the job's machine would make them."""
+    found = []
+    for step, size in sizes.items():
+        path, at = f"checkpoints/global_step_{step}", datetime(2026, 1, 1, tzinfo=UTC)
+        facts = Checkpoint(step, path, size, at, has_hf, step <= (latest or max(sizes)))
+        found.append(Found(job.attempt, f"{job.run_dir}/{path}", facts))
+    keeping.keep_checkpoints(job, found)
 
 
 def write_lines(path: Path, rows: list[Any]) -> Path:

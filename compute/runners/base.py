@@ -26,6 +26,10 @@ class NeverPossible(RunnerError):
     """It would fail the next time, too: trying again is of no use."""
 
 
+class Gone(NeverPossible):
+    """What was asked for is not there any more."""
+
+
 class Unreachable(RunnerError):
     """There is no connection to the machine: nothing is known of what is on it.
 
@@ -197,4 +201,12 @@ class Runner(Protocol):
         """Copy a file of the other machine here, going on with a ``.part`` beside the target.
 
         The target is replaced in one step, when size and SHA-256 were checked.
+        """
+
+    def remove(self, folder: str) -> int | None:
+        """Remove a folder that a run made: one of its checkpoints, a model that it exported, or
+        what was brought here of either. The bytes that it had; None where it is not there.
+
+        Any other folder is refused. It loses its name first: a removal that is broken off leaves
+        nothing that looks like a checkpoint, and the next one of the folder clears it away.
         """

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from compute.runners.base import FileFact, Runner, RunnerError, Told
+from compute.runners.base import FileFact, Gone, Runner, RunnerError, Told
 
 MARGIN = 1 << 30  # bytes that must be left free on this machine's disk
 MOST_FILES = 100_000
@@ -40,7 +40,7 @@ def fetch(runner: Runner, folder: str, target: Path, told: Told) -> None:
 def _check_names(folder: str, facts: Sequence[FileFact]) -> None:
     """Refuse a list of the other machine that names a place outside of the folder here."""
     if not facts:
-        raise RunnerError(f"There are no files in {folder} any more.")
+        raise Gone(f"There are no files in {folder} any more.")
     if len(facts) > MOST_FILES:
         raise RunnerError(f"{folder} has more than {MOST_FILES} files. It is not brought here.")
     for fact in facts:

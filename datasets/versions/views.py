@@ -13,6 +13,7 @@ from datasets.formats import distribution as fields_of
 from datasets.formats import rows as pages
 from datasets.formats.rows import OPS
 from datasets.models import Dataset, Version
+from datasets.versions.elsewhere import links_of
 from datasets.versions.forms import TokensForm
 from datasets.versions.shown import row_parts, token_view
 from platform_site.htmx import HtmxHttpRequest
@@ -42,7 +43,7 @@ def opened(
     ]
     can_change = version.dataset.can_change(request.user)
     context = {"version": version, "dataset": version.dataset, "tabs": tabs}
-    return version, {**context, "can_change": can_change}
+    return version, {**context, "can_change": can_change, "links": links_of(version)}
 
 
 def file_of(version: Version, which: str) -> Path:

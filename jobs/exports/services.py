@@ -20,7 +20,7 @@ class ExportError(Exception):
 def exportable(job: Job) -> list[Saved]:
     """The whole checkpoints of a job, newest first, each step once."""
     made = {product.sort for product in job.job_kind.makes(job.spec_of_kind)}
-    found = [saved for saved in known_of(job) if saved.facts.complete]
+    found = [saved for saved in known_of(job) if saved.artifact.is_whole]
     by_step = {saved.step: saved for saved in reversed(found)}
     return sorted(by_step.values(), key=lambda s: -s.step) if CHECKPOINTS in made else []
 

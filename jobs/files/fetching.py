@@ -4,11 +4,13 @@ from pathlib import Path
 
 from django.db import transaction
 
+from compute.machines.local import local_machine
 from compute.machines.reachability import mark_unreachable
 from compute.machines.runners import runner_for
 from compute.runners import fetching
-from compute.runners.base import NeverPossible, RunnerError, Told, Unreachable
+from compute.runners.base import Gone, NeverPossible, RunnerError, Told, Unreachable
 from jobs import events, lifecycle
+from jobs.artifacts.keeping import artifact_at, keep_place, note_gone
 from jobs.checkpoints import known_of
 from jobs.files.parents import fetched_folder
 from jobs.models import Fetch, Job
@@ -78,7 +80,7 @@ def _source(job: Job, step: int) -> str:
         raise FetchError(f"No checkpoint of step {step} is known of job {job.pk}.")
     if job.machine.is_local:
         raise FetchError(f"It is on this machine already: {found[0].folder}")
-    if not found[0].facts.complete:
+    if found[0].artifact.is_unfinished:
         raise FetchError(f"The checkpoint of step {step} is not complete: wait until it is saved.")
     return found[0].folder
 
@@ -97,7 +99,7 @@ def work_off(fetch: Fetch, told: Told = lambda done, total: None) -> bool:
 def _bring(fetch: Fetch, told: Told) -> dict[str, int]:
     machine = fetch.job.machine
     try:
-        fetching.fetch(runner_for(machine), fetch.source, Path(fetch.target), told)
+        _copy(fetch, told)
     except Cancelled:
         raise Cancelled(
             "It was cancelled. What came is kept, and gone on with when it is asked again."
@@ -108,6 +110,18 @@ def _bring(fetch: Fetch, told: Told) -> dict[str, int]:
         again = "" if isinstance(error, NeverPossible) else AGAIN
         raise WorkFailed(f"{error}{again}") from None
     return {}
+
+
+def _copy(fetch: Fetch, told: Told) -> None:
+    machine = fetch.job.machine
+    artifact = artifact_at(fetch.source, {machine.pk: machine})
+    try:
+        fetching.fetch(runner_for(machine), fetch.source, Path(fetch.target), told)
+    except Gone:
+        note_gone(machine, fetch.source)
+        raise
+    if artifact:
+        keep_place(artifact, local_machine(), fetch.target)
 
 
 def _tell_end(fetch: Fetch) -> None:

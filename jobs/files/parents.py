@@ -5,13 +5,17 @@ from pathlib import Path
 
 from django.conf import settings
 
+from compute.machines.local import local_machine
 from compute.machines.runners import runner_for
 from compute.runners import fetching
 from compute.runners.base import Runner, RunnerError, Unreachable
 from jobs import events, lifecycle
+from jobs.artifacts import inputs
+from jobs.artifacts.keeping import artifact_at, keep_made
+from jobs.checkpoints import list_checkpoints
 from jobs.files.telling import Telling
 from jobs.kinds.base import MODEL, Product
-from jobs.models import Job
+from jobs.models import Artifact, Job
 from jobs.verl.spec import Problem
 
 LONGEST_INDEX = 16 << 20
@@ -56,14 +60,17 @@ def settle_model(job: Job) -> None:
 
     Raises ``RunnerError`` when there is none.
     """
-    before = job.after
-    if not job.after_checkpoint:
+    awaited = job.inputs.awaited().select_related("source__machine").first()
+    if awaited is None:
         return
+    before = awaited.source
     if before is None:
         raise RunnerError("The job whose checkpoint it was to train on is gone.")
     kind, spec = job.job_kind, job.spec_of_kind
     if _is_awaited(kind.reads(spec).models.get(kind.base_model, ""), before):
+        list_checkpoints(before)
         model = saved_model(before) if before.machine_id == job.machine_id else brought(job, before)
+        inputs.settle(job, before, model)
         settled = kind.placed(spec, {kind.base_model: model})
         lifecycle.touch(job, spec=settled.to_json())
         lifecycle.record(job, events.MODEL_FOUND, message=model)
@@ -84,12 +91,23 @@ def brought(job: Job, before: Job) -> str:
         target = fetched_folder(before) / _name_of(before, model)
         telling = Telling(job, f"the model of job {before.pk} from {before.machine}", "Bringing")
         fetching.fetch(runner_for(before.machine), model, target, telling)
+        keep_brought(before, model, target)
     except Unreachable as error:  # this job's own machine is none of it
         raise RunnerError(
             f"The model of job {before.pk} is on {before.machine}, which is not reached: {error} "
             "Resume this job when it is."
         ) from error
     return str(target)
+
+
+def keep_brought(before: Job, model: str, target: Path) -> None:
+    """What was brought is a model of its own: the checkpoint around it stayed where it was."""
+    checkpoint = artifact_at(model, {before.machine_id: before.machine})
+    keep_made(
+        before, Artifact.Kind.HUGGINGFACE, target.name, str(target), machine=local_machine(),
+        attempt=checkpoint.attempt if checkpoint else None,
+        step=checkpoint.step if checkpoint else None, has_model=True,
+    )  # fmt: skip
 
 
 def saved_model(before: Job) -> str:

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
 from jobs import events, lifecycle
+from jobs.artifacts.keeping import keep_products
 from jobs.kinds.base import End
 from jobs.launch import joint
 from jobs.launch.attempt import Attempt, tell_resumed
@@ -53,7 +54,7 @@ def _stop_retry(job: Job, who: str) -> bool:
         done = ended.update(retry_at=None, revision=F("revision") + 1)
         if done:
             lifecycle.record(job, events.RETRY_CANCELLED, who=who)
-            for waiting in Job.objects.filter(after=job, status=Status.QUEUED):
+            for waiting in Job.objects.waiting_for(job):
                 kick(waiting.machine_id)
     job.refresh_from_db()
     return bool(done)
@@ -89,6 +90,8 @@ def finish(job: Job, exit_code: int, error: str = "") -> None:
     verdict = job.job_kind.judge(job.spec_of_kind, end_of(job, exit_code))
     if verdict.status != Status.FAILED:
         finish_as(job, Status(verdict.status), verdict.reason, exit_code=exit_code)
+        if verdict.status == Status.COMPLETED:
+            keep_products(job)
         return
     error = accounts.mask(error, job)
     reason = f"{verdict.reason} {error}" if error else verdict.reason

@@ -10,6 +10,7 @@ from django.db import transaction
 from compute.models import Machine
 from datasets.models import Version
 from jobs import events, lifecycle
+from jobs.artifacts.inputs import keep_inputs
 from jobs.kinds.base import Spec
 from jobs.kinds.registry import kind_of
 from jobs.models import Job, Status
@@ -37,13 +38,23 @@ class Order:
 
 def submit(order: Order, *, start: bool) -> Job:
     """Keep the job as a draft and, when asked, put it into the queue."""
-    fields = _fields(order)
-    job, made = Job.objects.get_or_create(uuid=order.uuid, owner=order.owner, defaults=fields)
-    if not made:  # the same form again: a draft takes what was changed, a started job does not
-        Job.objects.filter(pk=job.pk, status=Status.DRAFT).update(**fields)
-        job.refresh_from_db()
+    job = _kept(order, _fields(order))
     if start:
         enqueue(job, who=order.owner.get_username())
+    return job
+
+
+def _kept(order: Order, fields: dict[str, Any]) -> Job:
+    """The same form again: a draft takes what was changed, a started job does not."""
+    with transaction.atomic():
+        job, changed = Job.objects.get_or_create(
+            uuid=order.uuid, owner=order.owner, defaults=fields
+        )
+        if not changed:
+            changed = bool(Job.objects.filter(pk=job.pk, status=Status.DRAFT).update(**fields))
+            job.refresh_from_db()
+        if changed:
+            keep_inputs(job, order.after if order.after_checkpoint else None)
     return job
 
 
@@ -62,7 +73,6 @@ def _fields(order: Order) -> dict[str, Any]:
         "steps": order.steps,
         "machine": order.machine,
         "after": order.after,
-        "after_checkpoint": order.after_checkpoint,
         "gpus": kind_of(order.spec).devices(order.spec),
         "dataset_version": order.dataset_version,
         "retries": order.retries,

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Prefetch, Q
 from django.utils import timezone
 
 from compute.machines.devices import devices_of
@@ -13,7 +13,7 @@ from compute.models import Machine, Membership
 from jobs import lifecycle
 from jobs.kinds.base import Spec
 from jobs.kinds.registry import kind_of
-from jobs.models import ENDED, Job, JobQuerySet, Lease, Status
+from jobs.models import ENDED, Job, JobInput, JobQuerySet, Lease, Status
 from jobs.queue.line.group import STRIDE, GroupRoom
 from jobs.queue.line.machine import Room, Waiting, never_fits, next_start, turn
 from jobs.queue.rental import too_short
@@ -82,13 +82,18 @@ def waiting(job: Job, rental: str = "") -> Waiting:
 
 
 def _after(job: Job) -> str:
+    for awaited in job.awaited:
+        if awaited.source is None:
+            return "The job whose checkpoint it waits for is gone."
+        if awaited.source.status != Status.COMPLETED:
+            return _told("checkpoint of job", awaited.source)
     before = job.after
-    if before is None:
-        return "The job whose checkpoint it waits for is gone." if job.after_checkpoint else ""
-    has_ended = before.status in ENDED and before.retry_at is None
-    if has_ended and (before.status == Status.COMPLETED or not job.after_checkpoint):
+    if before is None or (before.status in ENDED and before.retry_at is None):
         return ""
-    what = "checkpoint of job" if job.after_checkpoint else "job"
+    return _told("job", before)
+
+
+def _told(what: str, before: Job) -> str:
     return f"After {what} {before.pk}, which is {before.get_status_display().lower()}."
 
 
@@ -118,14 +123,16 @@ def claim(machine: Machine) -> Job | None:
 
 def is_forsaken(job: Job) -> bool:
     """It waits for the checkpoint of a job that ended without completing, or is gone."""
-    before = job.after
-    if not job.after_checkpoint:
-        return False
+    return any(map(_never_comes, job.awaited))
+
+
+def _never_comes(awaited: JobInput) -> bool:
+    before = awaited.source
     return before is None or (before.status in ENDS and before.retry_at is None)
 
 
 def _fail_forsaken(job: Job) -> None:
-    before = job.after
+    before = next(filter(_never_comes, job.awaited)).source
     what = f"job {before.pk} {ENDS[Status(before.status)]}" if before else "that job is gone"
     lifecycle.move(
         job,
@@ -178,7 +185,11 @@ def same_priority(job: Job) -> list[Job]:
 def in_order(jobs: JobQuerySet) -> list[Job]:
     """Waiting jobs with what their line needs to know of them, and no more."""
     bulky = ("spec", "command", "after__spec", "after__command")
-    return list(jobs.select_related("after", "owner").defer(*bulky))
+    sources = JobInput.objects.awaited().select_related("source")
+    awaited = Prefetch("inputs", sources.defer("source__spec", "source__command"), "awaited")
+    jobs = jobs.select_related("after", "owner").defer(*bulky)
+    # What is fetched ahead fills the property of that name.
+    return list(jobs.prefetch_related(awaited))  # type: ignore[no-redef]
 
 
 def renumber(line: Iterable[Job]) -> None:

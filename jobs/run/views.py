@@ -64,7 +64,7 @@ def why_not(job: Job) -> str:
 @require_http_methods(["GET", "POST"])
 def job_resume(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     job = get_job(request, pk)
-    found = [saved for saved in known_of(job) if saved.facts.complete]
+    found = [saved for saved in known_of(job) if saved.artifact.is_whole]
     form = ResumeForm(found, request.POST if request.method == "POST" else None)
     context = {"job": job, "form": form, "found": found, "rental": job.machine.rental_closes}
     if request.method == "GET":

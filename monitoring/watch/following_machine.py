@@ -17,7 +17,8 @@ from compute.machines.reachability import mark_reachable, mark_unreachable
 from compute.models import Machine
 from compute.runners.base import RunnerError, Unreachable
 from jobs import lifecycle
-from jobs.models import Job
+from jobs.checkpoints import list_checkpoints
+from jobs.models import HOLDS_SLOT, Job
 from monitoring.page import live
 from monitoring.watch.following_run import follow
 from monitoring.watch.looks import Look, look_at
@@ -37,6 +38,7 @@ class Follower:
         self.said: dict[object, str] = {}
         self.measure_at = 0.0
         self.was_unreachable = False
+        self.has_begun = False
         self.rental: tuple[datetime | None, str] | None = None
 
     def run(self, stop: Stop) -> None:
@@ -69,12 +71,38 @@ class Follower:
         self.was_unreachable = machine.unreachable_since is not None
         running = Job.objects.holding_slot().filter(machine=machine)
         jobs = list(running.select_related("machine", "owner"))
+        if not self.has_begun:
+            self.has_begun = True
+            self.list_again(jobs)
         self.mind_rental(machine, jobs)
         if jobs:
             self.attempt(machine, lambda: self.follow_all(machine, jobs))
         if time.monotonic() >= self.measure_at:
             self.measure_at = time.monotonic() + MEASURE_EVERY
             self.attempt(machine, lambda: record_sample(machine))
+            self.list_ended(machine)
+
+    def list_again(self, jobs: list[Job]) -> None:
+        """What happened to checkpoints while nobody watched is seen by a look at the disk."""
+        Job.objects.filter(pk__in=[job.pk for job in jobs]).update(listing_due=True)
+        for job in jobs:
+            job.listing_due = True
+
+    def list_ended(self, machine: Machine) -> None:
+        """Runs that ended before their checkpoints could be listed; one of them at a time."""
+        ended = Job.objects.filter(machine=machine, listing_due=True).exclude(status__in=HOLDS_SLOT)
+        if machine.unreachable_since is None and (job := ended.select_related("machine").first()):
+            self.attempt(job, lambda: self.list_once(job))
+
+    def list_once(self, job: Job) -> None:
+        """A disk that answers and cannot be read is not asked again and again."""
+        try:
+            list_checkpoints(job)
+        except Unreachable:
+            raise
+        except RunnerError:
+            lifecycle.touch(job, listing_due=False)
+            raise
 
     def mind_rental(self, machine: Machine, jobs: list[Job]) -> None:
         """Tell when the rental's end comes near, and show it where it changed."""

@@ -10,7 +10,7 @@ from django.apps import apps
 from django.urls import URLPattern, URLResolver, get_resolver
 
 ROOT = Path(__file__).resolve().parents[2]
-DJANGOS_OWN = {"management", "migrations", "templatetags"}
+DJANGOS_OWN = {"management", "migrations", "models", "templatetags"}
 KIND = {True: "app", False: "pure"}
 FRAMES = ("admin",)  # Django's own pages below one address
 

@@ -106,4 +106,6 @@ def test_each_django_folder_is_an_installed_app() -> None:
 
 def test_init_files_are_empty() -> None:
     inits = [ROOT.joinpath(*name.split("."), "__init__.py") for name in packages()]
-    assert [init for init in inits if init.stat().st_size] == []
+    # Django finds the tables of an app in its `models`, whose `__init__` has to name them.
+    filled = [init for init in inits if init.stat().st_size and init.parent.name != "models"]
+    assert filled == []

@@ -17,19 +17,15 @@ def test_one_sees_ones_own_jobs_and_staff_all(user: User, other: User, staff: Us
     assert list(Job.objects.visible_to(AnonymousUser())) == []
 
 
-def test_what_waits_for_another_is_runnable_when_that_has_ended(user: User) -> None:
+def test_who_waits_for_a_job(user: User) -> None:
     first = factories.make_job(user, status=Status.RUNNING)
-    second = factories.make_job(user, status=Status.QUEUED, after=first)
-    assert list(Job.objects.runnable()) == []
-    Job.objects.filter(pk=first.pk).update(status=Status.FAILED)
-    assert list(Job.objects.runnable()) == [second]
-
-
-def test_what_waited_for_a_job_that_is_gone_is_runnable(user: User) -> None:
-    first = factories.make_job(user)
-    second = factories.make_job(user, status=Status.QUEUED, after=first)
-    first.delete()
-    assert list(Job.objects.runnable()) == [second]
+    after = factories.make_job(user, status=Status.QUEUED, after=first)
+    heir = factories.make_job(user, status=Status.QUEUED)
+    heir.inputs.create(source=first, role="model")
+    over = factories.make_job(user, status=Status.FAILED, after=first)
+    over.inputs.create(source=first, role="model")
+    factories.make_job(user, status=Status.QUEUED)
+    assert set(Job.objects.waiting_for(first)) == {after, heir}
 
 
 def test_the_queue_is_in_order_of_arrival(user: User) -> None:

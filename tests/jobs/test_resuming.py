@@ -234,9 +234,8 @@ def test_what_an_attempt_left_behind_it_is_another_story(job: Job, broken: set[i
     Job.objects.filter(pk=job.pk).update(attempt=2)
     job.refresh_from_db()
     job.events.create(kind="resumed", at=timezone.now(), attempt=2, data={"step": 10})
-    found = [
-        (saved.attempt, saved.step) for saved in checkpoints.saved_of(job, runner_for(job.machine))
-    ]
+    checkpoints.list_checkpoints(job)
+    found = [(saved.attempt, saved.step) for saved in checkpoints.known_of(job)]
     assert found == [(2, 15), (1, 10)]
     chosen = checkpoints.choose(job, runner_for(job.machine), None).saved
     assert chosen is not None
@@ -427,7 +426,8 @@ def test_a_job_after_one_that_will_be_tried_again_waits(job: Job, user: User) ->
     crash(job, "RuntimeError: CUDA error")
     asked = {"status": Status.QUEUED, "queued_at": timezone.now(), "after": job}
     plain = factories.make_job(user, **asked)
-    trained = factories.make_job(user, **asked, after_checkpoint=True)
+    trained = factories.make_job(user, **asked)
+    trained.inputs.create(source=job, role="model")
     assert starts.claim_next(job.machine_id) is None
     trained.refresh_from_db()
     assert trained.status == Status.QUEUED

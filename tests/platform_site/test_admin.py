@@ -13,7 +13,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 
 from compute.models import Machine, MachineEvent, MachineSample, MachineSecret, SetUp
 from jobs import lifecycle
-from jobs.models import Event, Fetch, Job, KnownDigest, Lease
+from jobs.models import Event, Fetch, Job, KnownDigest, Lease, Place
 from jobs.recipebook import book
 from jobs.trackers import accounts
 from jobs.verl.trackers import TRACKERS
@@ -40,6 +40,7 @@ def everything(user: User) -> None:
     Cursor.objects.create(job=job, attempt=1, file="train.log")
     Event.objects.create(job=job, at=now, kind="queued")
     Lease.objects.create(job=job, machine=job.machine, device=0)
+    more_artifacts(job)
     Fetch.objects.create(job=job, step=3, asked_at=now, beat_at=now)
     KnownDigest.objects.create(key="a", stamp="1", digest="b", used_at=now)
     book.save_recipe(user, job, "a recipe")
@@ -51,6 +52,14 @@ def everything(user: User) -> None:
     group = factories.make_machine(kind=Machine.Kind.GROUP)
     group.memberships.create(machine=job.machine, place=0)
     more_data()
+
+
+def more_artifacts(job: Job) -> None:
+    factories.keep_checkpoints(job, {1: 5})
+    place = Place.objects.filter(artifact__job=job).get()
+    now = timezone.now()
+    place.removals.create(asked_at=now, beat_at=now, ended_at=now)
+    job.inputs.create(artifact=place.artifact, role="model")
 
 
 def more_data() -> None:
@@ -145,6 +154,8 @@ def more(model: type[Model]) -> None:
         }
         if model.__name__ in rows:
             model._default_manager.create(**rows[model.__name__])
+        elif model.__name__ in ("Artifact", "Place", "Removal", "JobInput"):
+            more_artifacts(job)
         elif model.__name__ in ("Dataset", "Version", "Source", "Report"):
             more_data()
 

@@ -36,12 +36,14 @@ from compute.runners.cluster.spool import Room, Spool
 from compute.runners.cluster.tail import follow
 from compute.runners.facts import file_facts
 from compute.runners.local.stretches import read_stretch
+from compute.runners.removing import check_removable, read_removed
 from compute.runners.samples import clean_sample
 from compute.runners.ssh import folders, transfer
 
 STARTS_WITHIN = 60.0  # seconds in which a job that Ray takes up shows its first sign
 LOOK_EVERY = 0.2
 EXAMINED_WITHIN = 600.0
+REMOVED_WITHIN = 1800.0
 # The dashboard takes no more in one package; its head is in it, too.
 LARGEST_SENT = 95 << 20
 LARGEST_BROUGHT = 8 << 20  # as much as a node says in one answer
@@ -333,6 +335,13 @@ class RayRunner:
             raise RunnerError(f"{path} changed while it was fetched. Try again.")
         part.replace(target)
         told(fact.size, fact.size)
+
+    def remove(self, folder: str) -> int | None:
+        path = check_removable(self._workdir, folder)
+        told = self._call("remove", folder=path, within=REMOVED_WITHIN)
+        if inside := self._inside(path):
+            self._spool(inside[0]).forget(inside[1])
+        return read_removed(told)
 
     def job_of(self, attempt_dir: str) -> str:
         """The same name for the same attempt, always: Ray starts no second job of one name."""

@@ -120,6 +120,18 @@ class Spool:
         """Whether the job said its last word."""
         return (self.folder / ENDED).exists()
 
+    def forget(self, below: str) -> None:
+        """A folder below ``checkpoints/`` was removed there: the listing here has it no longer."""
+        kept = [fact for fact in self._listed() if not fact.path.startswith(f"{below}/")]
+        path = self.folder / LISTING
+        if not path.exists():
+            return
+        told = [[fact.path[len(CHECKPOINTS) :], fact.size, fact.modified] for fact in kept]
+        facts, part = path.stat(), path.with_name(f".{LISTING}.part")
+        part.write_text(json.dumps(told))
+        os.utime(part, (facts.st_atime, facts.st_mtime))  # what is told later is newer
+        part.replace(path)
+
     def files(self, below: str) -> Iterator[FileFact]:
         """All files below a folder of the run, named from there."""
         start = f"{below}/" if below else ""

@@ -23,9 +23,11 @@ from compute.runners.base import (
     Stretch,
     Told,
 )
+from compute.runners.far import remove
 from compute.runners.local.gpus import read_gpus
 from compute.runners.local.parts import CHUNK, Part, hash_start
 from compute.runners.local.stretches import read_stretch
+from compute.runners.removing import check_removable, read_removed
 
 ANSWERS_WITHIN = 60  # seconds; a machine under load may take long to start a Python
 EXAMINED_WITHIN = 600  # a checkpoint may be hundreds of gigabytes on a slow disk
@@ -164,6 +166,9 @@ class LocalRunner:
                     _copy(file, target, told)
         except OSError as error:
             raise RunnerError(f"{path} cannot be read: {error.strerror}") from error
+
+    def remove(self, folder: str) -> int | None:
+        return read_removed(remove.remove(check_removable(str(self.workdir), folder)))
 
     def _node(
         self,

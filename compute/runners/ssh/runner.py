@@ -20,6 +20,7 @@ from compute.runners.base import (
 )
 from compute.runners.facts import file_facts
 from compute.runners.far.common import frame, unframe
+from compute.runners.removing import check_removable, read_removed
 from compute.runners.samples import clean_sample
 from compute.runners.ssh import folders, transfer, workdir
 from compute.runners.ssh.address import Address
@@ -32,6 +33,7 @@ from compute.runners.text import readable
 Part: TypeAlias = Literal["head", "join", "look", "down"]
 NOTHING: Mapping[str, str] = {}
 EXAMINED_WITHIN = 600.0  # a checkpoint may be hundreds of gigabytes on a slow disk
+REMOVED_WITHIN = 1800.0  # a network's file system may take long over many files
 LONGEST_STACK = 400_000  # characters
 
 
@@ -154,6 +156,15 @@ class SshRunner:
 
     def get(self, path: str, target: Path, told: Told) -> None:
         transfer.get(self._connection, self.python, self._at(path), target, told)
+
+    def remove(self, folder: str) -> int | None:
+        path = check_removable(self.workdir, self._at(folder))
+        answer = self._call("remove", "remove", {"folder": path}, REMOVED_WITHIN)
+        try:
+            told = unframe(answer)
+        except ValueError as error:
+            raise self._none(error) from None
+        return read_removed(told)
 
     @property
     def _files(self) -> FarFiles:

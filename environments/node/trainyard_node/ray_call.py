@@ -9,6 +9,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -31,6 +32,8 @@ MOST_READ = 8 << 20  # bytes
 CHUNK = 1 << 20
 SENT = "sent"  # the folder in a package that brings files, which have numbers for names
 ASKS = ("pause", "save")
+# What may be removed: a checkpoint, or a model that a run exported.
+MADE = re.compile(r"/runs/[^/]+/attempt-[0-9]+/(checkpoints/[^/]+|model)\Z")
 # Printed by the platform's probe of a machine, which is sent beside this package.
 PROBE = Path(__file__).resolve().parent.parent / "trainyard_probe.py"
 
@@ -190,6 +193,30 @@ def _bar(folder: str) -> bool:
     return True
 
 
+def _remove(folder: str) -> dict[str, int | None]:
+    """Remove a folder that a run made; the bytes that it had, None where it is not there.
+
+    It loses its name first, so that nobody takes half of it for all.
+    """
+    path = Path(folder)
+    if not MADE.search(folder) or ".." in path.parts or path.is_symlink():
+        raise Refused(f"{folder} is no folder that a run made.")
+    away = path.with_name(f".{path.name}.removed")
+    left, freed = away.is_dir(), _bytes_below(away)  # by somebody who was broken off
+    shutil.rmtree(away, ignore_errors=True)
+    if not path.is_dir():
+        return {"freed": freed if left else None}
+    path.rename(away)
+    freed += _bytes_below(away)
+    shutil.rmtree(away)
+    return {"freed": freed}
+
+
+def _bytes_below(folder: Path) -> int:
+    files = (Path(where, name) for where, _, names in os.walk(folder) for name in names)
+    return sum(file.lstat().st_size for file in files)
+
+
 def _probe(workdir: str, limit: float) -> str:
     asked = json.dumps({"python": sys.executable, "workdir": workdir, "within": limit})
     done = subprocess.run(
@@ -248,6 +275,7 @@ DOES: dict[str, Callable[..., Any]] = {
     "has_folder": _has_folder,
     "put_folder": _put_folder,
     "bar": _bar,
+    "remove": _remove,
     "probe": _probe,
     "leave": _leave,
     "sees": _sees,

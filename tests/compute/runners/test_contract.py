@@ -380,6 +380,39 @@ def test_which_packages_are_lacking(runner: Runner) -> None:
     assert runner.lacking(["json", "no_such_package", "os"]) == {"no_such_package"}
 
 
+@everywhere
+def test_only_what_a_run_made_is_removed(runner: Runner, place: Place) -> None:
+    folder = place.folder("runs/1/attempt-1/checkpoints/global_step_2/actor")
+    (folder / "model.pt").write_bytes(b"12345")
+    checkpoint, other = folder.parent, place.folder("runs/1/attempt-1/rollouts")
+    for path in (other, checkpoint.parent, folder, place.workdir, Path("/etc/ssh"), "a/b"):
+        with pytest.raises(RunnerError):
+            runner.remove(str(path))
+    with pytest.raises(RunnerError, match="no folder that a run made"):
+        runner.remove(f"{checkpoint}/../../../../1/attempt-1/checkpoints/global_step_2")
+    assert runner.remove(str(checkpoint)) == 5
+    assert list(checkpoint.parent.iterdir()) == []
+    assert other.is_dir()
+    assert runner.remove(str(checkpoint)) is None
+
+
+def test_a_removal_that_was_broken_off_is_cleared_away(runner: Runner, place: Place) -> None:
+    away = place.folder("runs/1/attempt-1/checkpoints/.global_step_2.removed")
+    (away / "left").write_bytes(b"123")
+    assert runner.remove(str(away.with_name("global_step_2"))) == 3
+    assert list(away.parent.iterdir()) == []
+
+
+def test_what_a_link_points_to_is_not_removed(runner: Runner, place: Place) -> None:
+    real = place.folder("precious")
+    (real / "file").write_text("1")
+    link = place.folder("runs/1/attempt-1/checkpoints") / "global_step_2"
+    link.symlink_to(real)
+    with pytest.raises(RunnerError, match="is a link"):
+        runner.remove(str(link))
+    assert (real / "file").exists()
+
+
 def lives(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

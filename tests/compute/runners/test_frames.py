@@ -79,3 +79,14 @@ def test_what_is_below_checkpoints_is_known_by_its_facts(tmp_path: Path) -> None
     assert spool.exists("checkpoints/global_step_2")
     assert not spool.exists("checkpoints/global_step_3")
     assert spool.stat("checkpoints.json") is None
+
+
+def test_a_checkpoint_that_was_removed_leaves_the_listing(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    listed = b'[["global_step_1/a", 1, 1.0], ["global_step_10/b", 2, 1.0]]'
+    spool.forget("checkpoints/global_step_1")  # before anything was listed
+    spool.take(Frame("checkpoints.json", 0, listed, 5.0, is_whole=True))
+    spool.forget("checkpoints/global_step_1")
+    assert [fact.path for fact in spool.files("checkpoints")] == ["global_step_10/b"]
+    spool.take(Frame("checkpoints.json", 0, listed, 5.0, is_whole=True))  # told once more
+    assert not spool.exists("checkpoints/global_step_1")

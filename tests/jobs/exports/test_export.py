@@ -8,18 +8,15 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import Client
-from django.utils import timezone
 
 from compute.models import Machine
 from compute.runners.base import RunnerError
-from jobs.checkpoints import Saved
 from jobs.exports import services
 from jobs.exports.services import ExportError
 from jobs.files import parents
 from jobs.kinds.export import ExportSpec
 from jobs.launch.command import command_of
 from jobs.models import Job, Status
-from jobs.verl.checkpoints import Checkpoint
 from tests import factories
 from tests.pages import HTMX, asks_for_login, queries, refuses_other_methods
 
@@ -168,10 +165,8 @@ def test_the_command_says_what_is_wrong(job: Job, staff: User, user: User) -> No
 def far(machine: Machine, user: User) -> Job:
     """A run on another machine, with one checkpoint as the watcher has listed it."""
     job = factories.make_job(user, machine=machine, status=Status.COMPLETED)
-    facts = Checkpoint(8, "checkpoints/global_step_8", 10, timezone.now(), False, True)
-    listed = Saved(1, f"{job.run_dir}/{facts.path}", facts).to_json()
-    Job.objects.filter(pk=job.pk).update(checkpoints=[listed])
-    return Job.objects.get(pk=job.pk)
+    factories.keep_checkpoints(job, {8: 10})
+    return job
 
 
 @pytest.mark.parametrize("kind", [Machine.Kind.SSH, Machine.Kind.RAY])

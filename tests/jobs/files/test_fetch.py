@@ -17,6 +17,7 @@ from compute.models import Machine
 from compute.runners import fetching as bringing
 from compute.runners.base import FileFact, RunnerError, Told
 from compute.runners.local.runner import LocalRunner
+from jobs.checkpoints import list_checkpoints
 from jobs.files import fetching
 from jobs.models import Fetch, Job, Status
 from platform_site.work import verbs
@@ -35,17 +36,7 @@ def machine(db: None) -> Machine:
 @pytest.fixture
 def job(user: User, machine: Machine) -> Job:
     made = factories.make_job(user, machine=machine, status=Status.COMPLETED, step=3)
-    folder = f"{made.run_dir}/checkpoints/global_step_3"
-    facts = {
-        "step": 3, "path": "checkpoints/global_step_3", "size": len(CONTENT), "has_hf": False,
-        "modified": "2026-01-01T00:00:00+00:00", "complete": True,
-    }  # fmt: skip
-    cut = facts | {"step": 4, "path": "checkpoints/global_step_4", "complete": False}
-    made.checkpoints = [
-        {"attempt": 1, "folder": folder.replace("_3", "_4"), "facts": cut},
-        {"attempt": 1, "folder": folder, "facts": facts},
-    ]
-    made.save()
+    factories.keep_checkpoints(made, {3: len(CONTENT), 4: len(CONTENT)}, latest=3)
     return made
 
 
@@ -133,6 +124,7 @@ def test_of_this_machine_there_is_nothing_to_bring(page: Client, user: User) -> 
     job = factories.make_job(user, status=Status.COMPLETED)
     factories.write_run_file(job, "checkpoints/global_step_3/model.pt", b"x")
     factories.write_run_file(job, "checkpoints/latest_checkpointed_iteration.txt", "3")
+    list_checkpoints(job)
     assert "Bring here" not in shown(page, job)
     response = page.post(url(job), {"step": "3"}, follow=True)
     assert "It is on this machine already" in response.content.decode()

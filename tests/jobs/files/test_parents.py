@@ -191,7 +191,7 @@ def test_a_command_asks_for_it_too(
     before = make_parent(staff)
     sets = ["--set", f"after={before.pk}", "--set", "after_checkpoint=true"]
     call_command("submit", "sample-sft", *sets)
-    assert Job.objects.get(after=before).after_checkpoint is True
+    assert Job.objects.get(after=before).trains_on is True
     with pytest.raises(CommandError, match="after: Choose the job whose checkpoint"):
         call_command("submit", "sample-sft", "--set", "after_checkpoint=true")
 

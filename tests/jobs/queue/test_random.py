@@ -32,7 +32,7 @@ from jobs import work
 from jobs.launch import end as ends
 from jobs.launch import joint, overdue, start
 from jobs.launch import submit as submitting
-from jobs.models import ENDED, HOLDS_SLOT, Job, Lease, Priority, Status
+from jobs.models import ENDED, HOLDS_SLOT, Job, JobInput, Lease, Priority, Status
 from jobs.queue import claims, verbs
 from jobs.queue.verbs import QueueError
 from tests import factories
@@ -48,7 +48,7 @@ WEIGHTED = (
     *OFTEN, *OFTEN, "submit_after", "submit_after", "submit_after", "move_to", "move_beside",
     "priority", "stop", "seen_to_run", "resize", "lose_task",
 )  # fmt: skip
-FACTS = ("pk", "kind", "status", "gpus", "machine", "held_at", "after", "after_checkpoint")
+FACTS = ("pk", "kind", "status", "gpus", "machine", "held_at", "after")
 Jobs = dict[int, dict[str, Any]]
 operations: Counter[str] = Counter()
 
@@ -188,7 +188,7 @@ class QueueMachine(RuleBasedStateMachine):
         machine = self.machine(a)
         if machine.is_group:
             return
-        jobs = {job["pk"]: job for job in Job.objects.order_by().values(*FACTS)}
+        jobs = self.facts()
         self.busy[machine.pk] = self.busy_on(
             machine.pk, jobs
         )  # there may be more of them than slots from now on
@@ -211,7 +211,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def all_holds(self) -> None:
-        jobs = {job["pk"]: job for job in Job.objects.order_by().values(*FACTS)}
+        jobs = self.facts()
         held = list(Lease.objects.order_by().values_list("machine", "device", "job"))
         self.leases_are_right(jobs, held)
         assert all(times == 1 for times in self.launches.values()), "started twice"
@@ -221,8 +221,15 @@ class QueueMachine(RuleBasedStateMachine):
                 self.nothing_waits_in_vain(machine, jobs, held)
         for job in jobs.values():
             begun = job["status"] not in ("queued", "failed", "stopped")
-            if job["after_checkpoint"] and begun:
+            if job["trains_on"] and begun:
                 assert jobs[job["after"]]["status"] == "completed"
+
+    def facts(self) -> Jobs:
+        jobs = {job["pk"]: job for job in Job.objects.order_by().values(*FACTS)}
+        heirs = set(JobInput.objects.filter(source__isnull=False).values_list("job", flat=True))
+        for job in jobs.values():
+            job["trains_on"] = job["pk"] in heirs
+        return jobs
 
     def leases_are_right(self, jobs: Jobs, held: list[tuple[int, int, int]]) -> None:
         assert len({(machine, device) for machine, device, _ in held}) == len(held)
@@ -266,7 +273,7 @@ class QueueMachine(RuleBasedStateMachine):
             if job["status"] != "queued":
                 continue
             before = jobs[job["after"]]["status"] if job["after"] else "completed"
-            in_vain = job["after_checkpoint"] and before in ("failed", "stopped", "lost")
+            in_vain = job["trains_on"] and before in ("failed", "stopped", "lost")
             assert not in_vain, f"its checkpoint will not come: {job}"
             if not job["held_at"] and before in ENDED:
                 asked, evenly = job["gpus"], job["kind"] != "sft" and len(on) == 2

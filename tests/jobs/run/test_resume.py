@@ -7,6 +7,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
+from jobs.checkpoints import list_checkpoints
 from jobs.models import Job
 from tests import factories
 from tests.pages import asks_for_login, refuses_other_methods
@@ -20,6 +21,7 @@ def job(user: User) -> Job:
     for step in (10, 20, 30):
         factories.write_run_file(job, f"checkpoints/global_step_{step}/model.pt", b"x")
     factories.write_run_file(job, "checkpoints/latest_checkpointed_iteration.txt", "20")
+    list_checkpoints(job)
     return job
 
 

@@ -5,7 +5,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from jobs.checkpoints import known_of
+from jobs.checkpoints import known_of, list_checkpoints
 from jobs.models import Job, Status
 from monitoring.page import live
 from tests import factories
@@ -109,5 +109,7 @@ def sample(job: Job, n: int, **data: Any) -> None:
 
 def test_checkpoints(job: Job) -> None:
     write_run_file(job, "checkpoints/global_step_2/model.pt", "123")
+    assert known_of(job) == []  # no page walks the disk
+    list_checkpoints(job)
     [saved] = known_of(job)
-    assert (saved.attempt, saved.step, saved.facts.size) == (1, 2, 3)
+    assert (saved.attempt, saved.step, saved.artifact.size) == (1, 2, 3)

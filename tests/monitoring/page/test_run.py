@@ -22,7 +22,8 @@ def job(user: User) -> Job:
     write_run_file(job, "heartbeat", f"{time.time()}")
     write_run_file(job, "train.log", "first line\r50%\n<b>second</b>\n")
     write_run_file(job, "metrics.jsonl", metrics_line(1, train__loss=0.5) + metrics_line(2))
-    write_run_file(job, "events.jsonl", '{"at": 1, "kind": "started", "message": "pid 7"}\n')
+    told = '{"at": 1, "kind": "started", "message": "pid 7"}\n{"at": 2, "kind": "checkpoint"}\n'
+    write_run_file(job, "events.jsonl", told)
     write_run_file(job, "system.jsonl", '{"at": 1, "cpu_percent": 42, "gpus": []}\n')
     write_run_file(job, "checkpoints/global_step_2/model.pt", "123")
     following_run.follow(job)
@@ -101,7 +102,7 @@ def test_takes_the_same_queries_for_one_row_and_three(page: Client, job: Job) ->
     for name in "bc":
         job.events.create(at=timezone.now(), kind=name)
         job.series.create(name=name)
-        write_run_file(job, f"checkpoints/global_step_{ord(name)}/model.pt", "1")
+    factories.keep_checkpoints(job, {2: 3, 4: 3, 6: 3})
     assert queries(page, url(job)) == one
 
 

@@ -213,8 +213,9 @@ def test_a_job_trains_on_from_a_model_of_another_machine(
     (folder.parent.parent / "latest_checkpointed_iteration.txt").write_text("1")
     job = queued(
         user, local_machine(), data, f"{before.run_dir}/checkpoints/global_step_N/huggingface",
-        after=before, after_checkpoint=True,
+        after=before,
     )  # fmt: skip
+    job.inputs.create(source=before, role="model")
     launched(job)
     model = Path(str(job.spec_of_kind.values["model_path"]))
     assert model == home / f"fetched/{before.uuid}/attempt-1-global_step_1-huggingface"

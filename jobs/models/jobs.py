@@ -1,7 +1,7 @@
 import uuid
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
@@ -18,8 +18,10 @@ from jobs.kinds.base import JobKind
 from jobs.kinds.registry import registry
 from jobs.validators import known_kind
 from platform_site.events import EventKind, kind_of
-from platform_site.secrets import EncryptedTextField
 from platform_site.work.models import Work
+
+if TYPE_CHECKING:
+    from jobs.models.artifacts import JobInput
 
 
 class Status(models.TextChoices):
@@ -60,13 +62,10 @@ class JobQuerySet(models.QuerySet["Job"]):
         placed = F("position").asc(nulls_last=True)
         return self.filter(status=Status.QUEUED).order_by("-priority", placed, "queued_at", "pk")
 
-    def runnable(self) -> Self:
-        """Queued, not held, and what it waits for has ended, or has left its checkpoint."""
-        # What is about to be tried again has not ended.
-        plain = Q(after=None) | Q(after__status__in=ENDED, after__retry_at=None)
-        trained = Q(after__status=Status.COMPLETED)
-        ready = Q(plain, after_checkpoint=False) | Q(trained, after_checkpoint=True)
-        return self.queued().filter(ready, held_at=None)
+    def waiting_for(self, job: "Job") -> Self:
+        """Queued until that job has ended, or has made what they are to read."""
+        readers = job.heirs.filter(artifact=None).values("job")
+        return self.filter(Q(after=job) | Q(pk__in=readers), status=Status.QUEUED)
 
     def with_duration(self) -> Self:
         span = Coalesce("ended_at", Now()) - F("started_at")
@@ -93,9 +92,6 @@ class Job(models.Model):
     machine = models.ForeignKey(Machine, on_delete=models.PROTECT, related_name="+")
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
     after = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True)
-    after_checkpoint = models.BooleanField(
-        default=False, help_text="Train on from what the job before it has saved."
-    )
     gpus = models.PositiveSmallIntegerField(
         default=0, help_text="Devices that it needs; 0 is a slot of the CPU."
     )
@@ -119,10 +115,7 @@ class Job(models.Model):
     recent_steps = models.JSONField(default=list, blank=True, help_text="[[step, epoch], …]")
     stalled_step = models.PositiveIntegerField(null=True, blank=True)
     silent_since = models.DateTimeField(null=True, blank=True)
-    checkpoints = models.JSONField(
-        default=list, blank=True, help_text="As they were last listed on a far machine."
-    )
-    listing_due = models.BooleanField(default=False)
+    listing_due = models.BooleanField(default=False, help_text="There may be a new checkpoint.")
     # Grows with every change, so that a page knows what it has not seen yet.
     revision = models.PositiveBigIntegerField(default=1)
 
@@ -255,6 +248,16 @@ class Job(models.Model):
         return timedelta(seconds=pace * max(0, self.steps - self.step))
 
     @cached_property
+    def awaited(self) -> "list[JobInput]":
+        """What other jobs have yet to make before this one can start."""
+        return list(self.inputs.awaited().select_related("source"))
+
+    @property
+    def trains_on(self) -> bool:
+        """Whether it begins with a model of the job that it came after."""
+        return self.inputs.filter(source=self.after_id, source__isnull=False).exists()
+
+    @cached_property
     def queue_position(self) -> int | None:
         if self.status != Status.QUEUED:
             return None
@@ -340,42 +343,6 @@ class SavedRecipe(models.Model):
     def spec_of_kind(self) -> Any:
         """The spec as its kind reads it."""
         return registry().find(self.kind).read(self.spec)
-
-
-class TrackerSecret(models.Model):
-    """One environment variable of a user's account at a tracker. Its value is shown to no one."""
-
-    owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="tracker_secrets"
-    )
-    tracker = models.CharField(max_length=20)
-    variable = models.CharField(max_length=50)
-    value = EncryptedTextField()
-    set_at = models.DateTimeField()
-
-    class Meta:
-        ordering = ("tracker", "variable")
-        constraints = [
-            models.UniqueConstraint(fields=["owner", "tracker", "variable"], name="tracker_once"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.variable} of {self.owner}"
-
-
-class KnownDigest(models.Model):
-    """The SHA-256 of a large file of this machine, for as long as nobody touched the file."""
-
-    key = models.CharField(max_length=64, unique=True, help_text="SHA-256 of its real path.")
-    stamp = models.CharField(max_length=100, help_text="Size, and when it was changed.")
-    digest = models.CharField(max_length=64)
-    used_at = models.DateTimeField()
-
-    class Meta:
-        ordering = ("-used_at",)
-
-    def __str__(self) -> str:
-        return self.digest
 
 
 class Fetch(Work):

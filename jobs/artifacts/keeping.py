@@ -1,0 +1,171 @@
+"""Write down what jobs made and where it lies. Nothing here looks at a disk."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import PurePosixPath
+
+from django.db import transaction
+from django.utils import timezone
+
+from compute.models import Machine
+from jobs.kinds.base import CHECKPOINTS, MODEL
+from jobs.models import Artifact, Job, Place
+from jobs.verl.checkpoints import Checkpoint
+
+UNFINISHED = "It is being written, or its writing was cut off."
+LISTED = ("size", "made_at", "is_whole", "fault", "examined_at", "has_model")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A checkpoint on the job's machine: ``folder`` is its absolute path there."""
+
+    attempt: int
+    folder: str
+    facts: Checkpoint
+
+
+def keep_checkpoints(job: Job, found: Sequence[Found]) -> None:
+    """Let the rows of a job's checkpoints say what was found on its machine just now.
+
+    Those that were not found are noted as gone. Those that somebody had deleted stay so, unless
+    they were written anew since.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        artifacts = _listed(job, found)
+        pairs = [(artifacts[each.attempt, each.facts.path], each) for each in found]
+        missing = [(artifact, each) for artifact, each in pairs if artifact.pk is None]
+        Artifact.objects.bulk_create((artifact for artifact, _ in missing), ignore_conflicts=True)
+        if missing:  # their keys, whoever wrote them first
+            artifacts = _known(job)
+        placed = [(artifacts[each.attempt, each.facts.path], each) for each in found]
+        _keep_places(job, placed, now)
+
+
+def _listed(job: Job, found: Iterable[Found]) -> dict[tuple[int | None, str], Artifact]:
+    """The artifact of each, with what was found of it; those that are new have no key yet."""
+    known, changed = _known(job), []
+    for each in found:
+        artifact = known.get((each.attempt, each.facts.path))
+        if artifact is None:
+            known[each.attempt, each.facts.path] = artifact = _new(job, each)
+            _take_facts(artifact, each.facts)
+        elif _take_facts(artifact, each.facts):
+            changed.append(artifact)
+    Artifact.objects.bulk_update(changed, LISTED, batch_size=500)
+    return known
+
+
+def _known(job: Job) -> dict[tuple[int | None, str], Artifact]:
+    rows = Artifact.objects.filter(job=job, kind=Artifact.Kind.CHECKPOINT)
+    return {(artifact.attempt, artifact.name): artifact for artifact in rows}
+
+
+def _new(job: Job, found: Found) -> Artifact:
+    return Artifact(
+        kind=Artifact.Kind.CHECKPOINT, name=found.facts.path, owner_id=job.owner_id, job=job,
+        attempt=found.attempt, step=found.facts.step,
+    )  # fmt: skip
+
+
+def _take_facts(artifact: Artifact, facts: Checkpoint) -> bool:
+    """Let the row say what the listing says; true when that is anything new."""
+    same = (artifact.size, artifact.made_at) == (facts.size, facts.modified)
+    if same and artifact.examined_at and facts.complete:
+        return False  # whoever looked into its files knows more than their names tell
+    told = {
+        "size": facts.size, "made_at": facts.modified, "is_whole": facts.complete,
+        "fault": "" if facts.complete else UNFINISHED, "examined_at": None,
+        "has_model": facts.has_hf,
+    }  # fmt: skip
+    changed = any(getattr(artifact, name) != value for name, value in told.items())
+    for name, value in told.items():
+        setattr(artifact, name, value)
+    return changed
+
+
+def _keep_places(job: Job, placed: Sequence[tuple[Artifact, Found]], now: datetime) -> None:
+    rows = Place.objects.filter(artifact__job=job, artifact__kind=Artifact.Kind.CHECKPOINT)
+    known = {place.path: place for place in rows.filter(machine=job.machine)}
+    new = [
+        Place(artifact=artifact, machine=job.machine, path=each.folder, seen_at=now)
+        for artifact, each in placed
+        if each.folder not in known
+    ]
+    Place.objects.bulk_create(new, ignore_conflicts=True)
+    written = {each.folder: each.facts.modified for _, each in placed}
+    seen = [place.pk for path, place in known.items() if _is_seen(place, written.get(path))]
+    Place.objects.filter(pk__in=seen).update(seen_at=now, gone_at=None, gone_by="")
+    gone = [place.pk for path, place in known.items() if path not in written]
+    Place.objects.there().filter(pk__in=gone).update(gone_at=now)
+
+
+def _is_seen(place: Place, written: datetime | None) -> bool:
+    if written is None:
+        return False
+    return not place.gone_by or place.gone_at is None or written > place.gone_at
+
+
+def keep_verdict(artifact: Artifact, faults: Sequence[str]) -> None:
+    """What was found when the files of a checkpoint were looked into: sentences, or none."""
+    artifact.is_whole, artifact.fault = not faults, " ".join(faults)
+    artifact.examined_at = timezone.now()
+    artifact.save(update_fields=["is_whole", "fault", "examined_at"])
+
+
+def keep_made(
+    job: Job,
+    kind: Artifact.Kind,
+    name: str,
+    path: str,
+    *,
+    machine: Machine | None = None,
+    attempt: int | None = None,
+    **facts: object,
+) -> Artifact:
+    """What a job made, other than checkpoints: ``name`` is its path below the run directory and
+    ``path`` the whole one, on the job's machine or the one that is named."""
+    artifact, _ = Artifact.objects.update_or_create(
+        job=job, attempt=attempt or job.attempt, name=name,
+        defaults={"kind": kind, "owner_id": job.owner_id, **facts},
+        create_defaults={
+            "kind": kind, "owner_id": job.owner_id, "made_at": timezone.now(), **facts
+        },
+    )  # fmt: skip
+    keep_place(artifact, machine or job.machine, path)
+    return artifact
+
+
+def keep_products(job: Job) -> None:
+    """Write down the models that a completed job made, but for those within its checkpoints."""
+    products = job.job_kind.makes(job.spec_of_kind)
+    saved = [f"{product.path}/" for product in products if product.sort == CHECKPOINTS]
+    for product in products:
+        if product.sort == MODEL and not product.path.startswith(tuple(saved)):
+            path = f"{job.run_dir}/{product.path}"
+            keep_made(job, Artifact.Kind.HUGGINGFACE, product.path, path, has_model=True)
+
+
+def keep_place(artifact: Artifact, machine: Machine, path: str) -> Place:
+    """It was seen there just now."""
+    fresh = {"seen_at": timezone.now(), "gone_at": None, "gone_by": ""}
+    place, _ = Place.objects.update_or_create(
+        artifact=artifact, machine=machine, path=path, defaults=fresh
+    )
+    return place
+
+
+def note_gone(machine: Machine, path: str) -> bool:
+    """Somebody looked for it there, and it is not there any more; false when that was known."""
+    places = Place.objects.there().filter(machine=machine, path=path)
+    return bool(places.update(gone_at=timezone.now()))
+
+
+def artifact_at(path: str, machines: Mapping[int, Machine]) -> Artifact | None:
+    """The artifact that a path names, or lies within, on any of these machines."""
+    within = [path, *map(str, PurePosixPath(path).parents)]
+    places = Place.objects.there().filter(path__in=within, machine__in=list(machines))
+    found = sorted(places.select_related("artifact"), key=lambda place: -len(place.path))
+    return found[0].artifact if found else None

@@ -1,0 +1,109 @@
+"""Why an artifact is not deleted, as the rows of jobs say; and what has to be said before it is."""
+
+from collections.abc import Iterator
+
+from django.db.models import Q
+
+from compute.runners.base import RunnerError
+from compute.runners.removing import check_removable
+from jobs.models import CAN_RESUME, HOLDS_SLOT, Artifact, Fetch, Job, JobInput, Place, Status
+from platform_site.work.models import BUSY
+
+GOES_ON = (Status.QUEUED, Status.PAUSED, *HOLDS_SLOT)
+
+
+def why_not(place: Place) -> str:
+    """Why it must not be deleted, in a sentence; empty when it may be."""
+    return next(_refusals(place), "")
+
+
+def warnings(place: Place) -> list[str]:
+    """What is lost with it, as sentences: whoever deletes it all the same says a second word."""
+    return list(_warnings(place))
+
+
+def _refusals(place: Place) -> Iterator[str]:
+    artifact = place.artifact
+    if place.gone_at:
+        yield "It is not there any more."
+    if artifact.is_pinned:
+        yield f"It is pinned by {artifact.pinned_by}."
+    if outside := _why_outside(place):
+        yield outside
+    yield from _readers(artifact)
+    if artifact.job and artifact.kind == Artifact.Kind.CHECKPOINT:
+        yield from _own_run(place, artifact, artifact.job)
+
+
+def _why_outside(place: Place) -> str:
+    try:
+        check_removable(place.machine.workdir, place.path)
+    except RunnerError as error:
+        return str(error)
+    return ""
+
+
+def _readers(artifact: Artifact) -> Iterator[str]:
+    """Jobs that read it, or will: also one that crashed and is about to be tried again."""
+    going_on = Q(job__status__in=GOES_ON) | Q(job__retry_at__isnull=False)
+    reads = Q(artifact=artifact)
+    if artifact.job_id and artifact.has_model and artifact.pk == _newest_model(artifact.job_id):
+        reads |= Q(artifact=None, source=artifact.job_id)
+    for reading in JobInput.objects.filter(reads).filter(going_on).select_related("job"):
+        yield f"Job {reading.job.pk} reads it, which is {_status(reading.job)}."
+
+
+def _newest_model(job_id: int) -> int | None:
+    """What a job gets that trains on from this one's newest model."""
+    whole = Artifact.objects.filter(job=job_id, has_model=True, is_whole=True)
+    return whole.there().order_by("-attempt", "-step").values_list("pk", flat=True).first()
+
+
+def _own_run(place: Place, artifact: Artifact, job: Job) -> Iterator[str]:
+    if Fetch.objects.filter(job=job, source=place.path, state__in=BUSY).exists():
+        yield "It is being brought to this machine."
+    if place.machine_id != job.machine_id:
+        return  # what was brought here is a copy: the run itself has its own
+    if job.status in HOLDS_SLOT and artifact.is_unfinished and artifact.attempt == job.attempt:
+        yield f"Job {job.pk} may be writing it."
+    if job.status in HOLDS_SLOT and job.resume_from == place.path:
+        yield f"Job {job.pk} goes on from it, and is {_status(job)}."
+    waits = job.status == Status.QUEUED or job.retry_at is not None
+    if waits and _will_go_on_from(artifact, job):
+        yield f"Job {job.pk} will go on from it, and is {_status(job)}."
+
+
+def _will_go_on_from(artifact: Artifact, job: Job) -> bool:
+    if job.status == Status.QUEUED and job.resume_step is not None:
+        return artifact.step == job.resume_step
+    return artifact.pk == newest_whole(job)
+
+
+def newest_whole(job: Job) -> int | None:
+    """The checkpoint that the job would go on from."""
+    places = Place.objects.there().filter(
+        machine=job.machine_id, artifact__job=job, artifact__is_whole=True,
+        artifact__kind=Artifact.Kind.CHECKPOINT,
+    )  # fmt: skip
+    newest = places.order_by("-artifact__attempt", "-artifact__step")
+    return newest.values_list("artifact", flat=True).first()
+
+
+def _warnings(place: Place) -> Iterator[str]:
+    artifact, job = place.artifact, place.artifact.job
+    for reading in artifact.readings.filter(job__status=Status.DRAFT).select_related("job"):
+        yield f"Job {reading.job.pk}, a draft, is to read it: it would not start without it."
+    for reading in artifact.readings.filter(job__status__in=CAN_RESUME).select_related("job"):
+        yield f"Job {reading.job.pk}, which is {_status(reading.job)}, read it when it began."
+    if job is None or place.machine_id != job.machine_id or not artifact.is_whole:
+        return
+    if artifact.pk != newest_whole(job):
+        return
+    if job.status in CAN_RESUME:
+        yield f"It is the one that job {job.pk}, which is {_status(job)}, would go on from."
+    elif job.status in HOLDS_SLOT:
+        yield f"It is the newest of job {job.pk}, which is {_status(job)}: a crash would need it."
+
+
+def _status(job: Job) -> str:
+    return str(job.get_status_display()).lower()

@@ -1,0 +1,190 @@
+"""Deleting asks the rows: what a job reads, or could go on from, stays."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.utils import timezone
+
+from compute.runners.base import RunnerError
+from compute.runners.local.runner import LocalRunner
+from jobs.artifacts import deleting
+from jobs.artifacts.deleting import DeleteError, NeedsSecondWord
+from jobs.artifacts.refusals import warnings, why_not
+from jobs.checkpoints import known_of, list_checkpoints
+from jobs.models import Job, Place, Removal, Status
+from jobs.tasks import start_removal
+from tests import factories
+
+pytestmark = [pytest.mark.backends, pytest.mark.usefixtures("queue")]
+FIELDS: dict[str, Any] = {"started_at": timezone.now()}
+
+
+@pytest.fixture
+def job(user: User) -> Job:
+    job = factories.make_job(user, status=Status.COMPLETED, **FIELDS)
+    for step in (10, 20):
+        factories.write_run_file(job, f"checkpoints/global_step_{step}/model.pt", b"x" * step)
+    factories.write_run_file(job, "checkpoints/latest_checkpointed_iteration.txt", "20")
+    list_checkpoints(job)
+    return job
+
+
+def place(job: Job, step: int) -> Place:
+    rows = Place.objects.select_related("machine", "artifact__job")
+    return rows.get(artifact__job=job, artifact__step=step)
+
+
+def become(job: Job, **fields: Any) -> None:
+    Job.objects.filter(pk=job.pk).update(**fields)
+
+
+def folder(job: Job, step: int) -> Path:
+    return Path(job.run_dir, f"checkpoints/global_step_{step}")
+
+
+def test_it_goes_and_frees_its_bytes(job: Job) -> None:
+    removal = deleting.delete_now(place(job, 20), who="ada")
+    assert (removal.freed, removal.error) == (20, "")
+    assert not folder(job, 20).exists()
+    assert [saved.step for saved in known_of(job)] == [10]
+    assert place(job, 20).gone_by == "ada"
+    assert [(e.kind, e.who) for e in job.events.all()] == [
+        ("artifact deletion asked", "ada"),
+        ("artifact deleted", "ada"),
+    ]
+    list_checkpoints(job)
+    assert place(job, 20).gone_by == "ada"
+    with pytest.raises(DeleteError, match="is not there any more"):
+        deleting.delete(place(job, 20), who="ada")
+
+
+def test_what_a_page_asks_for_is_done_by_a_process_of_its_own(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(
+        "jobs.artifacts.deleting.subprocess.Popen", lambda argv, **_: started.append(argv)
+    )
+    removal = deleting.delete(place(job, 20), who="ada")
+    assert folder(job, 20).exists()
+    assert [saved.step for saved in known_of(job)] == [10]  # no job is given it from now on
+    with pytest.raises(DeleteError, match="is being deleted already: ada asked"):
+        deleting.delete(place(job, 20), who="bob")
+    start_removal(removal.pk)
+    call_command(*started[0][2:])
+    assert not folder(job, 20).exists()
+    removal.refresh_from_db()
+    assert removal.freed == 20
+    with pytest.raises(DeleteError, match="already, or was"):
+        deleting.work_off(removal)
+
+
+def test_a_process_that_died_is_asked_for_again(job: Job) -> None:
+    removal = deleting.delete(place(job, 20), who="ada")
+    long_ago = timezone.now() - timedelta(seconds=Removal.SILENT_AFTER + 1)
+    Removal.objects.update(begun_at=long_ago, beat_at=long_ago)
+    again = deleting.delete(place(job, 20), who="bob")
+    assert again.pk == removal.pk
+    deleting.work_off(again)
+    assert not folder(job, 20).exists()
+
+
+def test_a_failure_is_told_and_leaves_it_there(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: LocalRunner, folder: str) -> int:
+        raise RunnerError("The disk is read-only.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalRunner, "remove", refuse)
+        with pytest.raises(DeleteError, match="read-only"):
+            deleting.delete_now(place(job, 20), who="ada")
+    assert place(job, 20).gone_at is None
+    assert Removal.objects.get().error == "The disk is read-only."
+    assert deleting.delete_now(place(job, 20), who="ada").freed == 20
+
+
+def test_what_was_gone_already_is_said_so(job: Job) -> None:
+    folder(job, 20).rename(folder(job, 20).with_name("moved"))
+    assert deleting.delete_now(place(job, 20), who="ada").freed == 0
+    assert place(job, 20).gone_by == ""
+    last = job.events.last()
+    assert last is not None
+    assert last.message.endswith("It was not there any more.")
+
+
+def test_a_pinned_one_stays(job: Job) -> None:
+    artifact = place(job, 20).artifact
+    deleting.pin(artifact, who="ada")
+    deleting.pin(artifact, who="bob")
+    with pytest.raises(DeleteError, match="is pinned by ada"):
+        deleting.delete(place(job, 20), who="bob", sure=True)
+    deleting.unpin(artifact)
+    assert why_not(place(job, 20)) == ""
+
+
+def test_only_what_lies_in_trainyards_folders_goes(job: Job) -> None:
+    Place.objects.filter(artifact__step=20).update(path="/etc/ssh")
+    assert "Trainyard removes no other" in why_not(place(job, 20))
+
+
+def readers(job: Job, user: User) -> Iterator[Job]:
+    """Jobs that read step 20, or wait for the newest model."""
+    reader = factories.make_job(user)
+    reader.inputs.create(artifact=place(job, 20).artifact, role="model")
+    yield reader
+    heir = factories.make_job(user)
+    heir.inputs.create(source=job, role="model")
+    yield heir
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_what_a_job_reads_or_will_read_stays(job: Job, user: User, which: int) -> None:
+    job.artifacts.update(has_model=True)
+    reader = list(readers(job, user))[which]
+    for status in (Status.QUEUED, Status.STARTING, Status.RUNNING, Status.PAUSED):
+        become(reader, status=status)
+        assert why_not(place(job, 20)).startswith(f"Job {reader.pk} reads it, which is")
+    become(reader, status=Status.FAILED, retry_at=timezone.now())
+    assert why_not(place(job, 20)) != ""
+    become(reader, status=Status.COMPLETED, retry_at=None)
+    assert why_not(place(job, 20)) == ""
+    assert why_not(place(job, 10)) == ""
+
+
+@pytest.mark.parametrize("status", [Status.PAUSED, Status.FAILED, Status.STOPPED, Status.LOST])
+def test_what_a_run_could_go_on_from_needs_a_second_word(job: Job, status: Status) -> None:
+    become(job, status=status)
+    assert warnings(place(job, 10)) == []
+    told = f"It is the one that job {job.pk}, which is {status}, would go on from."
+    with pytest.raises(NeedsSecondWord, match=told):
+        deleting.delete_now(place(job, 20), who="ada")
+    assert folder(job, 20).exists()
+    assert deleting.delete_now(place(job, 20), who="ada", sure=True).freed == 20
+    assert warnings(place(job, 10)) == [told]  # now it is the last
+
+
+def test_of_a_run_that_goes_on(job: Job) -> None:
+    become(job, status=Status.QUEUED, attempt=2)
+    assert "will go on from it" in why_not(place(job, 20))
+    assert why_not(place(job, 10)) == ""
+    become(job, resume_step=10)
+    assert why_not(place(job, 20)) == ""
+    assert "will go on from it" in why_not(place(job, 10))
+    become(job, status=Status.RUNNING, resume_from=str(folder(job, 10)))
+    assert "goes on from it" in why_not(place(job, 10))
+    assert warnings(place(job, 20)) == [
+        f"It is the newest of job {job.pk}, which is running: a crash would need it."
+    ]
+    become(job, attempt=1)
+    job.artifacts.filter(step=20).update(is_whole=False)
+    assert "may be writing it" in why_not(place(job, 20))
+
+
+def test_a_copy_here_is_not_what_the_run_goes_on_from(job: Job, user: User) -> None:
+    become(job, status=Status.PAUSED, machine=factories.make_ssh_machine(workdir="/far"))
+    assert warnings(place(job, 20)) == []
+    assert why_not(place(job, 20)) == ""
