@@ -11,6 +11,8 @@ from django.test import Client
 
 from compute.models import Machine
 from compute.runners.base import RunnerError
+from jobs.artifacts.inputs import keep_inputs
+from jobs.checkpoints import list_checkpoints
 from jobs.exports import services
 from jobs.exports.services import ExportError
 from jobs.files import parents
@@ -41,6 +43,7 @@ def job(user: User) -> Job:
     for step in (2, 4):
         saved(job, step)
     saved(job, 6, last=4)
+    list_checkpoints(job)
     return job
 
 
@@ -196,7 +199,8 @@ def test_a_job_can_train_on_from_what_it_makes(job: Job, user: User) -> None:
     expected = parents.awaited_model(export)
     assert expected == f"{export.run_dir}/model"
     spec = factories.sft_spec(model_path=expected)
-    later = factories.make_job(user, after=export, after_checkpoint=True, spec=spec.to_json())
+    later = factories.make_job(user, after=export, spec=spec.to_json())
+    keep_inputs(later, export)
     with pytest.raises(RunnerError, match="left no whole Hugging Face folder in its model"):
         parents.settle_model(later)
     Path(expected).mkdir(parents=True)
