@@ -1,4 +1,4 @@
-"""Allowed moves of long work. Every change of state is one conditional UPDATE."""
+"""Allowed state changes of long work. Each change is one conditional UPDATE."""
 
 import time
 from collections.abc import Callable
@@ -11,12 +11,12 @@ from django.utils import timezone
 from datasets.models import BUSY, Report, Source, State, Version, Work
 
 KINDS: dict[str, type[Work]] = {"source": Source, "version": Version, "report": Report}
-SILENT = timedelta(seconds=30)  # a worker that lives beats every second
+SILENT = timedelta(seconds=30)  # a live worker reports every second
 BEAT_EVERY = 1.0
 
 
 class Cancelled(Exception):
-    """Somebody asked to stop, or took the work away."""
+    """Somebody cancelled the work, or took it away from this process."""
 
 
 def kind_of(work: Work) -> str:
@@ -28,20 +28,20 @@ def rows(work: Work) -> Any:
 
 
 def claim(work: Work) -> bool:
-    """Take waiting work; false when somebody else did."""
+    """Take waiting work; false when another process took it first."""
     now = timezone.now()
     return bool(rows(work).filter(state=State.WAITING).update(state=State.WORKING, beat_at=now))
 
 
 def again(work: Work) -> bool:
-    """Put work that failed, was cancelled or fell silent back to waiting."""
+    """Return work that failed, was cancelled or fell silent to the waiting state."""
     over = Q(state__in=(State.FAILED, State.CANCELLED)) | silent()
     fields = {"state": State.WAITING, "done": 0, "error": "", "cancel_asked": False}
     return bool(rows(work).filter(over).update(**fields, beat_at=timezone.now(), ended_at=None))
 
 
 def silent() -> Q:
-    """Work that says it goes on and gives no sign of life."""
+    """Work that is waiting or running but has not reported for ``SILENT``."""
     return Q(state__in=BUSY, beat_at__lt=timezone.now() - SILENT)
 
 
@@ -52,7 +52,10 @@ def end(work: Work, state: State, **fields: Any) -> bool:
 
 
 def progress_of(work: Work, clock: Callable[[], float] = time.monotonic) -> Callable[..., None]:
-    """What the engine calls with (done, total): writes once a second, and stops when asked to."""
+    """A callback for the engine, called with (done, total).
+
+    It saves once a second, and raises ``Cancelled`` when the work was cancelled or taken away.
+    """
     last = clock()
 
     def beat(done: int, total: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Verbs on data sets: the only writers. Web, admin and commands all come through here."""
+"""Actions on data sets: the only writers. Pages, admin and commands all call them."""
 
 import shutil
 from collections.abc import Collection
@@ -25,13 +25,13 @@ W = TypeVar("W", bound=Work)
 
 
 class DatasetError(Exception):
-    """It cannot be done. The message is a sentence for the user."""
+    """The action cannot be done. The message is a sentence for the user."""
 
 
 def register(
     name: str, target: str, train_file: str, val_file: str, is_sample: bool = False
 ) -> Version:
-    """Record files that are there already as a version; the same files again are the same one."""
+    """Record existing files as a version; the same files again give the same version."""
     dataset, _ = Dataset.objects.get_or_create(name=name, defaults={"is_sample": is_sample})
     files = {"train_file": train_file, "val_file": val_file, "target": target}
     found = dataset.versions.ready().filter(**files).first()
@@ -45,7 +45,7 @@ def register(
 
 
 def create(name: str, owner: User | None, description: str = "") -> Dataset:
-    """A data set without anything in it. Raises ``DatasetError`` when the name is taken."""
+    """Make an empty data set. Raises ``DatasetError`` when the name is taken."""
     dataset, made = Dataset.objects.get_or_create(
         name=name, defaults={"owner": owner, "description": description}
     )
@@ -55,7 +55,7 @@ def create(name: str, owner: User | None, description: str = "") -> Dataset:
 
 
 def import_upload(dataset: Dataset, upload: UploadedFile[Any], who: User | None) -> Source:
-    """Keep an uploaded file, and import it. A full disk leaves nothing behind."""
+    """Keep an uploaded file, and import it. After a full disk, no file remains."""
     source = Source(dataset=dataset, origin=Source.Origin.UPLOAD, who=who, size=upload.size)
     source.name = Path(upload.name or "upload").name[:LONGEST_NAME]
     kept = source.folder.with_suffix(".upload")
@@ -71,7 +71,7 @@ def import_upload(dataset: Dataset, upload: UploadedFile[Any], who: User | None)
 
 def _keep(upload: UploadedFile[Any], kept: Path) -> None:
     if isinstance(upload, TemporaryUploadedFile):
-        # It is on the same disk already: a move costs nothing, whatever its size.
+        # It is on the same disk already, so a move is free at any size.
         shutil.move(upload.temporary_file_path(), kept)
         return
     with kept.open("wb") as file:
@@ -80,7 +80,7 @@ def _keep(upload: UploadedFile[Any], kept: Path) -> None:
 
 
 def import_path(dataset: Dataset, path: str, who: User | None) -> Source:
-    """Import a file of this machine. Raises ``DatasetError`` when it may not be read."""
+    """Import a file on this machine. Raises ``DatasetError`` when it may not be read."""
     try:
         real = inside(path)
     except ValueError as error:
@@ -100,14 +100,14 @@ def import_path(dataset: Dataset, path: str, who: User | None) -> Source:
 
 
 def import_hub(dataset: Dataset, name: str, who: User | None) -> Source:
-    """Fetch a data set of the Hugging Face hub, and import it."""
+    """Fetch a data set from the Hugging Face hub, and import it."""
     return _start(Source(dataset=dataset, origin=Source.Origin.HUB, who=who, name=name))
 
 
 def compile_version(
     source: Source, mapping: ColumnMapping, split: Split, who: User | None
 ) -> Version:
-    """Make a version of a source. Asked for twice it is the same version: two tabs, one result."""
+    """Make a version of a source. A second request gives the same version, as from two tabs."""
     if not source.is_ready:
         raise DatasetError("The source is not imported yet.")
     wanted = {"mapping": mapping.to_json(), "options": {"split": asdict(split)}}
@@ -122,7 +122,7 @@ def compile_version(
 
 
 def check(version: Version, model: str, max_length: int | None, who: User | None) -> Report:
-    """Look through a version: a report for this tokenizer and length."""
+    """Check a version: start a report for this tokenizer and length."""
     _must_be_ready(version)
     return _start(Report(version=version, model=model, max_length=max_length, who=who))
 
@@ -134,7 +134,7 @@ def clean(
     model: str = "",
     max_length: int | None = None,
 ) -> Version:
-    """Make a further version without the rows that have these faults.
+    """Make a new version without the rows that have these faults.
 
     ``model`` and ``max_length`` say when a row is too long, as in the check that found it.
     """
@@ -168,14 +168,14 @@ def clean(
 
 
 def cancel(work: Work) -> bool:
-    """Ask work to stop; what waits stops at once."""
+    """Ask running work to stop; waiting work stops at once."""
     if lifecycle.rows(work).filter(state=State.WAITING).update(state=State.CANCELLED):
         return True
     return bool(lifecycle.rows(work).filter(state=State.WORKING).update(cancel_asked=True))
 
 
 def retry(work: Work) -> bool:
-    """Start work again that failed, was cancelled or fell silent; false when it goes on."""
+    """Restart work that failed, was cancelled or fell silent; false when it is still going on."""
     with transaction.atomic():
         waiting = lifecycle.again(work)
         if waiting:
@@ -184,7 +184,10 @@ def retry(work: Work) -> bool:
 
 
 def delete_version(version: Version) -> None:
-    """Remove a version and its files. What was made from it, or names it, keeps it."""
+    """Remove a version and its files.
+
+    Raises ``DatasetError`` if it is being made, or if other versions or runs use it.
+    """
     if version.is_busy:
         raise DatasetError(f"{version} is being made: cancel it first.")
     if version.children.exists():
@@ -192,7 +195,7 @@ def delete_version(version: Version) -> None:
     folder = version.folder
     try:
         version.delete()
-    except ProtectedError:  # another app's rows name it
+    except ProtectedError:  # rows of another app refer to it
         raise DatasetError(
             f"{version} is named by runs, which say by it what they were trained on."
         ) from None
@@ -200,7 +203,7 @@ def delete_version(version: Version) -> None:
 
 
 def delete(dataset: Dataset) -> None:
-    """Remove a data set with everything in it, unless a run names one of its versions."""
+    """Remove a data set with all its contents. Raises ``DatasetError`` if a run uses a version."""
     for work in (*dataset.versions.all(), *dataset.sources.all()):
         if work.is_busy:
             raise DatasetError(f"{work} is being made: cancel it first.")
@@ -216,7 +219,7 @@ def delete(dataset: Dataset) -> None:
 
 @transaction.atomic
 def _delete_rows(dataset: Dataset) -> None:
-    for version in dataset.versions.order_by("-number"):  # a version comes after its parent
+    for version in dataset.versions.order_by("-number"):  # delete a version before its parent
         version.delete()
     dataset.delete()
 
@@ -230,7 +233,7 @@ def edit(dataset: Dataset, name: str, description: str) -> None:
 
 
 def find_version(text: str, target: str = "") -> Version:
-    """The version that ``name@3`` names, or the newest that is ready for ``name`` alone.
+    """The version that ``name@3`` names, or the newest ready one for ``name`` alone.
 
     Raises ``ValueError`` with a sentence when there is none, or when it is for another target.
     """
@@ -262,7 +265,7 @@ def _new_version(dataset: Dataset, **fields: Any) -> Version:
 
 
 def _lock(dataset: Dataset) -> None:
-    # It orders two tabs on PostgreSQL; SQLite's IMMEDIATE transaction does it there.
+    # The lock orders two tabs on PostgreSQL; on SQLite the IMMEDIATE transaction does.
     Dataset.objects.select_for_update().get(pk=dataset.pk)
 
 
@@ -280,7 +283,8 @@ def _start(work: W) -> W:
 
 
 def _later(work: Work) -> None:
-    """Hand work to the workers after the commit. Should the queue be away, it falls silent, and
-    the page offers to start it again."""
+    """Hand work to the workers after the commit. If the queue is down, the work falls silent, and
+    the page offers to start it again.
+    """
     asked = ("datasets.tasks.start", lifecycle.kind_of(work), work.pk)
     transaction.on_commit(lambda: async_task(*asked), robust=True)

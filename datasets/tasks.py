@@ -1,4 +1,4 @@
-"""What workers do. Work on data may take longer than a task may: it gets a process of its own."""
+"""Tasks of the workers. Work on data may outlast a task's time limit: it gets its own process."""
 
 from datasets.working import spawn
 

@@ -1,7 +1,7 @@
-"""The long work on data: importing, compiling, checking, cleaning, each in a process of its own.
+"""Long work on data: importing, compiling, checking and cleaning, each in its own process.
 
-A task of the queue may take two minutes and there are two workers, so a task only starts the
-process; it outlives the workers, and what it does stands in the row that it works on.
+A task of the queue may take only two minutes and there are two workers, so a task only starts the
+process. The process outlives the workers, and the row that it works on holds its state.
 """
 
 import logging
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 def spawn(kind: str, pk: int) -> None:
-    """Start the process that does a piece of work; it belongs to nobody's session."""
+    """Start the process that does a piece of work, in a session of its own."""
     logs = Path(settings.TRAINYARD_HOME) / "datasets"
     logs.mkdir(parents=True, exist_ok=True)
     argv = [sys.executable, "manage.py", "dataset", "work", kind, str(pk)]
@@ -35,7 +35,7 @@ def spawn(kind: str, pk: int) -> None:
 
 
 def run(kind: str, pk: int) -> bool:
-    """Do a piece of work from waiting to its end; false when it is not there to be done."""
+    """Do waiting work to its end; false when it is gone or no longer waiting."""
     work = lifecycle.KINDS[kind]._default_manager.filter(pk=pk).first()
     if work is None or not lifecycle.claim(work):
         return False
@@ -45,7 +45,7 @@ def run(kind: str, pk: int) -> bool:
         lifecycle.end(work, State.CANCELLED)
     except (ValueError, OSError) as error:
         lifecycle.end(work, State.FAILED, error=_sentence(error))
-    except Exception:  # a fault of ours: the row must not say for ever that it goes on
+    except Exception:  # a bug of ours: the row must not say "working" for ever
         log.exception("%s %s", kind, pk)
         told = "Something went wrong that Trainyard did not expect: see datasets/work.log."
         lifecycle.end(work, State.FAILED, error=told)
@@ -142,7 +142,7 @@ def _check(work: Report) -> dict[str, Any]:
 
 
 def lengths_of(model: str, target: str) -> check.Lengths | None:
-    """Counts a row's tokens as this model's tokenizer makes them; None without a model."""
+    """A function that counts rows' tokens with this model's tokenizer; None without a model."""
     if not model:
         return None
     from datasets.formats import tokens
@@ -152,7 +152,7 @@ def lengths_of(model: str, target: str) -> check.Lengths | None:
 
 
 def _tidy(work: Work) -> None:
-    """Remove what was uploaded or fetched: the rows are kept, and the original's SHA-256."""
+    """Remove the uploaded or fetched file; the rows and the original's SHA-256 stay."""
     if isinstance(work, Source) and work.origin != Source.Origin.FOLDER and work.path:
         Path(work.path).unlink(missing_ok=True)
         Source.objects.filter(pk=work.pk).update(path="")

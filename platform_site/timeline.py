@@ -1,4 +1,4 @@
-"""A list of events as pages and commands show it: filtered, sorted, by the page, or whole."""
+"""A list of events for pages and commands: filtered, sorted, one page of it or all."""
 
 import csv
 import hashlib
@@ -17,7 +17,7 @@ from platform_site.htmx import HtmxHttpRequest
 PAGE = 50
 SORTS = ("at", "kind", "who")
 TEMPLATE = "events.html"
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that begins with one
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a cell that begins so runs in a spreadsheet
 
 Row = dict[str, Any]
 Rows = QuerySet[Any, Row]
@@ -25,7 +25,7 @@ Rows = QuerySet[Any, Row]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a user asks to see. What is not understood is not asked for."""
+    """Filters and order that a user asks for. A value that cannot be read is left out."""
 
     kind: str = ""
     source: str = ""
@@ -50,8 +50,9 @@ class Wanted:
         return not (self.kind or self.source or self.text) and self.attempt is None
 
     def of(self, prefix: str = "") -> Q:
-        """The events that match, where they are reached by ``prefix``; their source is the
-        caller's."""
+        """A filter for the matching events, with field names below ``prefix``; it leaves out
+        ``source``.
+        """
         found = Q(**{f"{prefix}kind": self.kind}) if self.kind else Q()
         if self.attempt is not None:
             found &= Q(**{f"{prefix}attempt": self.attempt})
@@ -65,7 +66,7 @@ class Wanted:
 
     @property
     def order(self) -> tuple[str, ...]:
-        """Of the same moment or word, the newest first; oldest first where time runs forwards."""
+        """Sort fields. Equal ones come newest first, but oldest first when the time ascends."""
         tie = "id" if self.sort == "at" else "-id"
         return (self.sort, tie) if self.sort.endswith("at") else (self.sort, "-at", tie)
 
@@ -75,7 +76,7 @@ FILTERS = ("kind", "source", "attempt", "q", "sort")
 
 @dataclass(frozen=True)
 class Timeline:
-    """The events of one thing: how they are found, and what its page says around them."""
+    """The events of one thing: the query that finds them, and the texts of its page."""
 
     title: str
     url: str
@@ -90,7 +91,7 @@ class Timeline:
 
 
 def respond(request: HtmxHttpRequest, timeline: Timeline) -> HttpResponse:
-    """The page, its table alone for htmx, nothing while it shows all already, or a file."""
+    """The page, or only its table for htmx, or 204 when the table has not changed, or a file."""
     wanted = Wanted.read(request.GET, dict(timeline.sources))
     rows = timeline.rows(wanted).order_by(*wanted.order)
     if request.GET.get("format") in FORMATS:
@@ -144,7 +145,7 @@ def _csv(timeline: Timeline, rows: Rows) -> HttpResponse:
 
 
 def harmless(value: Any) -> str:
-    """A cell that no spreadsheet takes for a formula."""
+    """Text of a cell that no spreadsheet reads as a formula."""
     text = "" if value is None else str(value)
     return f"'{text}" if text.startswith(FORMULA) else text
 

@@ -1,4 +1,4 @@
-"""What a parquet file holds, read without loading it: columns, row count, first rows."""
+"""Read columns, row count and first rows of a parquet file without loading it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-# What each trainer of verl 0.9 reads.
+# The columns that each trainer of verl 0.9 reads.
 RL = ("data_source", "prompt", "reward_model")
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "sft": ("messages",),
@@ -20,7 +20,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class ParquetFacts:
-    """Columns by name with their Arrow type as text, and the number of rows."""
+    """Column names with their Arrow type as text, and the number of rows."""
 
     columns: Mapping[str, str]
     rows: int
@@ -52,9 +52,9 @@ MESSAGES = (
 def column_problem(
     kind: str, facts: ParquetFacts, renamed: Mapping[str, str] | None = None
 ) -> str | None:
-    """Say which columns a kind of run misses and which are there, or None.
+    """A sentence with the columns that a kind of run misses and those that are there, or None.
 
-    ``renamed`` gives the name that a column has in this file where it is not verl's default.
+    ``renamed`` maps verl's default column names to this file's names.
     """
     names = {name: (renamed or {}).get(name, name) for name in COLUMNS[kind]}
     missing = [name for name in names.values() if name not in facts.columns]

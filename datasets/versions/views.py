@@ -1,4 +1,4 @@
-"""One version: its rows, a row in full and as the model sees it, its fields, its files."""
+"""Pages of one version: rows, a row in full and as the model sees it, fields, files."""
 
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ TABS = {
 def opened(
     request: HtmxHttpRequest, pk: int, number: int, tab: str
 ) -> tuple[Version, dict[str, Any]]:
-    """The version, and what every page about it shows."""
+    """The version, and the context that every page about it needs."""
     found = Version.objects.select_related("dataset", "source", "parent__dataset", "who")
     version = get_object_or_404(found, dataset=pk, number=number)
     tabs = [
@@ -46,7 +46,7 @@ def opened(
 
 
 def file_of(version: Version, which: str) -> Path:
-    """A file of a version that may be read. Raises ``ValueError`` with a sentence."""
+    """The path of a version's file, if it may be read. Raises ``ValueError`` with a sentence."""
     if not version.is_ready:
         raise ValueError(f"{version} is not ready: {version.get_state_display().lower()}.")
     text = version.val_file if which == "val" else version.train_file

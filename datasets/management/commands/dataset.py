@@ -38,7 +38,7 @@ class Command(JsonCommand):
             source = add(dataset, options["file"], owner())
             self.finish(source)
         except (DatasetError, CommandError):
-            if known is None:  # there is nothing in it
+            if known is None:  # the new data set is empty
                 services.delete(dataset)
             raise
         self.show(options, shown.source_json(source), f"{dataset}: {source.rows} rows")
@@ -91,7 +91,7 @@ class Command(JsonCommand):
         working.run(options["kind"], options["pk"])
 
     def finish(self, work: Work) -> None:
-        """Do the work here, unless a worker has taken it: then wait for that one."""
+        """Do the work here; if a worker has taken it already, wait for that worker."""
         if not working.run(lifecycle.kind_of(work), work.pk):
             self.wait(work)
         work.refresh_from_db()
