@@ -1,4 +1,4 @@
-"""The kinds of run: what each is called, what data it reads, and what starts it."""
+"""The kinds of run: the name, the data and the module of each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Kind:
-    """``target`` names the data it reads: ``sft``, ``dpo`` or ``rl``.
+    """``target`` names the data: ``sft``, ``dpo`` or ``rl``.
 
-    ``torchrun`` kinds start one process a device themselves; the others hand that to Ray.
-    ``module`` is what Python runs with ``-m``; releases of verl before the latest have no plug-in
-    point for it and run verl's own ``plain_module`` instead, where there is one.
+    ``torchrun`` kinds start one process for each device themselves; the others leave that to Ray.
+    Python runs ``module`` with ``-m``; releases of verl before the latest have no plug-in point for
+    it and run verl's own ``plain_module`` instead, where there is one.
     """
 
     label: str

@@ -1,4 +1,4 @@
-"""What a knob is, and short ways to write its Hydra keys for the kinds of run that have it."""
+"""The type of a knob, and short ways to write its Hydra keys for the kinds of run that have it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from jobs.verl.kinds import RL, SUPERVISED
 
 COMMAND = "(command)"
-LARGEST = 2**31 - 1  # whole numbers above it fit neither verl nor the database
+LARGEST = 2**31 - 1  # neither verl nor the database takes larger whole numbers
 ACTOR = "actor_rollout_ref.actor"
 MODEL = "actor_rollout_ref.model"
 REF = "actor_rollout_ref.ref"
@@ -18,8 +18,8 @@ Keys = dict[str, tuple[str, ...]]
 class Knob:
     """One everyday setting.
 
-    ``keys`` holds the Hydra keys that it sets, by kind of run, in the words of the newest release;
-    a kind without an entry does not have the knob. A knob of type ``list`` holds some of its
+    ``keys`` maps a kind of run to the Hydra keys that the knob sets, as the newest release names
+    them; a kind without an entry does not have the knob. A knob of type ``list`` holds some of its
     ``choices`` as text, joined by commas.
     """
 
@@ -36,12 +36,12 @@ class Knob:
     required: bool = False
 
     def key(self, kind: str) -> str:
-        """The Hydra key shown for a kind; a knob that sets several shows the first."""
+        """The Hydra key shown for a kind: the first of the keys that the knob sets."""
         return self.keys[kind][0]
 
 
 def everywhere(supervised: str, *rl: str, ppo: tuple[str, ...] = ()) -> Keys:
-    """One key for SFT and DPO, and those for RL where they differ; PPO may add its critic's."""
+    """Keys for all kinds: one for SFT and DPO, those for RL where they differ, PPO's extra ones."""
     return {**only(SUPERVISED, supervised), **in_rl(*(rl or (supervised,)), ppo=ppo)}
 
 

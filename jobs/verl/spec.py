@@ -1,20 +1,20 @@
-"""What a training run is: a kind, values for its knobs, and free overrides."""
+"""The specification of a training run: a kind, values for its knobs, and free overrides."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 Value = str | int | float | bool
-LATEST = "0.9.1"  # the release of verl that a run gets unless it asks for another
+LATEST = "0.9.1"  # the release of verl of a run that names none
 
 
 @dataclass(frozen=True)
 class TrainSpec:
     """A run as the user asked for it.
 
-    ``values`` holds one entry a knob (see ``jobs.verl.knobs``); a knob that is absent is left to
+    ``values`` maps the name of a knob to its value (see ``jobs.verl.knobs``); an absent knob keeps
     verl's default. ``overrides`` are Hydra overrides as text, one each, applied last. ``verl`` is
-    the release of verl that will run it, whose keys the command is written in.
+    the release of verl that will run it; the command uses that release's keys.
     """
 
     kind: str
@@ -34,7 +34,7 @@ class TrainSpec:
 
 @dataclass(frozen=True)
 class Spread:
-    """How a run lies on a Ray cluster: so many nodes, with so many of its devices on each."""
+    """The layout of a run on a Ray cluster: the number of nodes, and of devices on each."""
 
     nodes: int
     per_node: int
@@ -42,12 +42,12 @@ class Spread:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a run goes: its run directory, its Python, and the name that trackers will show.
+    """The place of a run: its run directory, its Python, and its name in trackers.
 
-    ``devices`` are the numbers of its GPUs as the driver counts them; none before its start.
-    ``resume_from`` is the ``global_step_N`` folder that it goes on from; empty for a first attempt.
-    ``spread`` is given where a Ray cluster is there already, which then hands out the devices;
-    without it verl starts a Ray of its own, on one machine.
+    ``devices`` are the driver's numbers of its GPUs; empty before the start. ``resume_from`` is the
+    ``global_step_N`` folder to resume from; empty for a first attempt. ``spread`` is given if a Ray
+    cluster already runs, which then assigns the devices; without it verl starts a Ray of its own,
+    on one machine.
     """
 
     run_dir: str
@@ -60,16 +60,16 @@ class Placement:
 
 @dataclass(frozen=True)
 class Setting:
-    """One Hydra override with who asked for it: ``recipe``, ``you`` or ``platform``."""
+    """One Hydra override, with its origin: ``recipe``, ``you`` or ``platform``."""
 
     key: str
-    text: str  # as it stands on the command line
+    text: str  # as on the command line
     origin: str = "platform"
 
 
 @dataclass(frozen=True)
 class Command:
-    """A process to start: ``argv`` is never joined into a string except in the run script."""
+    """A process to start. Only the run script joins ``argv`` into a string."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
@@ -87,10 +87,10 @@ class Command:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that would go wrong, found before anything starts.
+    """An error that is found before anything starts.
 
-    ``field`` is a knob's name, ``overrides``, or empty for the whole; ``message`` says what is
-    wrong and what would be right.
+    ``field`` is a knob's name, ``overrides``, or empty for the whole form; ``message`` says what is
+    wrong and how to correct it.
     """
 
     field: str

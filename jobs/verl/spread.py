@@ -1,4 +1,4 @@
-"""How many nodes of a Ray cluster a run takes, and how many devices of each."""
+"""Choose the number of Ray nodes of a run, and of devices on each."""
 
 from collections.abc import Sequence
 
@@ -7,11 +7,8 @@ from jobs.verl.spec import Spread
 
 
 def spread_over(kind: str, gpus: int, nodes: Sequence[int]) -> Spread:
-    """Lay ``gpus`` devices over ``nodes``, each with so many; on one node wherever one has enough.
-
-    verl takes equally many of each node (``trainer.nnodes`` times ``trainer.n_gpus_per_node``), so
-    the fewest nodes that divide the devices evenly are taken. Raises ``ValueError`` with a sentence
-    when there is no such way.
+    """Lay ``gpus`` devices over ``nodes``, which lists each node's devices; on one node if
+    possible.
     """
     most = len(nodes) if not KINDS[kind].torchrun else 1
     for count in range(1, most + 1):

@@ -1,4 +1,4 @@
-"""How many steps a run promises, and what its end was worth."""
+"""The number of steps that a run promises, and the verdict on its end."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,8 @@ from jobs.verl.spec import TrainSpec
 
 
 def steps_per_epoch(spec: TrainSpec, rows: int) -> int:
-    """Steps once over ``rows``, as verl 0.9 counts them: the last part batch is dropped.
-
-    SFT and DPO split rows and batch over the data-parallel ranks first (``DistributedSampler``
-    with ``drop_last``); RL has one loader for all.
+    """The steps of one epoch over ``rows``, as verl 0.9 counts them: a last partial batch is
+    dropped.
     """
     batch = number(spec, "train_batch_size")
     if is_rl(spec.kind):
@@ -22,7 +20,7 @@ def steps_per_epoch(spec: TrainSpec, rows: int) -> int:
 
 
 def rows_used(spec: TrainSpec, rows: int) -> int:
-    """Rows after ``data.train_max_samples``, when a free override sets it."""
+    """The number of rows after ``data.train_max_samples``, when a free override sets it."""
     for override in readable(spec.overrides):
         if override.key == "data.train_max_samples" and isinstance(override.value, int):
             return min(rows, override.value) if override.value > 0 else rows
@@ -30,7 +28,7 @@ def rows_used(spec: TrainSpec, rows: int) -> int:
 
 
 def promised(spec: TrainSpec, rows: int) -> int:
-    """The last step of a run over ``rows`` rows: the steps asked for, else all epochs."""
+    """The last step of a run over ``rows`` rows: the requested steps, else those of all epochs."""
     steps = value_of(spec, "steps")
     if steps is not None:
         return int(steps)
@@ -39,7 +37,7 @@ def promised(spec: TrainSpec, rows: int) -> int:
 
 @dataclass(frozen=True)
 class Verdict:
-    """``status`` is completed, failed, stopped or paused; ``reason`` says why in a sentence."""
+    """``status`` is completed, failed, stopped or paused; ``reason`` explains it in a sentence."""
 
     status: str
     reason: str
@@ -53,10 +51,10 @@ def judge(
     paused_at: int | None = None,
     then_stop: bool = False,
 ) -> Verdict:
-    """Decide what an exit was. Exit code 0 alone is never success.
+    """Judge a run by its exit. Exit code 0 alone is never success.
 
-    ``paused_at`` is the step whose checkpoint the run says it saved before it ended as asked, and
-    ``then_stop`` that this was meant as its end.
+    ``paused_at`` is the step of the checkpoint that the run reports as saved before it ended on
+    request; ``then_stop`` says that the request was to stop for good.
     """
     progress = f"step {step} of {steps}" if steps else f"step {step}"
     if exit_code == 0 and steps and step >= steps:
