@@ -1,4 +1,4 @@
-"""Jobs side by side."""
+"""Compare the settings of jobs."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from jobs.launch import command
 from jobs.models import Job
 from jobs.verl.diff import Row, Run, compare, run_of
 
-MOST = 6  # columns that a screen can hold
+MOST = 6  # the most columns that fit on a screen
 
 
 def compare_jobs(jobs: Sequence[Job]) -> list[Row]:
@@ -20,5 +20,5 @@ def _run(job: Job) -> Run:
     try:
         known = command.command_of(job).settings
     except (KeyError, ValueError):
-        known = ()  # a draft whose settings make no command any more
+        known = ()  # a draft whose settings no longer make a command
     return run_of(job.train_spec, known, settings.TRAINYARD_VERL_SCHEMA)

@@ -1,4 +1,4 @@
-"""Cut a stretch of a growing file into whole lines, each with its byte offset."""
+"""Cut a part of a growing file into whole lines, each with its byte offset."""
 
 from dataclasses import dataclass
 
@@ -12,9 +12,9 @@ class Line:
 def whole_lines(data: bytes, offset: int) -> tuple[list[Line], int]:
     """Split ``data``, read at ``offset``, into whole lines.
 
-    Returns the lines that are complete and not blank, and the offset after the last newline: a
-    line that is still being written is left for the next read. Bytes that are not UTF-8 are
-    replaced. Lines end at a newline alone, since progress bars hold carriage returns.
+    Returns the complete lines that are not blank, and the offset after the last newline; the next
+    read gets a line that is still being written. Bytes that are not UTF-8 are replaced. Lines end
+    at a newline alone, since progress bars hold carriage returns.
     """
     lines, position = [], offset
     for raw in data.split(b"\n")[:-1]:

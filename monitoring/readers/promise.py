@@ -1,11 +1,11 @@
-"""How many steps verl itself says it will do, from what it writes when it starts."""
+"""Read the number of steps that verl announces when it starts."""
 
 import re
 from collections.abc import Iterable
 
 from monitoring.readers.lines import Line
 
-# Only these two are whole-run totals: an epoch's progress bar also ends in "/N".
+# Only these two are totals of the run: the progress bar of an epoch also ends in "/N".
 SAYS = re.compile(r"Total training steps: (\d{1,9})\b")
 BAR = re.compile(r"Training Progress:.*?\|\s*\d+/(\d{1,9}) ")
 

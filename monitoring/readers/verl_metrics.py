@@ -1,4 +1,4 @@
-"""Lines of verl's file logger: ``{"step": n, "data": {name: value}}``."""
+"""Read lines of verl's file logger: ``{"step": n, "data": {name: value}}``."""
 
 import math
 from collections.abc import Iterable
@@ -14,9 +14,9 @@ NAME_LENGTH = 200
 def read_points(lines: Iterable[Line]) -> tuple[dict[tuple[str, int], float], list[Line]]:
     """Read points from metrics lines.
 
-    Returns ``{(name, step): value}``, where a later line wins and a value may be NaN or infinite,
-    and the lines that could not be read. verl's logger writes NaN and the infinities as null, so
-    null is NaN here. Other values that are not numbers are left out.
+    Returns ``{(name, step): value}`` and the lines that could not be read. A later line wins; a
+    value may be NaN or infinite. verl's logger writes NaN and the infinities as null, so null is
+    NaN here. Other values that are not numbers are skipped.
     """
     points: dict[tuple[str, int], float] = {}
     broken = []
@@ -52,7 +52,7 @@ def _as_float(value: int | float | None) -> float:
 
 
 def write_value(value: float | None) -> float | str:
-    """A stored value for JSON, which has no NaN: text where a number cannot be (None is NaN)."""
+    """A stored value for JSON: a text for NaN, None and infinity, which are no JSON numbers."""
     if value is None or math.isnan(value):
         return "nan"
     if math.isinf(value):
