@@ -13,8 +13,9 @@ MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 class CpuDevice(ModuleType):
-    """`torch.cpu` with what verl asks beyond it. Memory is in bytes of resident memory; there is
-    no caching allocator, so "reserved" and "allocated" are the same."""
+    """`torch.cpu` with the further functions that verl calls. Memory is resident memory in bytes;
+    there is no caching allocator, so "reserved" and "allocated" are the same.
+    """
 
     def __init__(self) -> None:
         super().__init__("trainyard_node.cpu.device", __doc__)
@@ -29,7 +30,8 @@ class CpuDevice(ModuleType):
         return torch.device("cpu")
 
     def get_device_name(self, device: Any = None) -> str:
-        # Not "CPU": verl has a made-up 448 GFLOPS under that name and would report an MFU of it.
+        # Not "CPU": verl assumes a made-up 448 GFLOPS for that name and would report an MFU from
+        # it.
         return "host"
 
     def get_device_properties(self, device: Any = None) -> SimpleNamespace:
