@@ -66,7 +66,7 @@ class Wanted:
 
     @property
     def order(self) -> tuple[str, ...]:
-        """Sort fields. Equal ones come newest first, but oldest first when the time ascends."""
+        """Fields to sort by. Equal events come newest first, or oldest first if time ascends."""
         tie = "id" if self.sort == "at" else "-id"
         return (self.sort, tie) if self.sort.endswith("at") else (self.sort, "-at", tie)
 

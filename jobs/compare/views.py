@@ -43,7 +43,7 @@ def asked_jobs(request: HtmxHttpRequest) -> list[int]:
 
 
 def found(jobs: JobQuerySet, numbers: list[int]) -> list[Job]:
-    """The jobs in the requested order. Raises 404 if one of them is missing."""
+    """The jobs in the requested order. Raises ``Http404`` if one of them is missing."""
     by_number = jobs.in_bulk([number for number in numbers if abs(number) < 2**63])
     if len(by_number) < len(numbers):
         raise Http404("There is no such job.")

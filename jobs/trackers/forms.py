@@ -15,7 +15,7 @@ class AccountForm(forms.Form):
         self.tracker = tracker
         for variable in tracker.variables:
             self.fields[variable.name] = _field(variable)
-            # Each row holds another form, for removing, so this form lies beside its own fields.
+            # Each row holds a form for removing, and forms cannot nest, so a field names its form.
             self.fields[variable.name].widget.attrs["form"] = f"form-{tracker.name}"
 
     def clean(self) -> dict[str, str]:

@@ -28,7 +28,7 @@ def knobs_of(kind: str) -> Iterator[Knob]:
 def find(kind: str, name_or_key: str) -> Knob | None:
     """The knob with this name or this Hydra key, or None if the kind has no such knob.
 
-    If two knobs set the key, such as the clip ratio and its upper half, the narrower one.
+    If two knobs set the key, such as the clip ratio and its upper half, the narrower one is taken.
     """
     fitting = [k for k in knobs_of(kind) if name_or_key in (k.name, *k.keys[kind])]
     return min(

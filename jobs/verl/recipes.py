@@ -31,7 +31,7 @@ class Recipe:
     """A starting point. Paths in ``values`` may hold ``{samples}``, the sample folder.
 
     ``data`` describes the columns of the rows, ``sizes`` the models that it suits, ``gpu_floor``
-    the least GPU; ``ranges`` are the usual values of some knobs.
+    the smallest GPU that suffices; ``ranges`` are the usual values of some knobs.
     """
 
     slug: str

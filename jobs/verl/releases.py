@@ -28,7 +28,7 @@ class Translation:
 
 @dataclass(frozen=True)
 class Lacks:
-    """Keys that a release does not act on, with advice."""
+    """Keys that a release does not act on; ``reason`` also says what can be done instead."""
 
     node: str
     releases: tuple[str, ...]

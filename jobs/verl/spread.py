@@ -7,8 +7,11 @@ from jobs.verl.spec import Spread
 
 
 def spread_over(kind: str, gpus: int, nodes: Sequence[int]) -> Spread:
-    """Lay ``gpus`` devices over ``nodes``, which lists each node's devices; on one node if
-    possible.
+    """Choose how many ``nodes`` and devices a run of ``gpus`` takes; one node if one has enough.
+
+    ``nodes`` lists the devices of each node. verl takes equally many of each node
+    (``trainer.nnodes`` times ``trainer.n_gpus_per_node``), so the fewest nodes that divide the
+    devices evenly are taken. Raises ``ValueError`` with a sentence when there is no such way.
     """
     most = len(nodes) if not KINDS[kind].torchrun else 1
     for count in range(1, most + 1):

@@ -11,6 +11,9 @@ from jobs.verl.spec import TrainSpec
 def steps_per_epoch(spec: TrainSpec, rows: int) -> int:
     """The steps of one epoch over ``rows``, as verl 0.9 counts them: a last partial batch is
     dropped.
+
+    SFT and DPO first split rows and batch over the data-parallel ranks (``DistributedSampler`` with
+    ``drop_last``); RL has one loader for all ranks.
     """
     batch = number(spec, "train_batch_size")
     if is_rl(spec.kind):

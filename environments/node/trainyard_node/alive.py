@@ -25,8 +25,7 @@ def look(attempt: Attempt) -> dict[str, Any]:
     record = read_record(attempt)
     if record is None:
         return {**_without_record(attempt), "exit_code": attempt.read_exit_code()}
-    # Look at the processes before the exit code: a run that ends in between must not look dead
-    # without one.
+    # Look at the processes first: a run that ends in between must not look dead without a code.
     return {
         "wrapper": _lives(record, "wrapper"),
         "process": _lives(record, "process"),

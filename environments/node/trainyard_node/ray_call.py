@@ -132,9 +132,9 @@ def _has(path: str, size: int) -> bool:
 
 
 def _put(path: str, digest: str) -> None:
-    """Move the one file that Ray brought to this job's working directory to `path`.
+    """Copy the one file that Ray brought to this job's working directory to `path`.
 
-    The file gets its name only after its SHA-256 was found to be `digest`.
+    The copy gets its name only after its SHA-256 was found to be `digest`.
     """
     _take(Path.cwd() / SENT / "0", Path(path), digest)
 

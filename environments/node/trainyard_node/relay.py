@@ -91,7 +91,7 @@ class Relay:
         return Facts(found.st_size, found.st_mtime)
 
     def _tell_growth(self, name: str) -> None:
-        """Send up to the size of the opened file: before, a network disk may report an old size."""
+        """Send up to the size of the opened file: a network disk may show an older size before."""
         try:
             file = (self._root / name).open("rb")
         except OSError:

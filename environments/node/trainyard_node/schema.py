@@ -64,8 +64,7 @@ def compose_all(config: str, commands: Iterable[Sequence[str]]) -> list[Any]:
     """Compose `config` with each command's overrides, in one start of Hydra."""
     import hydra
 
-    # A local folder in place of verl's own name (pkg://verl.trainer.config), whose use would import
-    # verl.
+    # This folder replaces verl's own name (pkg://verl.trainer.config), which would import verl.
     search = [f"hydra.searchpath=[file://{_config_directory()}]"] if config in OURS else []
     with hydra.initialize_config_dir(str(_home_of(config)), version_base=None):
         return [hydra.compose(config, overrides=[*search, *command]) for command in commands]

@@ -52,8 +52,9 @@ def stop(attempt: Attempt, grace: float) -> dict[str, Any]:
 def survivors(record: Record) -> list[processes.Process]:
     """The living processes of a run whose wrapper is dead.
 
-    While the run's own process lives, all processes of its session count. When it has ended, only
-    those with the inherited mark count; when another process has its pid, none count.
+    While the run's own process lives, the processes of its session and those with its mark count.
+    When it has ended, only those with the inherited mark count; when another process has its pid,
+    none count.
     """
     if is_alive(record.process):
         return _unique(processes.in_session(record.pgid) + processes.marked(record.mark))

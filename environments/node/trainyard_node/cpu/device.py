@@ -30,8 +30,7 @@ class CpuDevice(ModuleType):
         return torch.device("cpu")
 
     def get_device_name(self, device: Any = None) -> str:
-        # Not "CPU": verl assumes a made-up 448 GFLOPS for that name and would report an MFU from
-        # it.
+        # Not "CPU": verl would report an MFU from the 448 GFLOPS that it makes up for that name.
         return "host"
 
     def get_device_properties(self, device: Any = None) -> SimpleNamespace:

@@ -58,7 +58,7 @@ class Engine:
         return tokenizer
 
     def start(self, total_steps: int) -> None:
-        """Load the untrained model; the schedule covers `total_steps`."""
+        """Load the model in its state before any training; the schedule covers `total_steps`."""
         self._optimizer.total_training_steps = total_steps
         self._worker.reset()
 

@@ -24,7 +24,7 @@ class PreferenceLoss:
         """This micro batch's part of the mean loss and of the logged means.
 
         The engine adds up the losses of micro batches and takes the mean over ranks, as FSDP does
-        with gradients; so each part is multiplied by the number of ranks. Metrics are added up over
+        with gradients; so the loss is multiplied by the number of ranks. Metrics are added up over
         both.
         """
         count = tensordict_utils.get_non_tensor_data(data, "pair_count", None)

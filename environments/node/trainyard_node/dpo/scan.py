@@ -1,4 +1,4 @@
-"""One pass over a whole data set: check that every pair fits, and measure it by the reference."""
+"""Scan a data set once: check that all pairs fit, and compute reference log-probabilities."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Handle the request to one step, from its end to the consequences."""
+"""The request at the end of one step: look for it, save, report, and leave the loop."""
 
 from typing import Any
 

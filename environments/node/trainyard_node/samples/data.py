@@ -54,7 +54,7 @@ def write_rl(path: Path, chosen: list[Problem], split: str) -> int:
 
 
 def write_dpo(path: Path, chosen: list[Problem], seed: int) -> int:
-    """Write the data that `trainyard_node.dpo` reads: a right result is chosen, a wrong one not."""
+    """Write data for `trainyard_node.dpo`: the right result is chosen, a wrong one rejected."""
     draw = random.Random(seed)
     columns = {
         "prompt": [problem.prompt for problem in chosen],
