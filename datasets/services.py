@@ -284,7 +284,6 @@ def _start(work: W) -> W:
 
 def _later(work: Work) -> None:
     """Hand work to the workers after the commit. If the queue is down, the work falls silent, and
-    the page offers to start it again.
-    """
+    the page offers to start it again."""
     asked = ("datasets.tasks.start", lifecycle.kind_of(work), work.pk)
     transaction.on_commit(lambda: async_task(*asked), robust=True)

@@ -36,7 +36,6 @@ def secret_key(home: Path) -> str:
 
 def instance_name(database: Mapping[str, Any]) -> str:
     """A name for this database's site, so that instances share a browser or a Redis without
-    clashes.
-    """
+    clashes."""
     where = f"{database.get('HOST', '')}/{database['NAME']}"
     return f"trainyard-{sha256(where.encode()).hexdigest()[:8]}"

@@ -51,8 +51,7 @@ class Wanted:
 
     def of(self, prefix: str = "") -> Q:
         """A filter for the matching events, with field names below ``prefix``; it leaves out
-        ``source``.
-        """
+        ``source``."""
         found = Q(**{f"{prefix}kind": self.kind}) if self.kind else Q()
         if self.attempt is not None:
             found &= Q(**{f"{prefix}attempt": self.attempt})

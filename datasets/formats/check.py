@@ -28,8 +28,7 @@ MOST_SOURCES = 100
 class Report:
     """``faults``: code -> {"count", "examples": [{"split", "row", "line", "excerpt"}]}, for the
     codes that were found. ``lengths``: {"percentiles": {"50": n, …}, "histogram": [{"from", "to",
-    "count"}], "mean", "max", "over", "dropped_tokens", "counted"} or None without a tokenizer.
-    """
+    "count"}], "mean", "max", "over", "dropped_tokens", "counted"} or None without a tokenizer."""
 
     rows_train: int
     rows_val: int

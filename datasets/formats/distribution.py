@@ -22,8 +22,7 @@ MOST_BINS = 200
 class Distribution:
     """``values``: [{"value", "count"}], the most frequent first (texts and booleans);
     ``histogram``: [{"from", "to", "count"}] (numbers). ``missing`` counts rows without a value,
-    ``distinct`` counts different values (approximately, above some thousands).
-    """
+    ``distinct`` counts different values (approximately, above some thousands)."""
 
     field: str
     kind: str

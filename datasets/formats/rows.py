@@ -19,8 +19,7 @@ MOST = 1_000
 @dataclass(frozen=True)
 class Page:
     """Rows with their number in the file. ``total`` is None when counting would need all rows;
-    ``next_start`` is the start of the next page, None at the end.
-    """
+    ``next_start`` is the start of the next page, None at the end."""
 
     rows: list[tuple[int, dict[str, Any]]]
     total: int | None

@@ -28,8 +28,7 @@ RESERVED = frozenset(
 
 def check_overrides(spec: TrainSpec, schema: Schema) -> Iterator[Problem]:
     """Check free overrides: readable, known to this verl, of the right type, given once, and not a
-    key that a field or the run directory already sets.
-    """
+    key that a field or the run directory already sets."""
     seen: set[str] = set()
     for text in spec.overrides:
         try:

@@ -1,6 +1,5 @@
 """Settings of a run on the CPU, beside the plug-in that VERL_PLATFORM=cpu loads: no CUDA kernels,
-and fp32, since bf16 is slow there. The values are written in Hydra's syntax.
-"""
+and fp32, since bf16 is slow there. The values are written in Hydra's syntax."""
 
 from collections.abc import Iterator
 

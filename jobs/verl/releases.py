@@ -110,8 +110,7 @@ CHANGES = (
 
 def left_to(release: str, kind: str, given: Collection[str]) -> Iterator[str]:
     """A sentence for each setting that is not in ``given`` (keys of the release) and whose default
-    differs from the newest release's, so that nobody takes them for the same.
-    """
+    differs from the newest release's, so that nobody takes them for the same."""
     known = load(ENVIRONMENTS, kind, release).keys if not refusal(kind, release) else {}
     for change in CHANGES:
         theirs, newest = change.defaults.get(release), change.defaults[RELEASES[-1]]

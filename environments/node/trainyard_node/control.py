@@ -16,8 +16,7 @@ ANSWERS: dict[Asked, tuple[Asked, ...]] = {"pause": ("pause", "save"), "save": (
 
 class Control:
     """The requests to one run. An unreadable request counts as none and is logged once, so that
-    nothing here ever ends a training.
-    """
+    nothing here ever ends a training."""
 
     def __init__(self, root: Path) -> None:
         self._attempt = Attempt(root)

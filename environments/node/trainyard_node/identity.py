@@ -11,8 +11,7 @@ DEAD_STATES = frozenset("ZXx")
 @dataclass(frozen=True)
 class Identity:
     """A process. `started` is in clock ticks since boot on Linux (clock changes do not affect it)
-    and in epoch seconds elsewhere; compare it only within the same boot.
-    """
+    and in epoch seconds elsewhere; compare it only within the same boot."""
 
     pid: int
     started: float

@@ -19,8 +19,7 @@ from trainyard_node.telemetry import Sampler
 @dataclass(frozen=True)
 class Options:
     """Times in seconds. `grace`: from SIGTERM to SIGKILL; `leftover_grace`: the same for processes
-    that outlive the run's own process.
-    """
+    that outlive the run's own process."""
 
     sample: float = 5.0
     heartbeat: float = 2.0

@@ -1,6 +1,5 @@
 """Samples of the machine and of the run's processes, in a separate thread: a slow driver or disk
-must not delay supervision.
-"""
+must not delay supervision."""
 
 import contextlib
 import threading
@@ -53,8 +52,7 @@ class Readings:
 
     def take(self) -> dict[str, Any]:
         """Measure the machine (percent, bytes) and the run's processes (percent of one core,
-        bytes).
-        """
+        bytes)."""
         memory = self._psutil.virtual_memory()
         disk = self._psutil.disk_usage(str(self._root))
         cpu, resident = self._tree_use()

@@ -21,8 +21,7 @@ def reserve(attempt: Attempt) -> None:
 
 def write(attempt: Attempt, code: int) -> None:
     """Write `code`. On a failing disk it retries for an hour, then gives up; it gives up at once if
-    the directory was removed.
-    """
+    the directory was removed."""
     for _ in range(RETRIES):
         if not attempt.root.exists():
             return

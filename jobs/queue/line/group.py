@@ -11,8 +11,7 @@ STRIDE = 1000  # a device's number in a group is its machine's index times this,
 @dataclass(frozen=True)
 class GroupRoom(Room):
     """``members`` are the rooms of the machines, the head first. The group owns no devices: a
-    device that a member has given away, by itself or through another group, is taken here too.
-    """
+    device that a member has given away, by itself or through another group, is taken here too."""
 
     members: tuple[Room, ...] = ()
 

@@ -14,8 +14,7 @@ MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 class CpuDevice(ModuleType):
     """`torch.cpu` with the further functions that verl calls. Memory is resident memory in bytes;
-    there is no caching allocator, so "reserved" and "allocated" are the same.
-    """
+    there is no caching allocator, so "reserved" and "allocated" are the same."""
 
     def __init__(self) -> None:
         super().__init__("trainyard_node.cpu.device", __doc__)

@@ -22,8 +22,7 @@ Result = TypeVar("Result")
 
 class Engine:
     """A `TrainingWorker` for rows that come in pairs. It is built in two steps: the constructor
-    finds the number of ranks, and `start` loads the model.
-    """
+    finds the number of ranks, and `start` loads the model."""
 
     def __init__(self, config: Any, loss: Callable[..., Any]) -> None:
         self._data = config.data
@@ -64,8 +63,7 @@ class Engine:
 
     def train(self, batch: Batch, reference: torch.Tensor, pair_count: int) -> Metrics:
         """Make one optimizer step on the mean over `pair_count` pairs. The metrics are empty on
-        ranks without outputs (all but the first of a sequence-parallel group).
-        """
+        ranks without outputs (all but the first of a sequence-parallel group)."""
         lengths = self._all_lengths(batch)
         data = self.prepared(batch, reference=reference, pair_count=pair_count)
         tensordict_utils.assign_non_tensor(

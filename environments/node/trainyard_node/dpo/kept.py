@@ -27,8 +27,7 @@ class Scan:
 
 class Kept:
     """A scan, stored in the first of `folders` that has it. Its fingerprint identifies the scanned
-    data and model; a file with another fingerprint is ignored.
-    """
+    data and model; a file with another fingerprint is ignored."""
 
     def __init__(self, folders: Sequence[Path], name: str, fingerprint: Mapping[str, Any]) -> None:
         self._paths = [folder / f"{name}.pt" for folder in folders]
@@ -59,8 +58,7 @@ class Kept:
 def fingerprint(files: Sequence[str], rows: int, config: Any, tokenizer: Any) -> dict[str, Any]:
     """The inputs of reference log-probabilities: the bytes of the data files, the settings that
     turn a row into tokens, and the model's files by name, size and time (hashing weights takes as
-    long as the pass).
-    """
+    long as the pass)."""
     data, model = config.data, config.model
     options = json.dumps(dict(data.apply_chat_template_kwargs or {}), sort_keys=True, default=str)
     folders = [model.get(name) for name in ("path", "tokenizer_path", "lora_adapter_path")]

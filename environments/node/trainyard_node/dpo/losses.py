@@ -70,8 +70,7 @@ def sigmoid_loss(margin: torch.Tensor, objective: Objective) -> torch.Tensor:
 def robust_loss(margin: torch.Tensor, objective: Objective) -> torch.Tensor:
     """The unbiased estimate of the DPO loss when a share e of the labels is flipped: Chowdhury et
     al. 2024, "Provably Robust DPO" (arXiv 2403.00409). The loss may be negative; e = 0 is plain
-    DPO.
-    """
+    DPO."""
     right, wrong = _both_ways(margin, objective)
     flipped = objective.label_smoothing
     return ((1 - flipped) * right - flipped * wrong) / (1 - 2 * flipped)

@@ -12,8 +12,7 @@ from trainyard_node.dpo.sequences import answers_of
 class PreferenceLoss:
     """The function for `TrainingWorker.set_loss_fn`. The data hold pairs as adjacent rows, with
     `reference` (log-probability under the reference) and `weight` for each row; `pair_count` is the
-    number of pairs over all ranks and batches, over which the loss is a mean.
-    """
+    number of pairs over all ranks and batches, over which the loss is a mean."""
 
     def __init__(self, objective: Objective) -> None:
         self._objective = objective

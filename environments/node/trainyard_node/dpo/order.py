@@ -52,8 +52,7 @@ class Share:
 
 class Training:
     """The slots of the remaining steps. verl's checkpoints hold its state: the next step, and the
-    settings that determine the order of the rows.
-    """
+    settings that determine the order of the rows."""
 
     def __init__(self, order: Order, share: Share, steps: int) -> None:
         self._order, self._share, self._steps = order, share, steps

@@ -15,8 +15,7 @@ Say = Callable[[str], None]
 
 class Scanner:
     """Reads whole data sets with the engine, on all ranks together. Use it before a checkpoint is
-    loaded: the model must be the one that the run began with.
-    """
+    loaded: the model must be the one that the run began with."""
 
     def __init__(self, engine: Engine, data: Any, split: str, say: Say) -> None:
         self._engine, self._batch_size = engine, data.train_batch_size

@@ -26,8 +26,7 @@ UNDER_TRAIN = ("loss", "grad_norm", "lr", "mfu", "global_tokens")
 
 class Trainer:
     """One run of the given configuration. The constructor loads everything, and resumes if there is
-    a checkpoint; it raises Refused for settings or data that cannot be trained on.
-    """
+    a checkpoint; it raises Refused for settings or data that cannot be trained on."""
 
     def __init__(self, config: Any) -> None:
         self._config = config

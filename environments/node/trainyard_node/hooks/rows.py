@@ -17,8 +17,7 @@ def is_boundary(step: int, steps_per_epoch: int) -> bool:
 
 def attach_to_former(trainer: Any) -> None:
     """Patch the former RL trainer, which ignores the saved state at the end of an epoch and so
-    forgets its shuffle: each later epoch would repeat the first one's order. Raises Different.
-    """
+    forgets its shuffle: each later epoch would repeat the first one's order. Raises Different."""
     shape.check(trainer._load_checkpoint, ("self",), ("resume_from_path", "train_dataloader"))
     original = trainer._load_checkpoint
 

@@ -22,8 +22,7 @@ USES = (
 
 def attach(module: ModuleType) -> bool:
     """Make verl's `SFTTrainer` resume correctly, pause and save. If verl differs, return False and
-    log a line.
-    """
+    log a line."""
     return shape.attached(lambda: _attach(module))
 
 

@@ -13,8 +13,7 @@ class Paused(Exception):
 
 class Turn:
     """`asked` is the request found at the end of `step`; `is_saved` is true once its checkpoint
-    exists; `save_freq` is the trainer's setting in all other steps.
-    """
+    exists; `save_freq` is the trainer's setting in all other steps."""
 
     def __init__(self, control: Control, save_freq: Any) -> None:
         self._control = control

@@ -85,8 +85,7 @@ def _score(
 
 def told(error: BaseException, path: str | None) -> dict[str, Any]:
     """An exception as a document: kind, message, and its traceback from the user's file on (empty
-    where that file is not in it).
-    """
+    where that file is not in it)."""
     kind = "exit" if isinstance(error, SystemExit) else "exception"
     try:
         text = str(error)

@@ -33,8 +33,7 @@ class Limits:
 @dataclass
 class Seeds:
     """Seeds of requests. The same server seed, model version and prompt give the same answers, in
-    whatever order the requests arrive; the n answers to one prompt differ.
-    """
+    whatever order the requests arrive; the n answers to one prompt differ."""
 
     server: int
     _asked: Counter[tuple[int, ...]] = field(default_factory=Counter)

@@ -16,8 +16,7 @@ from trainyard_node.rollout.choice import Request, Settings, choose
 @dataclass
 class Answer:
     """An answer: its new tokens, their log-probabilities under softmax(logits / temperature) before
-    any top-p or top-k (as verl's actor computes them), and whether the end token was reached.
-    """
+    any top-p or top-k (as verl's actor computes them), and whether the end token was reached."""
 
     token_ids: list[int]
     log_probs: list[float]
