@@ -1,4 +1,4 @@
-"""What `torch.cuda` is to a GPU: the same questions, answered for this process's memory."""
+"""A CPU device with the interface of `torch.cuda`; its memory is that of this process."""
 
 import resource
 import sys
