@@ -10,7 +10,7 @@ from platform_site.work.models import Work
 
 
 class ReadOnly(admin.ModelAdmin[Any]):
-    """What services made: shown in full, changed by actions that go through them."""
+    """Admin of rows that services make: all fields are read-only, and actions call the services."""
 
     actions = ("again", "cancel")
 
@@ -43,7 +43,7 @@ class DatasetAdmin(admin.ModelAdmin[Dataset]):
     search_fields = ("name",)
 
     def has_delete_permission(self, request: HttpRequest, obj: Dataset | None = None) -> bool:
-        return False  # its files go with it: the data set's own page does both
+        return False  # the data set's own page deletes its files too
 
 
 @admin.register(Source)

@@ -1,4 +1,4 @@
-"""Forms on data sets. Pages and commands check through the same services."""
+"""Forms for data sets. Pages and commands check input through the same services."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -24,7 +24,7 @@ class NameForm(forms.Form):
 
 
 class AddForm(forms.Form):
-    """Rows for a data set: exactly one of an upload, a file of this machine, a hub name."""
+    """Rows for a data set: exactly one of an upload, a file on this machine, a hub name."""
 
     file = forms.FileField(
         required=False,
@@ -59,7 +59,7 @@ class NewForm(AddForm, NameForm):
 
 
 class MapForm(forms.Form):
-    """Which column takes which role, for one shape of rows."""
+    """The role of each column, for one shape of rows."""
 
     shape = forms.ChoiceField(choices=[(name, shape.label) for name, shape in SHAPES.items()])
     target = forms.ChoiceField(label="For")
@@ -149,7 +149,7 @@ class MapForm(forms.Form):
 
 
 def initial_of(mapping: ColumnMapping) -> dict[str, Any]:
-    """A mapping as the form shows it."""
+    """The form's initial values for a mapping."""
     roles = {f"role_{name}": column for name, column in mapping.columns.items()}
     options = {f"option_{name}": value for name, value in mapping.options.items()}
     return {"shape": mapping.shape, "target": mapping.target, **roles, **options}

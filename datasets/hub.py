@@ -1,4 +1,4 @@
-"""Fetching a data set of the Hugging Face hub, where there is a network."""
+"""Fetch a data set from the Hugging Face hub, if there is a network."""
 
 import os
 import re
@@ -14,7 +14,7 @@ READABLE = (".parquet", ".jsonl", ".json", ".csv", ".jsonl.gz", ".json.gz", ".cs
 def fetch(name: str, folder: Path, progress: Callable[[int, int], None]) -> Path:
     """Fetch one file of ``owner/name`` or ``owner/name:path/in/it`` into ``folder``.
 
-    Raises ``ValueError`` with a sentence: a name that is none, no network, no such data set, or
+    Raises ``ValueError`` with a sentence: not a valid name, no network, no such data set, or
     several files of which one must be named.
     """
     found = NAME.fullmatch(name)

@@ -13,7 +13,7 @@ from platform_site.work.models import State, Work
 
 class DatasetQuerySet(models.QuerySet["Dataset"]):
     def with_newest(self) -> Self:
-        """Each with ``newest``, the number of its newest version that is ready."""
+        """Annotate each with ``newest``, the number of its newest version that is ready."""
         newest = Version.objects.ready().filter(dataset=OuterRef("pk")).order_by("-number")
         return self.annotate(
             newest=Subquery(newest.values("number")[:1]),
@@ -23,7 +23,7 @@ class DatasetQuerySet(models.QuerySet["Dataset"]):
 
 
 class Dataset(models.Model):
-    """A name for data; what jobs read are its versions."""
+    """A name for data; jobs read its versions."""
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     name = models.CharField(max_length=100, unique=True)
@@ -59,7 +59,7 @@ class SourceQuerySet(models.QuerySet["Source"]):
 
 
 class Source(Work):
-    """Rows as they came in, unchanged: what versions are compiled from."""
+    """Rows as they were imported, unchanged; versions are compiled from them."""
 
     class Origin(models.TextChoices):
         UPLOAD = "upload", "Upload"
@@ -114,7 +114,7 @@ class Target(models.TextChoices):
 
 
 class Version(Work):
-    """What a trainer reads. Never changed once it is ready."""
+    """Data that a trainer reads. It never changes once it is ready."""
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="versions")
@@ -167,7 +167,7 @@ class Version(Work):
 
 
 class Report(Work):
-    """A check of a version, with the tokenizer and length that it was made for."""
+    """A check of a version, with the tokenizer and the length that it used."""
 
     version = models.ForeignKey(Version, on_delete=models.CASCADE, related_name="reports")
     model = models.CharField(max_length=500, blank=True, help_text="Whose tokenizer counts.")

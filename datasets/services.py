@@ -1,4 +1,4 @@
-"""Verbs on data sets: the only writers. Web, admin and commands all come through here."""
+"""Actions on data sets: the only writers. Pages, admin and commands all call them."""
 
 import shutil
 from collections.abc import Collection
@@ -24,13 +24,13 @@ W = TypeVar("W", bound=Work)
 
 
 class DatasetError(Exception):
-    """It cannot be done. The message is a sentence for the user."""
+    """The action cannot be done. The message is a sentence for the user."""
 
 
 def register(
     name: str, target: str, train_file: str, val_file: str, is_sample: bool = False
 ) -> Version:
-    """Record files that are there already as a version; the same files again are the same one."""
+    """Record existing files as a version; the same files again give the same version."""
     dataset, _ = Dataset.objects.get_or_create(name=name, defaults={"is_sample": is_sample})
     files = {"train_file": train_file, "val_file": val_file, "target": target}
     found = dataset.versions.ready().filter(**files).first()
@@ -44,7 +44,7 @@ def register(
 
 
 def create(name: str, owner: User | None, description: str = "") -> Dataset:
-    """A data set without anything in it. Raises ``DatasetError`` when the name is taken."""
+    """Make an empty data set. Raises ``DatasetError`` when the name is taken."""
     dataset, made = Dataset.objects.get_or_create(
         name=name, defaults={"owner": owner, "description": description}
     )
@@ -70,7 +70,7 @@ def import_upload(dataset: Dataset, upload: UploadedFile[Any], who: User | None)
 
 def _keep(upload: UploadedFile[Any], kept: Path) -> None:
     if isinstance(upload, TemporaryUploadedFile):
-        # It is on the same disk already: a move costs nothing, whatever its size.
+        # It is on the same disk already, so a move is free at any size.
         shutil.move(upload.temporary_file_path(), kept)
         return
     with kept.open("wb") as file:
@@ -79,7 +79,7 @@ def _keep(upload: UploadedFile[Any], kept: Path) -> None:
 
 
 def import_path(dataset: Dataset, path: str, who: User | None) -> Source:
-    """Import a file of this machine. Raises ``DatasetError`` when it may not be read."""
+    """Import a file on this machine. Raises ``DatasetError`` when it may not be read."""
     try:
         real = inside(path)
     except ValueError as error:
@@ -123,7 +123,7 @@ def compile_version(
 
 
 def check(version: Version, model: str, max_length: int | None, who: User | None) -> Report:
-    """Look through a version: a report for this tokenizer and length."""
+    """Check a version: start a report for this tokenizer and length."""
     _must_be_ready(version)
     return _start(Report(version=version, model=model, max_length=max_length, who=_named(who)))
 
@@ -135,7 +135,7 @@ def clean(
     model: str = "",
     max_length: int | None = None,
 ) -> Version:
-    """Make a further version without the rows that have these faults.
+    """Make a new version without the rows that have these faults.
 
     ``model`` and ``max_length`` say when a row is too long, as in the check that found it.
     """
@@ -174,7 +174,7 @@ def cancel(work: Work) -> bool:
 
 
 def retry(work: Work) -> bool:
-    """Start work again that failed, was cancelled or fell silent; false when it goes on."""
+    """Restart work that failed, was cancelled or fell silent; false when it is still going on."""
     with transaction.atomic():
         renewed = verbs.renew(work)
         if renewed:
@@ -183,7 +183,10 @@ def retry(work: Work) -> bool:
 
 
 def delete_version(version: Version) -> None:
-    """Remove a version and its files. What was made from it, or names it, keeps it."""
+    """Remove a version and its files.
+
+    Raises ``DatasetError`` if it is being made, or if other versions or runs use it.
+    """
     if version.is_busy:
         raise DatasetError(f"{version} is being made: cancel it first.")
     if version.children.exists():
@@ -191,7 +194,7 @@ def delete_version(version: Version) -> None:
     folder = version.folder
     try:
         version.delete()
-    except ProtectedError:  # another app's rows name it
+    except ProtectedError:  # rows of another app refer to it
         raise DatasetError(
             f"{version} is named by runs, which say by it what they were trained on."
         ) from None
@@ -199,7 +202,7 @@ def delete_version(version: Version) -> None:
 
 
 def delete(dataset: Dataset) -> None:
-    """Remove a data set with everything in it, unless a run names one of its versions."""
+    """Remove a data set with all its contents. Raises ``DatasetError`` if a run uses a version."""
     for work in (*dataset.versions.all(), *dataset.sources.all()):
         if work.is_busy:
             raise DatasetError(f"{work} is being made: cancel it first.")
@@ -215,7 +218,7 @@ def delete(dataset: Dataset) -> None:
 
 @transaction.atomic
 def _delete_rows(dataset: Dataset) -> None:
-    for version in dataset.versions.order_by("-number"):  # a version comes after its parent
+    for version in dataset.versions.order_by("-number"):  # delete a version before its parent
         version.delete()
     dataset.delete()
 
@@ -229,7 +232,7 @@ def edit(dataset: Dataset, name: str, description: str) -> None:
 
 
 def find_version(text: str, target: str = "") -> Version:
-    """The version that ``name@3`` names, or the newest that is ready for ``name`` alone.
+    """The version that ``name@3`` names, or the newest ready one for ``name`` alone.
 
     Raises ``ValueError`` with a sentence when there is none, or when it is for another target.
     """
@@ -261,7 +264,7 @@ def _new_version(dataset: Dataset, **fields: Any) -> Version:
 
 
 def _lock(dataset: Dataset) -> None:
-    # It orders two tabs on PostgreSQL; SQLite's IMMEDIATE transaction does it there.
+    # The lock orders two tabs on PostgreSQL; on SQLite the IMMEDIATE transaction does.
     Dataset.objects.select_for_update().get(pk=dataset.pk)
 
 

@@ -1,4 +1,4 @@
-"""How large an upload may be, said before it is parsed."""
+"""Refuse an upload that is too large before it is parsed."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from django.core.files.uploadhandler import FileUploadHandler
 
 
 class SizeGuard(FileUploadHandler):
-    """Refuses a request that says it is larger than the limit; it handles no file itself."""
+    """Refuses a request whose declared length exceeds the limit; it handles no file itself."""
 
     def handle_raw_input(
         self, input_data: Any, META: Any, content_length: int, boundary: Any, encoding: Any = None

@@ -77,7 +77,7 @@ def dataset_new(request: HtmxHttpRequest) -> HttpResponse:
         else:
             if add_rows(form, dataset, request.user):
                 return redirect(dataset)
-            dataset.delete()  # there is nothing in it
+            dataset.delete()  # it is empty
     return render(request, "datasets/new.html", {"form": form, **limits()}, status=422)
 
 
@@ -96,7 +96,7 @@ def limits() -> dict[str, Any]:
 
 
 def add_rows(form: AddForm, dataset: Dataset, who: User) -> bool:
-    """Start the import that the form asks for; its errors are at the field."""
+    """Start the import that the form asks for; errors are added to the form's fields."""
     given = form.cleaned_data
     field, add = next(
         (name, add)
@@ -166,7 +166,7 @@ def dataset_delete(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 
 @require_GET
 def browse(request: HtmxHttpRequest) -> HttpResponse:
-    """The folders that may be read, one level at a time."""
+    """List the folders that may be read, one level at a time."""
     text = request.GET.get("in", "")
     folder = allowed(text) if text and "\0" not in text else None
     context = {"roots": settings.TRAINYARD_PATHS, "folder": folder, "entries": [], "problem": ""}

@@ -116,7 +116,7 @@ def _check(work: Report) -> dict[str, Any]:
 
 
 def lengths_of(model: str, target: str) -> check.Lengths | None:
-    """Counts a row's tokens as this model's tokenizer makes them; None without a model."""
+    """A function that counts rows' tokens with this model's tokenizer; None without a model."""
     if not model:
         return None
     from datasets.formats import tokens
@@ -126,7 +126,7 @@ def lengths_of(model: str, target: str) -> check.Lengths | None:
 
 
 def _tidy(work: Work) -> None:
-    """Remove what was uploaded or fetched: the rows are kept, and the original's SHA-256."""
+    """Remove the uploaded or fetched file; the rows and the original's SHA-256 stay."""
     if isinstance(work, Source) and work.origin != Source.Origin.FOLDER and work.path:
         Path(work.path).unlink(missing_ok=True)
         Source.objects.filter(pk=work.pk).update(path="")

@@ -3,7 +3,7 @@ import os
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "platform_site.settings")
-pages = get_asgi_application()  # loads the apps, so it comes before what imports their models
+pages = get_asgi_application()  # this call loads the apps; imports of models must follow it
 
 from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402

@@ -1,4 +1,4 @@
-"""What the commands of every app share."""
+"""The base class of management commands in every app."""
 
 import json
 from argparse import ArgumentParser
@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 
 class JsonCommand(BaseCommand):
-    """A command that prints for people, or with ``--json`` one JSON value for programs."""
+    """A command that prints text for people, or one JSON value for programs with ``--json``."""
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print JSON")

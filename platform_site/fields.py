@@ -1,4 +1,4 @@
-"""Checks of form fields that several apps make."""
+"""Checks of form fields that several apps use."""
 
 from django.core.exceptions import ValidationError
 

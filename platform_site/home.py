@@ -11,21 +11,21 @@ from typing import Any
 
 
 def open_home(path: Path) -> Path:
-    """Make the folder if it is not there, readable by its owner only, and return it absolute."""
+    """Make the folder if it is missing, readable by its owner only; return its absolute path."""
     home = path.expanduser().resolve()
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     return home
 
 
 def secret_key(home: Path) -> str:
-    """Return the site's key, made at the first start.
+    """Return the site's key, which the first start makes.
 
-    Several processes may start at once: a key is written whole and then linked into place,
-    so one of them wins and the others read what it wrote.
+    Several processes may start at once: each writes a whole key file and then links it into place.
+    One of them wins, and the others read the winner's key.
     """
     path = home / "secret_key"
     if not path.exists():
-        handle, part = tempfile.mkstemp(dir=home)  # mkstemp makes it 0600
+        handle, part = tempfile.mkstemp(dir=home)  # mkstemp gives the file mode 0600
         with os.fdopen(handle, "w") as file:
             file.write(secrets.token_urlsafe(50))
         with suppress(FileExistsError):
@@ -35,6 +35,7 @@ def secret_key(home: Path) -> str:
 
 
 def instance_name(database: Mapping[str, Any]) -> str:
-    """What tells two instances apart where they share a browser or a Redis."""
+    """A name for this database's site, so that instances share a browser or a Redis without
+    clashes."""
     where = f"{database.get('HOST', '')}/{database['NAME']}"
     return f"trainyard-{sha256(where.encode()).hexdigest()[:8]}"

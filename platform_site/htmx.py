@@ -1,4 +1,4 @@
-"""What htmx needs from every app: the request's type, and a login that does not land in a part."""
+"""The request type that htmx adds, and a login redirect that replaces the whole page."""
 
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ class HtmxHttpRequest(HttpRequest):
 
 
 class LoginRedirectMiddleware:
-    """Turn a redirect to the login page into one of the whole page when htmx asked for a part."""
+    """When htmx asked for a part of a page, make a login redirect replace the whole page."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

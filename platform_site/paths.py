@@ -1,4 +1,4 @@
-"""Which files the site may look at."""
+"""The files that the site may read."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from django.conf import settings
 
 
 def allowed(path: str) -> Path | None:
-    """The real path behind ``path`` when it lies in a folder that the settings allow, else None.
+    """The real path behind ``path`` if it lies in a folder that the settings allow, else None.
 
     Symbolic links and ``..`` are followed first, so they cannot lead outside.
     """
@@ -19,9 +19,9 @@ def allowed(path: str) -> Path | None:
 
 
 def inside(path: str) -> Path:
-    """The real path, or ``ValueError`` with a sentence when it lies outside the allowed folders."""
+    """The real path. Raises ``ValueError`` with a sentence if it is outside the allowed folders."""
     if not Path(path).is_absolute():
-        # Runs start in another folder, and no shell is there to read "~".
+        # Runs start in another folder, and no shell expands "~" there.
         raise ValueError(f"{path} is not a whole path: it begins with /.")
     real = allowed(path)
     if real is None:

@@ -1,7 +1,7 @@
-"""Secrets at rest: encrypted in the database, with keys that lie outside it.
+"""Encrypt secrets in the database, with keys that are kept outside of it.
 
-A value is decrypted only where it is used, by ``Sealed.open``. What a page, a log, a dump or an
-error could show of it is its cipher text.
+A value is decrypted only where it is used, by ``Sealed.open``. A page, a log, a dump or an error
+can show its cipher text only.
 """
 
 import os
@@ -19,21 +19,21 @@ from django.db import models, transaction
 from environs import Env, ValidationError
 
 VARIABLE = "TRAINYARD_SECRET_KEYS"
-MARK = "fernet:"  # begins a cipher text, also where it travels as plain JSON
+MARK = "fernet:"  # every cipher text begins with it, also in plain JSON
 
 
 class SecretError(Exception):
-    """A value cannot be decrypted. The message says what to do."""
+    """A value cannot be decrypted. The message says how to repair that."""
 
 
 @dataclass(frozen=True)
 class Sealed:
-    """A secret as the database holds it."""
+    """A secret in the encrypted form that the database holds."""
 
     token: str = field(repr=False)
 
     def open(self) -> str:
-        """The secret itself. Raises ``SecretError`` when no key fits."""
+        """Return the decrypted secret. Raises ``SecretError`` when no key fits."""
         return decrypt(self.token)
 
     def __str__(self) -> str:
@@ -41,7 +41,7 @@ class Sealed:
 
 
 def encrypt(text: str) -> str:
-    """The cipher text of a secret, made with the newest key."""
+    """Encrypt a secret with the newest key; return the cipher text."""
     return MARK + _fernet().encrypt(text.encode()).decode()
 
 
@@ -56,7 +56,7 @@ def decrypt(token: str) -> str:
 
 
 class EncryptedTextField(models.TextField[str | Sealed, Sealed]):
-    """Text that is encrypted on its way into the database and comes back ``Sealed``."""
+    """A text field that is encrypted in the database; its value is a ``Sealed``."""
 
     def from_db_value(self, value: str | None, *_: Any) -> Sealed | None:
         return None if value is None else Sealed(value)
@@ -67,7 +67,7 @@ class EncryptedTextField(models.TextField[str | Sealed, Sealed]):
         return None if value is None else encrypt(str(value))
 
     def to_python(self, value: Any) -> Any:
-        # What a dump holds is cipher text already.
+        # A dump already holds the cipher text.
         sealed = isinstance(value, str) and value.startswith(MARK)
         return Sealed(value) if sealed else value
 
@@ -75,17 +75,17 @@ class EncryptedTextField(models.TextField[str | Sealed, Sealed]):
         return self.get_prep_value(self.value_from_object(obj)) or ""
 
     def get_lookup(self, lookup_name: str) -> Any:
-        # Equal texts have different cipher texts, so nothing can be found by its value.
+        # Equal texts have different cipher texts, so a lookup by value finds nothing.
         return super().get_lookup(lookup_name) if lookup_name == "isnull" else None
 
 
 def all_keys() -> list[str]:
-    """Every key that may open a secret, the newest first."""
+    """All keys that may open a secret, the newest first."""
     return given_keys() or _kept_keys()
 
 
 def given_keys() -> list[str]:
-    """The keys from the environment; none when they are kept in the home folder."""
+    """The keys from the environment; empty when the keys are kept in the home folder."""
     return Env().list(VARIABLE, [], validate=_are_keys)
 
 
@@ -94,21 +94,21 @@ def key_file() -> Path:
 
 
 def add_key() -> None:
-    """Make a new key and put it first, so that it is used from now on."""
+    """Make a new key and put it first, so that new secrets are encrypted with it."""
     _replace(key_file(), [_new_key(), *_kept_keys()])
 
 
 def forget_old_keys() -> int:
-    """Keep the newest key only; says how many went. Secrets must have been re-encrypted before."""
+    """Keep only the newest key; return how many were removed. Call ``reencrypt`` first."""
     newest, *old = _kept_keys()
     _replace(key_file(), [newest])
     return len(old)
 
 
 def reencrypt() -> int:
-    """Encrypt every secret of every app with the newest key; says how many there are.
+    """Encrypt every secret of every app with the newest key; return how many there are.
 
-    Raises ``SecretError``, and changes nothing, when one of them does not open.
+    Raises ``SecretError``, and changes nothing, when one of them cannot be decrypted.
     """
     with transaction.atomic():
         return sum(_reencrypt(model, name) for model, name in _encrypted_fields())
@@ -148,7 +148,7 @@ def _kept_keys() -> list[str]:
     path = key_file()
     if not path.exists():
         part = _write_beside(path, [_new_key()])
-        # Several processes may come here at once: one of them wins, the others read what it wrote.
+        # Several processes may come here at once: one of them wins, the others read its file.
         with suppress(FileExistsError):
             os.link(part, path)
         part.unlink()
@@ -160,7 +160,7 @@ def _replace(path: Path, lines: list[str]) -> None:
 
 
 def _write_beside(path: Path, lines: list[str]) -> Path:
-    handle, part = tempfile.mkstemp(dir=path.parent)  # mkstemp makes it 0600
+    handle, part = tempfile.mkstemp(dir=path.parent)  # mkstemp gives the file mode 0600
     with os.fdopen(handle, "w") as file:
         file.write("\n".join(lines) + "\n")
     return Path(part)
@@ -170,4 +170,4 @@ def _new_key() -> str:
     return Fernet.generate_key().decode()
 
 
-given_keys()  # a variable that holds no keys is refused at the start, by its name
+given_keys()  # a variable that holds anything but keys is refused at the start, by its name

@@ -1,4 +1,4 @@
-"""Every setting, from the environment. docs/settings.md lists them; junk is refused by name."""
+"""Settings from the environment. docs/settings.md lists them; a bad value is refused by name."""
 
 import re
 import sys
@@ -43,7 +43,7 @@ TRAINYARD_HOME = open_home(TRAINYARD_HOME)
 TRAINYARD_TRAIN_PYTHON = env.path(
     "TRAINYARD_TRAIN_PYTHON", BASE_DIR / "environments/verl-0.9/.venv/bin/python"
 )
-TRAINYARD_VERL_SCHEMA = BASE_DIR / "environments"  # of each release of verl: its keys
+TRAINYARD_VERL_SCHEMA = BASE_DIR / "environments"  # the configuration keys of each verl release
 # Models and data sets are read from these folders only.
 TRAINYARD_PATHS = [
     Path(path).expanduser().resolve()
@@ -53,10 +53,10 @@ TRAINYARD_STOP_GRACE = env.int("TRAINYARD_STOP_GRACE", 20, validate=validate.Ran
 TRAINYARD_HTTPS = env.bool("TRAINYARD_HTTPS", False)
 
 DEBUG = env.bool("TRAINYARD_DEBUG", False)
-# Uploads go to disk as they come. Bytes that one may have:
+# Uploads are written straight to disk. The largest size of one, in bytes:
 TRAINYARD_LARGEST_UPLOAD = env.int("TRAINYARD_LARGEST_UPLOAD", 64 * 1024**3)
-# Of the logs of one far run, in all its attempts, so many bytes are kept here; and none where
-# less than this would be left free on the disk.
+# Bytes of logs that are kept here for one remote run, over all its attempts. Nothing is kept when
+# less than TRAINYARD_KEEP_FREE bytes would stay free on the disk.
 TRAINYARD_LARGEST_LOG = env.int(
     "TRAINYARD_LARGEST_LOG", 2 * 1024**3, validate=validate.Range(min=0)
 )
@@ -82,8 +82,8 @@ INSTALLED_APPS = [
     "channels",
     "csp",
     "django_htmx",
-    "platform_site.running",  # before django_q: its qcluster takes the place of that one's
-    "django_q",  # before jobs, which takes pages of it out of the admin
+    "platform_site.running",  # before django_q, whose command qcluster it replaces
+    "django_q",  # before jobs, which removes some of its pages from the admin
     "template_partials",
     "monitoring",
     "monitoring.watch",
@@ -156,7 +156,7 @@ DATABASES: dict[str, dict[str, Any]] = {
     "default": env.dj_db_url("DATABASE_URL") if env.str("DATABASE_URL", "") else SQLITE
 }
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    # Several processes write: take the write lock at once instead of failing half-way.
+    # Several processes write: each takes the write lock at once, so none fails half-way.
     DATABASES["default"]["OPTIONS"] = {
         "timeout": 20,
         "transaction_mode": "IMMEDIATE",
@@ -178,11 +178,11 @@ CHANNEL_LAYERS = {
     else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 }
 
-# A launch is never tried twice: what happened is read from the run directory instead.
+# A launch is never tried twice: its outcome is read from the run directory instead.
 Q_CLUSTER = {
     "name": INSTANCE,
     "workers": 2,
-    "timeout": 120 + TRAINYARD_STOP_GRACE,  # a stop may wait for so long
+    "timeout": 120 + TRAINYARD_STOP_GRACE,  # stopping a run may wait this long
     "retry": 300 + TRAINYARD_STOP_GRACE,
     "max_attempts": 1,
     "ack_failures": True,
@@ -247,7 +247,7 @@ LOGGING = {
         "console": {"class": "logging.StreamHandler", "stream": sys.stderr, "formatter": "line"}
     },
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
-    # These two tell of every task and request.
+    # At lower levels these loggers report every task and request.
     "loggers": {
         "django-q": {"level": "WARNING"},
         "django.channels": {"level": "WARNING"},

@@ -1,4 +1,4 @@
-"""A list of events as pages and commands show it: filtered, sorted, by the page, or whole."""
+"""A list of events for pages and commands: filtered, sorted, one page of it or all."""
 
 import csv
 import hashlib
@@ -19,7 +19,7 @@ from platform_site.htmx import HtmxHttpRequest
 PAGE = 50
 SORTS = ("at", "kind", "who")
 TEMPLATE = "events.html"
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that begins with one
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a cell that begins so runs in a spreadsheet
 
 Row = dict[str, Any]
 Rows = QuerySet[Any, Row]
@@ -27,7 +27,7 @@ Rows = QuerySet[Any, Row]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a user asks to see. What is not understood is not asked for."""
+    """Filters and order that a user asks for. A value that cannot be read is left out."""
 
     kind: str = ""
     severity: str = ""
@@ -85,7 +85,7 @@ class Wanted:
 
     @property
     def order(self) -> tuple[str, ...]:
-        """Of the same moment or word, the newest first; oldest first where time runs forwards."""
+        """Fields to sort by. Equal events come newest first, or oldest first if time ascends."""
         tie = "id" if self.sort == "at" else "-id"
         return (self.sort, tie) if self.sort.endswith("at") else (self.sort, "-at", tie)
 
@@ -126,7 +126,7 @@ class Timeline:
 
 
 def respond(request: HtmxHttpRequest, timeline: Timeline) -> HttpResponse:
-    """The page, its table alone for htmx, nothing while it shows all already, or a file."""
+    """The page, or only its table for htmx, or 204 when the table has not changed, or a file."""
     wanted = Wanted.read(request.GET, dict(timeline.sources))
     rows = timeline.rows(wanted).order_by(*wanted.order)
     if request.GET.get("format") in FORMATS:
@@ -180,7 +180,7 @@ def _csv(timeline: Timeline, rows: Rows) -> HttpResponse:
 
 
 def harmless(value: Any) -> str:
-    """A cell that no spreadsheet takes for a formula."""
+    """Text of a cell that no spreadsheet reads as a formula."""
     text = "" if value is None else str(value)
     return f"'{text}" if text.startswith(FORMULA) else text
 

@@ -6,5 +6,5 @@ from django.templatetags.static import static
 
 @login_not_required
 def favicon(request: HttpRequest) -> HttpResponse:
-    """Browsers ask for it by this name on every page that names no icon, the admin's among them."""
+    """Browsers ask for this name on every page that names no icon, such as the admin's."""
     return redirect(static("img/favicon.svg"))

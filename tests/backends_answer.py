@@ -1,4 +1,4 @@
-"""Exit code 0 when the PostgreSQL and the Redis that the tests would use let us in."""
+"""Exit with code 0 when the tests' PostgreSQL and Redis accept connections."""
 
 import os
 import sys

@@ -1,7 +1,7 @@
-"""A far machine that can be rebooted: an sshd as the first process of a process space of its own.
+"""A remote machine that can be rebooted: an sshd as the first process of its own process space.
 
-When it goes, everything that it started goes with it, as with the power; files stay, and process
-ids are given out from 1 on again.
+When it ends, all processes that it started end too, as without power; files stay, and process ids
+start from 1 again.
 """
 
 import os
@@ -17,7 +17,7 @@ APART = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
 
 
 def can_boot() -> bool:
-    """Whether this user may make process spaces and mounts here."""
+    """Whether this user may create process spaces and mounts here."""
     if os.getuid() != 0 or not shutil.which("unshare"):
         return False
     mount = "mount --bind /dev/null /proc/sys/kernel/random/boot_id"
@@ -26,7 +26,7 @@ def can_boot() -> bool:
 
 
 class Bootable(Sshd):
-    """``new_kernel``: each boot has an id of its own; without it, it is as with a container."""
+    """``new_kernel``: each boot has a new boot id; without it, the id stays as in a container."""
 
     new_kernel = True
 
@@ -49,6 +49,6 @@ class Bootable(Sshd):
             end(inside)
 
     def inside(self) -> list[psutil.Process]:
-        """All that runs on it, seen from outside."""
+        """All processes that run on it, as seen from outside."""
         assert self._process
         return psutil.Process(self._process.pid).children(recursive=True)

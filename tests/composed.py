@@ -1,8 +1,8 @@
-"""Every recipe x algorithm x method x release as a command; `python -m tests.composed` prints them.
+"""Commands of every recipe x algorithm x method x release; `python -m tests.composed` prints them.
 
-For each kind and release there is also a run with every knob set. A recipe is tried as each other
-kind that reads the same sort of data, too, with what that kind asks for beside it. It needs no
-Django, so the training environment's tests can ask for it.
+For each kind and release there is also a run with every knob set. Each recipe is also tried as
+every other kind that reads the same sort of data, with the further settings that this kind needs.
+This module needs no Django, so that the tests of the training environment can use it.
 """
 
 import json
@@ -21,7 +21,7 @@ from jobs.verl.variants import VARIANTS
 
 PLACES = {"samples": "/home/samples", "rewards": "/node/rewards"}
 PLACEMENT = Placement("/runs/attempt-1", "/venv/bin/python", "a-run")
-# What a form asks for and a recipe leaves to the user, or another kind asks for beside it.
+# Values that a form requires and a recipe leaves to the user, or that another kind requires.
 FILLED: dict[str, Value] = {
     "train_files": "/data/train.parquet",
     "val_files": "/data/val.parquet",
@@ -30,14 +30,14 @@ FILLED: dict[str, Value] = {
     "beta": 0.1,
 }
 EVERY_KNOB = "every-knob"
-LACKED = ("filter_groups", "filter_metric")  # before 0.9
+LACKED = ("filter_groups", "filter_metric")  # lacked before 0.9
 ON_A_GPU: dict[str, Value] = {"device": "cuda", "engine": "vllm"}
 
 
 @dataclass(frozen=True)
 class Case:
     recipe: str
-    variant: str  # empty for a kind that has none
+    variant: str  # empty for a kind without variants
     spec: TrainSpec
 
     @property
@@ -47,7 +47,7 @@ class Case:
 
     @property
     def overrides(self) -> list[str]:
-        """As they stand on the command line. Raises `ValueError` where the release refuses."""
+        """The overrides of the command. Raises `ValueError` if the release refuses."""
         return [setting.text for setting in build_command(self.spec, PLACEMENT, {}).settings]
 
 
@@ -84,7 +84,7 @@ def legal(knob: Knob) -> Value:
 
 
 def spec_of(recipe: Recipe, kind: str, variant: str, release: str) -> TrainSpec:
-    """The recipe as this kind; where the release cannot train on the CPU, on a GPU."""
+    """The recipe as this kind; on a GPU if the release cannot train on the CPU."""
     spec = recipe.spec(PLACES)
     values = {**FILLED, **spec.values}
     if refusal("sft", release, str(values["device"])):
@@ -104,7 +104,7 @@ def main() -> None:
             continue
         try:
             overrides = case.overrides
-        except ValueError:  # tests/jobs/verl/test_compose.py says which may be refused
+        except ValueError:  # tests/jobs/verl/test_compose.py lists those that may be refused
             continue
         config = ALGORITHMS[case.spec.kind].config
         found.append((case.name, case.spec.verl, config, overrides))

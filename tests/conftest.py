@@ -39,7 +39,7 @@ def shares_cluster(item: pytest.Item) -> bool:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A database that other processes can open too, and that no second test run shares."""
+    """Use a database that other processes can open too, and that no parallel test run shares."""
     database: dict[str, Any] = django_settings.DATABASES["default"]
     if database["ENGINE"].endswith("sqlite3"):
         database["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
@@ -74,7 +74,7 @@ def trainer(tmp_path: Path) -> FakeTrainer:
 
 @pytest.fixture(autouse=True)
 def own_home(home: Path, trainer: FakeTrainer, settings: Settings) -> None:
-    """No test sees the state of a real instance."""
+    """Give each test a home of its own, so that no test sees a real instance."""
     settings.TRAINYARD_HOME = home
     settings.TRAINYARD_PATHS = [home]
     settings.TRAINYARD_TRAIN_PYTHON = Path(trainer.python)
@@ -93,14 +93,14 @@ def nothing_left_running(tmp_path: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[RayCluster]:
-    """A real one, which the tests share; those that break it start their own."""
+    """A real cluster that the tests share; a test that breaks it starts its own."""
     with ray_cluster() as started:
         yield started
 
 
 @pytest.fixture
 def queue(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An empty task queue, in the database or in Redis, named as processes beside us name it."""
+    """An empty task queue, in the database or in Redis, under the name that other processes use."""
     for name in ("CLUSTER_NAME", "PREFIX"):
         monkeypatch.setattr(Conf, name, instance_name(connection.settings_dict))
     taskqueue.clear()

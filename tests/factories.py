@@ -1,4 +1,4 @@
-"""Objects for tests. Each has whole, valid values; a test names only what it is about."""
+"""Objects for tests. Each has valid defaults; a test sets only the values that it checks."""
 
 import itertools
 import json
@@ -72,7 +72,7 @@ VALUES: dict[str, dict[str, Any]] = {
 
 
 def make_user(name: str = "", **fields: Any) -> User:
-    """A user who logs in by ``force_login`` only: hashing a password is slow."""
+    """A user who logs in by ``force_login`` only, since hashing a password is slow."""
     return User.objects.create(username=name or f"user{next(numbers)}", **fields)
 
 
@@ -125,10 +125,10 @@ def make_machine(**fields: Any) -> Machine:
 
 
 def make_ssh_machine(**fields: Any) -> Machine:
-    """A machine that is reached by SSH and was confirmed, though there is none at its address."""
+    """A confirmed SSH machine, though no machine exists at its address."""
     given: dict[str, Any] = {
         "kind": Machine.Kind.SSH,
-        "host": "192.0.2.7",  # of a block that is kept for examples
+        "host": "192.0.2.7",  # an address of a block that is reserved for examples
         "user": "ada",
         "workdir": "~/trainyard",
         "python": "",
@@ -145,7 +145,7 @@ def make_dataset(**fields: Any) -> Dataset:
 def make_version(
     train: Path | str = "/nowhere.parquet", dataset: Dataset | None = None, **fields: Any
 ) -> Version:
-    """A version that is ready, of files that need not be there."""
+    """A ready version, whose files need not exist."""
     dataset = dataset or make_dataset()
     given: dict[str, Any] = {
         "number": dataset.versions.count() + 1,
@@ -172,7 +172,7 @@ def keep_checkpoints(
 
 
 def write_lines(path: Path, rows: list[Any]) -> Path:
-    """Rows as JSON lines; a text stands as it is, for lines that are broken."""
+    """Write rows as JSON lines; a text is written as it is, for broken lines."""
     lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n")
@@ -180,7 +180,7 @@ def write_lines(path: Path, rows: list[Any]) -> Path:
 
 
 def write_run_file(job: Job, name: str, content: str | bytes) -> Path:
-    """Put a file into the job's run directory, as its wrapper or trainer would."""
+    """Write a file to the job's run directory, as its wrapper or trainer would."""
     path = Path(job.run_dir, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -255,7 +255,7 @@ def write_table(path: Path, columns: dict[str, list[Any]]) -> Path:
 
 
 def make_samples(home: Path) -> Path:
-    """Files in the places and of the sizes that the sample recipes expect."""
+    """Write files at the places and with the sizes that the sample recipes expect."""
     samples = home / "samples"
     for name in ("model", "model-warm"):
         make_model_folder(samples / name)

@@ -1,4 +1,4 @@
-"""The questions that every page is asked."""
+"""Checks that apply to every page."""
 
 import html
 import re
@@ -14,7 +14,7 @@ METHODS = ("get", "post", "put", "delete", "patch")
 
 
 def asks_for_login(url: str, method: str = "get") -> bool:
-    """Anonymous: to the login page; under htmx the whole page goes there, not a part of it."""
+    """Whether an anonymous request is sent to the login page, under htmx for the whole page."""
     plain = getattr(Client(), method)(url)
     part = getattr(Client(), method)(url, headers=HTMX)
     return bool(
@@ -27,13 +27,13 @@ def asks_for_login(url: str, method: str = "get") -> bool:
 
 
 def refuses_other_methods(client: Client, url: str, *allowed: str) -> bool:
-    """405 for every method but the allowed ones."""
+    """Whether all methods except the allowed ones get 405."""
     others = [method for method in METHODS if method not in allowed]
     return all(getattr(client, method)(url).status_code == 405 for method in others)
 
 
 def command_in(response: HttpResponseBase) -> str:
-    """The command that a form's page or preview shows."""
+    """The command in a form's page or preview."""
     text = response.content.decode() if isinstance(response, HttpResponse) else ""
     found = re.search(r'<pre id="preview-command"[^>]*>(.*?)</pre>', text, re.DOTALL)
     assert found, "no command is shown"
@@ -41,10 +41,10 @@ def command_in(response: HttpResponseBase) -> str:
 
 
 def queries(client: Client, url: str, **options: Any) -> int:
-    """How many queries the page takes."""
+    """The number of queries that the page makes."""
     with CaptureQueriesContext(connection) as captured:
         response = client.get(url, **options)
         assert response.status_code == 200
-        # A stream's queries are made while it is read.
+        # A stream makes its queries while it is read.
         _ = b"".join(response) if response.streaming else response.content
     return len(captured)

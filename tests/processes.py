@@ -1,4 +1,4 @@
-"""Running manage.py as a process of its own, on the test's database and home."""
+"""Run manage.py as a separate process on the test's database and home."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ PASSED_ON = ("PATH", "HOME", "LANG", "CHANNEL_REDIS_URL", "QUEUE_REDIS_URL")
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
-    """The environment of a process that stands beside the test on the same database."""
+    """The environment of a separate process that uses the test's database."""
     env = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     return {
         **env,
@@ -53,7 +53,7 @@ def run(*words: str, env: dict[str, str], within: float = 60) -> subprocess.Comp
 def running(
     *words: str, env: dict[str, str], output: Path | None = None
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run manage.py for as long as the block; it and all that it started is then ended."""
+    """Run manage.py during the block; then end it and all that it started."""
     argv = [sys.executable, str(ROOT / "manage.py"), *words]
     with (output or Path(os.devnull)).open("a") as file:
         process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""A real Ray cluster on loopback, of one node or more, started and ended by process id."""
+"""A real Ray cluster of one or more nodes on loopback, started and ended by process id."""
 
 import contextlib
 import os
@@ -21,15 +21,15 @@ ROOT = Path(__file__).resolve().parent.parent
 PYTHON = ROOT / "environments/verl-0.9/.venv/bin/python"
 RAY = PYTHON.with_name("ray")
 STARTS_WITHIN = 90  # seconds, on a machine under load
-# The machine's own address is none of the tests' business; so Ray stays on the loopback one.
+# The tests must not use the machine's own address, so Ray stays on the loopback address.
 ENV = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 
 class RayCluster:
-    """Its dashboard asks for a token, as Ray's own default will have it."""
+    """The dashboard of the cluster requires a token, as Ray's default soon will."""
 
     def __init__(self, gpus: int = 2) -> None:
-        # Sockets lie in it, whose paths may be no longer than a hundred letters or so.
+        # The folder holds sockets, whose paths may have about a hundred characters.
         self.folder = Path(tempfile.mkdtemp(prefix="tyray-", dir="/tmp"))
         self.token = secrets.token_hex(24)
         self.port, dashboard, client, agent = free_ports(4)
@@ -54,7 +54,7 @@ class RayCluster:
             )  # fmt: skip
 
     def answers(self) -> bool:
-        """Whether a job could be submitted: a node lives."""
+        """Whether the cluster accepts jobs: a node lives."""
         try:
             return bool(RayApi(self.address, self.token).nodes())
         except RunnerError:
@@ -64,7 +64,7 @@ class RayCluster:
         return RayApi(self.address, self.token)
 
     def end(self) -> None:
-        """By id and at once: asked politely, Ray takes half a minute."""
+        """Kill the processes by id: if asked politely, Ray takes half a minute."""
         for process in self._tree():
             with contextlib.suppress(psutil.Error):
                 process.kill()

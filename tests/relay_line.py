@@ -1,4 +1,4 @@
-"""A line to a server that can be cut, and that can lose an answer on its way."""
+"""A line to a server that can be cut, and that can lose an answer."""
 
 import contextlib
 import socket
@@ -6,7 +6,7 @@ import threading
 
 
 class Line:
-    """Passes bytes on, both ways, from a port of its own."""
+    """Passes bytes both ways through a port of its own."""
 
     def __init__(self, port: int) -> None:
         self._to, self._open = port, True
@@ -18,11 +18,11 @@ class Line:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def swallow_answer_to(self, request: bytes) -> None:
-        """Cut the next connection whose request begins so, when the answer comes."""
+        """Cut the next connection whose request begins with this, when its answer arrives."""
         self._swallow = request
 
     def cut(self) -> None:
-        """No connection any more, and none anew."""
+        """Cut all connections, and refuse new ones."""
         self._open = False
         for pair in self._pairs:
             _close(*pair)
@@ -56,7 +56,7 @@ class Line:
                     self._swallow = None
                     lost.set()
                 elif not asks and lost.is_set():
-                    self.swallowed.set()  # it was done, and whoever asked never hears of it
+                    self.swallowed.set()  # the server did it, but the client never learns of it
                     break
                 target.sendall(data)
         _close(source, target)

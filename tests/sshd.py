@@ -1,8 +1,8 @@
-"""A real sshd on the loopback address, and the ordinary user that it lets in.
+"""A real sshd on the loopback address, and the ordinary user that it accepts.
 
-As root the user is an account made for the tests, kept from one run to the next; else it is
-whoever runs the tests, who then has no password here. Everything the far side needs lies in a
-folder that this user can read: it does not see the checkout, nor the platform's Python.
+As root, the user is an account made for the tests, kept between runs; otherwise it is the user who
+runs the tests, who then has no password here. All files of the remote side lie in a folder that
+this user can read; the user sees neither the checkout nor the platform's Python.
 """
 
 import fcntl
@@ -27,7 +27,7 @@ from tests.waiting import eventually
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 PYTHON = "/usr/bin/python3"
 ACCOUNT = "trainyard-test"
-PASSWORD_FILE = Path("/run/trainyard-test-password")  # only root reads it; tests side by side share
+PASSWORD_FILE = Path("/run/trainyard-test-password")  # only root reads it; parallel tests share it
 CONFIG = """
 Port {port}
 ListenAddress 127.0.0.1
@@ -45,7 +45,7 @@ Subsystem sftp internal-sftp
 
 @dataclass(frozen=True)
 class Account:
-    """Who logs in; ``password`` is empty for a user whose own one is not known."""
+    """A user who can log in; ``password`` is empty if it is unknown."""
 
     name: str
     password: str = field(repr=False)
@@ -55,14 +55,14 @@ class Account:
         return Path(pwd.getpwnam(self.name).pw_dir)
 
     def owns(self, path: Path) -> Path:
-        """Give a file or a folder, with all in it, to the account."""
+        """Give the account a file, or a folder with all its contents."""
         if os.getuid() == 0:
             for each in (path, *path.rglob("*")):
                 shutil.chown(each, self.name)
         return path
 
     def folder(self, parent: Path | None = None) -> Path:
-        """A new folder of the account's."""
+        """Make a new folder of the account."""
         return self.owns(Path(tempfile.mkdtemp(prefix="trainyard-far-", dir=parent)))
 
 
@@ -89,7 +89,7 @@ def made_account() -> Account:
 
 
 def far_trainer(of: Account, folder: Path) -> FakeTrainer:
-    """A far ``Machine.python``: the node's commands run for real, the trainer is a fake."""
+    """A remote ``Machine.python``: the node's commands are real, the trainer is a fake."""
     shutil.copytree(NODE, folder / "node", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(HERE / "fake_trainer.py", folder)
     made = FakeTrainer(folder, PYTHON, folder / "node", folder / "fake_trainer.py")
@@ -98,12 +98,12 @@ def far_trainer(of: Account, folder: Path) -> FakeTrainer:
 
 
 class Sshd:
-    """One server with host keys of its own. ``stop`` it, or leave a ``with`` block."""
+    """One server with its own host keys. Call ``stop``, or leave its ``with`` block."""
 
     def __init__(self, of: Account, kinds: tuple[str, ...] = ("ed25519",)) -> None:
         self.account = of
         self.folder = Path(tempfile.mkdtemp(prefix="trainyard-sshd-"))
-        self.folder.chmod(0o755)  # the account's own process reads the authorized keys
+        self.folder.chmod(0o755)  # a process of the account itself reads the authorized keys
         self.port = free_port()
         self.kinds = kinds
         self._process: subprocess.Popen[bytes] | None = None
@@ -136,7 +136,7 @@ class Sshd:
         return [SSHD, "-D", "-e", "-f", str(self.folder / "config")]
 
     def stop(self) -> None:
-        """End the server and every session that it has."""
+        """End the server and all its sessions."""
         if self._process:
             sessions = self._sessions()
             self._process.kill()
@@ -145,7 +145,7 @@ class Sshd:
             end(sessions)
 
     def cut(self) -> None:
-        """End every session; the server goes on listening."""
+        """End all sessions; the server goes on listening."""
         end(self._sessions())
 
     def allow(self, public_key: str) -> None:
@@ -158,11 +158,11 @@ class Sshd:
         make_key(self.folder / f"host_{kind}", kind)
 
     def host_key(self, kind: str = "ed25519") -> str:
-        """As a user confirms it."""
+        """The host key in the form that a user confirms."""
         return " ".join((self.folder / f"host_{kind}.pub").read_text().split()[:2])
 
     def fingerprint(self, kind: str = "ed25519") -> str:
-        """As ssh-keygen prints it."""
+        """The fingerprint in the form that ssh-keygen prints."""
         return fingerprint_of(self.folder / f"host_{kind}.pub")
 
     def login(self) -> Login:
@@ -182,7 +182,7 @@ class Sshd:
             return False
 
     def _sessions(self) -> list[psutil.Process]:
-        """The processes of sshd that serve somebody; what they started is left alone."""
+        """The sshd processes of sessions, without the processes that they started."""
         assert self._process
         below = psutil.Process(self._process.pid).children(recursive=True)
         return [process for process in below if is_sshd(process)]
@@ -196,10 +196,10 @@ def is_sshd(process: psutil.Process) -> bool:
 
 
 def make_key(path: Path, kind: str = "ed25519", passphrase: str = "", form: str = "") -> str:
-    """A new key pair beside its ``.pub``; the private half's text. ``form`` is PEM or PKCS8."""
+    """Make a key pair, at ``path`` and ``.pub``; return the private key. ``form``: PEM or PKCS8."""
     argv = ["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "a test", "-f", str(path)]
     argv += ["-m", form] if form else []
-    argv += ["-b", "2048"] if kind == "rsa" else []  # quicker than what is made by default
+    argv += ["-b", "2048"] if kind == "rsa" else []  # faster than the default size
     subprocess.run(argv, check=True)
     return path.read_text()
 

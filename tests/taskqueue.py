@@ -1,4 +1,4 @@
-"""The real task queue, worked off in the test's own process."""
+"""Run the real task queue in the test's own process."""
 
 from collections.abc import Iterator
 from importlib import import_module
@@ -20,7 +20,7 @@ def clear() -> None:
 
 
 def take_all() -> list[Task]:
-    """Take every task out of the queue: its dotted path and its arguments."""
+    """Take all tasks out of the queue: the dotted path and the arguments of each."""
     return list(_take())
 
 
@@ -34,7 +34,7 @@ def _take() -> Iterator[Task]:
 
 
 def work() -> list[Task]:
-    """Run what is in the queue, and what that puts there; returns what was run."""
+    """Run the queued tasks, and those that they add; return all tasks that ran."""
     done = []
     while tasks := take_all():
         for path, args in tasks:

@@ -1,4 +1,4 @@
-"""Waiting for a condition, never for a time."""
+"""Wait for a condition, never for a fixed time."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def eventually(look: Callable[[], T], within: float = 60, what: str = "") -> T:
-    """The first true answer of ``look``; ``AssertionError`` when none comes in time."""
+    """Return the first true answer of ``look``. Raises ``AssertionError`` after ``within``."""
     deadline = time.monotonic() + within
     while not (answer := look()):
         assert time.monotonic() < deadline, f"not within {within} s: {what or look}"
@@ -20,7 +20,7 @@ def eventually(look: Callable[[], T], within: float = 60, what: str = "") -> T:
 
 
 def together(act: Callable[[], object], times: int) -> None:
-    """Run it in so many threads at once; none may raise."""
+    """Run a function in so many threads at once. No thread may raise."""
     errors: list[Exception] = []
 
     def alone() -> None:

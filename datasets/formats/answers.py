@@ -1,4 +1,4 @@
-"""The ground truth within an answer."""
+"""Find the ground truth within an answer."""
 
 import re
 
@@ -9,8 +9,9 @@ BOXED = "\\boxed{"
 def truth_of(answer: str, extract: str) -> str:
     """The part of an answer that ``extract`` names; "" when it is not there.
 
-    "after_hashes" is GSM8K's (thousands separators go, as verl's own preparation takes them out),
-    "boxed" MATH's last \\boxed{…}, "whole" the answer, "auto" the first of these that fits.
+    "after_hashes" is GSM8K's (without thousands separators, which verl's own preparation removes
+    too), "boxed" is MATH's last \\boxed{…}, "whole" is the answer, "auto" the first of these that
+    fits.
     """
     if extract == "after_hashes":
         return _after_hashes(answer)

@@ -1,8 +1,8 @@
-"""Rows through a chat template: ids and loss masks, by the rules of the trainer that reads them.
+"""Rows rendered by a chat template: token ids and loss masks, as the trainer makes them.
 
-verl 0.9.1 sets the rules: ``verl.utils.dataset.multiturn_sft_dataset.MultiTurnSFTDataset`` those
-of SFT, ``verl.utils.dataset.rl_dataset.RLHFDataset`` those of an RL prompt; those of DPO are in
-``trainyard_node.dpo``. The order of the steps follows them, so that what they refuse is refused.
+verl 0.9.1 sets the rules: ``verl.utils.dataset.multiturn_sft_dataset.MultiTurnSFTDataset`` for SFT,
+``verl.utils.dataset.rl_dataset.RLHFDataset`` for an RL prompt; ``trainyard_node.dpo`` sets those of
+DPO. The steps come in the trainer's order, so that rows it refuses are refused here.
 """
 
 import threading
@@ -23,7 +23,7 @@ class ChatOptions:
 
     ``enable_thinking``: verl ships ``enable_thinking_default: none``; YAML reads that as the word
     "none" and verl's ``bool()`` makes it True, so rows without that column are rendered with True.
-    Only SFT passes it on.
+    Only SFT passes it to the template.
     """
 
     template_kwargs: Mapping[str, Any] = field(default_factory=dict)
@@ -34,14 +34,14 @@ class ChatOptions:
 
 @dataclass(frozen=True)
 class Pieces:
-    """Token ids, and 1 for each that bears loss."""
+    """Token ids, and a mask with 1 for each token that bears loss."""
 
     ids: list[int]
     mask: list[int]
 
 
 class Refusal(Exception):
-    """The trainer stops at this row; ``pieces`` is what is known of it all the same."""
+    """The trainer stops at this row; ``pieces`` holds the tokens that are known all the same."""
 
     def __init__(self, reason: str, pieces: Pieces | None = None) -> None:
         super().__init__(reason)
@@ -54,10 +54,10 @@ class Chat:
     def __init__(self, tokenizer: Any, options: ChatOptions) -> None:
         self.options = options
         self._tokenizer = tokenizer
-        self._lock = threading.Lock()  # a fast tokenizer is one Rust object with settings in it
+        self._lock = threading.Lock()  # a fast tokenizer is one Rust object that holds settings
 
     def sft(self, row: Row) -> Pieces:
-        """Every assistant turn bears loss, its opening does not. Raises Refusal."""
+        """Tokens of an SFT row: answers bear loss, except their openings. Raises Refusal."""
         system, generation = self._affixes
         messages, tools, thinking = sft_messages(row), sft_tools(row), self.thinking(row)
         pieces = Pieces([], [])
@@ -73,7 +73,7 @@ class Chat:
         return pieces
 
     def prompt(self, row: Row) -> list[int]:
-        """An RL prompt up to where the model answers. Raises Refusal."""
+        """An RL prompt, up to the start of the model's answer. Raises Refusal."""
         messages = row["prompt"]
         if not messages:
             raise Refusal("The prompt is empty.")
@@ -90,7 +90,7 @@ class Chat:
         tools: Any = None,
         thinking: bool | None = None,
     ) -> str:
-        """The conversation as text. Raises what the template raises."""
+        """The conversation as text. Raises any error that the template raises."""
         extra = dict(self.options.template_kwargs)
         if thinking is not None:
             extra["enable_thinking"] = thinking
@@ -100,13 +100,13 @@ class Chat:
         return str(text)
 
     def encode(self, text: str) -> list[int]:
-        """Ids of text that already holds its special tokens."""
+        """Token ids of text that already holds its special tokens."""
         with self._lock:
             ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 
     def count(self, texts: Sequence[str]) -> list[int]:
-        """How many tokens each text has; many at once are quicker."""
+        """The number of tokens of each text; one call for many texts is faster."""
         with self._lock:
             backend = getattr(self._tokenizer, "backend_tokenizer", None)
             if backend is None:
@@ -117,7 +117,7 @@ class Chat:
             return [len(e) for e in backend.encode_batch_fast(texts, add_special_tokens=False)]
 
     def thinking(self, row: Row) -> bool | None:
-        """What SFT hands the template as ``enable_thinking``. Raises Refusal."""
+        """The value that SFT gives the template as ``enable_thinking``. Raises Refusal."""
         if "enable_thinking" not in row:
             return self.options.enable_thinking
         if row["enable_thinking"] is None:
@@ -126,7 +126,7 @@ class Chat:
 
     @cached_property
     def _affixes(self) -> tuple[list[int], list[int]]:
-        """The default system prompt, and what opens an answer, as verl infers them."""
+        """The default system prompt, and the opening of an answer, as verl infers them."""
         user: Messages = [{"role": "user", "content": ""}]
         try:
             once, twice = self.encode(self.render(user)), self.encode(self.render(user * 2))
@@ -142,7 +142,7 @@ class Chat:
         try:
             try:
                 return self.encode(self.render([message], tools=tools, thinking=thinking))
-            except Exception:  # as verl: once more after a user's turn, which is taken off again
+            except Exception:  # as verl: render it after a user's turn, then cut that turn off
                 before = self.encode(self.render([DUMMY], tools=tools, thinking=thinking))
                 both = self.render([DUMMY, message], tools=tools, thinking=thinking)
                 return self.encode(both)[len(before) :]
@@ -168,7 +168,7 @@ class Chat:
 
 
 def sft_messages(row: Row) -> Messages:
-    """A row's turns, once they are what verl's SFT can read. Raises Refusal."""
+    """A row's turns, checked to be readable by verl's SFT. Raises Refusal."""
     messages: Messages = list(row["messages"] or [])
     if not messages:
         raise Refusal("There are no messages: verl expects a non-empty list.")
@@ -181,13 +181,13 @@ def sft_messages(row: Row) -> Messages:
 
 
 def sft_tools(row: Row) -> Any:
-    """A row's tools. Raises Refusal for an empty cell, which pandas makes an NA of."""
+    """A row's tools. Raises Refusal for an empty cell, which pandas reads as NA."""
     if "tools" in row and row["tools"] is None:
         raise Refusal("tools is empty in this row; verl needs a list there once it is a column.")
     return row.get("tools")
 
 
 def said(error: Exception) -> str:
-    """The first line of what was said, as a sentence."""
+    """The first line of an error's message, as a sentence."""
     text = next(iter(str(error).splitlines()), "") or type(error).__name__
     return text if text.endswith((".", "!")) else f"{text}."

@@ -1,4 +1,4 @@
-"""A report on a compiled version."""
+"""Check a compiled version, and report what is wrong with its rows."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -26,8 +26,8 @@ MOST_SOURCES = 100
 
 @dataclass
 class Report:
-    """``faults``: code -> {"count", "examples": [{"split", "row", "line", "excerpt"}]}, only codes
-    that were found. ``lengths``: {"percentiles": {"50": n, …}, "histogram": [{"from", "to",
+    """``faults``: code -> {"count", "examples": [{"split", "row", "line", "excerpt"}]}, for the
+    codes that were found. ``lengths``: {"percentiles": {"50": n, …}, "histogram": [{"from", "to",
     "count"}], "mean", "max", "over", "dropped_tokens", "counted"} or None without a tokenizer."""
 
     rows_train: int
@@ -37,7 +37,7 @@ class Report:
     sources: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """The report; "counts" gives the number of rows for every code found."""
+        """The report as JSON; "counts" gives the number of rows for each code found."""
         counts = {code: found["count"] for code, found in self.faults.items()}
         return {**asdict(self), "counts": counts}
 
@@ -52,7 +52,7 @@ def check(
     known_sources: Collection[str] | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """Look through a version's rows. Raises ValueError when a file cannot be read."""
+    """Check the rows of a version. Raises ValueError when a file cannot be read."""
     look = Look(train, val, target, lengths, max_length, known_sources)
     for _ in look.rows(progress):
         pass
@@ -60,7 +60,7 @@ def check(
 
 
 class Look:
-    """One pass over both files: ``codes`` finds, row by row, what is wrong with it."""
+    """One pass over both files, which finds the faults of each row."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Look:
         self._target, self._lengths, self._known = target, lengths, known_sources
         self._max_length = max_length
         self.counts = {"train": 0, "val": 0}
-        self.own: dict[str, list[int]] = {}  # code -> row numbers over both files
+        self.own: dict[str, list[int]] = {}  # code -> row numbers, counted over both files
         self._sources: Counter[str] = Counter()
         self._length_counts = LengthCounts(max_length)
         self._duplicates = Duplicates(target)
@@ -91,7 +91,7 @@ class Look:
                 yield
 
     def found(self) -> dict[str, "np.ndarray"]:
-        """Row numbers by code; rows of validation come after those of training."""
+        """Row numbers by code; validation rows are numbered after the training rows."""
         own = {code: np.array(numbers) for code, numbers in self.own.items()}
         return {**own, **self._duplicates.found(self.counts["train"])}
 

@@ -1,4 +1,4 @@
-"""A further version without the rows that have chosen faults."""
+"""Make a version without the rows that have chosen faults."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -27,10 +27,10 @@ def clean_version(
     known_sources: Collection[str] | None = None,
     progress: Progress | None = None,
 ) -> Compiled:
-    """Leave out rows with the faults in ``drop``; they go to removed.parquet.
+    """Leave out rows with the faults in ``drop``, and write them to removed.parquet.
 
-    One of each group of duplicates stays; overlap is removed from validation. Raises ValueError,
-    and then ``out_dir`` is as it was.
+    One row of each group of duplicates stays; a row in both files is removed from validation.
+    Raises ValueError, and then leaves ``out_dir`` unchanged.
     """
     if unknown := sorted(set(drop) - set(CODES)):
         raise ValueError(f"There is no fault {', '.join(unknown)}.")
@@ -50,7 +50,7 @@ def clean_version(
 
 
 def _reasons(look: Look, drop: Collection[str]) -> "np.ndarray":
-    """For each row 0, or 1 + the place in CODES of why it goes."""
+    """For each row, 0 if it stays, else 1 + the index in CODES of the reason for its removal."""
     reasons = np.zeros(sum(look.counts.values()), np.uint8)
     found = look.found()
     for place, code in enumerate(CODES, 1):
@@ -61,7 +61,7 @@ def _reasons(look: Look, drop: Collection[str]) -> "np.ndarray":
 
 
 def _filter(path: Path, out: Path, reasons: "np.ndarray", removed: Removed) -> int:
-    """Copy the rows without a reason, and keep the others for review; returns the rows left."""
+    """Copy the rows without a reason, add the others to ``removed``; return the number copied."""
     start, codes = 0, list(CODES)
     with pq.ParquetFile(path, pre_buffer=False) as file, writer(out, file.schema_arrow) as to:
         for batch in file.iter_batches(batch_size=ROW_GROUP, use_threads=False):

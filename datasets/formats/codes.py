@@ -1,18 +1,18 @@
-"""What can be wrong with a row: one table for import, conversion and check."""
+"""Faults that a row can have: one table for import, conversion and check."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 
 class Fault(NamedTuple):
-    """A short name for a table, and what to do about it."""
+    """A short label for a table, and advice on how to repair the fault."""
 
     label: str
     advice: str
 
 
 CODES: Mapping[str, Fault] = {
-    # a row that cannot be read
+    # codes of a row that cannot be read
     "broken_json": Fault("Broken JSON", "Mend the line in the file and import it again."),
     "not_object": Fault("Not an object", 'A row is an object such as {"prompt": "…"}.'),
     "duplicate_key": Fault("A key stands twice", "Keep one of the two in the file."),
@@ -23,7 +23,7 @@ CODES: Mapping[str, Fault] = {
     "broken_csv": Fault("Broken quotes", "Double each quote within a quoted field."),
     "columns": Fault("Wrong number of columns", "Quote fields that hold commas or line ends."),
     "value": Fault("A value that JSON cannot hold", "Write it as text in the file."),
-    # a row that cannot be converted
+    # codes of a row that cannot be converted
     "missing_column": Fault("A column is missing", "Map the column, or leave the rows out."),
     "wrong_type": Fault("A column has the wrong type", "Map another column, or mend the rows."),
     "unknown_role": Fault("Unknown role", "Roles are system, user, assistant and tool."),
@@ -34,7 +34,7 @@ CODES: Mapping[str, Fault] = {
     "missing_truth": Fault("No ground truth", "A rule-based reward needs one: map it, or clean."),
     "different_prompts": Fault("No common prompt", "Both answers must follow the same turns."),
     "filtered": Fault("Left out on purpose", "Nothing to do."),
-    # a row that a check finds
+    # codes that a check of compiled rows finds
     "role_order": Fault("Wrong role order", "Turns go system, then user and assistant in turn."),
     "over_length": Fault("Over the length limit", "Raise the limit, truncate, or clean."),
     "template_refused": Fault("Refused by the chat template", "See the row as the model sees it."),

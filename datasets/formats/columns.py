@@ -1,4 +1,4 @@
-"""Which columns of a source take which place: what the mapping form offers."""
+"""The roles that columns of a source can take, as the mapping form offers them."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 
 class Role(NamedTuple):
-    """A place that a column can take."""
+    """A role that a column can take."""
 
     name: str
     label: str
@@ -14,7 +14,7 @@ class Role(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """A common layout of rows, what it can become (the likeliest first), and its roles."""
+    """A common layout of rows: the targets it can become (the likeliest first), and its roles."""
 
     label: str
     targets: tuple[str, ...]
@@ -126,7 +126,7 @@ OPTIONS: Mapping[str, Option] = {
 
 @dataclass(frozen=True)
 class ColumnMapping:
-    """Which column (a dotted path may lead into objects) takes which role, for which target."""
+    """The role of each column, for one target. A dotted column name leads into objects."""
 
     target: str
     shape: str
@@ -141,7 +141,7 @@ class ColumnMapping:
         return cls(**data)
 
     def problems(self) -> list[str]:
-        """What keeps this mapping from being used, as sentences."""
+        """Reasons why this mapping cannot be used, as sentences."""
         if self.shape not in SHAPES:
             return [f"There is no shape {self.shape!r}; it is one of {', '.join(SHAPES)}."]
         targets = SHAPES[self.shape].targets
@@ -174,7 +174,7 @@ class ColumnMapping:
 
 
 def kept_columns(mapping: ColumnMapping) -> list[str]:
-    """The columns that go into extra_info as they are."""
+    """The columns that are copied into extra_info unchanged."""
     return list(
         dict.fromkeys(n.strip() for n in mapping.options.get("keep", "").split(",") if n.strip())
     )

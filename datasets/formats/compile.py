@@ -1,4 +1,4 @@
-"""From an import to a version: train.parquet, val.parquet, removed.parquet."""
+"""Compile an import into a version: train.parquet, val.parquet, removed.parquet."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ EXAMPLES = 5
 
 @dataclass
 class Compiled:
-    """A version's files. ``sha256`` is that of the text "<train's sha256> <val's sha256>"."""
+    """A version's files. ``sha256`` is the hash of the text "<train's sha256> <val's sha256>"."""
 
     rows_train: int
     rows_val: int
@@ -50,8 +50,8 @@ def compile_version(
 ) -> Compiled:
     """Compile a rows.parquet. The same input gives the same bytes.
 
-    ``keep`` sees each converted row and may say why it is left out. Raises ValueError with a
-    sentence when no version can be made; then ``out_dir`` is as it was.
+    ``keep`` gets each converted row and may return a reason to leave it out. Raises ValueError with
+    a sentence when no version can be made, and then leaves ``out_dir`` unchanged.
     """
     problems = [*mapping.problems(), *split.problems()]
     if problems:
@@ -68,7 +68,7 @@ def compile_version(
 
 
 class Removed:
-    """removed.parquet: rows that are left out, counted, with a few examples."""
+    """Writer of removed.parquet: the rows that are left out, their counts and a few examples."""
 
     def __init__(self, folder: Path) -> None:
         self.counts: Counter[str] = Counter()
@@ -99,7 +99,7 @@ class Removed:
 
 
 def compiled(folder: Path, rows_train: int, rows_val: int, removed: Removed) -> Compiled:
-    """What was made in a folder."""
+    """The facts of the version that was made in a folder."""
     size, sha256 = hash_of(folder / "train.parquet", folder / "val.parquet")
     return Compiled(
         rows_train, rows_val, size, sha256, dict(removed.counts), list(removed.examples)
@@ -116,7 +116,7 @@ def _convert(
     keep: Keep | None,
     progress: Progress | None,
 ) -> Groups:
-    """All rows that convert into one file, and the group that each belongs to."""
+    """Write all rows that convert into one file; return the group of each."""
     groups, schema = Groups(split.seed), schema_of(mapping.target, kept.as_text())
     with writer(every, schema) as out:
         for lines, texts in _batches(source, progress):

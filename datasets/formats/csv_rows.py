@@ -1,4 +1,4 @@
-"""Rows of a CSV file: the first line names the columns, every value is text."""
+"""Read the rows of a CSV file: the first line names the columns, every value is text."""
 
 import csv
 from collections import Counter
@@ -15,7 +15,7 @@ DELIMITERS = ",;\t"
 
 
 def read_csv(stream: Stream, sink: Sink, limits: Limits, folder: Path) -> None:
-    """Raises ValueError for a header that names no columns, or a quote that never closes."""
+    """Read a CSV file. Raises ValueError if the header names no columns or a quote never closes."""
     before = csv.field_size_limit(limits.max_line_bytes)
     try:
         source = Lines(stream, sink, limits)
@@ -29,10 +29,10 @@ def read_csv(stream: Stream, sink: Sink, limits: Limits, folder: Path) -> None:
 
 
 class Lines:
-    """Lines as text for csv.reader. A line beyond the limit is refused and left out."""
+    """Lines as text for csv.reader. A line that exceeds the limit is refused and left out."""
 
     def __init__(self, stream: Stream, sink: Sink, limits: Limits) -> None:
-        self.first = 0  # the line where the row begins that is being read
+        self.first = 0  # the first line of the row that is being read
         self._number = 0
         self._held = 0
         self._sink, self._limits = sink, limits

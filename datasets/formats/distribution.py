@@ -1,4 +1,4 @@
-"""How the values of a field are spread."""
+"""The distribution of a field's values."""
 
 import dataclasses
 from array import array
@@ -14,7 +14,7 @@ from datasets.formats.queries import Query
 from datasets.formats.tables import batches
 
 TOP = 20
-SHOWN = 200  # characters of a value
+SHOWN = 200  # longest value, in characters
 MOST_BINS = 200
 
 
@@ -22,7 +22,7 @@ MOST_BINS = 200
 class Distribution:
     """``values``: [{"value", "count"}], the most frequent first (texts and booleans);
     ``histogram``: [{"from", "to", "count"}] (numbers). ``missing`` counts rows without a value,
-    ``distinct`` different values (nearly, beyond some thousands)."""
+    ``distinct`` counts different values (approximately, above some thousands)."""
 
     field: str
     kind: str
@@ -37,13 +37,13 @@ class Distribution:
 
 
 def fields(path: Path) -> list[str]:
-    """Dotted names of all fields with plain values; ``messages.role`` goes through a list."""
+    """Dotted names of all fields with plain values; ``messages.role`` is a field inside a list."""
     with Query(path) as query:
         return list(query.fields)
 
 
 def distribution(path: Path, field: str, bins: int = 20) -> Distribution:
-    """Top values or histogram of a field. Raises ValueError for an unknown field."""
+    """The top values or the histogram of a field. Raises ValueError for an unknown field."""
     with Query(path) as query:
         values = f"list_filter({query.values_of(field)}, lambda x: x IS NOT NULL)"
         sql = f"SELECT count(*), count(*) FILTER (coalesce(len({values}), 0) = 0) FROM {{file}}"  # noqa: S608
@@ -60,10 +60,12 @@ def distribution(path: Path, field: str, bins: int = 20) -> Distribution:
 
 
 def lengths_by(path: Path, field: str, lengths: Lengths | None = None) -> list[dict[str, Any]]:
-    """For each value (the 20 most frequent): {"value", "rows", "mean", "p50", "p95"}, in characters
-    of the row's turns, or in tokens when ``lengths`` is given."""
+    """Lengths for the 20 most frequent values: {"value", "rows", "mean", "p50", "p95"} each.
+
+    Lengths are in characters of the row's turns, or in tokens when ``lengths`` is given.
+    """
     with Query(path) as query:
-        query.values_of(field)  # refuses a field that is not there
+        query.values_of(field)  # raises ValueError for an unknown field
     found: dict[str, array[int]] = defaultdict(lambda: array("q"))
     for rows in batches(path):
         counted = lengths(rows) if lengths else [_characters(row) for row in rows]

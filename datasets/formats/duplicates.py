@@ -1,4 +1,4 @@
-"""Rows that stand twice: exactly, nearly, and in both training and validation."""
+"""Duplicate rows: exact, near, and in both training and validation."""
 
 import hashlib
 from array import array
@@ -12,7 +12,7 @@ from datasets.formats.tables import prompt_text, spoken_text, whole_text
 
 
 class Duplicates:
-    """Gathers rows, those of training first. About 300 bytes a row are held."""
+    """Collects rows, those of training first. It holds about 300 bytes a row."""
 
     def __init__(self, target: str) -> None:
         self._target = target
@@ -25,7 +25,7 @@ class Duplicates:
         self._near.add([spoken_text(row, self._target) for row in rows])
 
     def found(self, rows_train: int) -> dict[str, "np.ndarray"]:
-        """Row numbers by code. Of a group of duplicates the first row is not among them."""
+        """Row numbers by code. The first row of a group of duplicates is not included."""
         exact = _first_of(np.frombuffer(self._whole, np.uint64))
         near = self._near.groups()
         own = np.arange(len(exact))
@@ -43,7 +43,7 @@ class Duplicates:
 
 
 def _first_of(hashes: "np.ndarray") -> "np.ndarray":
-    """For each row the number of the first with the same hash."""
+    """For each row, the number of the first row with the same hash."""
     _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
     return first[inverse]
 

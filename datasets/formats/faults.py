@@ -1,4 +1,4 @@
-"""What can be seen wrong in one compiled row by itself."""
+"""Faults that one compiled row shows by itself."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -19,7 +19,7 @@ AFTER = {
 def faults_of(
     row: Mapping[str, Any], target: str, known_sources: Collection[str] | None
 ) -> Iterator[str]:
-    """Codes of what is wrong, each once."""
+    """The codes of the row's faults, each once."""
     if target == "sft":
         yield from _turn_faults(row["messages"] or [], answer=True)
     elif target == "rl":

@@ -1,4 +1,4 @@
-"""Rows of JSON lines and of a JSON array."""
+"""Read rows from JSON lines or from a JSON array."""
 
 import codecs
 import json
@@ -14,7 +14,7 @@ BLANK = " \t\r\n"
 
 
 def read_lines(stream: Stream, sink: Sink, limits: Limits, folder: Path) -> None:
-    """One object a line; a bad line is counted and the next one read."""
+    """Read one object a line; a bad line is counted and skipped."""
     for first, some in lines(stream, limits.max_line_bytes):
         big = has_big(b" ".join(line for line in some if line and len(line) < MIB))
         for number, line in enumerate(some, first):
@@ -37,7 +37,7 @@ def too_long(limits: Limits) -> RowProblem:
 
 
 def read_array(stream: Stream, sink: Sink, limits: Limits, folder: Path) -> None:
-    """The objects of one array, or one object. Raises ValueError where the array is broken."""
+    """Read the objects of one array, or one object. Raises ValueError where the array is broken."""
     text = Text(stream, limits.max_line_bytes)
     if text.next_character() != "[":
         _add(sink, 1, text)
@@ -69,7 +69,7 @@ def _add(sink: Sink, number: int, text: "Text") -> None:
 
 
 class Text:
-    """JSON text that is parsed value by value, holding no more than one value and a block."""
+    """JSON text that is parsed value by value; it holds at most one value and one block."""
 
     def __init__(self, stream: Stream, limit: int) -> None:
         self._blocks: Iterator[bytes] = stream.blocks()
@@ -79,7 +79,7 @@ class Text:
         self._ended = False
 
     def next_character(self) -> str:
-        """The next one that is not blank; "" at the end."""
+        """The next character that is not blank; "" at the end."""
         while True:
             while self._at < len(self._buffer) and self._buffer[self._at] in BLANK:
                 self._at += 1
@@ -92,7 +92,7 @@ class Text:
         self._at += count
 
     def value(self) -> tuple[object, str, RowProblem | None]:
-        """The next value, the beginning of its text, and what keeps it from being used."""
+        """The next value, the beginning of its text, and the problem that prevents its use."""
         self.next_character()
         wanted = 0
         while True:
@@ -133,7 +133,7 @@ class Text:
         return not near_end and not error.msg.startswith("Unterminated string")
 
     def _end_of_value(self) -> int:
-        """Where a value ends that was refused: parsed once more, without the refusal."""
+        """The end of a refused value, found by parsing it again without the refusal."""
         while True:
             try:
                 return json.JSONDecoder().raw_decode(self._buffer, self._at)[1]

@@ -1,4 +1,4 @@
-"""JSON text to values and back, exactly: big integers, duplicate keys, surrogates, depth."""
+"""Exact conversion between JSON and values: big integers, duplicate keys, surrogates, depth."""
 
 import base64
 import datetime
@@ -12,21 +12,21 @@ import orjson
 from datasets.formats.codes import RowProblem
 
 DIGITS = bytes(ord("0") if chr(byte).isdigit() and byte < 128 else ord(" ") for byte in range(256))
-BIG = b"0" * 19  # the shortest integer that may not fit 64 bits
+BIG = b"0" * 19  # the shortest digits of an integer that may not fit 64 bits
 LONG_RUN = re.compile(rb"\d{19}")
-DEEPEST = 254  # orjson writes no deeper
+DEEPEST = 254  # the depth limit of orjson when it writes
 SPACES = bytes.maketrans(b"\0\r\n\t", b"    ")
 
 
 def has_big(raw: bytes) -> bool:
     """Whether ``raw`` may hold an integer beyond 64 bits, which orjson would round."""
-    if len(raw) > 2**20:  # slower, but without a copy
+    if len(raw) > 2**20:  # the regular expression is slower but makes no copy
         return LONG_RUN.search(raw) is not None
     return BIG in raw.translate(DIGITS)
 
 
 def loads(raw: bytes, big: bool = False) -> Any:
-    """The value. ``big`` reads with Python's own parser, which is exact and slow.
+    """Parse JSON. ``big`` uses Python's own parser, which is exact and slow.
 
     Raises RowProblem.
     """
@@ -39,19 +39,19 @@ def loads(raw: bytes, big: bool = False) -> Any:
 
 
 def loads_object(raw: bytes, big: bool = False) -> tuple[dict[str, Any], bytes]:
-    """An object and its compact text. Raises RowProblem, for a key that stands twice too."""
+    """An object and its compact text. Raises RowProblem, also for a duplicate key."""
     value = loads(raw, big)
     if type(value) is not dict:
         raise RowProblem("not_object", f"It is {kind(value)}; a row is an object.")
     text = dumps(value)
-    # A key that was dropped takes its quotes along; an escaped quote hides that.
+    # A key that orjson dropped takes its quotes along; an escaped quote would hide that.
     if text.count(b'"') != raw.count(b'"') or b"\\u00" in raw:
         _slowly(raw)
     return value, text
 
 
 def dumps(value: Any) -> bytes:
-    """Compact JSON. Dates, decimals and durations become text, bytes base64, NaN null."""
+    """Compact JSON. Dates, decimals and durations become text, bytes become base64, NaN null."""
     try:
         return orjson.dumps(value, default=_plain)
     except TypeError as error:
@@ -64,13 +64,13 @@ def dumps(value: Any) -> bytes:
 
 
 def read(text: str) -> Any:
-    """A value that ``dumps`` wrote."""
+    """Parse a value that ``dumps`` wrote."""
     raw = text.encode()
     return json.loads(text) if has_big(raw) else orjson.loads(raw)
 
 
 def kind(value: Any) -> str:
-    """The name that JSON has for a type."""
+    """The JSON name of a value's type."""
     return KINDS.get(type(value), "str")
 
 
@@ -87,7 +87,7 @@ KINDS = {
 
 
 def excerpt(raw: bytes | str, width: int = 200) -> str:
-    """The beginning of a row for a page, without what a database would refuse."""
+    """The beginning of a row for a page, without characters that a database refuses."""
     data = raw[: width * 4] if isinstance(raw, bytes) else raw[:width].encode("utf-8", "replace")
     text = data.translate(SPACES).decode("utf-8", "replace")
     return text if len(text) <= width else text[: width - 1] + "…"
@@ -101,7 +101,7 @@ def _slowly(raw: bytes) -> Any:
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object, for json's hook. Raises RowProblem when a key stands twice."""
+    """Build an object for json's hook. Raises RowProblem for a duplicate key."""
     found = dict(pairs)
     if len(found) == len(pairs):
         return found

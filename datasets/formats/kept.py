@@ -1,4 +1,4 @@
-"""Columns that are kept in extra_info: numbers stay numbers where all values are."""
+"""Types of columns that are kept in extra_info: a column of numbers only stays numeric."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ BIGGEST = 2**63
 
 
 class Kept:
-    """Gathers the types of the kept columns while rows are converted as text."""
+    """Collects the types of the kept columns while rows are converted as text."""
 
     def __init__(self, mapping: ColumnMapping) -> None:
         self._types: dict[str, set[type]] = {name: set() for name in kept_columns(mapping)}
@@ -21,11 +21,11 @@ class Kept:
         return [(name, pa.string()) for name in self._types]
 
     def as_found(self) -> list[tuple[str, pa.DataType]]:
-        """The types that hold every value that was seen."""
+        """For each column, the type that holds every value seen."""
         return [(name, _type_for(types)) for name, types in self._types.items()]
 
     def texts(self, values: Mapping[str, Any]) -> dict[str, str | None]:
-        """The kept values as text; other things than text as JSON."""
+        """The kept values as text; values of other types as JSON."""
         for name, types in self._types.items():
             if (value := values[name]) is not None:
                 big = type(value) is int and not -BIGGEST <= value < BIGGEST

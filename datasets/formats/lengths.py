@@ -1,4 +1,4 @@
-"""Lengths of rows: percentiles, histogram, and what a limit costs."""
+"""Lengths of rows: percentiles, histogram, and the loss by truncation at a limit."""
 
 from array import array
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ BINS = 20
 
 
 class LengthCounts:
-    """Gathers lengths in tokens; four bytes a row are held."""
+    """Collects lengths in tokens; it holds four bytes a row."""
 
     def __init__(self, max_length: int | None) -> None:
         self._max = max_length
@@ -21,7 +21,7 @@ class LengthCounts:
         self._lengths.extend(length for length in lengths if length >= 0)
 
     def to_json(self) -> dict[str, Any]:
-        """``over`` and ``dropped_tokens`` are what truncation at the limit would touch."""
+        """``over`` counts the rows, ``dropped_tokens`` the tokens beyond the limit."""
         found = np.frombuffer(self._lengths, dtype=np.intc)
         if not len(found):
             return {"counted": 0, "percentiles": {}, "histogram": [], "over": 0,
@@ -39,7 +39,7 @@ class LengthCounts:
 
 
 def histogram(values: "np.ndarray", bins: int) -> list[dict[str, float]]:
-    """Counts between equal steps, both ends included; at most ``bins`` of them.
+    """Counts in at most ``bins`` equal intervals, both ends included.
 
     Whole numbers have whole steps: "from" 10 "to" 14 holds 10, 11, 12, 13 and 14.
     """

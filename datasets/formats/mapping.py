@@ -1,4 +1,4 @@
-"""From a row as it came to the row that a trainer reads."""
+"""Convert a source row to the row that a trainer reads."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,7 +23,7 @@ Row = Mapping[str, Any]
 
 
 def convert(data: Row, mapping: ColumnMapping, index: int, line: int, split: str) -> dict[str, Any]:
-    """The row that the trainer reads. Raises RowProblem."""
+    """Convert a row for the trainer. Raises RowProblem."""
     reader = Reader(data, mapping)
     row = WRITERS[mapping.target](reader)
     row["extra_info"] = {"index": index, "line": line, "split": split, **reader.kept()}
@@ -31,13 +31,13 @@ def convert(data: Row, mapping: ColumnMapping, index: int, line: int, split: str
 
 
 class Reader:
-    """A row behind its mapping: columns by role."""
+    """A row with its mapping; it gives values by role."""
 
     def __init__(self, data: Row, mapping: ColumnMapping) -> None:
         self.data, self.mapping, self.shape = data, mapping, mapping.shape
 
     def get(self, role: str) -> Any:
-        """A role's value; None when the role has no column, or the row no value there."""
+        """A role's value; None when the role has no column, or the row has no value there."""
         return value_at(self.data, self.mapping.columns.get(role, ""))
 
     def need(self, role: str) -> Any:
@@ -57,7 +57,7 @@ class Reader:
         return self.mapping.options.get(name, "")
 
     def opened(self, turns: list[Turn]) -> list[Turn]:
-        """Turns with the system prompt of the row, else of the mapping, and the suffix."""
+        """Turns with the row's system prompt, or else the mapping's, and with the suffix."""
         turns = with_system(turns, self.text("system") or self.option("system"))
         if suffix := self.option("suffix"):
             asked = max((i for i, t in enumerate(turns) if t["role"] == "user"), default=None)
@@ -71,7 +71,7 @@ class Reader:
 
 
 def value_at(data: Any, path: str) -> Any:
-    """A value by its column, or by a dotted path into objects; None when it is not there."""
+    """The value at a column, or at a dotted path into objects; None when it is missing."""
     if not path or path in data:
         return data.get(path)
     for name in path.split("."):
@@ -80,7 +80,7 @@ def value_at(data: Any, path: str) -> Any:
 
 
 def _conversation(reader: Reader) -> list[Turn]:
-    """Prompt and answer as turns, for every shape."""
+    """Prompt and answer as turns, for each shape."""
     role = {"messages": "messages", "verl_sft": "messages", "sharegpt": "conversations"}
     if reader.shape in role:
         name = role[reader.shape]
@@ -102,7 +102,7 @@ def _prompt(reader: Reader) -> list[Turn]:
 
 
 def _instruction(reader: Reader) -> str:
-    """Instruction and input with an empty line between them; most rows have no input."""
+    """Instruction and input, separated by an empty line; most rows have no input."""
     reader.need("instruction")
     instruction, given = reader.text("instruction"), reader.text("input")
     if not instruction.strip():
@@ -198,7 +198,7 @@ def _pair(reader: Reader) -> tuple[list[Turn], list[Turn], list[Turn]]:
 def _without_prompt(
     chosen: list[Turn], rejected: list[Turn]
 ) -> tuple[list[Turn], list[Turn], list[Turn]]:
-    """Two conversations as their common beginning and the two ends, which begin with an answer."""
+    """Split two conversations into their common prompt and two ends that begin with an answer."""
     common = common_prefix(chosen, rejected)
     longest = min(common, len(chosen) - 1, len(rejected) - 1)
     while longest > 0 and chosen[longest - 1]["role"] == "assistant":

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from rensa import RMinHash  # type: ignore[import-untyped]
 
-PERMUTATIONS, BANDS = 64, 8  # bands of 8: half of the pairs at 0.77 meet, 0.02 % of those at 0.3
+PERMUTATIONS, BANDS = 64, 8  # bands of 8 find half of the pairs at 0.77, 0.02 % of those at 0.3
 ALIKE = 0.8
 SEED = 7
 WORDS, LETTERS = 3, 8
@@ -15,10 +15,10 @@ WORD = re.compile(r"\w+")
 
 
 class NearDuplicates:
-    """Gathers texts in order, then says which are nearly the same as an earlier one.
+    """Collects texts in order, then finds those that are nearly equal to an earlier one.
 
     Texts are compared by their runs of three words (of eight letters where words are long, as in
-    scripts without spaces). 256 bytes a text are held.
+    scripts without spaces). It holds 256 bytes a text.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class NearDuplicates:
         self._count += len(texts)
 
     def groups(self) -> "np.ndarray":
-        """For each text the number of the earliest one that it is like (maybe its own)."""
+        """For each text, the number of the earliest text that it resembles (maybe its own)."""
         if not self._count:
             return np.zeros(0, np.int64)
         digests = np.concatenate(self._digests)
@@ -63,7 +63,7 @@ def _tokens(text: str) -> list[str]:
 
 
 def _runs(hashes: Sequence[int], count: int) -> Sequence[int]:
-    """Hashes of runs of words, out of those of the words."""
+    """Hashes of runs of words, computed from the hashes of the words."""
     if count < WORDS:
         return [sum(h * (2 * place + 1) for place, h in enumerate(hashes)) % 2**64]
     one = np.array(hashes, dtype=np.uint64)
@@ -74,7 +74,7 @@ def _runs(hashes: Sequence[int], count: int) -> Sequence[int]:
 
 
 def _meeting(part: "np.ndarray") -> Iterator[tuple["np.ndarray", "np.ndarray"]]:
-    """Pairs of rows that are the same in this band: each with the first of its bucket."""
+    """Pairs of rows that are equal in this band: each row with the first of its bucket."""
     keys = part.view(np.dtype((np.void, part.dtype.itemsize * part.shape[1]))).ravel()
     order = np.argsort(keys, kind="stable")
     sorted_keys = keys[order]
@@ -85,7 +85,7 @@ def _meeting(part: "np.ndarray") -> Iterator[tuple["np.ndarray", "np.ndarray"]]:
     for at in range(0, len(later), 100_000):
         chosen = later[at : at + 100_000]
         yield first[chosen], order[chosen]
-    neighbours = np.flatnonzero(same)  # a bucket's first may differ where its neighbours agree
+    neighbours = np.flatnonzero(same)  # alike neighbours may differ from their first
     for at in range(0, len(neighbours), 100_000):
         chosen = neighbours[at : at + 100_000]
         yield order[chosen], order[chosen + 1]

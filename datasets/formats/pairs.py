@@ -1,4 +1,4 @@
-"""Preference pairs as tokens: the rules of ``trainyard_node.dpo.encode``, which trains on them."""
+"""Preference pairs as tokens, by the rules of ``trainyard_node.dpo.encode`` for training."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Renders(Protocol):
 
 @dataclass(frozen=True)
 class Pair:
-    """Token ids; ``prompt`` is what both answers have in common."""
+    """Token ids; ``prompt`` is the beginning that both answers share."""
 
     prompt: list[int]
     chosen: list[int]
@@ -28,12 +28,12 @@ class Pair:
         return len(self.prompt) + max(len(self.chosen), len(self.rejected))
 
     def sequence(self, answer: Sequence[int]) -> Pieces:
-        """The prompt and one of the answers, whose tokens bear loss."""
+        """The prompt and one of the answers; the answer's tokens bear loss."""
         return Pieces([*self.prompt, *answer], [0] * len(self.prompt) + [1] * len(answer))
 
 
 def pair_of(chat: Renders, row: Row) -> Pair:
-    """Each answer is the rest of its whole conversation after the prompt that both share.
+    """Tokenise a pair: each answer is the rest of its conversation after the shared prompt.
 
     Raises Refusal.
     """
@@ -53,8 +53,11 @@ def pair_of(chat: Renders, row: Row) -> Pair:
 
 
 def truncate(pair: Pair, max_length: int, truncation: str) -> Pair:
-    """The pair within ``max_length`` tokens a sequence: "left" takes the prompt's start, the same
-    for both answers; "right" takes the answers' ends. Raises Refusal where too little is left."""
+    """Cut the pair to ``max_length`` tokens a sequence.
+
+    "left" cuts the prompt's start, the same for both answers; "right" cuts the answers' ends.
+    Raises Refusal where too little is left.
+    """
     excess = pair.length - max_length
     if excess <= 0:
         return pair
@@ -85,7 +88,7 @@ def _turns(row: Row, name: str) -> Messages:
         raise Refusal(f"{name} is not a list of messages.")
     if not all(isinstance(turn, Mapping) and turn.get("role") for turn in turns):
         raise Refusal(f"{name} holds a message without a role.")
-    # Parquet gives every message the columns of all others, empty where it has none.
+    # Parquet gives each message the columns of all others, empty where it has no value.
     return [{key: value for key, value in turn.items() if value is not None} for turn in turns]
 
 

@@ -1,4 +1,4 @@
-"""What a parquet file holds, read without loading it: columns, row count, first rows."""
+"""Read columns, row count and first rows of a parquet file without loading it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class ParquetFacts:
-    """Columns by name with their Arrow type as text, and the number of rows."""
+    """Column names with their Arrow type as text, and the number of rows."""
 
     columns: Mapping[str, str]
     rows: int

@@ -1,4 +1,4 @@
-"""Rows of a parquet file of any types."""
+"""Read the rows of a parquet file with any column types."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ BATCH = 500
 
 
 def read_parquet(stream: Stream, sink: Sink, limits: Limits, folder: Path) -> None:
-    """Raises ValueError when the file is damaged or does not hold what its footer says."""
+    """Raises ValueError when the file is damaged or does not match its footer."""
     path, unpacked = stream.path, folder / "unpacked.parquet"
     if stream.packed:
         path = unpacked
@@ -25,7 +25,7 @@ def read_parquet(stream: Stream, sink: Sink, limits: Limits, folder: Path) -> No
                 file.write(block)
     else:
         for _ in stream.blocks():
-            pass  # hashes the file and looks whether it changes
+            pass  # this hashes the file and notices a change
     try:
         _read_rows(path, sink, limits)
     except (pa.ArrowException, OSError) as error:
@@ -64,7 +64,7 @@ def _rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | RowProblem]:
     table = table.cast(pa.schema([(f.name, _readable(f.type)) for f in table.schema]), safe=False)
     try:
         yield from table.to_pylist(maps_as_pydicts="lossy")
-    except (ValueError, OverflowError):  # of one row: text that is not UTF-8, the year 12000 …
+    except (ValueError, OverflowError):  # one row holds text that is not UTF-8, the year 12000 …
         for place in range(len(table)):
             yield _single(table.slice(place, 1))
 
@@ -80,7 +80,7 @@ def _single(table: pa.Table) -> dict[str, Any] | RowProblem:
 
 
 def _readable(kind: pa.DataType) -> pa.DataType:
-    """The type whose values Python can hold: nanoseconds become microseconds."""
+    """A type whose values Python can hold: nanoseconds become microseconds."""
     if pa.types.is_timestamp(kind):
         return pa.timestamp("us", kind.tz)
     if pa.types.is_time64(kind):

@@ -1,4 +1,4 @@
-"""Questions to a parquet file, answered by DuckDB in bounded memory."""
+"""Queries on a parquet file; DuckDB answers them in bounded memory."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ IMPORT = ["line", "json"]
 
 
 class Query:
-    """One file and the fields in it. Field names never reach SQL unless the file has them."""
+    """One file and its fields. A field name reaches SQL only if the file has that field."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -45,7 +45,7 @@ class Query:
         self._database.close()
 
     def run(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Rows of a SELECT in which ``{file}`` stands for the file. Raises ValueError."""
+        """Rows of a SELECT, in which ``{file}`` stands for the file. Raises ValueError."""
         source = "read_parquet(?, file_row_number = true)"
         try:
             asked = self._database.execute(sql.replace("{file}", source), [self._path, *values])
@@ -55,7 +55,7 @@ class Query:
             raise ValueError(f"The rows cannot be searched: {first}") from None
 
     def matching(self, start: int, count: int, search: str, filters: Sequence[Filter]) -> list[int]:
-        """The numbers of the first rows from ``start`` that match all."""
+        """Numbers of the first rows from ``start`` on that match the search and all filters."""
         where = ["file_row_number >= ?"]
         values: list[Any] = [start]
         if search:
@@ -70,7 +70,7 @@ class Query:
         return sorted(number for (number,) in self.run(sql, values))
 
     def values_of(self, field: str) -> str:
-        """SQL for the list of a field's values in a row. Raises ValueError for no such field."""
+        """SQL for the list of a field's values in a row. Raises ValueError for an unknown field."""
         if field not in self.fields:
             known = ", ".join(list(self.fields)[:20])
             raise ValueError(f"There is no field {field}. There are: {known}.")
@@ -121,7 +121,7 @@ def _walk(
 
 
 def _import_fields(sample: list[str]) -> dict[str, tuple[str, bool]]:
-    """Fields of the objects that came, as far as the first rows show them."""
+    """Fields of the imported objects, as far as the first rows show them."""
     kinds: dict[tuple[str, ...], set[type]] = {}
     for text in sample:
         _paths(orjson.loads(text), (), kinds)

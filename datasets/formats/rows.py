@@ -1,4 +1,4 @@
-"""Rows of a parquet file, by number, page, search and filter."""
+"""Read rows of a parquet file by number, page, search and filter."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ MOST = 1_000
 
 @dataclass(frozen=True)
 class Page:
-    """Rows with their number in the file. ``total`` is None when counting would read it all;
-    ``next_start`` is what to ask for next, None at the end."""
+    """Rows with their number in the file. ``total`` is None when counting would need all rows;
+    ``next_start`` is the start of the next page, None at the end."""
 
     rows: list[tuple[int, dict[str, Any]]]
     total: int | None
@@ -29,11 +29,11 @@ class Page:
 def page(
     path: Path, start: int, count: int, search: str = "", filters: Sequence[Filter] = ()
 ) -> Page:
-    """``count`` rows (1,000 at the most) from row ``start`` of the file, those that match.
+    """At most ``count`` matching rows (1,000 at the most) from row ``start`` of the file on.
 
-    ``search`` is looked for in all text, whatever the case. A filter is (dotted field, one of
-    ``OPS``, value); within a list one element must match. A row of an import is the object that
-    came, with its ``line``. Raises ValueError with a sentence.
+    ``search`` is found in any text field and ignores case. A filter is (dotted field, one of
+    ``OPS``, value); one matching element of a list suffices. A row of an import is the original
+    object with its ``line``. Raises ValueError with a sentence.
     """
     start, count = max(0, start), max(1, min(count, MOST))
     if not search and not filters:
@@ -47,13 +47,13 @@ def page(
 
 
 def row(path: Path, index: int) -> dict[str, Any]:
-    """One row, by its number from 0. Raises IndexError when there is none."""
+    """One row, by its number from 0. Raises IndexError when there is no such row."""
     with _open(path) as file:
         return _at(file, index)
 
 
 def slice_rows(file: pq.ParquetFile, start: int, count: int) -> pa.Table:
-    """Rows of a parquet file, reading only the row groups that hold them."""
+    """Rows of a parquet file; only the row groups that hold them are read."""
     groups: list[int] = []
     first, before = 0, 0
     for group in range(file.num_row_groups):

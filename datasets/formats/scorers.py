@@ -1,7 +1,7 @@
-"""verl's own reward scorers: which data source gets which.
+"""verl's own reward scorers, by data source.
 
-Read from ``verl.utils.reward_score.default_compute_score`` of verl 0.9.1, which compares the data
-source word for word; any other raises NotImplementedError in the middle of a run.
+Read from ``verl.utils.reward_score.default_compute_score`` of verl 0.9.1, which compares the whole
+data source name; any other name raises NotImplementedError in the middle of a run.
 """
 
 from collections.abc import Mapping
@@ -38,14 +38,14 @@ PREFIXES: Mapping[str, str] = {"aime": "math_dapo"}
 
 
 class DataSources(tuple[str, ...]):
-    """The names to offer; ``in`` knows the prefixes as well."""
+    """The data source names to offer; ``in`` also accepts names that begin with a prefix."""
 
     def __contains__(self, source: object) -> bool:
         return isinstance(source, str) and scorer_of(source) is not None
 
 
 def scorer_of(data_source: str) -> str | None:
-    """The scorer's module in verl, or None when verl has none for this data source."""
+    """The scorer's module in verl, or None when verl has no scorer for this data source."""
     for scorer, sources in SCORERS.items():
         if data_source in sources:
             return scorer

@@ -1,4 +1,4 @@
-"""Which shape rows have, and the mapping that follows from it."""
+"""Recognise the shape of rows, and propose a mapping for it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ PROMPTS = ("prompt", "input", "query", "question", "instruction", "problem")
 RESPONSES = ("response", "completion", "output", "answer", "target", "reply")
 QUESTIONS = ("question", "problem", "prompt", "query")
 ANSWERS = ("answer", "solution", "final_answer", "ground_truth", "target", "label")
-SOURCES = {"after_hashes": "openai/gsm8k", "boxed": "lighteval/MATH"}  # who writes it so
+SOURCES = {"after_hashes": "openai/gsm8k", "boxed": "lighteval/MATH"}  # data sets of this form
 TALKS = ("messages", "conversation", "conversations", "dialog", "dialogue", "chat", "turns")
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A shape that rows may have. ``confidence`` is 0 to 1; ``reason`` a sentence."""
+    """A possible shape of the rows. ``confidence`` is 0 to 1; ``reason`` is a sentence."""
 
     shape: str
     mapping: ColumnMapping
@@ -31,7 +31,7 @@ class Proposal:
 def detect(rows: Rows) -> list[Proposal]:
     """Proposals for sample rows, best first; empty when nothing fits.
 
-    The confidence of a guess by names falls with the share of rows that it does not convert.
+    A guess by column names loses confidence with the share of rows that it cannot convert.
     """
     if not rows:
         return []
@@ -60,7 +60,7 @@ def _converts(row: Mapping[str, Any], mapping: ColumnMapping) -> bool:
 
 
 def _names(rows: Rows) -> dict[str, str]:
-    """Columns by their lower-case name, in the order they come in."""
+    """Column names by their lower-case form, in their original order."""
     return {name.lower(): name for row in rows for name in row}
 
 
@@ -153,7 +153,7 @@ def _question_answer(rows: Rows) -> Iterator[Guess]:
         options["data_source"] = SOURCES[extract]
     said = f"{question} and {answer} are there"
     said += ", with the result after ####." if hashes else "."
-    # Short answers are results to compare with; long ones without a mark are text to learn.
+    # Short answers are results to compare; long ones without a marker are texts to learn from.
     trust = 0.92 if hashes or extract == "boxed" else 0.75 if len(sample) < 60 else 0.4
     yield ColumnMapping("rl", "question_answer", columns, options), trust, said
 

@@ -1,4 +1,4 @@
-"""What an import writes: rows.parquet and problems.jsonl, with counts."""
+"""The output of an import: rows.parquet and problems.jsonl, with counts."""
 
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,7 +23,7 @@ SCHEMA = pa.schema(COLUMNS)
 
 
 class Sink:
-    """Rows and problems, in bounded memory. Close it to have the files whole."""
+    """Writes rows and problems in bounded memory. The files are complete once it is closed."""
 
     def __init__(self, folder: Path, max_rows: int) -> None:
         self.rows = 0
@@ -38,7 +38,7 @@ class Sink:
         self._writer = pq.ParquetWriter(
             folder / "rows.parquet", SCHEMA, compression="zstd", use_dictionary=False
         )
-        self._thread = ThreadPoolExecutor(1)  # packs while the next rows are parsed
+        self._thread = ThreadPoolExecutor(1)  # it compresses while the next rows are parsed
         self._packing: Future[None] | None = None
         self._problems = (folder / "problems.jsonl").open("wb")
 
@@ -69,7 +69,7 @@ class Sink:
             self._flush()
 
     def refuse(self, line: int, problem: RowProblem, raw: bytes | str) -> None:
-        """Count a row that cannot be used, and keep where it stands and why."""
+        """Count a row that cannot be used, and keep its line and the reason."""
         self.problem_counts[problem.code] += 1
         if self.problem_counts.total() > MOST_PROBLEMS:
             return
@@ -85,7 +85,7 @@ class Sink:
 
     @property
     def fields(self) -> dict[str, dict[str, Any]]:
-        """How many rows have each field, with values of which types."""
+        """For each field, the number of rows that have it, and the types of its values."""
         return {
             excerpt(name, 200): {"types": dict(types), "count": types.total()}
             for name, types in self._fields.items()
@@ -107,7 +107,7 @@ class Sink:
         self._writer.write_table(table, row_group_size=len(jsons))
 
     def _packed(self) -> None:
-        """Wait for the rows that are being packed. Raises what packing raised."""
+        """Wait until the current rows are written. Raises the writer's error."""
         packing, self._packing = self._packing, None
         if packing:
             packing.result()

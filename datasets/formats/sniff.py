@@ -1,4 +1,4 @@
-"""The format of a file, by its name and its first bytes, which must agree."""
+"""Find the format of a file from its name and its first bytes, which must agree."""
 
 from contextlib import closing
 from pathlib import Path
@@ -58,7 +58,7 @@ def _content(head: bytes) -> str:
 
 
 def _is_value(text: bytes) -> bool:
-    """Whether the first line is a value by itself, and more lines follow."""
+    """Whether the first line is a complete JSON value, and more lines follow."""
     line, _, rest = text.partition(b"\n")
     if not rest.strip():
         return False
@@ -78,7 +78,7 @@ def _agreed(name: str, named: str | None, content: str, head: bytes) -> str:
     if named is None or named == content:
         return content
     if named == "csv" and content != "parquet":
-        return "csv"  # a header may begin with anything
+        return "csv"  # a CSV header may begin with any character
     if named == "json" and content == "jsonl":
         return "jsonl"
     if named == "jsonl" and content in ("json", "text"):

@@ -1,4 +1,4 @@
-"""Import of a file of rows: streamed, whole or not at all."""
+"""Import a file of rows as a stream: completely or not at all."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -20,7 +20,7 @@ __all__ = ["Limits", "SourceFacts", "SourceRow", "import_file", "read_source"]
 
 @dataclass
 class SourceFacts:
-    """What an import found. ``sha256`` and ``bytes_read`` are of the file as it came.
+    """The result of an import. ``sha256`` and ``bytes_read`` are those of the original file.
 
     ``fields``: name -> {"types": {type: rows}, "count": rows}; ``examples``: {"line", "code",
     "message", "excerpt"}.
@@ -46,7 +46,7 @@ class SourceFacts:
 
 @dataclass(frozen=True)
 class SourceRow:
-    """A row as it came, and the line or number that it had."""
+    """An imported row, and its line or number in the original file."""
 
     line: int
     data: dict[str, Any]
@@ -69,8 +69,11 @@ def import_file(
     progress: Progress | None = None,
 ) -> SourceFacts:
     """Import JSON, JSONL, CSV or parquet (gz or not) into ``out_dir``: rows.parquet and
-    problems.jsonl. ``name`` is the original file's. Raises ValueError with a sentence when it
-    cannot be imported at all; then ``out_dir`` is as it was."""
+    problems.jsonl.
+
+    ``name`` is the original file's. Raises ValueError with a sentence when the file cannot be
+    imported at all, and then leaves ``out_dir`` unchanged.
+    """
     limits = limits or Limits()
     kind = format_of(path, name or path.name, limits)
     with staged(out_dir) as folder, Stream(path, limits, progress) as stream:
@@ -91,7 +94,7 @@ def import_file(
 
 
 def read_source(path: Path, start: int, count: int) -> list[SourceRow]:
-    """``count`` rows of a rows.parquet from row ``start`` (0-based)."""
+    """Up to ``count`` rows of a rows.parquet from row ``start`` (0-based)."""
     with pq.ParquetFile(path) as file:
         table = slice_rows(file, start, count)
     lines: list[Any] = table["line"].to_pylist()

@@ -1,4 +1,4 @@
-"""Which data sources an RL file names, and whether verl scores them."""
+"""Find the data sources in an RL file that verl cannot score."""
 
 from pathlib import Path
 
@@ -11,9 +11,9 @@ SHOWN = 5
 
 
 def unscored(path: Path) -> list[str]:
-    """Up to five data sources in a file that none of verl's scorers takes.
+    """Up to five data sources in a file that no verl scorer accepts.
 
-    Reads the one column, a batch at a time. Raises ``ValueError`` with a sentence when the file
+    Reads only that column, a batch at a time. Raises ``ValueError`` with a sentence when the file
     has no such column or cannot be read.
     """
     found: dict[str, None] = {}

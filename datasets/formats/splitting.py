@@ -1,4 +1,4 @@
-"""Train and validation: drawn by groups, so that what belongs together stays together."""
+"""Split rows into training and validation by groups, so that related rows stay together."""
 
 import hashlib
 from array import array
@@ -16,10 +16,10 @@ from datasets.formats.tables import ROW_GROUP, schema_of, writer
 
 @dataclass(frozen=True)
 class Split:
-    """Which rows validate: a share (below 1) or a number of rows, drawn with ``seed``.
+    """The rows for validation: a share (below 1) or a number of rows, drawn with ``seed``.
 
-    Rows with the same value in ``group_by`` (a dotted path in the source; "" is the prompt) stay
-    on one side.
+    Rows with the same value in ``group_by`` (a dotted path in the source; "" is the prompt) stay on
+    one side.
     """
 
     validation: float | int = 0.05
@@ -36,7 +36,7 @@ class Split:
 
 
 class Groups:
-    """For each row a number that stands for its group, in an order that the seed shuffles."""
+    """For each row, a hash of its group; the seed shuffles the order of the hashes."""
 
     def __init__(self, seed: int) -> None:
         self._salt = seed.to_bytes(16, "little", signed=True)
@@ -50,7 +50,7 @@ class Groups:
         self._hashes.append(int.from_bytes(digest, "little"))
 
     def validation(self, split: Split) -> "np.ndarray":
-        """Whether each row validates. Raises ValueError when one side would be empty."""
+        """A mask of the validation rows. Raises ValueError when one side would be empty."""
         hashes = np.frombuffer(self._hashes, dtype=np.uint64)
         wanted = split.validation * (len(hashes) if split.validation < 1 else 1)
         names, sizes = np.unique(hashes, return_counts=True)
@@ -65,7 +65,7 @@ class Groups:
 
 
 def divide(every: Path, folder: Path, validates: "np.ndarray", target: str, kept: Kept) -> int:
-    """Write train.parquet and val.parquet out of all rows; returns the rows that validate."""
+    """Write train.parquet and val.parquet from all rows; return the number of validation rows."""
     schema, start = schema_of(target, kept.as_found()), 0
     with (
         pq.ParquetFile(every, pre_buffer=False, buffer_size=2**20) as file,
@@ -83,7 +83,7 @@ def divide(every: Path, folder: Path, validates: "np.ndarray", target: str, kept
 
 
 def _draw(sizes: "np.ndarray", wanted: int) -> "np.ndarray":
-    """Groups in their order, as long as they fit; at least one."""
+    """Take groups in their order while they fit; at least one."""
     chosen = np.cumsum(sizes) <= wanted
     left = wanted - int(sizes[chosen].sum())
     for place in np.flatnonzero(~chosen):
@@ -98,7 +98,7 @@ def _draw(sizes: "np.ndarray", wanted: int) -> "np.ndarray":
 
 
 def _named(part: pa.RecordBatch, schema: pa.Schema, split: str) -> pa.Table:
-    """The rows with the split's name, and the kept columns in their types."""
+    """The rows with the split's name, and with the kept columns in their final types."""
     extra: Any = part["extra_info"]
     wanted = schema.field("extra_info").type
     values = [

@@ -1,4 +1,4 @@
-"""Folders that are there whole or not at all."""
+"""Write a folder completely or not at all."""
 
 import errno
 import os
@@ -13,10 +13,10 @@ Progress = Callable[[int, int], None]
 
 @contextmanager
 def staged(out_dir: Path) -> Iterator[Path]:
-    """A temporary sibling of ``out_dir`` that takes its name at the end.
+    """A temporary sibling of ``out_dir`` that is renamed to it at the end.
 
-    Whatever is raised inside removes it and leaves ``out_dir`` as it was. A full disk becomes a
-    ValueError with a sentence. What an earlier, killed attempt left behind is removed.
+    An exception inside removes it and leaves ``out_dir`` unchanged. A full disk becomes a
+    ValueError with a sentence. Remains of an earlier, killed attempt are removed.
     """
     _forget_attempts(out_dir)
     folder = out_dir.with_name(f".{out_dir.name}.{uuid.uuid4().hex[:8]}.tmp")

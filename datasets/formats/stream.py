@@ -1,4 +1,4 @@
-"""A file as blocks of bytes: hashed, unpacked within limits, in bounded memory."""
+"""Read a file as blocks of bytes: hashed, unpacked within limits, in bounded memory."""
 
 import hashlib
 import os
@@ -13,13 +13,13 @@ from datasets.formats.staging import Progress
 
 MIB = 2**20
 BLOCK = MIB
-SLACK = 64 * MIB  # a ratio says little about a small file
+SLACK = 64 * MIB  # the ratio of a small file says little
 GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What an import refuses, in bytes, rows and unpacked bytes a packed byte."""
+    """Limits of an import, in bytes, rows and unpacked bytes per packed byte."""
 
     max_line_bytes: int = 64 * MIB
     max_rows: int = 200_000_000
@@ -28,9 +28,9 @@ class Limits:
 
 
 class Stream:
-    """A file that is read once from its beginning to its end.
+    """A file that is read once from beginning to end.
 
-    ``bytes_read`` counts the file's bytes, ``unpacked_bytes`` those that came out.
+    ``bytes_read`` counts the bytes of the file, ``unpacked_bytes`` the bytes after unpacking.
     """
 
     def __init__(self, path: Path, limits: Limits, progress: Progress | None = None) -> None:
@@ -62,7 +62,7 @@ class Stream:
         return self._hash.hexdigest()
 
     def blocks(self) -> Generator[bytes, None, None]:
-        """Blocks of about 1 MiB. Raises ValueError when the file is damaged or over a limit."""
+        """Blocks of about 1 MiB. Raises ValueError when the file is damaged or exceeds a limit."""
         for block in self._unpacked() if self.packed else self._raw():
             self.unpacked_bytes += len(block)
             self._within_limits()
@@ -82,7 +82,7 @@ class Stream:
         for block in self._raw():
             packed = block
             while packed:
-                if unpacker.eof:  # another member begins; zeros may fill up the end
+                if unpacker.eof:  # another member begins; zeros may pad the end
                     packed = packed.lstrip(b"\0")
                     unpacker = zlib.decompressobj(wbits=31) if packed else unpacker
                     if not packed:
@@ -116,14 +116,14 @@ class Stream:
 
 
 def size_text(count: int) -> str:
-    """Bytes for a sentence: 64 MiB."""
+    """A size for a sentence: 64 MiB."""
     return f"{count / MIB:g} MiB" if count >= MIB else f"{count} bytes"
 
 
 def lines(stream: Stream, limit: int) -> Iterator[tuple[int, list[bytes | None]]]:
-    """Lists of lines without their ends, with the number of the first (from 1).
+    """Lists of lines without their ends, each with the number of its first line (from 1).
 
-    None stands for a line of more than ``limit`` bytes, of which no more than that was held.
+    None replaces a line of more than ``limit`` bytes, of which at most that many were held.
     """
     pieces: list[bytes] = []
     number, held, first = 1, 0, True
@@ -145,7 +145,7 @@ def lines(stream: Stream, limit: int) -> Iterator[tuple[int, list[bytes | None]]
 
 
 def _rest(unpacker: "zlib._Decompress") -> Iterator[bytes]:
-    """What the unpacker still holds once all is read."""
+    """The bytes that the unpacker still holds after the last block."""
     while block := unpacker.decompress(unpacker.unconsumed_tail, BLOCK):
         yield block
     if not unpacker.eof:

@@ -1,4 +1,4 @@
-"""Compiled rows as Arrow tables, and as texts that can be compared."""
+"""Compiled rows as Arrow tables, and as texts for comparison."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -33,13 +33,13 @@ ROW_GROUP = 2_000
 
 
 def schema_of(target: str, kept: Sequence[tuple[str, pa.DataType]] = ()) -> pa.Schema:
-    """The columns of a compiled file; ``kept`` are further fields of extra_info."""
+    """The columns of a compiled file; ``kept`` adds fields to extra_info."""
     extra = pa.struct([*EXTRA, *kept])
     return pa.schema([*COLUMNS[target], ("extra_info", extra)])
 
 
 def writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    """Packed with zstd; dictionaries would cost more than they save on texts."""
+    """A parquet writer with zstd. Dictionaries would cost more than they save on texts."""
     return pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=False)
 
 
@@ -54,18 +54,18 @@ def batches(path: Path, size: int = ROW_GROUP) -> Iterator[list[dict[str, Any]]]
 
 
 def turns_text(turns: Sequence[Mapping[str, Any]] | None) -> str:
-    """Turns as one text; roles count, so that two of the same words differ."""
+    """Turns as one text with their roles, so that equal words of other roles differ."""
     return "\n".join(f"{turn['role']}\t{turn['content']}" for turn in turns or ())
 
 
 def prompt_text(row: Mapping[str, Any], target: str) -> str:
-    """What the model is asked, without case and spacing: rows that share it belong together."""
+    """The prompt without case and spacing: rows that share it belong together."""
     turns = first_prompt(row["messages"] or []) if target == "sft" else row["prompt"]
     return " ".join(turns_text(turns).lower().split())
 
 
 def whole_text(row: Mapping[str, Any], target: str) -> str:
-    """All that is learnt from a row: without extra_info."""
+    """All parts of a row that a model learns from: the row without extra_info."""
     if target == "sft":
         return turns_text(row["messages"])
     if target == "dpo":

@@ -1,19 +1,19 @@
-"""The text of single tokens: a token may be a part of a character only."""
+"""The text of single tokens; a token may be only a part of a character."""
 
 import json
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-SPACE = "\u2581"  # SentencePiece writes a space as this
+SPACE = "\u2581"  # SentencePiece writes a space as this character
 
 
 @cache
 def byte_alphabet() -> dict[str, int]:
-    """Byte-level BPE's character for each byte, the other way round.
+    """Map each character of byte-level BPE to its byte.
 
-    The bytes that print stand for themselves; the others take 256, 257, … in their order, as
-    GPT-2's vocabulary set it.
+    Printable bytes stand for themselves; the others take 256, 257, … in order, as in GPT-2's
+    vocabulary.
     """
     printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
     others = [byte for byte in range(256) if byte not in printable]
@@ -22,7 +22,7 @@ def byte_alphabet() -> dict[str, int]:
 
 
 class TokenTexts:
-    """Texts of tokens, by their ids, for one tokenizer of transformers."""
+    """Texts of tokens by id, for one tokenizer of transformers."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
@@ -30,7 +30,7 @@ class TokenTexts:
         self._byte_level = _is_byte_level(tokenizer)
 
     def of(self, ids: Sequence[int]) -> list[str]:
-        """One text a token. Bytes that make no whole character by themselves are shown as \\xNN."""
+        """One text a token. Bytes that form no whole character by themselves are shown as \\xNN."""
         return [self._text(id_) for id_ in ids]
 
     def _text(self, id_: int) -> str:

@@ -1,4 +1,4 @@
-"""The tokenizer of a model folder, by transformers in the release that trains, without torch."""
+"""Load the tokenizer of a model folder, by the training release of transformers, without torch."""
 
 import os
 from functools import lru_cache
@@ -13,10 +13,10 @@ Fingerprint = tuple[tuple[str, int, int], ...]
 
 
 def read_tokenizer(folder: Path) -> Any:
-    """The tokenizer; the last few stay in memory as long as their files stay as they are.
+    """The tokenizer; the last few stay in memory while their files are unchanged.
 
-    Raises ValueError with a sentence when there is none, when it has no chat template, or when it
-    needs code of its own (which is never run here).
+    Raises ValueError with a sentence when there is no tokenizer, when it has no chat template, or
+    when it needs code of its own (which is never run here).
     """
     if not folder.is_dir():
         raise ValueError(f"There is no folder {folder}.")
@@ -33,13 +33,13 @@ def _read(folder: str, files: Fingerprint) -> Any:
     if not files:
         raise ValueError(f"{folder} has no tokenizer (tokenizer.json or tokenizer.model).")
     transformers = _transformers()
-    # verl.utils.tokenizer.hf_tokenizer corrects this one model by its name.
+    # verl.utils.tokenizer.hf_tokenizer corrects this one model by name.
     corrected = {"eos_token": "<end_of_turn>"} if "gemma-2-2b-it" in folder else {}
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True, **corrected
         )
-    except Exception as error:  # whatever a broken file makes of the many readers behind this call
+    except Exception as error:  # transformers raises many kinds of errors for a broken file
         raise ValueError(_why_not(folder, error)) from error
     if not tokenizer.chat_template:
         raise ValueError(
@@ -52,7 +52,7 @@ def _read(folder: str, files: Fingerprint) -> Any:
 def _transformers() -> Any:
     quiet = "TRANSFORMERS_NO_ADVISORY_WARNINGS"
     before = os.environ.get(quiet)
-    os.environ[quiet] = "1"  # it would tell everybody to install torch
+    os.environ[quiet] = "1"  # else transformers advises everybody to install torch
     try:
         import transformers
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""A row as the model sees it: its tokens, which of them bear loss, and what is cut."""
+"""A row as the model sees it: its tokens, the loss mask, and the tokens that are cut."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ BATCH = 1000
 
 
 class Token(NamedTuple):
-    """One token. ``text`` shows bytes that make no whole character by themselves as \\xNN."""
+    """One token. ``text`` shows bytes that form no whole character by themselves as \\xNN."""
 
     id: int
     text: str
@@ -26,12 +26,12 @@ class Token(NamedTuple):
 
 @dataclass(frozen=True)
 class RowView:
-    """What a trainer reads of one row.
+    """One row as a trainer reads it.
 
-    ``tokens`` are kept, ``cut_left`` and ``cut_right`` are what truncation drops; ``total`` counts
+    ``tokens`` are kept, ``cut_left`` and ``cut_right`` are dropped by truncation; ``total`` counts
     all three. ``refusal`` says why the trainer stops at this row (or leaves it out), else it is
-    empty; the tokens are then shown as far as they are known. For "dpo" this is the prompt with the
-    chosen answer, and ``rejected`` the prompt with the other one.
+    empty; the tokens are then shown as far as they are known. For "dpo" the view is the prompt with
+    the chosen answer, and ``rejected`` the prompt with the other one.
     """
 
     tokens: tuple[Token, ...] = ()
@@ -51,7 +51,7 @@ class RowView:
 
 
 def load(model_dir: Path, options: ChatOptions | None = None) -> "ChatTokenizer":
-    """The tokenizer of a model folder. Raises ValueError with a sentence when it cannot serve."""
+    """Load a model folder's tokenizer. Raises ValueError with a sentence if it is unusable."""
     return ChatTokenizer(read_tokenizer(Path(model_dir)), options or ChatOptions())
 
 
@@ -64,7 +64,7 @@ class ChatTokenizer:
         self._texts = TokenTexts(tokenizer)
 
     def lengths(self, rows: Sequence[Row], target: str) -> list[int]:
-        """Tokens of each row before any cut: of "rl" the prompt, of "dpo" the longer side.
+        """Tokens of each row before any cut: for "rl" the prompt, for "dpo" the longer side.
 
         ``REFUSED`` (-1) stands for a row that the chat template refuses.
         """
@@ -80,7 +80,7 @@ class ChatTokenizer:
         """One row as the trainer of ``target`` reads it, with at most ``max_length`` tokens.
 
         For "sft", ``truncation`` is verl's ``data.truncation``: with ``pad_mode`` "no_padding" verl
-        cuts on the right for "left" too, and so does this. RL never cuts a prompt.
+        cuts on the right even for "left", and so does this function. A prompt of "rl" is never cut.
         Raises ValueError for an unknown target or truncation, never for the row.
         """
         _known("target", target, TARGETS)

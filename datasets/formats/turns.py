@@ -1,4 +1,4 @@
-"""Turns of a conversation, in the forms that data sets write them."""
+"""Turns of a conversation, in the forms that data sets use."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -39,7 +39,7 @@ def text_of(value: Any, column: str) -> str:
 
 
 def prompt_turns(value: Any, column: str) -> list[Turn]:
-    """A prompt that is text or turns, as turns that end before the answer. Raises RowProblem."""
+    """A prompt (text or turns) as turns that end before the answer. Raises RowProblem."""
     if not isinstance(value, list):
         text = text_of(value, column)
         if not text.strip():
@@ -52,7 +52,7 @@ def prompt_turns(value: Any, column: str) -> list[Turn]:
 
 
 def with_system(turns: Sequence[Turn], system: str) -> list[Turn]:
-    """The turns with a system prompt first, unless they have one."""
+    """The turns with a system prompt first, unless they have one already."""
     if not system or (turns and turns[0]["role"] == "system"):
         return list(turns)
     return [{"role": "system", "content": system}, *turns]
@@ -65,7 +65,7 @@ def before_answer(turns: Sequence[Turn]) -> list[Turn]:
 
 
 def first_prompt(turns: Sequence[Turn]) -> list[Turn]:
-    """The turns before the first answer: what makes two conversations start alike."""
+    """The turns before the first answer: conversations that start alike share them."""
     for place, turn in enumerate(turns):
         if turn["role"] == "assistant":
             return list(turns[:place])
@@ -73,7 +73,7 @@ def first_prompt(turns: Sequence[Turn]) -> list[Turn]:
 
 
 def common_prefix(one: Sequence[Turn], other: Sequence[Turn]) -> int:
-    """How many turns two conversations begin with alike."""
+    """The number of turns at the start that two conversations share."""
     for place, (left, right) in enumerate(zip(one, other, strict=False)):
         if left != right:
             return place
@@ -102,7 +102,7 @@ def _turn(item: Any, column: str, place: int) -> Turn:
 
 
 def _parts(parts: list[Any], column: str, place: int) -> str:
-    """Content in parts, such as [{"type": "text", "text": "…"}], when all are text."""
+    """The text of content in parts, such as [{"type": "text", "text": "…"}], if all are text."""
     if all(isinstance(part, Mapping) and isinstance(part.get("text"), str) for part in parts):
         return "".join(part["text"] for part in parts)
     raise RowProblem("wrong_type", f"Turn {place} of {column} holds more than text.")

@@ -1,11 +1,11 @@
-"""Facts of files that were written."""
+"""Facts about files that were written."""
 
 import hashlib
 from pathlib import Path
 
 
 def hash_of(*paths: Path) -> tuple[int, str]:
-    """Bytes of all files, and the SHA-256 of the text of their SHA-256, with a space between."""
+    """Bytes of all files, and the SHA-256 of their SHA-256 texts, joined by a space."""
     each = []
     for path in paths:
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""From what a user says about columns, and what the rows look like, to a mapping."""
+"""Propose a mapping from the user's words about columns and from the rows themselves."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,7 +13,7 @@ LOOKED_AT = 200
 
 
 def proposals(source: Source) -> list[Proposal]:
-    """What the first rows of a source look like, the best guess first."""
+    """Possible mappings for the first rows of a source, the best guess first."""
     return detect([row.data for row in read_source(source.rows_file, 0, LOOKED_AT)])
 
 
@@ -24,7 +24,7 @@ def propose(
     columns: Mapping[str, str],
     options: Mapping[str, str],
 ) -> ColumnMapping:
-    """The best mapping for a source, with what was said by hand. Raises ``DatasetError``."""
+    """The best mapping for a source, with the user's choices applied. Raises ``DatasetError``."""
     if shape and shape not in SHAPES:
         raise DatasetError(f"There is no shape {shape}: {', '.join(SHAPES)}.")
     found = [p.mapping for p in proposals(source) if shape in ("", p.shape)]

@@ -1,4 +1,4 @@
-"""From a source's columns to a version: the mapping form, with the first rows as they will be."""
+"""The mapping form: from a source's columns to a version, with a preview of the first rows."""
 
 import json
 from typing import Any
@@ -73,7 +73,7 @@ def _facts(source: Source) -> dict[str, Any]:
 
 
 def _preview(form: MapForm) -> dict[str, Any]:
-    """The first rows as they will be, or what is wrong with each."""
+    """The first rows after conversion, or the problem of each."""
     if not form.is_valid():
         errors = [
             (form[n].label if n in form.fields else "", list(e)) for n, e in form.errors.items()
@@ -92,7 +92,7 @@ def _row(row: Any, form: MapForm) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> Any:
-    """Turns as turns; anything else as text."""
+    """Turns as turns; any other value as text."""
     if isinstance(value, list):
         return value
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Forms about one version."""
+"""Forms for one version."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The check of a version: its report, starting one, and cleaning by what it found."""
+"""Pages of a version's check: the report, starting a check, and cleaning by its faults."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def report(request: HtmxHttpRequest, pk: int, number: int) -> HttpResponse:
 
 
 def faults_of(report: Report) -> list[dict[str, Any]]:
-    """What was found, the most frequent first, in words."""
+    """Faults that the check found, in words, the most frequent first."""
     found = report.data.get("faults", {})
     rows = [
         {"code": code, "label": CODES[code].label, "advice": CODES[code].advice, **fault}

@@ -1,4 +1,4 @@
-"""What pages and commands show of data sets."""
+"""Views of data sets that pages and commands share."""
 
 import json
 from typing import Any
@@ -52,7 +52,7 @@ def version_line(version: Version) -> str:
 
 
 def row_parts(row: dict[str, Any], width: int | None = 200) -> list[tuple[str, Any]]:
-    """A compiled row by column: turns as turns, anything else as text, each at most ``width``."""
+    """A compiled row by column: turns as turns, other values as text, cut to ``width``."""
     return [
         (name, _turns(value, width) if _is_turns(value) else _cut(_text(value), width))
         for name, value in row.items()
@@ -83,7 +83,7 @@ INVISIBLE = {"\n": "\u21b5", "\t": "\u21e5", "\r": "\u240d"}
 
 
 def token_view(view: RowView) -> dict[str, Any]:
-    """A row's tokens in order, those that are cut among them; what cannot be seen is drawn."""
+    """A row's tokens in order, including the cut ones; invisible characters get a symbol."""
     parts = ((view.cut_left, True), (view.tokens, False), (view.cut_right, True))
     shown = [
         {"id": t.id, "text": visible(t.text), "bears_loss": t.bears_loss, "is_cut": is_cut}

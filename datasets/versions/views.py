@@ -1,4 +1,4 @@
-"""One version: its rows, a row in full and as the model sees it, its fields, its files."""
+"""Pages of one version: rows, a row in full and as the model sees it, fields, files."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Jobs side by side."""
+"""Compare the settings of jobs."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from jobs.models import Job
 from jobs.verl.diff import Row, Run, compare, run_of
 from jobs.verl.spec import TrainSpec
 
-MOST = 6  # columns that a screen can hold
+MOST = 6  # the most columns that fit on a screen
 
 
 def compare_jobs(jobs: Sequence[Job]) -> list[Row]:

@@ -7,7 +7,7 @@ from jobs.compare.comparison import MOST, compare_jobs
 from jobs.models import Job, JobQuerySet
 from platform_site.htmx import HtmxHttpRequest
 
-OFFERED = 50  # the newest jobs
+OFFERED = 50  # the newest jobs, offered for comparison
 
 
 @require_GET
@@ -34,7 +34,7 @@ def job_compare(request: HtmxHttpRequest) -> HttpResponse:
 
 
 def asked_jobs(request: HtmxHttpRequest) -> list[int]:
-    """The jobs that the address names, each once: ``?a=1&b=2`` or ``?job=1&job=2&job=3``."""
+    """Numbers of the jobs in the address, each once: ``?a=1&b=2`` or ``?job=1&job=2&job=3``."""
     texts = [text for name in ("a", "b", "job") for text in request.GET.getlist(name) if text]
     try:
         return list(dict.fromkeys(int(text) for text in texts))
@@ -43,7 +43,7 @@ def asked_jobs(request: HtmxHttpRequest) -> list[int]:
 
 
 def found(jobs: JobQuerySet, numbers: list[int]) -> list[Job]:
-    """The jobs in the order asked for; all of them, or 404."""
+    """The jobs in the requested order. Raises ``Http404`` if one of them is missing."""
     by_number = jobs.in_bulk([number for number in numbers if abs(number) < 2**63])
     if len(by_number) < len(numbers):
         raise Http404("There is no such job.")

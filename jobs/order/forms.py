@@ -1,4 +1,4 @@
-"""The form of a new job: built from the knobs, checked by the preflight. Commands use it too."""
+"""The form of a new job, built from the knobs and checked by the preflight. Commands use it too."""
 
 import uuid as uuids
 from collections.abc import Iterator
@@ -30,11 +30,11 @@ OPEN_GROUPS = ("Data", "Model", "Preference", "Algorithm", "Optimiser")
 LIMITS = ("retries", "max_hours")
 SET_FIELDS = ("name", "machine", "after", "after_checkpoint", "uuid", "dataset", *LIMITS)
 TICK = forms.CheckboxInput()
-TRIED_ROWS = 4  # of the data, with the reward function, before a run
+TRIED_ROWS = 4  # rows of the data on which the reward function is tried before a run
 
 
 class MachineField(forms.ModelChoiceField):  # type: ignore[type-arg]
-    """A machine that jobs may be sent to, by its id or its name."""
+    """A machine that may get jobs, by its id or its name."""
 
     def __init__(self) -> None:
         super().__init__(Machine.objects.for_jobs(), empty_label=None)
@@ -52,7 +52,7 @@ class MachineField(forms.ModelChoiceField):  # type: ignore[type-arg]
 
 
 class VersionField(forms.ModelChoiceField):  # type: ignore[type-arg]
-    """A version of a data set, by its id or its name: ``name@3``, or ``name`` for the newest."""
+    """A version of a data set: its id, ``name@3``, or ``name`` for the newest."""
 
     def __init__(self, target: str) -> None:
         self.target = target
@@ -106,9 +106,9 @@ class JobForm(forms.Form):
     def __init__(
         self, recipe: Recipe, user: User, data: Any = None, *, is_final: bool = False
     ) -> None:
-        """``is_final``: the job is about to be kept, so what takes seconds is tried too."""
+        """``is_final``: the job will be saved, so checks that take seconds run too."""
         self.recipe, self.user, self.is_final = recipe, user, is_final
-        self.preflight: Preflight  # there once all fields could be read
+        self.preflight: Preflight  # set when all fields could be read
         self.defaults = recipe.spec(places())
         dataset = VersionField(recipe.target)
         data = with_files(data, dataset)
@@ -139,7 +139,7 @@ class JobForm(forms.Form):
 
     @property
     def trains_on(self) -> bool:
-        """Whether the model is to be what the job before has saved."""
+        """Whether the job trains on the model that the job before it saves."""
         return TICK.value_from_datadict(self.data, self.files, "after_checkpoint") is True
 
     def clean_uuid(self) -> uuids.UUID:
@@ -177,17 +177,17 @@ class JobForm(forms.Form):
         return accounts.problems(self.spec, self.user, cleaned["machine"])
 
     def _reward_problems(self) -> list[str]:
-        """What the reward function does with the first rows that it will meet."""
+        """Problems of the reward function with the first rows that it will score."""
         values = self.spec.values
         path, name = str(values.get("reward_file", "")), str(values.get("reward_name", ""))
-        if not path or values.get("reward_model"):  # verl then hands over its router as well
+        if not path or values.get("reward_model"):  # verl then passes its router too
             return []
         rows = trial.rl_rows(inside(str(values["train_files"])), TRIED_ROWS)
         return trial.check_function(path, name or "compute_score", rows)
 
     @property
     def spec(self) -> TrainSpec:
-        """The spec as typed. Needs fields that were read without an error."""
+        """The spec in the form. It needs cleaned fields without errors."""
         values = {
             knob.name: self.cleaned_data[knob.name]
             for knob in knobs_of(self.recipe.kind)
@@ -201,7 +201,7 @@ class JobForm(forms.Form):
         return TrainSpec(self.recipe.kind, values, overrides, self.cleaned_data["machine"].verl)
 
     def order(self) -> Order:
-        """What to submit. Only for a valid form."""
+        """The order to submit; for a valid form only."""
         return Order(
             owner=self.user,
             name=self.cleaned_data["name"],
@@ -218,14 +218,14 @@ class JobForm(forms.Form):
         )
 
     def _version_of_files(self) -> Version | None:
-        """The version that the two files are of, when they are one's."""
+        """The version to which both files belong, if there is one."""
         values = self.spec.values
         files = {"train_file": values["train_files"], "val_file": values["val_files"]}
         return Version.objects.ready().filter(**files).first()
 
     @property
     def groups(self) -> Iterator[tuple[str, list[forms.BoundField], bool]]:
-        """Fields by role: title, fields, and whether the group is unfolded."""
+        """Fields by group: title, fields, and whether the group is unfolded."""
         titles = dict.fromkeys(knob.group for knob in knobs_of(self.recipe.kind))
         for title in titles:
             fields = [self[knob.name] for knob in knobs_of(self.recipe.kind) if knob.group == title]
@@ -234,7 +234,7 @@ class JobForm(forms.Form):
 
     @property
     def usual(self) -> list[str]:
-        """What the recipe calls usual, and why."""
+        """The usual values that the recipe names, and the reasons."""
         return [
             f"{self[name].label}: {usual.low:g} to {usual.high:g} is usual. {usual.why}"
             for name, usual in self.recipe.ranges.items()
@@ -255,7 +255,7 @@ class JobForm(forms.Form):
 
 
 def limits_of(job: Job) -> dict[str, Any]:
-    """The fields of a form that hold a job's own limits."""
+    """The form's values for a job's own limits."""
     hours = "" if job.max_seconds is None else job.max_seconds / 3600
     return {"retries": job.retries, "max_hours": hours}
 
@@ -265,7 +265,7 @@ def _seconds(hours: float | None) -> int | None:
 
 
 def with_files(data: Any, field: VersionField) -> Any:
-    """A form's contents with the files of the version that it names."""
+    """The form's data, with the files of the version that they name."""
     try:
         version = field.to_python(data.get("dataset")) if data else None
     except forms.ValidationError:
@@ -278,7 +278,7 @@ def with_files(data: Any, field: VersionField) -> Any:
 
 
 def initial(recipe: Recipe) -> dict[str, Any]:
-    """A new form's contents: the recipe's values, and an id that makes a second send harmless."""
+    """The values of a new form: the recipe's, and an id, so that sending it twice makes one job."""
     spec = recipe.spec(places())
     values = {name: shown(value) for name, value in spec.values.items()}
     return values | {
@@ -290,7 +290,7 @@ def initial(recipe: Recipe) -> dict[str, Any]:
 
 
 def form_data(recipe: Recipe, name: str, sets: list[str]) -> dict[str, Any]:
-    """The contents of a form as a command fills it: the recipe's values, then each ``key=value``.
+    """The form's data from a command: the recipe's values, then each ``key=value``.
 
     A key is a knob's name or its Hydra key; any other becomes a free override.
     """

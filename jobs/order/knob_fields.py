@@ -1,4 +1,4 @@
-"""Form fields of knobs: one for each type of value, with the knob's words and limits."""
+"""Form fields of knobs: one for each type of value, with the knob's texts and limits."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +16,12 @@ BOX_NAMES = {"hf_model": "Hugging Face folder", "wandb": "W&B", "mlflow": "MLflo
 
 
 def shown(value: Value) -> str:
-    """A value as a field shows it and reads it back."""
+    """A value as text that the field can read back."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 class Boxes(forms.CheckboxSelectMultiple):
-    """Ticked boxes whose value is one text, joined by commas, as a spec and a command hold it."""
+    """Checkboxes whose value is one text, joined by commas, as in a spec and in a command."""
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> list[str]:
         given = data.getlist(name) if isinstance(data, QueryDict) else [data.get(name) or ""]
@@ -31,7 +31,7 @@ class Boxes(forms.CheckboxSelectMultiple):
         return value.split(",") if isinstance(value, str) else list(value or ())
 
     def id_for_label(self, id_: str, index: str | int | None = None) -> str:
-        # The label and the links to an error lead to the first box.
+        # The label and the links to an error point to the first box.
         return super().id_for_label(id_, "0" if index is None else str(index))
 
 
@@ -45,7 +45,7 @@ class BoxesField(forms.MultipleChoiceField):
 
 @dataclass(frozen=True)
 class ShownKnob:
-    """A knob as one form shows it; ``key`` is its Hydra key for the form's kind of run."""
+    """A knob in one form; ``key`` is its Hydra key for the form's kind of run."""
 
     name: str
     label: str
@@ -54,7 +54,7 @@ class ShownKnob:
     key: str
     default: str
     choices: tuple[str, ...]
-    unset: str  # whose value it has when it is left empty
+    unset: str  # the source of its value when it is left empty
 
 
 def knob_field(knob: Knob, kind: str, default: Value | None) -> forms.Field:
@@ -80,7 +80,7 @@ def knob_field(knob: Knob, kind: str, default: Value | None) -> forms.Field:
 
 
 def key_of(knob: Knob, kind: str) -> str:
-    """The Hydra key shown at a field; none for a knob that shapes the command itself."""
+    """The Hydra key shown at a field; empty for a knob that shapes the command itself."""
     return "" if knob.key(kind) == COMMAND else knob.key(kind)
 
 
@@ -111,7 +111,7 @@ def _field(knob: Knob, unset: str) -> forms.Field:
 
 
 def figure(mode: str) -> forms.TextInput:
-    # A number input would hand an unreadable figure over as empty.
+    # A number input would submit an unreadable number as empty.
     return forms.TextInput(attrs={"inputmode": mode, "autocomplete": "off", "class": "figure"})
 
 

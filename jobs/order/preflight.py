@@ -1,4 +1,4 @@
-"""Look at the files that a spec names, and say what would fail before anything starts."""
+"""Inspect the files that a spec names, and find what would fail, before anything starts."""
 
 import os
 from collections.abc import Iterator
@@ -27,14 +27,14 @@ from platform_site.paths import allowed, inside
 @dataclass
 class Preflight:
     spec: TrainSpec
-    knows_model: bool = True  # else it is what another job will have saved
-    is_here: bool = True  # else models are looked for on the run's own machine, when it starts
+    knows_model: bool = True  # false if another job is still to save the model
+    is_here: bool = True  # false if the run's own machine looks for models at the start
 
     @cached_property
     def problems(self) -> list[Problem]:
         spec = self.spec
         reason = refusal(spec.kind, spec.verl, str(spec.values.get("device")))
-        if reason:  # there may be no keys to check against
+        if reason:  # this release may have no keys to check against
             return [Problem("machine", reason)]
         known = schema.load(settings.TRAINYARD_VERL_SCHEMA, spec.kind, spec.verl)
         found = list(checks.check_overrides(spec, known))
@@ -42,7 +42,7 @@ class Preflight:
         found += self._files()
         found += check_contradictions(self.spec)
         found += check_batches(self.spec)
-        if found:  # what follows would only repeat or mislead
+        if found:  # the later checks would only repeat this or mislead
             return found
         found += check_companions(spec, known)
         found += checks.check_context(self.spec, self.model.context)
@@ -96,7 +96,7 @@ class Preflight:
         return facts, column_problem(kind.target, facts, self._renamed(), kind.label)
 
     def _renamed(self) -> dict[str, str]:
-        """Columns that a free override gives another name: ``data.prompt_key`` and its like."""
+        """Columns that a free override renames, such as by ``data.prompt_key``."""
         return {
             override.key.removeprefix("data.").removesuffix("_key"): str(override.value)
             for override in readable(self.spec.overrides)
@@ -121,7 +121,7 @@ class Preflight:
             try:
                 unknown = unscored(inside(str(self.spec.values[field])))
             except ValueError:
-                continue  # told already
+                continue  # reported already
             if unknown:
                 names = ", ".join(unknown)
                 what = f"verl has no scorer for the data source {names} of {field}"
@@ -133,7 +133,7 @@ def is_allowed(path: str) -> bool:
 
 
 def find_model(text: str) -> ModelFolder:
-    """Look at a model given as a folder, or as a hub name that is in this machine's cache."""
+    """Inspect a model, given as a folder or as a hub name in this machine's cache."""
     if HUB_NAME.fullmatch(text):
         snapshot = cached_model(text, hub_cache())
         if snapshot is None:

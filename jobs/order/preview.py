@@ -1,4 +1,4 @@
-"""What the form shows beside it: the command as it would run, or what stands in its way."""
+"""The panel beside the form: the command as it would run, or the problems that prevent it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +15,7 @@ from jobs.verl.variants import variant_of
 
 
 class Preview:
-    """The command and promise of a valid form; for an invalid one the problems alone."""
+    """The command and the steps of a valid form; of an invalid one only the problems."""
 
     def __init__(self, form: JobForm) -> None:
         self.form = form
@@ -52,7 +52,7 @@ class Preview:
 
     @property
     def notes(self) -> list[str]:
-        """What is unusual, and what the method asks to be known. None of it is an error."""
+        """Unusual values, and the notes of the method. None of them is an error."""
         values = self.form.spec.values
         variant = variant_of(self.form.recipe.kind, values.get("variant"))
         notes = [f"{variant.label} ({variant.source}). {variant.note}".strip()] if variant else []
@@ -69,7 +69,7 @@ class Preview:
         return notes
 
     def _later(self) -> Iterator[str]:
-        """What is decided at the start only."""
+        """Notes on values that are decided only at the start."""
         values = self.form.spec.values
         if values.get("device") == "cuda":
             yield "Its GPUs are chosen at the start; CUDA_VISIBLE_DEVICES then names them."

@@ -1,4 +1,4 @@
-"""A new job: choose a recipe, fill in the form with the command beside it, submit."""
+"""Pages of a new job: choose a recipe, fill in the form beside its command, submit."""
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse
@@ -39,7 +39,7 @@ def job_create(request: HtmxHttpRequest, slug: str) -> HttpResponse:
     job = submit.submit(form.order(), start=request.POST.get("action") == "start")
     if job.status != Status.DRAFT:
         warn_of_rental(request, rental.warning(job))
-    # A redirect would land inside the form: htmx is told to leave the page.
+    # A redirect would be shown inside the form, so htmx is told to load the whole page.
     return HttpResponseClientRedirect(job.get_absolute_url()) if request.htmx else redirect(job)
 
 
@@ -59,7 +59,7 @@ def get_recipe(request: HtmxHttpRequest, slug: str) -> Recipe:
 
 @require_GET
 def job_clone(request: HtmxHttpRequest, pk: int) -> HttpResponse:
-    """The form of a new job, filled with another's values. It is sent as every new job is."""
+    """The form of a new job with another job's values; it is submitted like any new job."""
     job = get_job(request, pk)
     if not job.job_kind.has_recipes:
         raise Http404(f"{job.kind_label} has no form that could be filled with its settings.")

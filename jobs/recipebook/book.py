@@ -1,7 +1,7 @@
-"""All recipes that a user may start from: Trainyard's own, those that the user saved, any job.
+"""All recipes that a user may start from: Trainyard's own, saved ones, and jobs.
 
-A slug says which: ``my-…`` is a saved recipe, ``job-<number>`` the values of a job, anything else a
-file in ``jobs/recipes``.
+The slug tells them apart: ``my-…`` is a saved recipe, ``job-<number>`` the values of a job, any
+other slug a file in ``jobs/recipes``.
 """
 
 import re
@@ -22,7 +22,7 @@ OF_JOB = re.compile(r"job-(\d{1,18})")
 
 
 def find_recipe(slug: str, user: User) -> Recipe | None:
-    """The recipe behind a slug, if this user may use it."""
+    """The recipe with this slug, if this user may use it."""
     if slug.startswith(OWN):
         saved = SavedRecipe.objects.filter(owner=user, slug=slug).first()
         return as_recipe(saved) if saved and has_recipes(saved.kind) else None
@@ -63,7 +63,7 @@ def as_recipe(saved: SavedRecipe) -> Recipe:
 
 
 def cloned_from(job: Job, user: User) -> tuple[Recipe, Recipe]:
-    """For a copy of a job: the recipe that it changes, and that recipe with the job's values."""
+    """For a copy of a job: the recipe it is based on, and that recipe with the job's values."""
     base = find_recipe(job.recipe, user)
     if base is None or base.kind != job.kind:
         base = _of_values(job)
@@ -73,7 +73,7 @@ def cloned_from(job: Job, user: User) -> tuple[Recipe, Recipe]:
 
 
 def copy_name(name: str) -> str:
-    """``run``, ``run copy``, ``run copy 2``, … in the room that a name has."""
+    """The name of a copy, within a name's length: ``run``, ``run copy``, ``run copy 2``, …"""
     found = re.fullmatch(r"(.*) copy(?: (\d{1,6}))?", name)
     if not found:
         return f"{name[:190]} copy"
@@ -81,19 +81,19 @@ def copy_name(name: str) -> str:
 
 
 def known_part(spec: TrainSpec) -> tuple[TrainSpec, str]:
-    """The spec with the knobs that its kind has today, and the other values in words."""
+    """The spec with the knobs that its kind still has, and the other values as text."""
     known = {name: value for name, value in spec.values.items() if has_knob(spec.kind, name)}
     gone = ", ".join(f"{n} = {v}" for n, v in spec.values.items() if n not in known)
     return TrainSpec(spec.kind, known, spec.overrides), gone
 
 
 def has_knob(kind: str, name: str) -> bool:
-    """Whether a kind of run has a knob of this name today."""
+    """Whether a kind of run still has a knob of this name."""
     return name in BY_NAME and kind in BY_NAME[name].keys
 
 
 def save_recipe(owner: User, job: Job, title: str, purpose: str = "") -> SavedRecipe:
-    """Keep a job's values as a recipe of the user's own."""
+    """Save a job's values as a recipe of the user."""
     return keep_recipe(
         title,
         owner=owner,
@@ -106,11 +106,11 @@ def save_recipe(owner: User, job: Job, title: str, purpose: str = "") -> SavedRe
 
 
 def keep_recipe(title: str, **fields: Any) -> SavedRecipe:
-    """Keep a recipe under a slug that no other has."""
+    """Save a recipe under a slug that no other recipe has."""
     try:
         with transaction.atomic():
             return SavedRecipe.objects.create(title=title, slug=_free_slug(title), **fields)
-    except IntegrityError:  # someone took that slug just now
+    except IntegrityError:  # another recipe took that slug meanwhile
         return SavedRecipe.objects.create(title=title, slug=_free_slug(title), **fields)
 
 
@@ -137,7 +137,7 @@ def _recipe(
     tips: tuple[str, ...] = (),
     is_sample: bool = False,
 ) -> Recipe:
-    # A recipe's texts are filled with folder names, so a brace of the user's own is doubled.
+    # Recipe.spec replaces folder names in braces, so a brace of the user's own is doubled.
     values = {
         name: value.replace("{", "{{").replace("}", "}}") if isinstance(value, str) else value
         for name, value in spec.values.items()
@@ -156,7 +156,7 @@ def _recipe(
 
 
 def _free_slug(title: str) -> str:
-    """A slug that no recipe of any user has: a page's address tells recipes apart by it."""
+    """A slug that no user's recipe has: a page's address identifies a recipe by its slug."""
     first = f"{OWN}{slugify(title)[:80] or 'recipe'}"
     taken = set(SavedRecipe.objects.filter(slug__startswith=first).values_list("slug", flat=True))
     number, slug = 1, first

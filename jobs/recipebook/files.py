@@ -1,4 +1,4 @@
-"""Recipes as TOML files, handed from one instance to another."""
+"""Recipes as TOML files, to move them from one instance to another."""
 
 import re
 import tomllib
@@ -16,7 +16,7 @@ from jobs.verl.recipes import Recipe
 from jobs.verl.spec import TrainSpec, Value
 from jobs.verl.toml import write_toml
 
-PLACE = re.compile(r"\{\{|\}\}|\{(\w*)\}|[{}]")  # what Recipe.spec reads in a text, and no more
+PLACE = re.compile(r"\{\{|\}\}|\{(\w*)\}|[{}]")  # the placeholders that Recipe.spec reads
 LARGEST_FILE = 256 * 1024
 
 
@@ -25,14 +25,14 @@ class RecipeError(Exception):
 
 
 def export_recipe(recipe: Recipe) -> str:
-    """A recipe as the TOML that ``import_recipe`` and ``jobs/recipes`` read."""
+    """A recipe as TOML that ``import_recipe`` and ``jobs/recipes`` can read."""
     head = {"kind": recipe.kind, "title": recipe.title, "purpose": recipe.purpose}
     rest = {"needs": recipe.needs, "overrides": list(recipe.overrides)}
     return write_toml({**head, **rest, "values": dict(recipe.values)})
 
 
 def import_recipe(owner: User, text: str) -> SavedRecipe:
-    """Keep a recipe that was exported, here or elsewhere. Raises ``RecipeError``."""
+    """Save a recipe that was exported here or elsewhere. Raises ``RecipeError``."""
     if len(text) > LARGEST_FILE:
         raise RecipeError("That file is too large for a recipe: 256 KiB are the most.")
     try:
@@ -81,7 +81,7 @@ def _is_line(text: object) -> bool:
 
 
 def _filled(found: re.Match[str]) -> str:
-    """A folder for its name in braces; a brace itself is written twice."""
+    """The folder for a name in braces, or one brace for a doubled one."""
     if found[0] in ("{{", "}}"):
         return found[0][0]
     if found[1] in places():

@@ -6,7 +6,7 @@ from platform_site.fields import one_line
 
 
 class TellingForm(forms.Form):
-    """A small form whose fault is told in one sentence."""
+    """A small form that reports its errors in one sentence."""
 
     @property
     def first_error(self) -> str:

@@ -1,4 +1,4 @@
-"""Recipes of one's own: kept from a job, copied, handed on, removed."""
+"""Pages of a user's own recipes: save from a job, copy, export, import, remove."""
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse

@@ -1,4 +1,4 @@
-"""The form of "Try reward": what is tried, and on which answers. The command uses it too."""
+"""The form of "Try reward": the function to try, and the answers. The command uses it too."""
 
 import json
 import re
@@ -180,12 +180,12 @@ class RewardForm(forms.Form):
 
 
 def split_answers(text: str) -> list[str]:
-    """Answers with a line of three or more dashes between them; an empty answer is one, too."""
+    """Answers, separated by lines of three or more dashes; an empty answer counts too."""
     if not text:
         return []
     return [part.strip("\n") for part in BETWEEN_ANSWERS.split(typed(text))]
 
 
 def typed(text: str) -> str:
-    """A text area's lines as a model would write them: browsers send CRLF."""
+    """The text of a text area with the newlines of a model: browsers send CRLF."""
     return text.replace("\r\n", "\n")

@@ -1,4 +1,4 @@
-"""Which files may be reward functions."""
+"""The files that may be reward functions."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Reward functions, tried before a run: by the training Python, in processes of their own."""
+"""Try reward functions before a run, with the training Python, in separate processes."""
 
 import json
 import os
@@ -19,17 +19,17 @@ from jobs.rewards.paths import reward_path
 
 COLUMNS = ("data_source", "prompt", "reward_model")
 KEPT = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "HF_HOME")
-MARGIN = 20.0  # seconds to start, and to end what is left
+MARGIN = 20.0  # seconds to start, and to end the remaining processes
 AT_ONCE = threading.BoundedSemaphore(2)
 
 
 class TrialError(Exception):
-    """The trial itself could not be made; the message says why and what to do."""
+    """The trial itself failed; the message says why and gives advice."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is tried: a function in a file or, without a path, verl's scorers by data source."""
+    """The function to try: in a file or, without a path, verl's scorers by data source."""
 
     path: str = ""
     name: str = "compute_score"
@@ -44,7 +44,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds for one answer, for loading the file and for all of it; MiB of memory."""
+    """Seconds for one answer, for loading the file and for the whole trial; MiB of memory."""
 
     call: float = 10.0
     load: float = 60.0
@@ -60,7 +60,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Case:
-    """One answer to score. Answers to the same prompt carry the same ``group``."""
+    """One answer to score. Answers to the same prompt have the same ``group``."""
 
     group: int
     question: str
@@ -81,7 +81,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Scored:
-    """What came of one case: a score with its parts, or a problem."""
+    """The result of one case: a score with its parts, or a problem."""
 
     case: Case
     score: float | None
@@ -99,7 +99,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Trial:
-    """``problem`` and ``traceback``: why the function could not be loaded, else empty."""
+    """``problem`` and ``traceback`` say why the function could not be loaded, else are empty."""
 
     scored: tuple[Scored, ...]
     seconds: float
@@ -117,12 +117,12 @@ class Trial:
 
     @property
     def compared(self) -> int:
-        """Prompts with several answers, all of them scored."""
+        """The number of prompts with several answers that were all scored."""
         return sum(_is_compared(group) for group in self.groups)
 
     @property
     def flat(self) -> int:
-        """Of those, the ones whose answers all have the same score: they teach GRPO nothing."""
+        """The number of those prompts whose answers all score the same: they teach GRPO nothing."""
         groups = [group for group in self.groups if _is_compared(group)]
         return sum(len({answer.score for answer in group}) == 1 for group in groups)
 
@@ -141,7 +141,7 @@ def _is_compared(group: Sequence[Scored]) -> bool:
 
 
 def try_reward(subject: Subject, cases: Sequence[Case], limits: Limits | None = None) -> Trial:
-    """Score the cases, whatever the function does. Raises TrialError."""
+    """Score the cases, even if the function fails. Raises TrialError."""
     limits = limits or Limits()
     if not AT_ONCE.acquire(timeout=MARGIN):
         raise TrialError("Other trials are running. Try again when they are through.")
@@ -153,7 +153,7 @@ def try_reward(subject: Subject, cases: Sequence[Case], limits: Limits | None = 
 
 
 def read_trial(document: Mapping[str, Any], cases: Sequence[Case]) -> Trial:
-    """The node's document on these cases."""
+    """The trial in the node's document about these cases."""
     load = document["load"]
     return Trial(
         scored=tuple(_scored(row, case) for row, case in zip(document["rows"], cases, strict=True)),
@@ -189,7 +189,7 @@ def _run(subject: Subject, cases: Sequence[Case], limits: Limits) -> dict[str, A
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            # Not the site's folder: its `datasets` would stand before Hugging Face's.
+            # The site's folder would hide Hugging Face's `datasets` by its own.
             cwd="/",
             # The function is the user's: it gets none of the site's settings and keys.
             env={name: os.environ[name] for name in KEPT if name in os.environ},
@@ -219,7 +219,7 @@ def _document(process: "subprocess.Popen[str]", lines: str, within: float) -> di
 
 
 def _end(process: "subprocess.Popen[str]") -> None:
-    process.send_signal(signal.SIGTERM)  # it ends the function's process before itself
+    process.send_signal(signal.SIGTERM)  # it ends the function's process first
     try:
         process.wait(10)
     except subprocess.TimeoutExpired:
@@ -257,7 +257,7 @@ def cases_of(row: Mapping[str, Any], group: int, answers: Sequence[str]) -> Iter
 
 
 def truth_of(row: Mapping[str, Any]) -> str:
-    """The ground truth as an answer would say it."""
+    """The ground truth as the text of an answer."""
     truth = (row.get("reward_model") or {}).get("ground_truth")
     return truth if isinstance(truth, str) else json.dumps(truth, default=str)
 
@@ -268,10 +268,10 @@ def check_function(
     rows: Sequence[Mapping[str, Any]],
     kwargs: Mapping[str, Any] | None = None,
 ) -> list[str]:
-    """What would go wrong with this reward function on these rows of RL data, as sentences.
+    """Problems of this reward function with these rows of RL data, as sentences.
 
-    Each row is answered with its ground truth and with nothing. The same file, function and rows
-    are tried once. Empty also where nothing can be tried here, for want of a training Python.
+    Each row is tried with its ground truth and with an empty answer. The same file, function and
+    rows are tried once. The result is also empty where no training Python can try it.
     """
     try:
         real = reward_path(path)
@@ -300,7 +300,7 @@ def _checked(
 
 
 def problems_of(trial: Trial) -> Iterator[str]:
-    """What stands against a run with this function: each kind of problem once."""
+    """Problems that a run with this function would have: each kind once."""
     if trial.problem:
         yield f"The reward function cannot be loaded. {trial.problem}"
     elif trial.signature_problem:

@@ -9,7 +9,7 @@ from platform_site.htmx import HtmxHttpRequest
 
 @require_http_methods(["GET", "POST"])
 def try_reward_page(request: HtmxHttpRequest) -> HttpResponse:
-    """The form, and after a POST (which runs the user's code) what came of it."""
+    """The form and, after a POST (which runs the user's code), the result."""
     if request.method == "GET":
         given = {name: request.GET[name] for name in ("path", "name") if name in request.GET}
         return render(request, "jobs/rewards/try_reward.html", {"form": RewardForm(initial=given)})

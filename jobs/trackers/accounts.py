@@ -1,4 +1,4 @@
-"""Users' accounts at trackers: kept encrypted, handed to a run's process and to nothing else."""
+"""Users' accounts at trackers: stored encrypted, and given to a run's process only."""
 
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
@@ -20,15 +20,15 @@ from jobs.verl.trackers import ALL, TRACKERS, Tracker, asked_by
 from platform_site.secrets import SecretError
 
 LONGEST = 4000
-BELIEVED_FOR = 20  # seconds, of what the training Python says that it has
+BELIEVED_FOR = 20  # seconds to cache the training Python's list of packages
 
 
 class TrackerError(Exception):
-    """A run cannot log where it was asked to. The message is a sentence for the user."""
+    """A run cannot log to a tracker that it names. The message is a sentence for the user."""
 
 
 def keep(owner: User, tracker: Tracker, values: Mapping[str, str]) -> None:
-    """Set variables of an account; those that are not named stay as they are."""
+    """Set variables of an account; the others stay unchanged."""
     for variable, value in values.items():
         TrackerSecret.objects.update_or_create(
             owner=owner,
@@ -39,13 +39,13 @@ def keep(owner: User, tracker: Tracker, values: Mapping[str, str]) -> None:
 
 
 def remove(owner: User, tracker: Tracker, variable: str = "") -> int:
-    """Forget one variable of an account, or all; says how many there were."""
+    """Delete one variable of an account, or all; return how many there were."""
     found = TrackerSecret.objects.filter(owner=owner, tracker=tracker.name)
     return (found.filter(variable=variable) if variable else found).delete()[0]
 
 
 def fault(tracker: Tracker, name: str, value: str) -> str | None:
-    """What is wrong with a value for a variable, or None."""
+    """Why a value is wrong for a variable, or None."""
     if problem := unknown(tracker, name):
         return problem
     if not value.isprintable() or len(value) > LONGEST:
@@ -57,7 +57,7 @@ def fault(tracker: Tracker, name: str, value: str) -> str | None:
 
 
 def unknown(tracker: Tracker, name: str) -> str | None:
-    """Why a tracker has no such variable, or None when it has."""
+    """Why a tracker has no such variable, or None if it has it."""
     names = [variable.name for variable in tracker.variables]
     if name in names:
         return None
@@ -66,7 +66,7 @@ def unknown(tracker: Tracker, name: str) -> str | None:
 
 
 def overview(user: User) -> list[dict[str, Any]]:
-    """Each tracker with its variables and when the user set them. No value is in it."""
+    """Each tracker with its variables and the times when the user set them, but no values."""
     found = TrackerSecret.objects.filter(owner=user).defer("value")
     times = {(secret.tracker, secret.variable): secret.set_at for secret in found}
     lacking = lacking_packages(local_machine())
@@ -83,7 +83,7 @@ def overview(user: User) -> list[dict[str, Any]]:
 def environment(spec: Spec, owner: User) -> dict[str, str]:
     """The variables of the owner's accounts that a run needs, open: for its process only.
 
-    Raises ``TrackerError`` when one is missing or does not open.
+    Raises ``TrackerError`` when one is missing or cannot be decrypted.
     """
     accounts = _accounts(spec, owner)
     for tracker, values in accounts:
@@ -93,7 +93,7 @@ def environment(spec: Spec, owner: User) -> dict[str, str]:
 
 
 def problems(spec: TrainSpec, user: User, machine: Machine | None = None) -> list[Problem]:
-    """Why a run could not log where it is asked to: no account, or no package."""
+    """Why a run could not log to its trackers: an account or a package is missing."""
     field = asked_by(spec)
     try:
         accounts = _accounts(spec, user)
@@ -114,14 +114,14 @@ def _would_be_seen(tracker: Tracker, machine: Machine) -> str:
 
 
 def mask(text: str, job: Job) -> str:
-    """A text of a run with its owner's secrets made unreadable."""
+    """A text of a run with its owner's secrets replaced by stars."""
     for value in secret_values(job):
         text = text.replace(value, "*" * len(value))
     return text
 
 
 def secret_values(job: Job) -> list[str]:
-    """What must not be shown of a job's output, the longest first."""
+    """Values that a job's output must not show, the longest first."""
     try:
         accounts = _accounts(job.spec_of_kind, job.owner_id)
     except TrackerError:
@@ -170,9 +170,9 @@ def _packages_lacking(chosen: list[Tracker], machine: Machine) -> list[str]:
 
 
 def lacking_packages(machine: Machine) -> frozenset[str]:
-    """The trackers' packages that a machine's training Python does not have.
+    """The trackers' packages that a machine's training Python lacks.
 
-    None are lacking where it cannot be asked: what is wrong with a machine is told elsewhere.
+    The result is empty if the machine cannot be asked: other checks report its problems.
     """
     key = f"packages-{machine.pk}-{sha256(machine.python.encode()).hexdigest()}"
     known: frozenset[str] | None = cache.get(key)

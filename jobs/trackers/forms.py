@@ -5,9 +5,9 @@ from jobs.verl.trackers import Tracker, Variable
 
 
 class AccountForm(forms.Form):
-    """New values for an account's variables. An empty field leaves a variable as it is.
+    """New values of an account's variables. An empty field leaves its variable unchanged.
 
-    No secret is ever put back into the page, not even one that was refused.
+    The page never shows a secret again, not even one that was refused.
     """
 
     def __init__(self, tracker: Tracker, data: object = None) -> None:
@@ -15,7 +15,7 @@ class AccountForm(forms.Form):
         self.tracker = tracker
         for variable in tracker.variables:
             self.fields[variable.name] = _field(variable)
-            # A row has a form of its own for removing, so that this one lies beside its fields.
+            # Each row holds a form for removing, and forms cannot nest, so a field names its form.
             self.fields[variable.name].widget.attrs["form"] = f"form-{tracker.name}"
 
     def clean(self) -> dict[str, str]:
@@ -36,7 +36,7 @@ def _field(variable: Variable) -> forms.Field:
             choices=first + [(choice, choice) for choice in variable.choices],
         )
     widget = forms.PasswordInput if variable.secret else forms.TextInput
-    # A browser fills in the password of this site, unless it is told that a new one is asked for.
+    # Without "new-password" a browser would fill in the password of this site.
     attrs = {"autocomplete": "new-password" if variable.secret else "off", "spellcheck": "false"}
     return forms.CharField(
         required=False, label=variable.label, help_text=variable.help, widget=widget(attrs=attrs)

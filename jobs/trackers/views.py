@@ -1,4 +1,4 @@
-"""A user's accounts at trackers. What was set is never shown again, to anyone."""
+"""Pages of a user's accounts at trackers. A value that was set is never shown to anyone."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Batches, devices and heads: what does not divide would fail after the model has loaded."""
+"""Check that batches, devices and heads divide: verl checks it only after loading the model."""
 
 from collections.abc import Iterator
 from math import isqrt

@@ -1,4 +1,4 @@
-"""Checkpoints as verl leaves them: ``checkpoints/global_step_N``."""
+"""Checkpoints in verl's layout: ``checkpoints/global_step_N``."""
 
 import re
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ STEP_DIR = re.compile(r"global_step_([0-9]{1,9})")  # a step of nine figures fit
 
 
 class FileFact(Protocol):
-    """One file below the run directory: path from there, bytes, and change time (epoch)."""
+    """A file below the run directory: relative path, bytes, and change time (epoch seconds)."""
 
     @property
     def path(self) -> str: ...
@@ -23,9 +23,9 @@ class FileFact(Protocol):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A saved step. ``size`` in bytes; ``has_hf`` when a Hugging Face folder is inside.
+    """A saved step. ``size`` is in bytes; ``has_hf`` when a Hugging Face folder is inside.
 
-    ``complete`` is false for one that is being written, or whose writing was cut off.
+    ``complete`` is false while it is being written, or if writing was cut off.
     """
 
     step: int
@@ -39,8 +39,8 @@ class Checkpoint:
 def find_checkpoints(files: Iterable[FileFact], latest: int) -> list[Checkpoint]:
     """Group files below ``checkpoints/`` by step, newest step first.
 
-    ``latest`` is what verl's ``latest_checkpointed_iteration.txt`` says, 0 without one: verl
-    writes it when a save is done, so a later step is not complete.
+    ``latest`` is the step in verl's ``latest_checkpointed_iteration.txt``, 0 without that file.
+    verl writes the file when a save is done, so a later step is not complete.
     """
     steps: dict[str, list[FileFact]] = {}
     for file in files:

@@ -1,4 +1,4 @@
-"""What can be known to fail before a run starts. Each check says what would be right."""
+"""Find errors that would make a run fail, before it starts. Each check says how to correct them."""
 
 from collections.abc import Callable, Iterator
 
@@ -10,7 +10,7 @@ from jobs.verl.schema import Schema
 from jobs.verl.spec import LATEST, Problem, TrainSpec
 from jobs.verl.steps import promised, rows_used, steps_per_epoch
 
-# Where a run writes is fixed: the run directory is how the platform knows what became of it.
+# The output paths of a run are fixed: the platform reads the run's state from its run directory.
 RESERVED = frozenset(
     {
         "hydra.run.dir",
@@ -27,8 +27,8 @@ RESERVED = frozenset(
 
 
 def check_overrides(spec: TrainSpec, schema: Schema) -> Iterator[Problem]:
-    """Free overrides: readable, known to this verl, of the right type, each once, and not a key
-    that a field or the run directory already sets."""
+    """Check free overrides: readable, known to this verl, of the right type, given once, and not a
+    key that a field or the run directory already sets."""
     seen: set[str] = set()
     for text in spec.overrides:
         try:
@@ -71,7 +71,7 @@ def scores_by_source(spec: TrainSpec) -> bool:
 
 
 def check_paths(spec: TrainSpec, is_allowed: Callable[[str], bool]) -> Iterator[Problem]:
-    """Files that free overrides name lie in the allowed folders, as the fields' files do."""
+    """Files named by free overrides must lie in the allowed folders, like files in the fields."""
     for override in readable(spec.overrides):
         leaf = override.key.rsplit(".", 1)[-1]
         for path in override.value if isinstance(override.value, list) else [override.value]:
@@ -82,7 +82,7 @@ def check_paths(spec: TrainSpec, is_allowed: Callable[[str], bool]) -> Iterator[
 
 
 def check_rows(spec: TrainSpec, rows: int) -> Iterator[Problem]:
-    """The data must fill a batch, and the epochs must hold the steps asked for."""
+    """The data must fill a batch, and the epochs must contain the requested steps."""
     used = rows_used(spec, rows)
     batch = number(spec, "train_batch_size")
     per_epoch = steps_per_epoch(spec, used)
@@ -98,7 +98,7 @@ def check_rows(spec: TrainSpec, rows: int) -> Iterator[Problem]:
 
 
 def check_validation(spec: TrainSpec, rows: int) -> Iterator[Problem]:
-    """SFT validates in whole batches only: fewer rows give no loss at all, without an error."""
+    """SFT validates whole batches only: with fewer rows it reports no loss, and no error."""
     batch = number(spec, "train_batch_size")
     if not is_rl(spec.kind) and rows < batch:
         what = f"The validation data has {rows} rows, fewer than a batch ({batch})"
@@ -106,7 +106,7 @@ def check_validation(spec: TrainSpec, rows: int) -> Iterator[Problem]:
 
 
 def check_context(spec: TrainSpec, context: int | None) -> Iterator[Problem]:
-    """Lengths beyond what the model was made for (``max_position_embeddings``)."""
+    """Lengths that exceed the model's ``max_position_embeddings``."""
     if context is None:
         return
     if not is_rl(spec.kind) and number(spec, "max_length") > context:

@@ -1,7 +1,7 @@
-"""Settings whose values verl itself checks, or picks by name: what each release takes.
+"""Allowed values of settings that verl checks or looks up by name, for each release.
 
-A dumped schema has types but no choices. These were read in the code of the three releases; the
-place is named with each.
+A dumped schema has types but no choices. These values were read in the code of the three releases;
+each entry names the file.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -38,9 +38,9 @@ STRATEGIES = (
 
 @dataclass(frozen=True)
 class Choices:
-    """``added`` maps a release to values that came with it; ``place`` is the file in verl.
+    """``added`` maps a release to the values that it added; ``place`` is the file in verl.
 
-    ``configs`` are the trainers that it holds for; empty means all.
+    ``configs`` are the trainers that the entry applies to; empty means all.
     """
 
     keys: tuple[str, ...]
@@ -64,16 +64,16 @@ CHOICES = (
             {"0.9.1": ("dro",)}),
     Choices((f"{ACTOR}.loss_agg_mode", "critic.loss_agg_mode"), AGGREGATIONS,
             "workers/config/actor.py, trainer/ppo/core_algos.py", {"0.9.1": ("token-sum",)}),
-    # A name with "+" reaches no estimator in 0.7.1: kl_penalty_forward gets it with the plus.
+    # 0.7.1 finds no estimator for a name with "+": kl_penalty_forward gets it with the plus.
     Choices((f"{ACTOR}.kl_loss_type", "algorithm.kl_penalty"), KL, "trainer/ppo/core_algos.py",
             {"0.8.0": tuple(f"{name}+" for name in KL)}),
     Choices(("algorithm.kl_ctrl.type",), ("fixed", "adaptive"), "trainer/ppo/core_algos.py"),
-    # In RL rl_dataset.py takes it into self.truncation, which nothing reads.
+    # In RL, rl_dataset.py stores it in self.truncation, which nothing reads.
     Choices(("data.truncation",), ("error", "left", "right"),
             "utils/dataset/multiturn_sft_dataset.py",
             configs=("sft_trainer_engine", "dpo_trainer")),
     Choices(("data.pad_mode",), ("right", "no_padding"), "utils/dataset/multiturn_sft_dataset.py"),
-    # hf is the CPU rollout that trainyard_node registers; its plug-in point came with 0.9.
+    # hf is the CPU rollout that trainyard_node registers; its plug-in point exists since 0.9.
     Choices((f"{ROLLOUT}.name",), ("vllm", "sglang", "trtllm"), "workers/rollout/base.py",
             {"0.9.1": ("hf",)}),
     Choices((f"{ROLLOUT}.mode",), ("async",), "workers/config/rollout.py"),
@@ -99,7 +99,7 @@ CHOICES = (
     Choices(("dpo.loss_type",), ("sigmoid", "ipo", "hinge", "robust"), "trainyard_node/dpo"),
     Choices(("dpo.reference",), ("precomputed", "lora_base"), "trainyard_node/dpo"),
 )  # fmt: skip
-# Names that a reward manager may have when its source is register, as it is unless set.
+# Allowed names of a reward manager whose source is register, which is the default.
 REWARD_MANAGERS = Choices(
     ("reward.reward_manager.name",), ("naive", "dapo", "gdpo", "rate_limited", "remote"),
     "experimental/reward_loop/reward_manager",
@@ -107,7 +107,7 @@ REWARD_MANAGERS = Choices(
 
 
 def choices_for(key: str, config: str) -> Choices | None:
-    """What a key may be, or None where verl takes any value of the type."""
+    """The choices of a key, or None where verl takes any value of the type."""
     for choices in CHOICES:
         if key in choices.keys and (not choices.configs or config in choices.configs):
             return choices
@@ -115,7 +115,7 @@ def choices_for(key: str, config: str) -> Choices | None:
 
 
 def outside(value: Any, choices: Choices, release: str) -> str | None:
-    """The first value that the release does not take, or None. A list is looked at item by item."""
+    """The first value that the release refuses, or None. Each item of a list is checked."""
     allowed = choices.of(release)
     return next((item for item in _texts(value) if item not in allowed and "${" not in item), None)
 

@@ -1,4 +1,4 @@
-"""From a spec to the exact process: the argv that runs, with nothing decided later."""
+"""Build the exact process of a run from its spec: the complete argv; nothing is decided later."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -13,19 +13,19 @@ from jobs.verl.spec import LATEST, TrainSpec, Value
 from jobs.verl.variants import AGGREGATE, variant_of
 
 OVERLONG = "+reward.reward_kwargs"
-# What the platform sets only because newer releases ask for it; an older one goes without.
+# Settings of the platform that only newer releases need; older releases go without them.
 NEWER = frozenset({"trainer.use_v1"})
-# verl has none for RL, and would draw the rows of data.train_max_samples anew at each resume.
+# verl sets no seed for RL, and would draw the rows of data.train_max_samples anew at each resume.
 SEED = 1
 
 
 def build_command(spec: TrainSpec, placement: Placement, origins: dict[str, str]) -> Command:
     """Build the command of a training run.
 
-    ``origins`` maps a knob's name to who set it (``recipe`` or ``you``). The overrides stand in a
-    fixed order, and each key once: what the platform needs, the method, the knobs in the order of
-    the form, then the free ones, so that nothing the platform adds can undo what the user asked
-    for. Raises ``ValueError`` for a key that ``spec.verl`` lacks; the checks say so before.
+    ``origins`` maps a knob's name to who set it (``recipe`` or ``you``). Each key is overridden
+    once, in a fixed order: the platform's settings, the method's, the knobs in the order of the
+    form, then the free overrides, so that no setting of the platform can undo a user's. Raises
+    ``ValueError`` for a key that ``spec.verl`` lacks; the checks report it earlier.
     """
     asked = (
         *_platform_settings(spec, placement),
@@ -66,7 +66,7 @@ def _platform_overrides(spec: TrainSpec, placement: Placement) -> Iterator[str]:
         yield f"trainer.nnodes={placement.spread.nodes if placement.spread else 1}"
         yield from _rl_overrides(spec, folder)
     else:
-        yield "data.use_dynamic_bsz=false"  # else the micro batch would not count
+        yield "data.use_dynamic_bsz=false"  # else verl ignores the micro batch size
     if value_of(spec, "device") == "cpu":
         yield from cpu.overrides(spec, own_ray=placement.spread is None)
 
@@ -76,13 +76,13 @@ def _rl_overrides(spec: TrainSpec, folder: str) -> Iterator[str]:
     yield f"trainer.rollout_data_dir={write_value(f'{folder}/rollouts')}"
     yield f"trainer.validation_data_dir={write_value(f'{folder}/validation')}"
     if number(spec, "lora_rank", 0) and value_of(spec, "engine") != "hf":
-        # The engine must load the base itself: only the adapter is sent to it.
+        # The engine must load the base model itself: it is sent the adapter only.
         yield f"{ROLLOUT}.load_format=safetensors"
     if spec.kind == "ppo":
         yield f"critic.model.path={_written(spec, 'model_path')}"
         yield f"critic.ppo_micro_batch_size_per_gpu={_written(spec, 'micro_batch_size')}"
         if number(spec, "sequence_parallel") > 1:
-            yield "critic.model.use_remove_padding=true"  # 0.7 leaves it off, and then refuses
+            yield "critic.model.use_remove_padding=true"  # 0.7 leaves it off, then refuses
     if value_of(spec, "reward_model"):
         yield f"{REWARD_MODEL}.enable=true"
         yield f"{REWARD_MODEL}.rollout.name={_written(spec, 'engine')}"
@@ -110,7 +110,7 @@ def _method_settings(spec: TrainSpec) -> Iterator[Setting]:
     for key, value in variant.settings.items() if variant else ():
         yield _setting(key, value, "method")
         if key == AGGREGATE and value == "seq-mean-token-sum-norm":
-            # verl would divide by the longest answer of each micro batch, which is no constant.
+            # verl would divide by the longest answer of each micro batch, which is not a constant.
             longest = number(spec, "max_response_length")
             yield _setting("actor_rollout_ref.actor.loss_scale_factor", longest, "method")
 
@@ -164,7 +164,7 @@ def _renamed(setting: Setting, key: str) -> Setting:
 
 
 def _once(settings: Sequence[Setting]) -> tuple[Setting, ...]:
-    """Each key once: the last one counts, in its own place."""
+    """Keep each key once: the last setting of it, at that setting's own place."""
     last = {setting.key: place for place, setting in enumerate(settings)}
     return tuple(setting for place, setting in enumerate(settings) if last[setting.key] == place)
 
@@ -177,10 +177,10 @@ def _environment(spec: TrainSpec, placement: Placement) -> dict[str, str]:
     }
     if is_rl(spec.kind):
         several = "1" if placement.spread else "0"
-        # On one machine Ray stays on the loopback address, and reports nothing to its makers.
+        # On one machine Ray stays on the loopback address, and sends no usage reports.
         env |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": several}
     else:
-        # verl then says how many steps it will do, which the platform holds it to.
+        # With this, verl prints its number of steps, and the platform checks the run against it.
         env["VERL_SFT_LOGGING_LEVEL"] = "INFO"
     if "tensorboard" in chosen(spec, "loggers"):
         env["TENSORBOARD_DIR"] = f"{placement.run_dir}/tensorboard"
@@ -189,7 +189,7 @@ def _environment(spec: TrainSpec, placement: Placement) -> dict[str, str]:
     if value_of(spec, "device") == "cpu":
         env |= cpu.ENV
     elif placement.devices and placement.spread is None:
-        # Left to itself, CUDA would count by speed, and not as the driver does.
+        # Otherwise CUDA numbers GPUs by speed, while the driver numbers them by PCI bus.
         devices = ",".join(map(str, placement.devices))
         env |= {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": devices}
     return env

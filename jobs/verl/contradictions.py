@@ -1,4 +1,4 @@
-"""Settings that contradict each other, or the device, or the release: said before anything runs."""
+"""Find settings that contradict each other, the device or the release, before anything runs."""
 
 from collections.abc import Callable, Iterator
 
@@ -13,7 +13,7 @@ Check = Callable[[TrainSpec], Iterator[Problem]]
 
 
 def check_contradictions(spec: TrainSpec) -> Iterator[Problem]:
-    """Everything that the spec alone can tell."""
+    """All checks that need the spec only."""
     checks: tuple[Check, ...] = (
         _check_release, _check_device, _check_engine, _check_group, _check_kl, _check_packing,
         _check_lora, _check_reward, _check_preference,
@@ -23,7 +23,7 @@ def check_contradictions(spec: TrainSpec) -> Iterator[Problem]:
 
 
 def _check_release(spec: TrainSpec) -> Iterator[Problem]:
-    """A kind, device, knob or method that the release of verl lacks."""
+    """A kind, device, knob or method that this release of verl lacks."""
     reason = refusal(spec.kind, spec.verl, str(value_of(spec, "device")))
     if reason:
         yield Problem("machine", reason)
@@ -49,7 +49,7 @@ def _fields_keys(spec: TrainSpec) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def _check_device(spec: TrainSpec) -> Iterator[Problem]:
-    """The CPU shards with fsdp2 and computes in fp32, without FlashAttention's packing."""
+    """The CPU shards with fsdp2 and computes in fp32; FlashAttention's packing needs a GPU."""
     if value_of(spec, "device") != "cpu":
         return
     for field, wrong, message in (
@@ -80,7 +80,7 @@ def _check_engine(spec: TrainSpec) -> Iterator[Problem]:
 
 
 def _check_group(spec: TrainSpec) -> Iterator[Problem]:
-    """Methods that compare the answers of a prompt need two of them."""
+    """Methods that compare the answers to one prompt need at least two of them."""
     variant = variant_of(spec.kind, value_of(spec, "variant"))
     if variant and variant.grouped and number(spec, "rollout_n") < 2:
         message = f"{variant.label} compares the answers of a prompt with each other"
@@ -94,7 +94,7 @@ def _check_group(spec: TrainSpec) -> Iterator[Problem]:
 
 
 def _check_kl(spec: TrainSpec) -> Iterator[Problem]:
-    """The KL counts once: in the loss or in the reward."""
+    """The KL must count once: in the loss or in the reward."""
     variant = variant_of(spec.kind, value_of(spec, "variant"))
     given = variant.settings if variant else {}
     in_loss = _either(value_of(spec, "use_kl_loss"), given.get(KL_LOSS))
@@ -126,7 +126,7 @@ def _check_packing(spec: TrainSpec) -> Iterator[Problem]:
 def _longest(spec: TrainSpec) -> int:
     if is_rl(spec.kind):
         return number(spec, "max_prompt_length") + number(spec, "max_response_length")
-    return number(spec, "max_length") * (2 if spec.kind == "dpo" else 1)  # a pair stays together
+    return number(spec, "max_length") * (2 if spec.kind == "dpo" else 1)  # a pair stays whole
 
 
 def _check_lora(spec: TrainSpec) -> Iterator[Problem]:
@@ -149,7 +149,7 @@ def _check_reward(spec: TrainSpec) -> Iterator[Problem]:
 
 
 def _check_preference(spec: TrainSpec) -> Iterator[Problem]:
-    """What a preference loss cannot take."""
+    """Settings that a preference loss cannot use."""
     smoothing = float(value_of(spec, "label_smoothing") or 0)
     if smoothing and value_of(spec, "dpo_loss") in ("ipo", "hinge"):
         loss = value_of(spec, "dpo_loss")

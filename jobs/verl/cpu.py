@@ -1,5 +1,5 @@
-"""What a run on the CPU needs beside the plug-in that VERL_PLATFORM=cpu loads: no CUDA kernels, and
-fp32, since bf16 is slow there. The values are written as Hydra reads them."""
+"""Settings of a run on the CPU, beside the plug-in that VERL_PLATFORM=cpu loads: no CUDA kernels,
+and fp32, since bf16 is slow there. The values are written in Hydra's syntax."""
 
 from collections.abc import Iterator
 
@@ -31,16 +31,16 @@ RL = (
     "actor_rollout_ref.model.use_remove_padding=false",
     "+actor_rollout_ref.model.override_config.attn_implementation=sdpa",
     "data.dataloader_num_workers=0",
-    # One small machine: few helpers.
+    # One small machine runs few helper processes.
     "actor_rollout_ref.rollout.agent.num_workers=1",
     "reward.num_workers=1",
     "transfer_queue.backend.SimpleStorage.num_data_storage_units=1",
 )
-# A cluster that is there already refuses these.
+# A Ray cluster that already runs refuses these.
 OWN_RAY = (
     "+ray_kwargs.ray_init.include_dashboard=false",
     "+ray_kwargs.ray_init.object_store_memory=200000000",
-    # Too few logical CPUs for Ray's actors hang the run without a word.
+    # With too few logical CPUs for Ray's actors, a run hangs without a message.
     "ray_kwargs.ray_init.num_cpus=32",
 )
 CRITIC = (
@@ -60,7 +60,7 @@ ENV = {
 
 
 def overrides(spec: TrainSpec, *, own_ray: bool = True) -> Iterator[str]:
-    """The overrides of a run on the CPU. ``own_ray``: verl starts the Ray that it runs on."""
+    """The overrides of a run on the CPU. ``own_ray``: verl starts a Ray for this run."""
     if not is_rl(spec.kind):
         yield from SUPERVISED
         return
@@ -69,5 +69,5 @@ def overrides(spec: TrainSpec, *, own_ray: bool = True) -> Iterator[str]:
     if own_ray:
         yield f"+ray_kwargs.ray_init.num_gpus={number(spec, 'gpus')}"
     if number(spec, "lora_rank", 0):
-        # The CPU's rollout samples from whole weights.
+        # The CPU rollout samples from complete weights.
         yield "actor_rollout_ref.model.lora.merge=true"

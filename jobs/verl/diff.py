@@ -1,4 +1,4 @@
-"""Compare runs: what was set differently, the settings that matter most first."""
+"""Compare the settings of runs, the most important ones first."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -13,7 +13,7 @@ from jobs.verl.overrides import parse, write_value
 from jobs.verl.releases import translate
 from jobs.verl.spec import LATEST, TrainSpec
 
-# Learning rate, batch sizes, lengths, KL, data, model; then the rest, as the form orders it.
+# Learning rate, batch sizes, lengths, KL, data, model; then the others in the form's order.
 IMPORTANT = (
     "lr", "critic_lr",
     "train_batch_size", "mini_batch_size", "micro_batch_size", "rollout_n",
@@ -23,13 +23,13 @@ IMPORTANT = (
     "train_files", "val_files",
     "model_path", "lora_rank", "lora_alpha", "target_modules",
 )  # fmt: skip
-# What a knob without a key of verl's means when it is left out; the others then ask for nothing.
+# The meaning of a knob that has no key of verl's and is not set; other such knobs mean nothing.
 UNSET = {"variant": "grpo"}
 
 
 @dataclass(frozen=True)
 class Run:
-    """A spec, with what is read where it sets nothing.
+    """A spec, with the values that a run uses where the spec sets none.
 
     ``fixed`` holds by Hydra key what the method or the platform sets: the value and which of the
     two; ``defaults`` what verl takes otherwise. Keys are as the newest release names them.
@@ -44,11 +44,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Cell:
-    """What one run reads for a setting.
+    """The value that one run uses for a setting.
 
-    ``given`` says by whom: ``set`` in the job, by the ``method``, by the ``platform``, verl's
-    ``default`` (then ``text`` is empty where it is not known), nobody (``unset``: verl has no such
-    setting), or ``absent``: not of this run.
+    ``given`` says who set it: ``set`` (the job), ``method``, ``platform``, ``default`` (verl's;
+    ``text`` is empty where it is unknown), ``unset`` (nobody: verl has no such setting), or
+    ``absent`` (the run has no such setting).
     """
 
     text: str
@@ -57,7 +57,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One setting over all runs; ``key`` is its Hydra key, several where the kinds differ."""
+    """One setting of all runs; ``key`` is its Hydra key, or several keys where the kinds differ."""
 
     name: str
     label: str
@@ -68,7 +68,10 @@ class Row:
 
 
 def run_of(spec: TrainSpec, settings: Iterable[Setting], environments: Path) -> Run:
-    """A run from its spec and its command's settings; ``environments`` holds the dumped schemas."""
+    """Make a run from its spec and its command's settings.
+
+    ``environments`` holds the dumped schemas.
+    """
     fixed = {}
     for setting in settings:
         if setting.origin in ("method", "platform"):
@@ -81,7 +84,7 @@ def _defaults(spec: TrainSpec, environments: Path) -> dict[str, Any]:
     try:
         known = schema.load(environments, spec.kind, spec.verl).keys
     except (OSError, KeyError, ValueError):
-        return {}  # a release or a kind that has no dump: nothing is said of its defaults
+        return {}  # this release or kind has no dump, so its defaults are unknown
     keys = {knob.key(spec.kind) for knob in knobs_of(spec.kind)}
     named = {key: _in_release(key, spec) for key in keys}
     return {key: known[name]["default"] for key, name in named.items() if name and name in known}
@@ -92,9 +95,9 @@ def _in_release(key: str, spec: TrainSpec) -> str | None:
 
 
 def compare(runs: Sequence[Run]) -> list[Row]:
-    """One row for each setting that any of the runs has, the important ones first.
+    """One row for each setting of any of the runs, the important ones first.
 
-    Runs that read the same value are equal, whoever set it.
+    Runs that use the same value are equal, whoever set it.
     """
     rows = [_knob_row(knob, runs) for knob in ordered(run.spec.kind for run in runs)]
     rows += [_other_row(name, runs) for name in dict.fromkeys(n for r in runs for n in r.others)]
@@ -102,7 +105,7 @@ def compare(runs: Sequence[Run]) -> list[Row]:
 
 
 def ordered(kinds: Iterable[str]) -> list[Knob]:
-    """The knobs of some kinds: the important ones, then the rest in the form's order."""
+    """The knobs of these kinds: the important ones, then the others in the form's order."""
     wanted = set(kinds)
     known = [knob for knob in KNOBS if wanted & set(knob.keys)]
     first = [BY_NAME[name] for name in IMPORTANT if BY_NAME[name] in known]
@@ -118,14 +121,14 @@ def _knob_row(knob: Knob, runs: Sequence[Run]) -> Row:
 
 
 def _knobs_differ(found: Sequence[tuple[Any, str]]) -> bool:
-    """Whether runs read different values, or one was given what another kind does not have."""
+    """Whether runs use different values, or one has set a knob that another kind lacks."""
     has = [(_comparable(value), given) for value, given in found if given != "absent"]
     lacks = len(has) < len(found) and any(given in ("set", "method") for _, given in has)
     return lacks or _differ([value for value, _ in has])
 
 
 def _read(knob: Knob, run: Run) -> tuple[Any, str]:
-    """The value that a run reads for a knob, and who gave it."""
+    """The value that a run uses for a knob, and who set it."""
     if run.spec.kind not in knob.keys:
         return None, "absent"
     value = run.spec.values.get(knob.name)
@@ -138,7 +141,7 @@ def _read(knob: Knob, run: Run) -> tuple[Any, str]:
 
 
 def _comparable(value: Any) -> Any:
-    # In Python true equals 1.
+    # Python treats true and 1 as equal.
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return ("number", float(value)) if number else (type(value).__name__, value)
 
@@ -172,7 +175,7 @@ def _free_row(key: str, runs: Sequence[Run]) -> Row:
 
 
 def _free(spec: TrainSpec) -> dict[str, str]:
-    """The free overrides by key, the last of each; one that cannot be read stands by itself."""
+    """The last free override of each key; an unreadable one is listed under its own text."""
     found = {}
     for text in spec.overrides:
         try:

@@ -1,4 +1,4 @@
-"""What a knob is, and short ways to write its Hydra keys for the kinds of run that have it."""
+"""The type of a knob, and short ways to write its Hydra keys for the kinds of run that have it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,12 +32,12 @@ class Knob:
     required: bool = False
 
     def key(self, kind: str) -> str:
-        """The Hydra key shown for a kind; a knob that sets several shows the first."""
+        """The Hydra key shown for a kind: the first of the keys that the knob sets."""
         return self.keys[kind][0]
 
 
 def everywhere(supervised: str, *rl: str, ppo: tuple[str, ...] = ()) -> Keys:
-    """One key for SFT and DPO, and those for RL where they differ; PPO may add its critic's."""
+    """Keys for all kinds: one for SFT and DPO, those for RL where they differ, PPO's extra ones."""
     return {**only(SUPERVISED, supervised), **in_rl(*(rl or (supervised,)), ppo=ppo)}
 
 

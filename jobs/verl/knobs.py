@@ -1,8 +1,8 @@
-"""Every everyday setting, declared once: its name, its meaning and its Hydra key.
+"""All everyday settings; each is declared once with its name, meaning and Hydra key.
 
-The tables are in ``knobs_shared`` and ``knobs_rl``. A knob's key depends on the kind of run; a
-kind that has no key for it does not show the knob. ``COMMAND`` marks a knob that shapes the
-command itself (see ``jobs.verl.command``).
+The tables are in ``knobs_shared`` and ``knobs_rl``. A knob's key depends on the kind of run; a kind
+without a key for it does not show the knob. ``COMMAND`` marks a knob that shapes the command itself
+(see ``jobs.verl.command``).
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,9 +26,9 @@ def knobs_of(kind: str) -> Iterator[Knob]:
 
 
 def find(kind: str, name_or_key: str) -> Knob | None:
-    """The knob with this name or this Hydra key, or None if there is none for the kind.
+    """The knob with this name or this Hydra key, or None if the kind has no such knob.
 
-    Of two that set the same key, such as the clip ratio and its upper half, the narrower one.
+    If two knobs set the key, such as the clip ratio and its upper half, the narrower one is taken.
     """
     fitting = [k for k in knobs_of(kind) if name_or_key in (k.name, *k.keys[kind])]
     return min(
@@ -41,11 +41,11 @@ def value_of(spec: TrainSpec, name: str) -> Value | None:
 
 
 def number(spec: TrainSpec, name: str, default: int = 1) -> int:
-    """A whole-number knob's value, or ``default`` when it is unset."""
+    """The value of a whole-number knob, or ``default`` when it is unset."""
     value = spec.values.get(name)
     return default if value is None else int(value)
 
 
 def chosen(spec: TrainSpec, name: str) -> tuple[str, ...]:
-    """What a knob of type ``list`` holds."""
+    """The choices that a knob of type ``list`` holds."""
     return tuple(word for word in str(spec.values.get(name) or "").split(",") if word)

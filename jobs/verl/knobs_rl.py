@@ -4,7 +4,7 @@ from jobs.verl.keys import ACTOR, REF, REWARD_MODEL, ROLLOUT
 from jobs.verl.knob import COMMAND, Knob, in_rl, only
 from jobs.verl.variants import VARIANTS
 
-# The estimators of verl's core_algos.kl_penalty; "+" takes k2's gradient with the value before it.
+# Estimators of verl's core_algos.kl_penalty; one with "+" has its own value and k2's gradient.
 KL_TYPES = ("low_var_kl", "kl", "abs", "mse", "k1", "k2", "k3", "low_var_kl+", "k1+", "k3+")
 AGGREGATIONS = (
     "token-mean", "token-sum", "seq-mean-token-mean", "seq-mean-token-sum",

@@ -1,4 +1,4 @@
-"""Knobs that most kinds of run have: data, model, optimiser, memory, the run itself; and DPO's."""
+"""Knobs that most kinds of run have: data, model, optimiser, memory, the run; and DPO's knobs."""
 
 from jobs.verl.keys import ACTOR, MODEL, REF, ROLLOUT
 from jobs.verl.knob import COMMAND, Knob, everywhere, in_rl, only, supervised
@@ -31,8 +31,8 @@ DATA = (
          in_rl("data.filter_overlong_prompts")),
 )  # fmt: skip
 
-# PPO's critic is trained whole: verl 0.9.1 builds its adapter as a causal model's, and peft then
-# refuses ("has no attribute prepare_inputs_for_generation"; tried on the CPU).
+# All weights of PPO's critic are trained: verl 0.9.1 builds its adapter as if for a causal model,
+# and peft then refuses ("has no attribute prepare_inputs_for_generation"; tried on the CPU).
 LORA = (
     Knob("model_path", "Model", "Model", str,
          "Folder in Hugging Face format, or the name of a model in this machine's cache.",
@@ -64,7 +64,7 @@ OPTIMISER = (
     Knob("weight_decay", "Weight decay", "Optimiser", float, "Pull towards zero at each step.",
          everywhere("optim.weight_decay", f"{ACTOR}.optim.weight_decay"), "", 0, 10),
     Knob("clip_grad", "Gradient clipping", "Optimiser", float, "Largest gradient norm.",
-         # verl 0.9 clips RL's actor by optim.clip_grad; actor.grad_clip is kept for its readers.
+         # verl 0.9 clips RL's actor by optim.clip_grad; other code still reads actor.grad_clip.
          everywhere("optim.clip_grad", f"{ACTOR}.optim.clip_grad", f"{ACTOR}.grad_clip"), "", 0),
     Knob("mini_batch_size", "Mini batch", "Optimiser", int,
          "Prompts an optimiser step; divides the batch size.",

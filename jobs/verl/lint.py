@@ -1,4 +1,4 @@
-"""Settings that count only together with another one: what verl would refuse, or pass over."""
+"""Find settings that need another one, without which verl would refuse or ignore them."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ Test = Callable[[Any], bool]
 
 @dataclass(frozen=True)
 class Need:
-    """Where ``when`` holds for ``key``, ``holds`` must for ``other``; ``message`` says why."""
+    """If ``when`` is true of ``key``, ``holds`` must be true of ``other``; ``message`` says why."""
 
     key: str
     when: Test
@@ -86,7 +86,10 @@ NEEDS = (
 
 
 def check_companions(spec: TrainSpec, schema: Schema) -> Iterator[Problem]:
-    """What the whole command of a run leaves out. Raises ``ValueError`` as ``build_command``."""
+    """Problems of settings whose companion is missing in a run's whole command.
+
+    Raises ``ValueError`` as ``build_command`` does.
+    """
     command = build_command(spec, Placement("", "", ""), {})
     overrides = readable(setting.text for setting in command.settings)
     values = {override.key: override.value for override in overrides}
@@ -96,10 +99,10 @@ def check_companions(spec: TrainSpec, schema: Schema) -> Iterator[Problem]:
 
 
 def companions(values: Mapping[str, Any], schema: Schema) -> Iterator[tuple[str, str]]:
-    """For each setting that needs another one: its key, and what is missing.
+    """For each setting whose companion is missing: its key, and a message.
 
-    ``values`` maps the keys of a whole command to their parsed values; a key that is absent counts
-    with the release's default. Defaults that only a run can resolve pass.
+    ``values`` maps the keys of a whole command to their parsed values; an absent key counts with
+    the release's default. Defaults that only a run can resolve are accepted.
     """
     for need in NEEDS:
         asked, other = values.get(need.key), _value(need.other, values, schema)

@@ -1,4 +1,4 @@
-"""A model folder in Hugging Face format: is it whole, and how long may its context be."""
+"""Inspect a model folder in Hugging Face format: is it complete, and how long is its context."""
 
 import re
 from dataclasses import dataclass
@@ -20,8 +20,9 @@ TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_conf
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """What a model folder holds. ``problem`` is a sentence, or empty. ``context`` is in tokens,
-    ``heads`` are attention heads; each is None when the model does not state it."""
+    """The contents of a model folder. ``problem`` is a sentence, or empty. ``context`` is in
+    tokens, ``heads`` are attention heads; each is None when the model does not state it.
+    """
 
     problem: str = ""
     context: int | None = None
@@ -29,10 +30,10 @@ class ModelFolder:
 
 
 def inspect_model(path: Path) -> ModelFolder:
-    """Look at a model folder without loading any weights."""
+    """Inspect a model folder without loading any weights."""
     try:
         return _inspect(path)
-    except OSError as error:  # such as a name that is too long, or a folder that is closed to us
+    except OSError as error:  # such as a name that is too long, or a folder that we may not read
         return ModelFolder(f"{path} cannot be read: {error.strerror}.")
     except ConfigError as error:
         return ModelFolder(f"{path}: {error}")
@@ -55,7 +56,7 @@ def _inspect(path: Path) -> ModelFolder:
 
 
 def cached_model(name: str, cache: Path) -> Path | None:
-    """The snapshot of a hub model in a Hugging Face cache, or None when it was not fetched."""
+    """The snapshot of a hub model in a Hugging Face cache, or None when it was not downloaded."""
     folder = cache / f"models--{name.replace('/', '--')}"
     try:
         commit = (folder / "refs/main").read_text().strip()

@@ -1,4 +1,4 @@
-"""Hydra overrides as text: read and written by Hydra's own grammar, the one verl will use."""
+"""Read and write Hydra overrides by Hydra's own grammar, which verl will use."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ from hydra.errors import HydraException
 from jobs.verl.spec import Value
 
 PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./")
-# In OmegaConf backslashes escape only where they stand before "${".
+# OmegaConf reads a backslash as an escape only before "${".
 INTERPOLATION = re.compile(r"(\\*)\$\{")
 
 
@@ -30,7 +30,7 @@ class Override:
 
 
 def parse(text: str) -> Override:
-    """Read one override.
+    """Parse one override.
 
     Raises ``ValueError`` with a sentence for the user when Hydra's grammar refuses the text, or
     when it is a sweep: a run has one value for a key.
@@ -50,7 +50,7 @@ def parse(text: str) -> Override:
 
 
 def readable(texts: Iterable[str]) -> Iterator[Override]:
-    """The overrides among ``texts`` that can be read; ``checks.check_overrides`` tells the rest."""
+    """The readable overrides among ``texts``; ``checks.check_overrides`` reports the others."""
     for text in texts:
         with suppress(ValueError):
             yield parse(text)
@@ -68,8 +68,8 @@ def _first_line(error: Exception) -> str:
 def write_value(value: Value) -> str:
     """Write a knob's value so that Hydra reads back exactly the same one.
 
-    Text is quoted unless it is a plain word or path, or a list that the user wrote as one.
-    ``${`` is escaped, so no text can reach OmegaConf's interpolation.
+    Text is quoted unless it is a plain word or path, or a list that the user wrote as one. ``${``
+    is escaped, so OmegaConf interpolates no text.
     """
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -85,7 +85,7 @@ def write_value(value: Value) -> str:
 
 @lru_cache(maxsize=2048)  # a preview asks for the same few words at each key that is pressed
 def _reads_as_other(text: str) -> bool:
-    """True for words such as ``null`` or ``1e5`` that Hydra would not read as text."""
+    """True for words such as ``null`` or ``1e5``, which Hydra would not read as text."""
     try:
         return not isinstance(parse(f"a={text}").value, str)
     except ValueError:

@@ -1,4 +1,4 @@
-"""How many steps verl itself says it will do, from what it writes when it starts."""
+"""Read the number of steps that verl announces when it starts."""
 
 import re
 from collections.abc import Iterable

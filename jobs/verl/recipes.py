@@ -1,4 +1,4 @@
-"""Recipes: TOML files in ``jobs/recipes`` with values for the knobs of one kind of run."""
+"""Read recipes: TOML files in ``jobs/recipes`` with values for the knobs of one kind of run."""
 
 import tomllib
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from jobs.verl.spec import TrainSpec, Value
 
 @dataclass(frozen=True)
 class Range:
-    """Values of a knob that are usual, both ends included, and why."""
+    """The usual values of a knob, both ends included, and the reason."""
 
     low: float
     high: float
@@ -30,8 +30,8 @@ FOLDER = Path(__file__).resolve().parent.parent / "recipes"
 class Recipe:
     """A starting point. Paths in ``values`` may hold ``{samples}``, the sample folder.
 
-    ``data`` says what columns the rows have, ``sizes`` for what models it is, ``gpu_floor`` the
-    least that it needs; ``ranges`` are the usual values of some knobs.
+    ``data`` describes the columns of the rows, ``sizes`` the models that it suits, ``gpu_floor``
+    the smallest GPU that suffices; ``ranges`` are the usual values of some knobs.
     """
 
     slug: str
@@ -58,7 +58,7 @@ class Recipe:
         return ALGORITHMS[self.kind].target
 
     def spec(self, places: Mapping[str, str]) -> TrainSpec:
-        """The recipe's values with folder names such as ``{samples}`` filled in."""
+        """The spec of the recipe, with folder names such as ``{samples}`` replaced."""
         filled = {
             name: value.format_map(places) if isinstance(value, str) else value
             for name, value in self.values.items()
@@ -68,7 +68,7 @@ class Recipe:
 
 @lru_cache
 def all_recipes(folder: Path = FOLDER) -> Mapping[str, Recipe]:
-    """Every recipe by slug (the file's name), samples last."""
+    """All recipes by slug (the file's name), samples last."""
     recipes = [read(path) for path in sorted(folder.glob("*.toml"))]
     return {recipe.slug: recipe for recipe in sorted(recipes, key=lambda r: r.is_sample)}
 

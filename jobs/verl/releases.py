@@ -1,7 +1,7 @@
 """The releases of verl that a run may have, and what one calls the keys of another.
 
-Knobs are written in the keys of the newest release. ``translate`` says what an older one calls
-them, or why it cannot do what is asked.
+Knobs are written in the keys of the newest release. ``translate`` gives an older release's name for
+a key, or the reason why that release cannot do it.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -28,7 +28,7 @@ class Translation:
 
 @dataclass(frozen=True)
 class Lacks:
-    """Keys that a release does not act on, with what can be done about it."""
+    """Keys that a release does not act on; ``reason`` also says what can be done instead."""
 
     node: str
     releases: tuple[str, ...]
@@ -55,8 +55,8 @@ CPU_REASON = "training on the CPU needs the plug-in points of verl 0.9; run verl
 class Change:
     """A setting of the same name that differs between releases.
 
-    ``defaults`` maps a release to what it does when nothing is set; ``meaning`` says what else to
-    know, with the place in verl where it was read.
+    ``defaults`` maps a release to its default; ``meaning`` says what else differs, with the place
+    in verl where this was read.
     """
 
     key: str
@@ -109,8 +109,8 @@ CHANGES = (
 
 
 def left_to(release: str, kind: str, given: Collection[str]) -> Iterator[str]:
-    """A sentence for each setting that ``given`` (keys of the release) leaves to a release whose
-    default is another than the newest release's, so that nobody takes it for the same."""
+    """A sentence for each setting that is not in ``given`` (keys of the release) and whose default
+    differs from the newest release's, so that nobody takes them for the same."""
     known = load(ENVIRONMENTS, kind, release).keys if not refusal(kind, release) else {}
     for change in CHANGES:
         theirs, newest = change.defaults.get(release), change.defaults[RELEASES[-1]]
@@ -128,7 +128,7 @@ def _shown(value: Any) -> str:
 
 
 def refusal(kind: str, release: str, device: str = "cuda") -> str | None:
-    """Why a release cannot run a kind, or train on a device; None when it can."""
+    """The reason why a release cannot run a kind or train on a device; None when it can."""
     if release not in RELEASES:
         return f"There is no verl {release} here. There are: {', '.join(RELEASES)}."
     if release in NOT_THERE.get(kind, ()):
@@ -139,7 +139,7 @@ def refusal(kind: str, release: str, device: str = "cuda") -> str | None:
 
 
 def translate(key: str, kind: str, release: str, environments: Path = ENVIRONMENTS) -> Translation:
-    """The key by which ``release`` calls what the newest release calls ``key``.
+    """The name that ``release`` has for ``key``, which is a key of the newest release.
 
     Keys that are added with a plus are given without it. Raises ``ValueError`` for a release that
     is not supported.

@@ -1,4 +1,4 @@
-"""One setting under the name that each release of verl gives it, found in the releases' code."""
+"""Settings whose name differs between releases of verl, found in the releases' code."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -8,9 +8,10 @@ from jobs.verl.keys import ROLLOUT
 
 @dataclass(frozen=True)
 class Moved:
-    """A key, or a node with all below it. ``names`` maps a release to its name there.
+    """A key, or a node with all keys below it. ``names`` maps a release to its name there.
 
-    ``former`` are names from before the first release, or that a release takes without reading.
+    ``former`` are names from before the first release, or names that a release accepts but never
+    reads.
     """
 
     names: Mapping[str, str]
@@ -26,7 +27,7 @@ MOVED = (
     Moved({
         "0.7.1": "critic.model.fsdp_config", "0.8.0": "critic.fsdp", "0.9.1": "critic.fsdp"
     }),
-    # utils/rollout_skip.py, later utils/skip: answers that are kept and used again.
+    # utils/rollout_skip.py, later utils/skip: answers that are stored and reused.
     Moved({
         "0.7.1": f"{ROLLOUT}.skip_rollout", "0.8.0": f"{ROLLOUT}.skip.enable",
         "0.9.1": "skip.rollout_tq.enable",
@@ -36,7 +37,7 @@ MOVED = (
         "0.9.1": "skip.rollout_tq.dump_dir",
     }),
     Moved({"0.8.0": f"{ROLLOUT}.skip.action", "0.9.1": "skip.rollout_tq.action"}),
-    # experimental/reward_loop: migrate_legacy_reward_impl says what became of each name.
+    # experimental/reward_loop: migrate_legacy_reward_impl lists the new name of each.
     _everywhere("reward.custom_reward_function", "custom_reward_function"),
     _everywhere("reward.sandbox_fusion", "sandbox_fusion"),
     _everywhere("reward.num_workers", "reward_model.num_workers"),
@@ -60,8 +61,8 @@ MOVED = (
     _everywhere("trainer.resume_from_path", "trainer.resume_path"),
 )  # fmt: skip
 
-# The releases whose command still moves the former reward keys to where they are read
-# (trainer/main_ppo.py calls migrate_legacy_reward_impl). Later ones take them and do not look.
+# Releases that still copy the former reward keys to the current ones (trainer/main_ppo.py calls
+# migrate_legacy_reward_impl). Later releases accept the former keys but never read them.
 MOVES_REWARD_KEYS = ("0.7.1", "0.8.0")
 REWARD_KEYS = ("custom_reward_function", "reward_model", "sandbox_fusion")
 
@@ -72,7 +73,7 @@ def below(key: str, node: str) -> bool:
 
 
 def under_another_name(key: str, release: str) -> str | None:
-    """What ``release`` calls a key that another release, or an older one, calls ``key``."""
+    """The name in ``release`` of a key that another release, or an older one, calls ``key``."""
     for moved in MOVED:
         name = moved.names.get(release)
         for other in (*moved.names.values(), *moved.former):
@@ -82,6 +83,6 @@ def under_another_name(key: str, release: str) -> str | None:
 
 
 def is_unread(key: str, release: str, known: Collection[str]) -> bool:
-    """True for a reward key that the release has in its configuration and never reads."""
+    """True for a reward key that is in the release's configuration but never read."""
     former = any(below(key, node) for node in REWARD_KEYS)
     return former and release not in MOVES_REWARD_KEYS and key in known

@@ -1,4 +1,4 @@
-"""Whether a run can be asked for a checkpoint that it can go on from."""
+"""Say whether a run can save a checkpoint that it can resume from."""
 
 from jobs.verl.knobs import chosen
 from jobs.verl.spec import LATEST, TrainSpec
@@ -7,10 +7,11 @@ NEEDED = ("model", "optimizer", "extra")
 
 
 def refusal(spec: TrainSpec) -> str:
-    """Why not, as a sentence; empty when it can.
+    """The reason why it cannot, as a sentence; empty when it can.
 
-    Pausing hangs on hooks that ``trainyard_node`` has for the newest release only: older ones have
-    no plug-in point. A checkpoint without the optimizer or the random state cannot be gone on from.
+    Pausing needs hooks that ``trainyard_node`` has for the newest release only: older releases have
+    no plug-in point. A run cannot resume from a checkpoint without the optimizer or the random
+    state.
     """
     if spec.verl != LATEST:
         return f"verl {spec.verl} saves at its own times only: pausing needs verl {LATEST}."

@@ -1,4 +1,4 @@
-"""Whether a crash is answered by going on, and when. Pure: the jobs' services ask."""
+"""Decide whether and when a crashed run is retried. The services of jobs call this module."""
 
 from dataclasses import dataclass
 
@@ -8,9 +8,9 @@ LONGEST_WAIT = 15 * 60.0
 
 @dataclass(frozen=True)
 class Crash:
-    """A run's end: its last step, the step that its attempt began at, and its last words.
+    """The end of a run: its last step, the first step of its attempt, and its error message.
 
-    ``exit_code`` is None when the run vanished without one, as with a machine that restarted.
+    ``exit_code`` is None when the run vanished without one, as when the machine restarted.
     """
 
     step: int
@@ -20,24 +20,24 @@ class Crash:
 
     @property
     def mark(self) -> str:
-        """The same for a crash that says the same at the same step."""
+        """A text that is equal for two crashes with the same message at the same step."""
         return f"{self.step}: {self.error}" if self.error else ""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """``wait`` in seconds, None when it is not tried again; ``why`` is a sentence."""
+    """``wait`` is in seconds, None when the run is not retried; ``why`` is a sentence."""
 
     wait: float | None
     why: str
 
 
 def decide(crash: Crash, former_mark: str, retried: int, allowed: int) -> Decision:
-    """Try again after a crash that a second try may survive.
+    """Retry after a crash that a second try may survive.
 
-    Not one that would repeat: the same words at the same step twice, or an error of the program's
-    own before the attempt's first step, which is a wrong setting or wrong data. A signal or a
-    vanished process may have had any cause, so it is tried again.
+    A crash that would repeat is not retried: the same message at the same step twice, or an error
+    of the program itself before the attempt's first step, which means a wrong setting or wrong
+    data. A signal or a vanished process may have any cause, so the run is retried.
     """
     if retried >= allowed:
         return Decision(None, f"All {allowed} retries are used up." if allowed else "")

@@ -1,4 +1,4 @@
-"""The Hugging Face folder that a run leaves in its checkpoints, for another run to train on."""
+"""The Hugging Face folder in a run's checkpoints, from which another run can train."""
 
 import json
 import re
@@ -16,7 +16,7 @@ Read = Callable[[str], bytes]
 
 
 def leaves_no_model(spec: TrainSpec) -> str:
-    """Why a run's last checkpoint will hold no whole model; empty when it will."""
+    """The reason why a run's last checkpoint will hold no complete model; empty when it will."""
     if number(spec, "lora_rank", 0):
         return "it trains a LoRA adapter, and what it saves is no whole model"
     if "hf_model" not in chosen(spec, "save_contents"):
@@ -27,15 +27,15 @@ def leaves_no_model(spec: TrainSpec) -> str:
 
 
 def expected_folder(spec: TrainSpec) -> str:
-    """Where the folder will be below ``checkpoints/``; N stands for the step."""
+    """The folder's place below ``checkpoints/``; N stands for the step."""
     return f"global_step_N/{'actor/' if is_rl(spec.kind) else ''}huggingface"
 
 
 def newest_model(files: Iterable[FileFact], latest: int, read: Read) -> str | None:
-    """The newest whole Hugging Face folder below ``checkpoints/``, as a path from there.
+    """The newest complete Hugging Face folder, as a path below ``checkpoints/``.
 
-    ``latest`` is the last step that verl says was saved; ``read`` gives a file's bytes. Whole is
-    one with ``config.json`` and weights: one file, or all the parts that the index names.
+    ``latest`` is the last step that verl reports as saved; ``read`` returns a file's bytes. A
+    complete folder has ``config.json`` and weights: one file, or all parts that the index names.
     """
     found: dict[tuple[int, str], set[str]] = {}
     for file in files:

@@ -1,4 +1,4 @@
-"""The keys that a release of verl has, from a dump of its own composed configuration."""
+"""The keys that a release of verl has, from a dump of its composed configuration."""
 
 import difflib
 import json
@@ -15,9 +15,9 @@ from jobs.verl.renames import is_unread, under_another_name
 from jobs.verl.spec import LATEST
 
 NUMERIC = {"int": (int,), "float": (int, float)}
-# Nodes that verl reads though no configuration file and no data class lists what is in
-# them: trainer/main_ppo.py hands ray_init to ray.init; reward_loop and trainer/ppo/reward.py get
-# the reward's own arguments.
+# Nodes that verl reads although no configuration file and no data class lists their keys:
+# trainer/main_ppo.py passes ray_init to ray.init; reward_loop and trainer/ppo/reward.py get the
+# reward's own arguments.
 READ_AS_GIVEN = (
     "ray_kwargs.ray_init",
     "reward.reward_kwargs",
@@ -29,8 +29,8 @@ READ_AS_GIVEN = (
 class Schema:
     """Keys of one trainer. ``keys`` maps a dotted key to its default and type name.
 
-    ``fields`` maps what may be added with a plus to its type name: fields of verl's data classes
-    that its configuration files leave out. ``elsewhere`` has the keys of the other releases.
+    ``fields`` maps keys that may be added with a plus to their type names: fields of verl's data
+    classes that its configuration files omit. ``elsewhere`` has the keys of the other releases.
     """
 
     verl: str
@@ -40,7 +40,7 @@ class Schema:
     elsewhere: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     def problem(self, override: Override) -> str | None:
-        """Say what is wrong with an override and what would be right, or None."""
+        """Say why an override is wrong and how to correct it; None if it is right."""
         if is_unread(override.key, self.verl, self.keys):
             right = under_another_name(override.key, self.verl)
             return f"verl {self.verl} does not read {override.key}. Write {right}."
@@ -51,7 +51,7 @@ class Schema:
         return self._type_problem(override) or self._choice_problem(override)
 
     def takes(self, key: str, *, adds: bool) -> bool:
-        """True when the release reads the key: as it stands, or where it ``adds``, with a plus."""
+        """True when the release reads the key as it is, or, if ``adds``, with a plus."""
         if self.has(key) or key.startswith("hydra."):
             return True
         return adds and (self._is_field(key) or self.is_open(key))
@@ -61,7 +61,7 @@ class Schema:
         return key in self.keys or any(known.startswith(key + ".") for known in self.keys)
 
     def is_open(self, key: str) -> bool:
-        """True when the key hangs below a dictionary that verl leaves empty for the user."""
+        """True when the key lies below a dictionary that verl leaves empty for the user."""
         if _is_below(key, READ_AS_GIVEN):
             return True
         nearest = next((parent for parent in _parents(key) if self.has(parent)), None)
@@ -118,7 +118,7 @@ def _is_below(key: str, nodes: tuple[str, ...]) -> bool:
 
 
 def _type_of(known: Mapping[str, Any]) -> str:
-    # verl writes 0 and 1 as defaults of fractions too, such as a temperature.
+    # verl also writes 0 and 1 as defaults of fractions, such as a temperature.
     loose = known["type"] == "int" and known["default"] in (0, 1)
     return "float" if loose else str(known["type"])
 
@@ -136,8 +136,8 @@ _WORDS = {
 def fits(value: Any, wanted: str) -> bool:
     """True when a parsed value suits a default of type ``wanted``.
 
-    A default of null or of text says too little to refuse anything; null and interpolations
-    always pass, since only the run can tell.
+    A default of null or of text is too little to refuse a value by; null and interpolations always
+    pass, since only the run can tell.
     """
     if value is None or wanted in ("null", "str") or "${" in str(value):
         return True
@@ -147,7 +147,7 @@ def fits(value: Any, wanted: str) -> bool:
 
 
 def nearest(key: str, known: Mapping[str, Any], count: int = 3) -> list[str]:
-    """The known keys most like ``key``: first those with the same last word, then by spelling."""
+    """The known keys most like ``key``: those with the same last word first, then by spelling."""
     leaf = key.rsplit(".", 1)[-1]
     same_leaf = [name for name in known if name.rsplit(".", 1)[-1] == leaf]
     by_spelling = difflib.get_close_matches(key, list(known), n=count, cutoff=0.6)
@@ -161,7 +161,7 @@ def nearest(key: str, known: Mapping[str, Any], count: int = 3) -> list[str]:
 def load(environments: Path, kind: str, release: str = LATEST) -> Schema:
     """Read the dump of a release for a kind of run.
 
-    Raises ``OSError`` when the folder has none: an unknown release, or a kind that it lacks.
+    Raises ``OSError`` when the folder has no such dump: the release is unknown, or lacks the kind.
     """
     name = f"schema/{ALGORITHMS[kind].config}.json"
     own = environments / folder_name(release) / name
@@ -178,6 +178,6 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def folder_name(release: str) -> str:
-    """``verl-0.9`` for ``0.9.1``: where a release's lock and schema are."""
+    """``verl-0.9`` for ``0.9.1``: the folder with a release's lock and schema."""
     major, minor, *_ = release.split(".")
     return f"verl-{major}.{minor}"

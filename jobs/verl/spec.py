@@ -1,20 +1,20 @@
-"""What a training run is: a kind, values for its knobs, and free overrides."""
+"""The specification of a training run: a kind, values for its knobs, and free overrides."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 Value = str | int | float | bool
-LATEST = "0.9.1"  # the release of verl that a run gets unless it asks for another
+LATEST = "0.9.1"  # the release of verl of a run that names none
 
 
 @dataclass(frozen=True)
 class TrainSpec:
     """A run as the user asked for it.
 
-    ``values`` holds one entry a knob (see ``jobs.verl.knobs``); a knob that is absent is left to
+    ``values`` maps the name of a knob to its value (see ``jobs.verl.knobs``); an absent knob keeps
     verl's default. ``overrides`` are Hydra overrides as text, one each, applied last. ``verl`` is
-    the release of verl that will run it, whose keys the command is written in.
+    the release of verl that will run it; the command uses that release's keys.
     """
 
     kind: str
@@ -34,10 +34,10 @@ class TrainSpec:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that would go wrong, found before anything starts.
+    """An error that is found before anything starts.
 
-    ``field`` is a knob's name, ``overrides``, or empty for the whole; ``message`` says what is
-    wrong and what would be right.
+    ``field`` is a knob's name, ``overrides``, or empty for the whole form; ``message`` says what is
+    wrong and how to correct it.
     """
 
     field: str

@@ -1,4 +1,4 @@
-"""How many nodes of a Ray cluster a run takes, and how many devices of each."""
+"""Choose the number of Ray nodes of a run, and of devices on each."""
 
 from collections.abc import Sequence
 
@@ -8,11 +8,11 @@ from jobs.verl.spec import TrainSpec
 
 
 def spread_over(kind: str, gpus: int, nodes: Sequence[int]) -> Spread:
-    """Lay ``gpus`` devices over ``nodes``, each with so many; on one node wherever one has enough.
+    """Choose how many ``nodes`` and devices a run of ``gpus`` takes; one node if one has enough.
 
-    verl takes equally many of each node (``trainer.nnodes`` times ``trainer.n_gpus_per_node``), so
-    the fewest nodes that divide the devices evenly are taken. Raises ``ValueError`` with a sentence
-    when there is no such way.
+    ``nodes`` lists the devices of each node. verl takes equally many of each node
+    (``trainer.nnodes`` times ``trainer.n_gpus_per_node``), so the fewest nodes that divide the
+    devices evenly are taken. Raises ``ValueError`` with a sentence when there is no such way.
     """
     most = len(nodes) if not ALGORITHMS[kind].torchrun else 1
     for count in range(1, most + 1):

@@ -7,10 +7,11 @@ from jobs.verl.spec import TrainSpec
 
 
 def steps_per_epoch(spec: TrainSpec, rows: int) -> int:
-    """Steps once over ``rows``, as verl 0.9 counts them: the last part batch is dropped.
+    """The steps of one epoch over ``rows``, as verl 0.9 counts them: a last partial batch is
+    dropped.
 
-    SFT and DPO split rows and batch over the data-parallel ranks first (``DistributedSampler``
-    with ``drop_last``); RL has one loader for all.
+    SFT and DPO first split rows and batch over the data-parallel ranks (``DistributedSampler`` with
+    ``drop_last``); RL has one loader for all ranks.
     """
     batch = number(spec, "train_batch_size")
     if is_rl(spec.kind):
@@ -20,7 +21,7 @@ def steps_per_epoch(spec: TrainSpec, rows: int) -> int:
 
 
 def rows_used(spec: TrainSpec, rows: int) -> int:
-    """Rows after ``data.train_max_samples``, when a free override sets it."""
+    """The number of rows after ``data.train_max_samples``, when a free override sets it."""
     for override in readable(spec.overrides):
         if override.key == "data.train_max_samples" and isinstance(override.value, int):
             return min(rows, override.value) if override.value > 0 else rows
@@ -28,7 +29,7 @@ def rows_used(spec: TrainSpec, rows: int) -> int:
 
 
 def promised(spec: TrainSpec, rows: int) -> int:
-    """The last step of a run over ``rows`` rows: the steps asked for, else all epochs."""
+    """The last step of a run over ``rows`` rows: the requested steps, else those of all epochs."""
     steps = value_of(spec, "steps")
     if steps is not None:
         return int(steps)

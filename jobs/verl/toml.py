@@ -1,4 +1,4 @@
-"""Write TOML, as much of it as recipes hold: Python's own library only reads it."""
+"""Write the subset of TOML that recipes use: Python's own library only reads TOML."""
 
 import json
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def write_toml(data: Mapping[str, Any]) -> str:
-    """Texts, numbers, booleans, lists of them, and tables one level deep, which come last."""
+    """Write texts, numbers, booleans, lists of them, and tables one level deep, which come last."""
     plain = {name: value for name, value in data.items() if not isinstance(value, Mapping)}
     lines = [f"{name} = {_written(value)}" for name, value in plain.items()]
     for name, table in data.items():
@@ -22,5 +22,5 @@ def _written(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, int | float):
         return repr(value)
-    # A TOML basic string escapes as JSON does, and DEL too.
+    # A TOML basic string uses JSON's escapes, and escapes DEL too.
     return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,7 +1,7 @@
-"""Trackers that verl can log to beside its console and its file, and what each reads.
+"""Trackers that verl can log to, beside its console and its file, and the variables of each.
 
 verl itself reads ``WANDB_ENTITY``, ``MLFLOW_TRACKING_URI``, ``SWANLAB_API_KEY``, ``SWANLAB_MODE``
-and ``TENSORBOARD_DIR`` (``verl/utils/tracking.py``); the tracker's own package reads the rest.
+and ``TENSORBOARD_DIR`` (``verl/utils/tracking.py``); the tracker's own package reads the others.
 Project and run name come from verl's ``trainer.project_name`` and ``trainer.experiment_name``.
 """
 
@@ -19,9 +19,9 @@ SHORTEST = 6
 
 @dataclass(frozen=True)
 class Variable:
-    """An environment variable of a tracker; one with ``choices`` takes nothing else.
+    """An environment variable of a tracker; if it has ``choices``, it takes no other value.
 
-    All are kept encrypted; what is ``secret`` also opens something to whoever reads it.
+    All values are stored encrypted; a ``secret`` one also gives access to whoever reads it.
     """
 
     name: str
@@ -31,19 +31,21 @@ class Variable:
     secret: bool = False
 
     def must_hide(self, value: str) -> bool:
-        """Whether a value must be unreadable in a log: a secret, or an address with a password.
+        """Whether a log must not show a value: it is a secret, or an address with a password.
 
-        One of a few letters is left: it would hide half of the log and is no secret worth the name.
+        A value of a few letters is shown: hiding it would hide half of the log, and it is no real
+        secret.
         """
         return len(value) >= SHORTEST and (self.secret or "@" in value)
 
 
 @dataclass(frozen=True)
 class Tracker:
-    """``package`` is what the training environment imports.
+    """``package`` is the module that the training environment imports.
 
-    ``needed`` names the variable without which it cannot log, except where ``unless`` (a variable
-    and those of its values) says that it stays on the machine, or where ``only_with`` is unset.
+    ``needed`` names the variable without which the tracker cannot log. It is not needed if
+    ``unless`` (a variable and some of its values) says that the data stay on the machine, or if
+    ``only_with`` is unset.
     """
 
     name: str
@@ -56,7 +58,7 @@ class Tracker:
     only_with: str = ""
 
     def missing(self, given: Mapping[str, str]) -> str | None:
-        """The variable that is needed and not given, or None."""
+        """The variable that is needed but not given, or None."""
         variable, values = self.unless
         if not self.needed or self.needed in given or given.get(variable) in values:
             return None
@@ -123,7 +125,7 @@ TRACKERS: Mapping[str, Tracker] = {tracker.name: tracker for tracker in ALL}
 
 
 def trackers_of(spec: TrainSpec) -> list[Tracker]:
-    """The trackers that a run will log to; a free override of verl's key wins over the knob."""
+    """The trackers that a run will log to; a free override of verl's key replaces the knob."""
     names = list(chosen(spec, KNOB))
     for override in readable(spec.overrides):
         if override.key == KEY and isinstance(override.value, list):
@@ -132,6 +134,6 @@ def trackers_of(spec: TrainSpec) -> list[Tracker]:
 
 
 def asked_by(spec: TrainSpec) -> str:
-    """The form's field that names the trackers."""
+    """The form field that names the trackers."""
     freely = any(override.key == KEY for override in readable(spec.overrides))
     return "overrides" if freely else KNOB

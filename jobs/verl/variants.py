@@ -1,7 +1,7 @@
-"""Methods of group-relative RL: for each, what its paper asks of verl.
+"""Methods of group-relative RL, with the verl settings that each paper requires.
 
-A variant is a set of Hydra keys that stand before the knobs, so that a knob which is set by hand
-wins. ``adv_estimator`` names are verl's ``core_algos`` registry's; ``loss_mode`` likewise.
+A variant is a set of Hydra keys that precede the knobs, so that a knob set by hand replaces them.
+``adv_estimator`` and ``loss_mode`` are names in verl's ``core_algos`` registries.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ LOW, HIGH = f"{ACTOR}.clip_ratio_low", f"{ACTOR}.clip_ratio_high"
 
 @dataclass(frozen=True)
 class Variant:
-    """``grouped``: it compares the answers of a prompt, so it needs two or more of them.
+    """``grouped``: the method compares the answers to a prompt, so it needs two or more of them.
 
     ``source`` is the paper that ``settings`` are taken from; ``note`` is for the user.
     """
@@ -40,8 +40,8 @@ GRPO = Variant(
 )  # fmt: skip
 DAPO = Variant(
     "dapo", "DAPO", "arXiv:2503.14476",
-    # Clip-higher 0.2 / 0.28, token-mean loss, dynamic sampling, no KL. The penalty for long
-    # answers has knobs of its own, since its buffer depends on the answer's length.
+    # Clip-higher 0.2 / 0.28, token-mean loss, dynamic sampling, no KL. Separate knobs set the
+    # penalty for long answers, since its buffer depends on the answer length.
     {
         ESTIMATOR: "grpo", AGGREGATE: "token-mean", LOW: 0.2, HIGH: 0.28,
         f"{ACTOR}.clip_ratio_c": 10.0, "algorithm.filter_groups.enable": True, **NO_KL,
@@ -50,7 +50,7 @@ DAPO = Variant(
 )  # fmt: skip
 DR_GRPO = Variant(
     "dr_grpo", "Dr. GRPO", "arXiv:2503.20783",
-    # Neither the group's deviation nor the answer's own length divides; a constant does.
+    # It divides by a constant, not by the group's deviation or the answer's length.
     {
         ESTIMATOR: "grpo", "algorithm.norm_adv_by_std_in_grpo": False,
         AGGREGATE: "seq-mean-token-sum-norm", **NO_KL,
@@ -58,7 +58,7 @@ DR_GRPO = Variant(
 )  # fmt: skip
 RLOO = Variant(
     "rloo", "RLOO", "arXiv:2402.14740",
-    # The other answers' mean is the baseline; the KL is part of the reward.
+    # The mean of the other answers is the baseline; the KL is part of the reward.
     {ESTIMATOR: "rloo", KL_LOSS: False, KL_REWARD: True},
 )  # fmt: skip
 REINFORCE_PP = Variant(
@@ -69,7 +69,8 @@ REINFORCE_PP = Variant(
 )  # fmt: skip
 REINFORCE_PP_BASELINE = Variant(
     "reinforce_plus_plus_baseline", "REINFORCE++ with baseline", "arXiv:2501.03262",
-    # The group's mean goes first, then the batch's; the KL is a loss with the k2 estimator.
+    # The group's mean is subtracted first, then the batch's; the KL is a loss with the k2
+    # estimator.
     {
         ESTIMATOR: "reinforce_plus_plus_baseline", KL_LOSS: True, f"{ACTOR}.kl_loss_type": "mse",
         KL_REWARD: False,
@@ -95,7 +96,7 @@ GPG = Variant(
 )  # fmt: skip
 CISPO = Variant(
     "cispo", "CISPO", "MiniMax-M1, arXiv:2506.13585",
-    # The importance weight is clipped and not differentiated; the lower bound is out of reach.
+    # The importance weight is clipped and not differentiated; the lower bound never applies.
     {ESTIMATOR: "grpo", LOSS_MODE: "cispo", LOW: 10.0, HIGH: 0.2, **NO_KL},
 )  # fmt: skip
 GMPO = Variant(
@@ -113,11 +114,11 @@ VARIANTS: Mapping[str, Variant] = {
     )
 }  # fmt: skip
 
-# What makes PPO and GSPO what they are; they have no variants.
+# The settings that define PPO and GSPO, which have no variants.
 PPO = Variant("ppo", "PPO", "arXiv:1707.06347", {ESTIMATOR: "gae"}, grouped=False)
 GSPO = Variant(
     "gspo", "GSPO", "arXiv:2507.18071",
-    # Ratio and clipping by sequence; the paper's clip range is (3e-4, 4e-4).
+    # Ratio and clipping for each sequence; the paper's clip range is (3e-4, 4e-4).
     {
         ESTIMATOR: "grpo", LOSS_MODE: "gspo", AGGREGATE: "seq-mean-token-mean",
         LOW: 3e-4, HIGH: 4e-4,
@@ -126,7 +127,7 @@ GSPO = Variant(
 
 
 def variant_of(kind: str, chosen: object) -> Variant | None:
-    """The method of a run: fixed for PPO and GSPO, chosen for GRPO, none for SFT and DPO."""
+    """The method of a run: fixed for PPO and GSPO, chosen for GRPO, None for SFT and DPO."""
     if kind == "grpo":
         return VARIANTS[str(chosen or "grpo")]
     return {"ppo": PPO, "gspo": GSPO}.get(kind)

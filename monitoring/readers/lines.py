@@ -1,4 +1,4 @@
-"""Cut a stretch of a growing file into whole lines, each with its byte offset."""
+"""Cut a part of a growing file into whole lines, each with its byte offset."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""JSON from a run, which may hold anything."""
+"""Parse JSON from a run, which may hold anything."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ import orjson
 
 
 def parse(text: str) -> Any:
-    """Read JSON. Raises ``ValueError`` also for what is nested beyond all measure."""
+    """Parse JSON. Raises ``ValueError``, also for JSON that is nested too deep."""
     try:
         return json.loads(text)
     except RecursionError:

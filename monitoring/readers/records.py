@@ -1,4 +1,4 @@
-"""Lines of ``system.jsonl`` and ``events.jsonl``: JSON objects with the time in ``at``."""
+"""Read ``system.jsonl`` and ``events.jsonl``: lines of JSON objects with the time in ``at``."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Record:
 
 
 def read_records(lines: Iterable[Line]) -> Iterator[Record]:
-    """Yield the records that can be read; half-written and foreign lines are left out."""
+    """Yield the records that can be read; partial lines and lines of other kinds are skipped."""
     for line in lines:
         try:
             data = parse(line.text)

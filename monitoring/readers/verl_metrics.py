@@ -152,7 +152,7 @@ def _duration(row: Row) -> float:
 
 
 def write_value(value: float | None) -> float | str:
-    """A stored value for JSON, which has no NaN: text where a number cannot be (None is NaN)."""
+    """A stored value for JSON: a text for NaN, None and infinity, which are no JSON numbers."""
     if value is None or math.isnan(value):
         return "nan"
     if math.isinf(value):

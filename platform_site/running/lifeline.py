@@ -1,4 +1,4 @@
-"""A process that ends when its parent does, also when that one is killed outright."""
+"""End a process when its parent ends, also when the parent is killed outright."""
 
 import ctypes
 import os
@@ -10,9 +10,9 @@ PR_SET_PDEATHSIG = 1
 
 
 def tie_to(parent: int, how: signal.Signals) -> Callable[[], None] | None:
-    """What a new child of ``parent`` calls first, to be sent a signal at its end; Linux only.
+    """A function that a new child of ``parent`` calls first, so that the parent's end signals it.
 
-    The kernel sends it when the *thread* ends that made the child.
+    None outside Linux. The kernel sends the signal when the *thread* that made the child ends.
     """
     if sys.platform != "linux":
         return None

@@ -1,4 +1,4 @@
-"""The sample model, data sets and runs that a first start shows."""
+"""The sample model, data sets and runs that the first start makes."""
 
 import subprocess
 import uuid as uuids
@@ -21,7 +21,7 @@ SETS = {
     "sample arithmetic, RL": "rl",
     "sample arithmetic, DPO": "dpo",
 }
-# A fixed id for each sample run, so that no second start can submit it twice.
+# Each sample run has a fixed id, so a second start cannot submit it twice.
 NAMESPACE = uuids.UUID("5b1f3a52-7f5e-4d5c-9a3e-0d3f6f0f7a11")
 
 
@@ -30,10 +30,10 @@ class SampleError(Exception):
 
 
 def make_samples() -> Path:
-    """Make what is missing of the sample files, and register the data sets."""
+    """Make the sample files that are missing, and register the data sets."""
     folder = Path(places()["samples"])
     known = Dataset.objects.filter(name__in=SETS, is_sample=True).count() == len(SETS)
-    there = ("model-warm/config.json", "dpo/train.parquet")  # the last of each version
+    there = ("model-warm/config.json", "dpo/train.parquet")  # the last file of each version
     if known and all((folder / name).is_file() for name in there):
         return folder
     _make_files(folder)
@@ -47,7 +47,7 @@ def _make_files(folder: Path) -> None:
     python = str(settings.TRAINYARD_TRAIN_PYTHON)
     argv = [python, "-m", "trainyard_node.samples", str(folder)]
     try:
-        # Elsewhere than in the checkout, whose own datasets would stand in the way of others'.
+        # Run outside the checkout: its package `datasets` would hide the library of that name.
         subprocess.run(
             argv, check=True, capture_output=True, text=True, timeout=MADE_WITHIN, cwd=folder.parent
         )
@@ -63,7 +63,7 @@ def _make_files(folder: Path) -> None:
 
 
 def submit_sample_runs(owner: User) -> list[Job]:
-    """One SFT run and a GRPO run after it, each at most once."""
+    """Submit an SFT run and a GRPO run that follows it, each at most once."""
     first = _submit("sample-sft", owner, None)
     return [first, _submit("sample-grpo", owner, first)]
 

@@ -1,4 +1,4 @@
-"""Keeps a few programs running and ends them together."""
+"""Keep a few programs running, and end them together."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ from django.conf import settings
 from platform_site.running.lifeline import tie_to
 
 LONGEST_WAIT = 30.0
-SETTLED = 60.0  # seconds after which an exit is a new fault, not the same one again
+SETTLED = 60.0  # seconds; a program that ran longer has a new fault, so its waits start over
 GRACE = 10.0
 
 
@@ -24,7 +24,7 @@ class Program:
 
 
 class Supervisor:
-    """Starts each program in a process group of its own, so that Ctrl-C reaches only us."""
+    """Start each program in its own process group, so that Ctrl-C reaches only the supervisor."""
 
     def __init__(self, programs: Sequence[Program], say: Callable[[str, str], None]) -> None:
         self.programs, self.say = programs, say
@@ -39,7 +39,7 @@ class Supervisor:
                 group.create_task(self.keep(program))
 
     async def keep(self, program: Program) -> None:
-        """Run a program, and run it again after it ends, with ever longer waits between."""
+        """Run a program, and restart it whenever it ends, after ever longer waits."""
         wait = 1.0
         while not self.stopping.is_set():
             began = time.monotonic()
@@ -56,7 +56,7 @@ class Supervisor:
 
 
 async def start(program: Program) -> asyncio.subprocess.Process:
-    """A program gets SIGTERM when the supervisor is killed outright."""
+    """Start a program. It gets SIGTERM when the supervisor is killed outright."""
     return await asyncio.create_subprocess_exec(
         *program.argv,
         cwd=settings.BASE_DIR,
@@ -73,9 +73,9 @@ async def first_of(*waits: object) -> None:
 
 
 async def end(process: asyncio.subprocess.Process) -> None:
-    """SIGTERM to the program, which ends its own processes; after a grace period SIGKILL to all.
+    """Send SIGTERM to the program, which ends its own processes; after GRACE, SIGKILL to all.
 
-    The workers would wait for each other for ever if all of them were sent SIGTERM at once.
+    If all workers got SIGTERM at once, they would wait for each other for ever.
     """
     with suppress(ProcessLookupError):
         process.terminate()

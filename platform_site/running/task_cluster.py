@@ -1,8 +1,8 @@
-"""The task queue's processes: when one of them is killed, all of them end, to be started again.
+"""The processes of the task queue. When one of them is killed, all end, and are started again.
 
-By themselves those of django-q2 outlive the one that was killed, and are of no use any more: a
-killed worker takes the lock of the queue with it, for which its successor waits for ever, and
-without its guard a cluster can neither be told to stop nor be seen.
+The processes of django-q2 would outlive the killed one and be useless: a killed worker takes the
+queue's lock with it, so its successor waits for ever; and without its guard a cluster can be
+neither stopped nor watched.
 """
 
 import os
@@ -16,20 +16,20 @@ from django_q import cluster
 
 from platform_site.running.lifeline import tie_to
 
-LEAVES_WITHIN = 20.0  # seconds from SIGTERM; what a task has not done by then is asked for again
+LEAVES_WITHIN = 20.0  # seconds from SIGTERM; a task that is not done by then is asked for again
 
 
 class Guard(cluster.Sentinel):  # type: ignore[misc]
     def reincarnate(self, process: Process) -> None:
-        """Replace a worker that ended; after one that was killed end all."""
+        """Replace a worker that ended by itself. When a worker was killed, end all processes."""
         if process.exitcode is not None and process.exitcode < 0:
             self.give_up()
         super().reincarnate(process)
 
     def give_up(self) -> None:
-        """End without the queues, which may be locked; a task that is at work may come to its end.
+        """End without touching the queues, which may be locked; running tasks may finish first.
 
-        What else was taken out of the queue, the watcher asks for again.
+        The watcher asks again for the other tasks that were taken out of the queue.
         """
         self.event_out.set()
         until = time.monotonic() + self.timeout
@@ -44,14 +44,14 @@ def is_busy(worker: Any) -> bool:
 
 class Cluster(cluster.Cluster):  # type: ignore[misc]
     def sig_handler(self, signum: int, frame: object) -> None:
-        """Stop, in any case and in time."""
+        """Stop the cluster, and end this process after LEAVES_WITHIN in any case."""
         timer = threading.Timer(LEAVES_WITHIN, os._exit, (1,))
         timer.daemon = True
         timer.start()
         super().sig_handler(signum, frame)
 
     def run(self) -> int:
-        """Until it is told to stop; then 0, or 1 when one of its processes was killed."""
+        """Run until the cluster is told to stop; return 0, or 1 when a process of it was killed."""
         cluster.Sentinel = Guard
         forks = Forks()
         os.register_at_fork(before=forks.before, after_in_child=forks.in_child)
@@ -61,7 +61,7 @@ class Cluster(cluster.Cluster):  # type: ignore[misc]
 
 
 class Forks:
-    """Lets each process that is forked from here end with its parent."""
+    """End each process that is forked from here when its parent ends."""
 
     parent = 0
 

@@ -1,4 +1,4 @@
-"""Words, numbers and small drawings for the pages."""
+"""Template filters and tags for words, numbers and small drawings."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -55,7 +55,7 @@ def duration(value: timedelta | float | None) -> str:
 
 @register.filter
 def number(value: float | str | None) -> str:
-    """A figure in few characters: ``1.3k``, ``0.4213``, ``3.2e-6``; None reads as nan."""
+    """A number in few characters: ``1.3k``, ``0.4213``, ``3.2e-6``; None reads as nan."""
     if value is None:
         return "nan"
     figure = float(value)
@@ -85,14 +85,14 @@ def _trim(text: str) -> str:
 
 @register.filter
 def percent(value: float | None) -> str:
-    """``42 %``, or a dash when nothing was measured."""
-    # A template gives an empty string for what was not measured at all.
+    """``42 %``, or a dash when there is no measurement."""
+    # A template passes an empty string when there is no measurement at all.
     return f"{value:.0f} %" if isinstance(value, int | float) else MISSING
 
 
 @register.filter
 def ago(moment: datetime | None) -> str | SafeString:
-    """How long ago, with the exact time in the markup and on hover."""
+    """Time since a moment; the markup and the tooltip hold the exact time."""
     if moment is None:
         return MISSING
     seconds = (timezone.now() - moment).total_seconds()
@@ -106,7 +106,7 @@ def ago(moment: datetime | None) -> str | SafeString:
 
 
 def ago_words(seconds: float) -> str:
-    """The words for a moment so many seconds in the past; static/js/format.js says the same."""
+    """Words for a moment so many seconds ago; static/js/format.js uses the same words."""
     if seconds < 10:
         return "just now"
     for size, unit, below in ((1, "s", 60), (60, "m", 3600), (3600, "h", 86400)):
@@ -117,7 +117,7 @@ def ago_words(seconds: float) -> str:
 
 @register.filter
 def until(moment: datetime | None) -> str | SafeString:
-    """How long until then, or since, with the exact time in the markup and on hover."""
+    """Time until a moment, or since it; the markup and the tooltip hold the exact time."""
     if moment is None:
         return MISSING
     exact = timezone.localtime(moment).strftime("%Y-%m-%d %H:%M:%S %Z")
@@ -130,7 +130,7 @@ def until(moment: datetime | None) -> str | SafeString:
 
 
 def until_words(seconds: float) -> str:
-    """The words for a moment so many seconds ahead; static/js/format.js says the same."""
+    """Words for a moment so many seconds ahead; static/js/format.js uses the same words."""
     return f"in {duration(timedelta(seconds=seconds))}" if seconds > 0 else ago_words(-seconds)
 
 
@@ -146,19 +146,19 @@ def sparkline(values: Iterable[float]) -> str:
 
 @register.filter
 def log_text(text: str) -> SafeString:
-    """Terminal output for a ``<pre>``: a browser would read a bare carriage return as a newline."""
+    """Terminal output for a ``<pre>``: a browser would show a bare carriage return as a newline."""
     return mark_safe(escape(text).replace("\r", "&#13;"))  # noqa: S308  # escaped just before
 
 
 @register.filter
 def lookup(mapping: Mapping[str, Any] | None, key: str) -> Any:
-    """The value of a key that a template holds in a variable; empty when there is none."""
+    """The value under a key that is held in a template variable; empty when there is none."""
     return (mapping or {}).get(key, "")
 
 
 @register.simple_tag
 def icon(name: str, label: str = "") -> SafeString:
-    """One symbol of the sprite: decoration, unless a label names it."""
+    """One symbol of the sprite. It is decoration, unless a label names it."""
     href = f"{static('img/icons.svg')}#{name}"
     if label:
         return format_html(
@@ -169,7 +169,7 @@ def icon(name: str, label: str = "") -> SafeString:
 
 @register.inclusion_tag("components/status.html")
 def status_badge(status: str, label: str = "") -> dict[str, str]:
-    """A status as icon, word and colour."""
+    """A status as an icon, a word and a colour."""
     return {"status": status, "label": label or status.capitalize()}
 
 
@@ -177,7 +177,7 @@ def status_badge(status: str, label: str = "") -> dict[str, str]:
 def sort_header(
     context: RequestContext, field: str, label: str, css: str = "", target: str = "#jobs-table"
 ) -> dict[str, str]:
-    """A column head that sorts ``target``; a second click turns the order round."""
+    """A column head that sorts ``target``; a second click reverses the order."""
     current = str(context.get("sort", ""))
     direction = {field: "ascending", f"-{field}": "descending"}.get(current, "none")
     query = context["request"].GET.copy()
@@ -194,7 +194,7 @@ def sort_header(
 
 @register.filter
 def is_changed(field: BoundField) -> bool:
-    """Whether a knob's text differs from its recipe's; other fields never do."""
+    """Whether a knob's text differs from its recipe's; false for other fields."""
     knob = getattr(field.field, "knob", None)
     value = field.value()
     return knob is not None and ("" if value is None else str(value)) != knob.default
@@ -204,7 +204,7 @@ def is_changed(field: BoundField) -> bool:
 def control(
     field: BoundField, suggestions: Mapping[str, Sequence[str]] | None = None
 ) -> SafeString:
-    """A field's input, tied to its help, its error slot and its suggestions."""
+    """A field's input, linked to its help, its error message and its suggestions."""
     attributes: dict[str, str | bool] = {
         "aria-describedby": f"help-{field.name} error-{field.name}"
     }

@@ -1,4 +1,4 @@
-"""Stand-ins for what cannot run in a unit test. Each says in its name that it is a fake."""
+"""Fakes of parts that cannot run in a unit test. The name of each says that it is a fake."""
 
 import json
 import shlex
@@ -23,7 +23,7 @@ exec {python} {fake} {plan} "$@"
 
 
 class FakeTrainer:
-    """A ``Machine.python`` whose trainer is a fake that follows a plan (see fake_trainer.py)."""
+    """A ``Machine.python`` with a fake trainer, which follows a plan (see fake_trainer.py)."""
 
     def __init__(
         self,
@@ -47,13 +47,13 @@ class FakeTrainer:
         self.plan()
 
     def plan(self, **plan: Any) -> None:
-        """What the next trainer does. With ``gated=True`` it does each step only after `go`."""
+        """Set the plan of the next trainer. With ``gated=True`` each step waits for `go`."""
         if plan.pop("gated", False):
             plan["go"] = str(self.folder / "go")
         (self.folder / "plan.json").write_text(json.dumps(plan))
 
     def go(self, step: int) -> None:
-        """Allow the steps up to this one."""
+        """Allow all steps up to this one."""
         part = self.folder / "go.part"
         part.write_text(str(step))
         part.rename(self.folder / "go")

@@ -1,4 +1,4 @@
-"""A fake Hugging Face hub on the loopback address: the few answers that fetching a file needs."""
+"""A fake Hugging Face hub on the loopback address, with the few answers that a download needs."""
 
 import json
 import threading
@@ -11,7 +11,7 @@ REPO, COMMIT = "owner/sums", "0" * 40
 
 
 class Hub(ThreadingHTTPServer):
-    """Holds the files of one data set."""
+    """The files of one data set."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
         super().__init__(("127.0.0.1", 0), Answers)
@@ -25,7 +25,7 @@ class Hub(ThreadingHTTPServer):
         return json.dumps(rows).encode()
 
     def content(self, path: str) -> bytes | None:
-        """What a path holds, or None."""
+        """The content of a path, or None."""
         if path == f"/api/datasets/{REPO}/tree/main":
             return self.listing()
         begin = f"/datasets/{REPO}/resolve/"
@@ -58,7 +58,7 @@ class Answers(BaseHTTPRequestHandler):
 
 @contextmanager
 def fake_hub(files: Mapping[str, bytes]) -> Iterator[str]:
-    """The address of a hub with these files in one data set."""
+    """Serve these files as one data set; yield the hub's address."""
     hub = Hub(files)
     threading.Thread(target=hub.serve_forever, daemon=True).start()
     try:

@@ -1,6 +1,7 @@
-"""A trainer that only asks the Ray that it was given where its ranks would be, and writes metrics.
+"""A trainer that only asks its Ray where the ranks would run, and writes metrics.
 
-Called as ``fake_joint_trainer.py FOLDER …``; it goes on to step N once the file FOLDER/go says so.
+Called as ``fake_joint_trainer.py FOLDER …``; it goes on to step N once the file FOLDER/go allows
+it.
 """
 
 import json

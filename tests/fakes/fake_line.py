@@ -1,4 +1,4 @@
-"""A fake network line: it passes bytes on to a real server, and can be cut or counted."""
+"""A fake network line: it passes bytes to a real server, and can be cut or counted."""
 
 import socket
 import threading
@@ -6,10 +6,10 @@ from contextlib import suppress
 
 
 class FakeLine:
-    """Listens at ``port``; ``sent`` counts what went to the server through it.
+    """Listens at ``port``; ``sent`` counts the bytes that went through it to the server.
 
-    ``cut_after`` cuts every connection once so many bytes more went there. ``hold`` lets bytes
-    towards the client lie, as a line does that works one way only.
+    ``cut_after`` cuts all connections after that many further bytes. ``hold`` stops bytes towards
+    the client, as on a line that works only one way.
     """
 
     def __init__(self, to: int) -> None:
@@ -31,9 +31,9 @@ class FakeLine:
         self.cut()
 
     def cut(self) -> None:
-        """Cut every connection; new ones are passed on again."""
+        """Cut all connections; new ones work again."""
         self.cut_after = None
-        pairs, self._pairs = self._pairs, []  # one that is made meanwhile is another line
+        pairs, self._pairs = self._pairs, []  # a connection made meanwhile is not cut
         for pair in pairs:
             for line in pair:
                 with suppress(OSError):

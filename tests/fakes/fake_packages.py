@@ -1,6 +1,6 @@
-"""Wheels that hold next to nothing, so that pip installs for real without a network.
+"""Almost empty wheels, so that pip really installs, without a network.
 
-The fake setuptools is a build backend that makes an editable install and can do nothing else.
+The fake setuptools is a build backend that can only make an editable install.
 """
 
 import zipfile
@@ -42,7 +42,7 @@ def fake_wheel(folder: Path, name: str, version: str, files: dict[str, str]) -> 
 
 
 def fake_packages(folder: Path) -> Path:
-    """A folder for pip's ``--find-links``: fake verl, torch and setuptools."""
+    """A folder for pip's ``--find-links`` with fake verl, torch and setuptools."""
     folder.mkdir()
     for name, version in (("verl", "0.9.1"), ("torch", "2.13.0")):
         fake_wheel(folder, name, version, {f"{name}/__init__.py": f"__version__ = {version!r}\n"})

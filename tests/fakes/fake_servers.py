@@ -9,12 +9,12 @@ MEGABYTE = b"All work and no play makes Jack a dull boy." * 25_000
 
 
 def silent(line: socket.socket) -> None:
-    """Accepts, and says nothing."""
+    """Accept a connection, and send nothing."""
     line.recv(1)
 
 
 def big_banner(line: socket.socket) -> None:
-    """A megabyte in one line, and never a greeting."""
+    """Send a megabyte in one line, and never a greeting."""
     line.sendall(MEGABYTE)
     line.recv(1)
 
@@ -25,25 +25,25 @@ def big_banner_in_lines(line: socket.socket) -> None:
 
 
 def not_ssh(line: socket.socket) -> None:
-    """A mail server."""
+    """Answer as a mail server."""
     line.sendall(b"220 mail.example ESMTP \x1b[31mready\r\n")
     line.recv(1)
 
 
 def greets_only(line: socket.socket) -> None:
-    """Greets as SSH does, and then says nothing."""
+    """Greet as SSH does, then send nothing."""
     line.sendall(b"SSH-2.0-Fake\r\n")
     while line.recv(4096):
         pass
 
 
 def hangs_up(line: socket.socket) -> None:
-    """Closes at once."""
+    """Close the connection at once."""
 
 
 @contextmanager
 def fake_server(behave: Callable[[socket.socket], None]) -> Iterator[int]:
-    """The port of a server that treats each connection so, in a thread of its own."""
+    """The port of a server that calls ``behave`` for each connection, in its own thread."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         lines: list[socket.socket] = []
         threading.Thread(target=_serve, args=(server, behave, lines), daemon=True).start()

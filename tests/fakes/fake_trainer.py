@@ -75,7 +75,7 @@ def train(plan: dict[str, Any]) -> int:
 
 
 def tell_start(path: Path) -> None:
-    """One write of one line: trainers side by side do not mix theirs."""
+    """Add the line by one write, so that trainers side by side do not mix their lines."""
     device = os.environ.get("CUDA_VISIBLE_DEVICES", "-")
     line = f"{Path.cwd().parent.name} {Path.cwd().name} {os.getpid()} {device}\n"
     with path.open("ab", buffering=0) as file:
@@ -83,7 +83,7 @@ def tell_start(path: Path) -> None:
 
 
 def begins_after() -> int:
-    """The step of the checkpoint that the command names; 0 without one."""
+    """The step of the checkpoint in the command; 0 without one."""
     found = [word for word in sys.argv if word.startswith("trainer.resume_from_path=")]
     return int(found[0].rpartition("global_step_")[2].strip("'\"")) if found else 0
 
@@ -98,7 +98,7 @@ def take_time(plan: dict[str, Any], *, last: bool) -> None:
 
 
 def answers(step: int) -> str:
-    """Save what is asked for, and say which request that was."""
+    """Save if a save or a pause is requested; return the request."""
     for name in ("pause", "save"):
         if Path("control", name).exists():
             save(step)
@@ -112,7 +112,7 @@ def answers(step: int) -> str:
 
 
 def save(step: int) -> None:
-    """A checkpoint in the form of verl's; what is in its files is nothing."""
+    """Make a checkpoint in verl's form, with meaningless file contents."""
     folder = Path("checkpoints", f"global_step_{step}")
     folder.mkdir(parents=True)
     for part in ("model", "optim", "extra_state"):

@@ -39,7 +39,7 @@ class Command(JsonCommand):
             source = add(dataset, options["file"], owner())
             self.finish(source)
         except (DatasetError, CommandError):
-            if known is None:  # there is nothing in it
+            if known is None:  # the new data set is empty
                 services.delete(dataset)
             raise
         self.show(options, shown.source_json(source), f"{dataset}: {source.rows} rows")

@@ -1,4 +1,4 @@
-"""`python -m trainyard_node.alive DIR`: what of an attempt still lives, as JSON."""
+"""`python -m trainyard_node.alive DIR`: print as JSON which processes of an attempt still live."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ from trainyard_node.record import Record, read_record
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print {"wrapper": bool, "process": bool, "exit_code": int|null}; 2 for wrong use."""
+    """Print {"wrapper": bool, "process": bool, "exit_code": int|null}; return 2 for wrong use."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     if len(arguments) != 1:
         print("usage: python -m trainyard_node.alive DIR", file=sys.stderr)
@@ -21,11 +21,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def look(attempt: Attempt) -> dict[str, Any]:
-    """The same as a dict. Zombies, recycled pids and pids of a former boot are dead."""
+    """Return the same as a dict. Zombies, recycled pids and pids of a former boot count as dead."""
     record = read_record(attempt)
     if record is None:
         return {**_without_record(attempt), "exit_code": attempt.read_exit_code()}
-    # The processes first: a run that ends in between must not look dead without a verdict.
+    # Look at the processes first: a run that ends in between must not look dead without a code.
     return {
         "wrapper": _lives(record, "wrapper"),
         "process": _lives(record, "process"),
@@ -34,7 +34,7 @@ def look(attempt: Attempt) -> dict[str, Any]:
 
 
 def _without_record(attempt: Attempt) -> dict[str, bool]:
-    """Somebody removed the directory: what runs there all the same names it."""
+    """The answer without a pid file: a process that carries the directory's name may still run."""
     from trainyard_node.processes import in_run
 
     return {"wrapper": False, "process": bool(in_run(str(attempt.root)))}

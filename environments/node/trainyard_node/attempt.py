@@ -1,4 +1,4 @@
-"""The files of one attempt directory, and the two ways of writing them."""
+"""The files of one attempt directory, and two ways to write them."""
 
 import json
 import os
@@ -14,7 +14,7 @@ OPEN_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 
 @dataclass(frozen=True)
 class Attempt:
-    """Names inside `<workdir>/runs/<job>/attempt-<n>/`; the root is absolute."""
+    """File names in `<workdir>/runs/<job>/attempt-<n>/`; the root is absolute."""
 
     root: Path
 
@@ -68,7 +68,7 @@ class Attempt:
         return self.root / "checkpoints"
 
     def read_exit_code(self) -> int | None:
-        """The verdict, or None while there is none (or none that can be read)."""
+        """The exit code, or None while there is none (or none that can be read)."""
         try:
             return int(self.exit_code.read_text())
         except (OSError, ValueError):
@@ -76,12 +76,12 @@ class Attempt:
 
 
 def part_of(path: Path) -> Path:
-    """Where the next content of `path` is written before it takes its place."""
+    """The temporary file to which new content of `path` is written before it replaces `path`."""
     return path.with_name(f".{path.name}.part")
 
 
 def write_atomic(path: Path, text: str, *, sync: bool = False) -> None:
-    """Replace `path` in one step. Raises OSError and then leaves the old content."""
+    """Replace `path` in one step. Raises OSError and then keeps the old content."""
     part = part_of(path)
     with part.open("w") as file:
         file.write(text)
@@ -92,10 +92,10 @@ def write_atomic(path: Path, text: str, *, sync: bool = False) -> None:
 
 
 class Lines:
-    """A JSON-lines file. Each line is one write(2) of a whole line.
+    """A JSON-lines file. Each line is written whole by one write(2).
 
     A line that cannot be written (disk full, quota) is dropped: losing a sample is better than
-    losing the run. A line that was cut short is closed off before the next one.
+    losing the run. After a line that was cut short, the next one starts on a new line.
     """
 
     def __init__(self, path: Path) -> None:
@@ -103,7 +103,7 @@ class Lines:
         self._torn = False
 
     def append(self, record: dict[str, Any]) -> bool:
-        """Write one record with its time (epoch seconds). False: it was dropped."""
+        """Write one record with its time (epoch seconds). Return False if it was dropped."""
         line = json.dumps({"at": round(time.time(), 3), **record}) + "\n"
         data = (("\n" if self._torn else "") + line).encode()
         try:

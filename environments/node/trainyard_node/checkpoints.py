@@ -1,4 +1,4 @@
-"""Noticing that verl saved a checkpoint."""
+"""Notice when verl has saved a checkpoint."""
 
 from pathlib import Path
 
@@ -6,14 +6,14 @@ TRACKER = "latest_checkpointed_iteration.txt"
 
 
 class CheckpointWatch:
-    """Tells each new `global_step_N` once; what lay there at the start is not new."""
+    """Reports each new `global_step_N` once; checkpoints that exist at the start are not new."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._last = self._latest()
 
     def new_step(self) -> int | None:
-        """The step just saved, or None. verl writes the tracker after the checkpoint."""
+        """The step just saved, or None. verl writes the tracker file after the checkpoint."""
         step = self._latest()
         if step is None or step == self._last:
             return None

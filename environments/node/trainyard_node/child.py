@@ -1,4 +1,4 @@
-"""The run's own process: how it is started and how its end is read."""
+"""Start the run's own process, and read its exit status."""
 
 import json
 import os
@@ -9,9 +9,9 @@ from trainyard_node.record import MARK, RUN_DIR
 
 
 def spawn(attempt: Attempt, mark: str) -> int:
-    """Start `bash run.sh` as the leader of a session of its own; returns its pid.
+    """Start `bash run.sh` as the leader of its own session; return its pid.
 
-    Its output goes to train.log through no other hands, so it lives on without the wrapper.
+    The process writes directly to train.log, so it can go on without the wrapper.
     """
     with attempt.log.open("ab") as log:
         started = subprocess.Popen(
@@ -23,19 +23,19 @@ def spawn(attempt: Attempt, mark: str) -> int:
             env={**os.environ, MARK: mark, RUN_DIR: str(attempt.root)},
             start_new_session=True,
         )
-    # The supervisor reaps every child itself; Popen must not wait for this one as well.
+    # The supervisor reaps every child itself; Popen must not wait for this one too.
     started.returncode = 0
     return started.pid
 
 
 def exit_code(status: int | None) -> int:
-    """The shell's number for a wait status: 128 + n for signal n."""
+    """The shell's exit code for a wait status: 128 + n for signal n."""
     code = os.waitstatus_to_exitcode(status or 0)
     return 128 - code if code < 0 else code
 
 
 def grace_asked(attempt: Attempt, default: float) -> float:
-    """Seconds from SIGTERM to SIGKILL that `control/stop` asks for, else `default`."""
+    """Seconds from SIGTERM to SIGKILL in `control/stop`, else `default`."""
     try:
         return max(0.0, float(json.loads(attempt.stop_request.read_text())["grace"]))
     except (OSError, ValueError, TypeError, KeyError):

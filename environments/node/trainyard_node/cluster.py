@@ -1,9 +1,9 @@
-"""`python -m trainyard_node.cluster head|join|look|down DIR …`: one machine's part in the Ray of a
-run that several machines do together.
+"""`python -m trainyard_node.cluster head|join|look|down DIR …`: one machine's part of the Ray
+cluster for a run on several machines.
 
-DIR is the part's own folder: its `pid` file, `train.log` (what Ray printed), `address` (of the
-head's GCS) and, at its end, `exit_code`. All subcommands print JSON. A part is ended by `down`, by
-its keeper when the run of the head is over (see `keeper`), and by itself when the head is gone.
+DIR is the part's own folder: its `pid` file, `train.log` (Ray's output), `address` (of the head's
+GCS) and, at its end, `exit_code`. All subcommands print JSON. A part ends by `down`, by its keeper
+when the run of the head is over (see `keeper`), or by itself when the head is gone.
 """
 
 import argparse
@@ -24,12 +24,12 @@ from trainyard_node.keeper import Keeper
 from trainyard_node.record import read_record
 from trainyard_node.stop import survivors
 
-SAID = 4000  # bytes of the log's end that are told
+SAID = 4000  # bytes of the log's end in an answer
 ENDS_WITHIN = 20.0  # seconds
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 when it was done; 1 with a sentence on stderr when not."""
+    """Run the subcommand. Return 0 on success, else 1 with a sentence on stderr."""
     arguments = _parser().parse_args(argv)
     try:
         answer = COMMANDS[arguments.do](Attempt.at(arguments.directory), arguments)
@@ -43,13 +43,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def start(part: Attempt, arguments: argparse.Namespace) -> int | dict[str, Any]:
-    """Start this machine's part and its keeper, once; returns when Ray's process is there.
+    """Start this machine's part and its keeper, once; return when Ray's process exists.
 
-    Raises OSError when there is a part already.
+    Raises OSError when the part exists already.
     """
     part.root.mkdir(parents=True)
     run = Attempt.at(arguments.run) if arguments.do == "head" else None
-    # Sockets lie in it, and the path of a socket may have 107 bytes only.
+    # The folder holds sockets, and a socket's path may have only 107 bytes.
     temp = tempfile.mkdtemp(prefix="ty-ray-", dir="/tmp")
     keeper = Keeper(part, ray_command(arguments, temp), temp, run)
     code = run_detached(keeper.run)
@@ -57,11 +57,11 @@ def start(part: Attempt, arguments: argparse.Namespace) -> int | dict[str, Any]:
 
 
 def ray_command(arguments: argparse.Namespace, temp: str) -> list[str]:
-    """The `ray start` of a part; nothing of it is on a port that is known beforehand."""
+    """The `ray start` command of a part. No port is known in advance."""
     if arguments.do == "join":
         where = ["--address", arguments.at]
     else:
-        # It serves clients anyhow, and its usual port for them may be another cluster's.
+        # Ray serves clients anyway, and another cluster may use its default client port.
         client = ["--ray-client-server-port", str(_free_port())]
         where = ["--head", "--port", "0", "--include-dashboard", "false", *client]
     memory = ["--object-store-memory", str(arguments.memory)] if arguments.memory else []
@@ -74,8 +74,11 @@ def ray_command(arguments: argparse.Namespace, temp: str) -> list[str]:
 
 
 def look(part: Attempt, arguments: argparse.Namespace) -> dict[str, Any]:
-    """`alive`: is Ray's process there; `address` of the GCS, empty before it is up; `said`: the end
-    of the log; with --nodes `nodes`: each living node's `address` and `gpus`, as the GCS has them.
+    """The state of a part.
+
+    `alive`: whether Ray's process exists; `address` of the GCS, empty until it is up; `said`: the
+    end of the log; with --nodes also `nodes`: `address` and `gpus` of each living node, from the
+    GCS.
     """
     record = read_record(part)
     alive = bool(record and record.is_of_this_boot() and is_alive(record.process))
@@ -87,7 +90,7 @@ def look(part: Attempt, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def nodes(address: str) -> list[dict[str, Any]]:
-    """The living nodes of a cluster; none while its GCS does not answer."""
+    """The living nodes of a cluster; empty while its GCS does not answer."""
     from ray._raylet import GcsClient
 
     try:
@@ -103,16 +106,16 @@ def nodes(address: str) -> list[dict[str, Any]]:
 
 
 def down(part: Attempt, arguments: argparse.Namespace) -> dict[str, Any]:
-    """End the part, or all parts in this folder; `left`: what could not be ended.
+    """End the part, or all parts in this folder; `left` lists processes that could not be ended.
 
-    By recorded identity only, and only what was started on this boot of this machine.
+    Only recorded processes are ended, and only those that started on this boot of this machine.
     """
     parts = [part, *map(Attempt.at, sorted(part.root.glob("*/")))]
     return {"left": [pid for each in parts for pid in end(each)]}
 
 
 def end(part: Attempt) -> list[int]:
-    """End one part and return the ids of what could not be ended."""
+    """End one part; return the ids of processes that could not be ended."""
     record = read_record(part)
     if record is None or not record.is_of_this_boot():
         return []

@@ -1,4 +1,4 @@
-"""What is asked of a running trainer: empty files in the attempt's `control` folder."""
+"""Requests to a running trainer: empty files in the attempt's `control` folder."""
 
 import functools
 import os
@@ -10,27 +10,27 @@ from trainyard_node.attempt import Attempt, Lines, record_event
 from trainyard_node.record import RUN_DIR
 
 Asked: TypeAlias = Literal["pause", "save"]
-# Each with what its checkpoint answers: a pause saves as well.
+# The requests that a checkpoint answers: a pause saves as well.
 ANSWERS: dict[Asked, tuple[Asked, ...]] = {"pause": ("pause", "save"), "save": ("save",)}
 
 
 class Control:
-    """The requests to one run. Nothing here ever ends a training: what cannot be read is no
-    request, and the log says so once."""
+    """The requests to one run. An unreadable request counts as none and is logged once, so that
+    nothing here ever ends a training."""
 
     def __init__(self, root: Path) -> None:
         self._attempt = Attempt(root)
-        # Requests that were answered and could not be removed, by name and time.
+        # Answered requests that could not be removed, by name and time.
         self._answered: set[tuple[str, int]] = set()
 
     @classmethod
     def of_this_run(cls) -> Self | None:
-        """None when the wrapper did not start this process."""
+        """The control of this process's run; None when the wrapper did not start this process."""
         directory = os.environ.get(RUN_DIR)
         return cls(Path(directory)) if directory else None
 
     def look(self) -> Asked | None:
-        """What is asked for now. A pause wins over a save."""
+        """The current request, or None. A pause takes precedence over a save."""
         for name in ANSWERS:
             made = self._made(name)
             if made is not None and (name, made) not in self._answered:
@@ -38,12 +38,12 @@ class Control:
         return None
 
     def saved(self, asked: Asked) -> None:
-        """The checkpoint that `asked` wanted is there: its request goes."""
+        """Remove the request `asked`, whose checkpoint is saved."""
         for name in ANSWERS[asked]:
             self._remove(name)
 
     def paused(self, step: int) -> None:
-        """Tell that the run ends here because it was asked to, with `step` done and saved."""
+        """Report that the run ends on request, with `step` done and saved."""
         message = f"paused after step {step}; its checkpoint is saved"
         print(f"trainyard_node: {message}", flush=True)
         record_event(Lines(self._attempt.events), "paused", message, step=step)
@@ -64,12 +64,12 @@ class Control:
         try:
             (self._attempt.control / name).unlink(missing_ok=True)
         except OSError as error:
-            # Else each step from here on would be saved.
+            # Without this, each later step would be saved.
             self._answered.add((name, made))
             say_once(f"the request to {name} is answered and cannot be removed: {error}")
 
 
 @functools.cache
 def say_once(message: str) -> None:
-    """A line in the run's log, the first time only."""
+    """Write a line to the run's log, the first time only."""
     print(f"trainyard_node: {message}", file=sys.stderr, flush=True)

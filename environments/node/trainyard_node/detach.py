@@ -1,4 +1,4 @@
-"""Leaving the caller: its session, its terminal, its parentage."""
+"""Detach a process from its caller: from its session, its terminal and its parent."""
 
 import os
 import sys
@@ -10,8 +10,8 @@ READY = b"ready"
 def run_detached(work: Callable[[Callable[[], None]], int]) -> int:
     """Run `work(ready)` in a new session below init (or the nearest subreaper).
 
-    Returns 0 in the caller as soon as `ready` was called there, else 1 after printing the
-    reason to stderr. Never returns in the detached process. The caller keeps no zombie.
+    In the caller it returns 0 as soon as `work` calls `ready`, else 1 after printing the reason to
+    stderr. It never returns in the detached process. The caller keeps no zombie.
     """
     reader, writer = os.pipe()
     middle = os.fork()
@@ -29,7 +29,7 @@ def run_detached(work: Callable[[Callable[[], None]], int]) -> int:
 
 def _middle(work: Callable[[Callable[[], None]], int], writer: int) -> None:
     os.setsid()
-    # The second fork gives up leading the session, so that no terminal can become its own.
+    # After the second fork the process does not lead the session, so it can get no terminal.
     if os.fork() != 0:
         os._exit(0)
     code = 1
@@ -54,7 +54,7 @@ def _answer(writer: int, message: bytes) -> None:
         os.write(writer, message)
         os.close(writer)
     except OSError:
-        pass  # answered before, or the caller has gone: neither concerns the run
+        pass  # already answered, or the caller is gone: neither affects the run
 
 
 def _read_all(reader: int) -> bytes:

@@ -20,7 +20,7 @@ FOLDER = re.compile(r"global_step_(\d+)")
 SHARD = re.compile(r"(?:model|optim|extra_state)_world_size_(\d+)_rank_\d+\.pt")
 LOADER = re.compile(r"data_(\d+)\.pt")
 SEQUENCE_PARALLEL = re.compile(r"\bengine\.ulysses_sequence_parallel_size=(\d+)")
-# What a rank saves, and what a resume would be without it.
+# The files that a rank saves, and the consequence if one is missing.
 PARTS = {
     "model": "The model",
     "optim": "The optimizer state",
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def examine(folder: Path, *, deep: bool = False) -> Verdict:
-    """The verdict on one `global_step_N` folder."""
+    """Examine one `global_step_N` folder."""
     step = int(FOLDER.fullmatch(folder.name)[1])  # type: ignore[index]
     if not folder.is_dir():
         return Verdict(step, 0, [f"There is no folder {folder}."])
@@ -63,7 +63,7 @@ def examine(folder: Path, *, deep: bool = False) -> Verdict:
 
 
 class Checkpoint:
-    """One checkpoint, and those beside it: they tell what should be in this one."""
+    """One checkpoint, and its siblings, which show the files that it should have."""
 
     def __init__(self, folder: Path, deep: bool) -> None:
         self._folder, self._deep = folder, deep
@@ -71,11 +71,11 @@ class Checkpoint:
 
     @property
     def world_size(self) -> int:
-        """Of the largest model in it; 0 when there is none."""
+        """The number of ranks of its largest model; 0 when there is no model."""
         return max(shards.world_size for shards in self._models)
 
     def faults(self) -> Iterator[str]:
-        """Sentences for a user."""
+        """The faults, as sentences for a user."""
         for shards in self._models:
             yield from shards.faults(self._place(shards.folder))
         yield from self._loader_faults()
@@ -110,7 +110,7 @@ class Checkpoint:
 
     @property
     def _loaders(self) -> int:
-        """How many data loaders there were, as far as that can be known: at least one."""
+        """The number of data loaders, as far as it can be known: at least one."""
         found = [max(numbers) + 1 for f in self._family if (numbers := _numbers(f, LOADER))]
         overrides = self._folder.parent.parent / "hydra/.hydra/overrides.yaml"
         if overrides.is_file():
@@ -126,7 +126,7 @@ class Checkpoint:
                 yield f"The facts of the LoRA adapter are missing ({name}): saving was cut off."
 
     def _damage(self) -> Iterator[str]:
-        # What else lies in it (TransferQueue, huggingface) is in formats of its own.
+        # Other files in it (TransferQueue, huggingface) have formats of their own.
         folders = dict.fromkeys([self._folder, *(shards.folder for shards in self._models)])
         for path in (path for folder in folders for path in sorted(folder.glob("*"))):
             try:
@@ -142,21 +142,21 @@ class Checkpoint:
 
 
 class Shards:
-    """The files that the ranks saved of one model."""
+    """The files that the ranks saved for one model."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     @cached_property
     def world_size(self) -> int:
-        """0 when nothing tells."""
+        """The number of ranks; 0 when it is unknown."""
         try:
             return int(read_json(self.folder / CONFIG)["world_size"])
         except (Damaged, KeyError, TypeError, ValueError):
             return max(_numbers(self.folder, SHARD), default=0)
 
     def faults(self, place: str) -> Iterator[str]:
-        """What is missing; `place` is the folder's name in the checkpoint."""
+        """Missing files; `place` is the folder's name in the checkpoint."""
         within = "" if place == "." else f"{place}/"
         if not self.world_size:
             yield f"There is no model in {place if within else 'it'}: saving was cut off."
@@ -178,7 +178,7 @@ class Shards:
 
 
 def _numbers(folder: Path, pattern: re.Pattern[str]) -> set[int]:
-    """What `pattern` finds in the names of the folder's files."""
+    """The numbers that `pattern` finds in the file names of the folder."""
     if not folder.is_dir():
         return set()
     found = (pattern.fullmatch(path.name) for path in folder.iterdir())

@@ -1,7 +1,7 @@
-"""Bytes of files as lines of text: what a job can say where only its output is seen.
+"""Encode bytes of files as lines of text, for a job of which only the output can be seen.
 
-A line is MARK, the facts as JSON, and the bytes, compressed and in base64. Of a file that only
-grows a line carries the stretch at an offset; of one that is replaced it carries the whole.
+A line is MARK, the facts as JSON, and the bytes, compressed and in base64. For a file that only
+grows, a line carries the part at an offset; for a file that is replaced, the whole file.
 """
 
 import base64
@@ -18,7 +18,7 @@ LONGEST = 32 * 1024  # bytes of a file in one line
 class Frame:
     """`data` of the file `path`, relative to the attempt directory, from byte `offset` on.
 
-    `is_whole`: the file has exactly these bytes. `modified`: when it was changed, epoch seconds.
+    `is_whole`: the file has exactly these bytes. `modified`: its change time, epoch seconds.
     """
 
     path: str
@@ -29,7 +29,7 @@ class Frame:
 
 
 def line_of(frame: Frame) -> bytes:
-    """The line, with its newline; ASCII only."""
+    """The frame as a line with its newline; ASCII only."""
     facts = {
         "file": frame.path,
         "at": frame.offset,
@@ -39,12 +39,12 @@ def line_of(frame: Frame) -> bytes:
         "whole": frame.is_whole,
     }
     head = json.dumps(facts, separators=(",", ":"))
-    # A tab is in neither: JSON escapes it, base64 has none.
+    # Neither part holds a tab: JSON escapes it, and base64 has none.
     body = base64.b64encode(zlib.compress(frame.data, 1)).decode()
     return f"{MARK}\t{head}\t{body}\n".encode()
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Write all of it. Raises OSError."""
+    """Write all of the data. Raises OSError."""
     while data:
         data = data[os.write(descriptor, data) :]

@@ -1,11 +1,11 @@
-"""GPU readings through NVML. A machine without NVIDIA's driver has no GPUs: an empty list."""
+"""Read GPUs through NVML. A machine without NVIDIA's driver has none: the list is empty."""
 
 from collections.abc import Callable
 from typing import Any
 
 
 class Gpus:
-    """Readings of every GPU of this machine; NVML is loaded once, at the first reading."""
+    """Readings of all GPUs of this machine; the first reading loads NVML."""
 
     def __init__(self) -> None:
         self._nvml: Any = None
@@ -13,7 +13,10 @@ class Gpus:
 
     def read(self) -> list[dict[str, Any]]:
         """One dict a GPU: index, name, util_percent, memory_used and memory_total (bytes),
-        temperature_c, power_w. A value that this GPU does not report is None."""
+        temperature_c, power_w.
+
+        A value that this GPU does not report is None.
+        """
         nvml = self._load()
         if nvml is None:
             return []
@@ -30,7 +33,7 @@ class Gpus:
             import pynvml
 
             pynvml.nvmlInit()
-        except Exception:  # no driver, no library, no permission: all mean "no reading"
+        except Exception:  # no driver, no library or no permission: there is no reading
             return None
         self._nvml = pynvml
         return pynvml

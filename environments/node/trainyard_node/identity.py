@@ -1,4 +1,4 @@
-"""Who a process id belongs to: a pid alone is recycled, a pid with its start is not."""
+"""Identify a process: a pid alone is recycled, a pid with its start time is not."""
 
 import sys
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ DEAD_STATES = frozenset("ZXx")
 
 @dataclass(frozen=True)
 class Identity:
-    """A process. `started` is clock ticks since boot on Linux (it survives clock changes) and
-    epoch seconds elsewhere; compare it only on the boot where it was taken."""
+    """A process. `started` is in clock ticks since boot on Linux (clock changes do not affect it)
+    and in epoch seconds elsewhere; compare it only within the same boot."""
 
     pid: int
     started: float
@@ -24,17 +24,17 @@ def identify(pid: int) -> Identity | None:
 
 
 def is_alive(identity: Identity) -> bool:
-    """Whether this very process lives. A zombie is dead, a recycled pid is another process."""
+    """Whether exactly this process lives. A zombie is dead; a recycled pid is another process."""
     return identify(identity.pid) == identity
 
 
 def exists(pid: int) -> bool:
-    """Whether some living process has this pid now, whoever it is."""
+    """Whether any living process has this pid now."""
     return identify(pid) is not None
 
 
 def boot_id() -> str:
-    """An id of this boot of this machine; empty where the system has none."""
+    """An id of the current boot of this machine; empty where the system has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -46,7 +46,7 @@ def _linux_start(pid: int) -> int | None:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return None
-    # The command's name may hold spaces and brackets; the fields start after the last one.
+    # The command's name may hold spaces and brackets; the fields start after its last bracket.
     fields = stat[stat.rindex(b")") + 2 :].split()
     if fields[0].decode() in DEAD_STATES:
         return None

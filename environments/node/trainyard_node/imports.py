@@ -1,4 +1,4 @@
-"""Doing something to a module of verl at the moment when it is imported, without importing it."""
+"""Act on a module of verl when it is imported, without importing it."""
 
 import importlib.abc
 import importlib.machinery
@@ -12,7 +12,7 @@ Act = Callable[[ModuleType], object]
 
 
 def when_imported(name: str, act: Act) -> None:
-    """Call `act` with the module `name` once it is loaded: now, or whenever that will be."""
+    """Call `act` with the module `name` once it is loaded: now or later."""
     if name in sys.modules:
         act(sys.modules[name])
     else:
@@ -29,7 +29,7 @@ def _finder() -> "_Finder":
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds the expected modules as they would be found anyway; goes when none is left."""
+    """Finds the expected modules and wraps their loaders; removes itself after the last one."""
 
     def __init__(self) -> None:
         self._expected: dict[str, list[Act]] = {}
@@ -66,5 +66,5 @@ class _Loader(importlib.abc.Loader):
         for act in self._acts:
             act(module)
 
-    def __getattr__(self, name: str) -> Any:  # get_source and its like, for tracebacks
+    def __getattr__(self, name: str) -> Any:  # such as get_source, for tracebacks
         return getattr(self._real, name)

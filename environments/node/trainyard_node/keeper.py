@@ -1,8 +1,8 @@
-"""Keeping one machine's part of a Ray cluster: it is started once, and ends with its run.
+"""Keep one machine's part of a Ray cluster: start it once, and end it with its run.
 
-The keeper of the head watches the run that the cluster is for. When that is over, or never began,
-it ends its Ray; the others lose their head, and Ray ends by itself there (`GONE_AFTER`). So nothing
-stays behind where the platform is away.
+The keeper of the head watches the run that the cluster is for. When the run is over, or never
+began, the keeper ends its Ray. The other parts then lose their head, and their Ray ends by itself
+(`GONE_AFTER`). So nothing stays behind, even if the platform is away.
 """
 
 import contextlib
@@ -22,14 +22,14 @@ from trainyard_node.record import MARK, read_record, record_of, write_record
 from trainyard_node.signals import STOP_SIGNALS, Signals
 
 LOOK_EVERY = 0.5  # seconds
-BEGINS_WITHIN = 300.0  # seconds until the run must have begun
-GONE_AFTER = 20  # seconds that a part waits for a head that does not answer
+BEGINS_WITHIN = 300.0  # seconds until the run must have started
+GONE_AFTER = 20  # seconds until a part gives up a head that does not answer
 GRACE = 5.0
 RECONNECT = "RAY_gcs_rpc_server_reconnect_timeout_s"
 
 
 class Keeper:
-    """Starts `command`, records it in `part`, and ends it in time. `run` is given to the head's."""
+    """Starts `command`, records it in `part`, and ends it in time; only a head has a `run`."""
 
     def __init__(self, part: Attempt, command: Sequence[str], temp: str, run: Attempt | None):
         self.part, self.command, self.temp, self.of_run = part, command, Path(temp), run
@@ -37,7 +37,7 @@ class Keeper:
         self._status: int | None = None
 
     def run(self, ready: Callable[[], None]) -> int:
-        """The part's exit code: 0 when it was ended on purpose. Raises OSError."""
+        """Keep the part; return its exit code, 0 when it was ended on purpose. Raises OSError."""
         processes.become_subreaper()
         with Signals() as signals:
             self._start()
@@ -58,7 +58,7 @@ class Keeper:
                 self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 cwd="/", env=env, start_new_session=True,
             )  # fmt: skip
-        started.returncode = 0  # every child is reaped here
+        started.returncode = 0  # this class reaps all children
         self._pid = started.pid
         try:
             write_record(self.part, record_of(self._pid, mark))
@@ -67,7 +67,7 @@ class Keeper:
             raise
 
     def _keep(self, signals: Signals) -> bool:
-        """Until it is to end: true when that was wanted, false when Ray ended by itself."""
+        """Wait for the end. Return True when it was wanted, False when Ray ended by itself."""
         began = time.monotonic()
         told = False
         while True:
@@ -90,7 +90,7 @@ class Keeper:
         return not is_alive(record.wrapper) and not is_alive(record.process)
 
     def _tell_address(self) -> bool:
-        """Ray writes the address of its cluster when the node is up."""
+        """Copy the cluster's address, which Ray writes when the node is up; false until then."""
         with contextlib.suppress(OSError):
             text = (self.temp / "ray_current_cluster").read_text().strip()
             write_atomic(self.part.root / "address", text + "\n")

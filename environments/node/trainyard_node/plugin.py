@@ -1,7 +1,7 @@
 """The entry point that verl loads (group `verl.plugins`) in each of its processes.
 
-It does nothing unless VERL_PLATFORM is "cpu" or the wrapper started the run: verl started by hand
-on GPUs must not notice this package. A run of the wrapper has more in its rollout record and can be
+It does nothing unless VERL_PLATFORM is "cpu" or the wrapper started the run: it must not affect a
+verl that was started by hand on GPUs. A run of the wrapper gets a fuller rollout record, and can be
 paused.
 """
 
@@ -12,12 +12,12 @@ if os.environ.get("VERL_PLATFORM", "").strip().lower() == "cpu":
 
     activate()
 
-if os.environ.get("TRAINYARD_ATTEMPT"):  # record.MARK; that module is not imported for its name
+if os.environ.get("TRAINYARD_ATTEMPT"):  # record.MARK, without importing that module
     from trainyard_node.rewards import parts
 
     parts.install()
 
-if os.environ.get("TRAINYARD_RUN_DIR"):  # record.RUN_DIR, likewise
+if os.environ.get("TRAINYARD_RUN_DIR"):  # record.RUN_DIR, likewise without importing it
     from trainyard_node import hooks
 
     hooks.install()

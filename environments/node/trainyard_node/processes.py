@@ -1,4 +1,4 @@
-"""Finding and ending the processes of a run. psutil refuses to signal a recycled pid."""
+"""Find and end the processes of a run. psutil refuses to signal a recycled pid."""
 
 import contextlib
 import ctypes
@@ -20,7 +20,7 @@ PAUSE = 0.05
 
 
 def become_subreaper() -> bool:
-    """Have orphans of this process's tree re-parented to it (Linux). False: not possible."""
+    """Adopt the orphans of this process's tree (Linux). Return False if that is not possible."""
     if not LINUX:
         return False
     libc = ctypes.CDLL(None, use_errno=True)
@@ -28,7 +28,7 @@ def become_subreaper() -> bool:
 
 
 def descendants(pid: int) -> list[Process]:
-    """Every living process below `pid`, without zombies."""
+    """All living processes below `pid`, without zombies."""
     try:
         return _living(psutil.Process(pid).children(recursive=True))
     except psutil.Error:
@@ -36,35 +36,38 @@ def descendants(pid: int) -> list[Process]:
 
 
 def in_session(session: int) -> list[Process]:
-    """Every living process of one session."""
+    """All living processes of one session."""
     return _living(p for p in psutil.process_iter() if _session_of(p.pid) == session)
 
 
 def marked(mark: str) -> list[Process]:
-    """Every living process that inherited this attempt's mark, except the caller."""
+    """All living processes that inherited this attempt's mark, except the caller."""
     if not mark:
         return []
     return _inheriting(MARK, mark)
 
 
 def in_run(directory: str) -> list[Process]:
-    """Every living process that inherited this attempt directory, except the caller: what can be
-    known of a run whose pid file is gone."""
+    """All living processes that inherited this attempt directory, except the caller.
+
+    They can be found even when the run's pid file is gone.
+    """
     return _inheriting(RUN_DIR, directory)
 
 
 def send(processes: Iterable[Process], signum: int) -> None:
-    """Signal each; one that is gone, or not ours to signal, is passed over."""
+    """Signal each process; skip one that is gone or that we may not signal."""
     for process in processes:
         with contextlib.suppress(psutil.Error, OSError):
             process.send_signal(signum)
 
 
 def end(find: Callable[[], list[Process]], grace: float, limit: float = 30.0) -> list[Process]:
-    """SIGTERM what `find` returns, wait `grace` seconds, then SIGKILL until nothing is found.
+    """Send SIGTERM to the processes that `find` returns, wait `grace` seconds, then send SIGKILL
+    until it finds none.
 
-    `find` is asked again each time, so that processes born meanwhile are ended too. Returns
-    what could not be ended within `limit` more seconds (uninterruptible waits).
+    `find` is called again each time, so that processes born meanwhile are ended too. Returns the
+    processes that still live after `limit` more seconds (uninterruptible waits).
     """
     send(find(), signal.SIGTERM)
     if not wait_until(lambda: not find(), grace):
@@ -73,7 +76,7 @@ def end(find: Callable[[], list[Process]], grace: float, limit: float = 30.0) ->
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Poll `condition` for up to `seconds`; its last answer."""
+    """Poll `condition` for up to `seconds`; return its last answer."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() >= deadline:
@@ -83,7 +86,7 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
 
 
 def name_of(process: Process) -> str:
-    """The program's name, "?" when the process is gone."""
+    """The program's name, or "?" when the process is gone."""
     try:
         return str(process.name())
     except psutil.Error:
@@ -101,7 +104,7 @@ def _living(processes: Iterable[Process]) -> list[Process]:
 
 
 def lives(process: Process) -> bool:
-    """Whether this very process is alive and no zombie."""
+    """Whether exactly this process is alive and no zombie."""
     try:
         dead = process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
         return not dead and bool(process.is_running())

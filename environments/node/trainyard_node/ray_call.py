@@ -1,7 +1,7 @@
-"""`python -m trainyard_node.ray_call ORDER`: one question to the node that this runs on.
+"""`python -m trainyard_node.ray_call ORDER`: answer one question about the node that runs this.
 
 ORDER is JSON, compressed and in base64: {"do", …}. The answer is one line, ANSWER and JSON in
-base64: {"said"} or {"error"}, a sentence. What can be asked is the fixed set below.
+base64: {"said"} or {"error"}, a sentence. Only the fixed set of questions below is allowed.
 """
 
 import base64
@@ -30,7 +30,7 @@ from trainyard_node.relay import MOST_LISTED, files_below
 ANSWER = "@trainyard-answer"
 MOST_READ = 8 << 20  # bytes
 CHUNK = 1 << 20
-SENT = "sent"  # the folder in a package that brings files, which have numbers for names
+SENT = "sent"  # the folder in a sent package, whose files are named by numbers
 ASKS = ("pause", "save")
 # What may be removed: a checkpoint, or a model that a run exported.
 MADE = re.compile(r"/runs/[^/]+/attempt-[0-9]+/(checkpoints/[^/]+|model)\Z")
@@ -39,11 +39,11 @@ PROBE = Path(__file__).resolve().parent.parent / "trainyard_probe.py"
 
 
 class Refused(Exception):
-    """It cannot be done; the message is a sentence."""
+    """The question is refused; the message is a sentence."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Answer the question on the command line; 0 also for an answer that is an error."""
+    """Answer the question on the command line; return 0 even if the answer is an error."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     if len(arguments) != 1:
         print("usage: python -m trainyard_node.ray_call ORDER", file=sys.stderr)
@@ -129,15 +129,15 @@ def _lacking(packages: list[str]) -> list[str]:
 
 
 def _has(path: str, size: int) -> bool:
-    """Whether a file that was put is there: it got its name when its digest was checked."""
+    """Whether a sent file is there: it gets its name only after its digest was checked."""
     found = Path(path)
     return found.is_file() and found.stat().st_size == size
 
 
 def _put(path: str, digest: str) -> None:
-    """Let the one file of this job's working directory, which Ray brought, become `path`.
+    """Copy the one file that Ray brought to this job's working directory to `path`.
 
-    It gets its name when its SHA-256 was seen to be `digest`.
+    The copy gets its name only after its SHA-256 was found to be `digest`.
     """
     _take(Path.cwd() / SENT / "0", Path(path), digest)
 
@@ -161,12 +161,15 @@ def _take(package: Path, target: Path, digest: str) -> None:
 
 
 def _has_folder(path: str, parts: list[tuple[str, int, str]]) -> bool:
-    """Whether a folder that was put is there, with all of its files."""
+    """Whether a sent folder is there with all of its files."""
     return all(_has(f"{path}/{name}", size) for name, size, _ in parts)
 
 
 def _put_folder(path: str, parts: list[tuple[str, int, str]]) -> None:
-    """Make a folder of what Ray brought: name, size and SHA-256 of each, in the order sent."""
+    """Make a folder of the files that Ray brought.
+
+    `parts` has the name, size and SHA-256 of each file, in the order in which they were sent.
+    """
     folder = Path(path)
     new = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
@@ -174,7 +177,7 @@ def _put_folder(path: str, parts: list[tuple[str, int, str]]) -> None:
             if name.startswith("/") or ".." in Path(name).parts:
                 raise Refused(f"{name} is no name within a folder.")
             _take(Path.cwd() / SENT / str(number), new / name, digest)
-        if folder.exists():  # of which something is missing, or was changed
+        if folder.exists():  # a folder with missing or changed files
             folder.rename(folder.with_name(f".{folder.name}.{os.getpid()}.old"))
         new.rename(folder)
     finally:
@@ -183,7 +186,7 @@ def _put_folder(path: str, parts: list[tuple[str, int, str]]) -> None:
 
 
 def _bar(folder: str) -> bool:
-    """Take the lock of which a wrapper must be the first holder; false when it is taken."""
+    """Take the lock that a wrapper must be the first to hold; return False if it is taken."""
     attempt = Attempt.at(folder)
     attempt.root.mkdir(parents=True, exist_ok=True)
     try:
@@ -228,7 +231,7 @@ def _probe(workdir: str, limit: float) -> str:
 
 
 def _leave(folder: str, name: str) -> str:
-    """A mark in the work folder, for the other nodes to see."""
+    """Write a mark to the work folder, to see whether the other nodes share it. Return the host."""
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
     (place / name).write_text(socket.gethostname())
@@ -236,7 +239,7 @@ def _leave(folder: str, name: str) -> str:
 
 
 def _sees(folder: str, name: str, limit: float) -> bool:
-    """Whether the mark is seen here; a network's file system may take a moment."""
+    """Whether the mark is visible here; on a network file system it may take a moment."""
     deadline = time.monotonic() + limit
     while not (Path(folder) / name).is_file():
         if time.monotonic() > deadline:

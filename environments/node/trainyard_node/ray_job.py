@@ -1,9 +1,8 @@
-"""`python -m trainyard_node.ray_job ORDER`: one attempt as a job of a Ray cluster.
+"""`python -m trainyard_node.ray_job ORDER`: run one attempt as a job of a Ray cluster.
 
-Starts the wrapper in the attempt directory, on the node where this runs, and tells on its output
-what is written there (see `frames`): of a job, Ray's API shows nothing else. ORDER is JSON,
-compressed and in base64, {"folder", "script"}. Ends with the run's exit code; 1 when it could not
-be started.
+Starts the wrapper in the attempt directory, on the node where this runs, and prints the content of
+that directory (see `frames`), since Ray's API shows only a job's output. ORDER is JSON, compressed
+and in base64, {"folder", "script"}. Ends with the run's exit code; 1 when it could not be started.
 """
 
 import base64
@@ -26,14 +25,14 @@ from trainyard_node.frames import Frame, line_of, write_all
 from trainyard_node.relay import Relay
 
 LOOK_EVERY = 0.25  # seconds
-LAST_GRACE = 20.0  # seconds for a run whose wrapper is dead
+LAST_GRACE = 20.0  # seconds from SIGTERM to SIGKILL for a run whose wrapper is dead
 TOLD_WITHIN = 60.0  # seconds in which a full disk may get room for the last lines
 PR_SET_PDEATHSIG = 1
-CHOOSES = "RAY_EXPERIMENTAL_NOSET_"  # …CUDA_VISIBLE_DEVICES and its like
+CHOOSES = "RAY_EXPERIMENTAL_NOSET_"  # …CUDA_VISIBLE_DEVICES and others
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Make the attempt's directory, run it and tell of it to its end."""
+    """Make the attempt's directory, start the run, and relay its files until its end."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     if len(arguments) != 1:
         print("usage: python -m trainyard_node.ray_job ORDER", file=sys.stderr)
@@ -52,20 +51,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def read_order(text: str) -> Any:
-    """What the platform wrote. Raises ValueError, binascii.Error or zlib.error."""
+    """Decode the platform's order. Raises ValueError, binascii.Error or zlib.error."""
     return json.loads(zlib.decompress(base64.b64decode(text)))
 
 
 def write_script(attempt: Attempt, script: str) -> None:
-    """Raises OSError; FileExistsError where the attempt was started before."""
+    """Write run.sh. Raises OSError; FileExistsError if the attempt was started before."""
     attempt.root.mkdir(parents=True, exist_ok=True)
     with attempt.script.open("x") as file:
         file.write(script)
 
 
 def run(attempt: Attempt) -> int:
-    """Start the wrapper and tell of its directory until it ended and all was told."""
-    # To stop a job, Ray signals all its processes: the wrapper ends the run, and this tells of it.
+    """Start the wrapper, and relay its directory until it has ended and all is sent."""
+    # Ray stops a job by signals to all its processes: the wrapper ends the run, this relays it.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     here = os.getpid()
@@ -82,7 +81,7 @@ def run(attempt: Attempt) -> int:
         relay.look()
         time.sleep(LOOK_EVERY)
     if attempt.read_exit_code() is None:
-        # Nothing outlives the job, to which the cluster has given the devices.
+        # The run must not outlive the job, to which the cluster has given the devices.
         stop.stop(attempt, LAST_GRACE)
     verdict = code if code >= 0 else 128 - code
     _tell_the_rest(relay, verdict)
@@ -98,10 +97,10 @@ def _tell_the_rest(relay: Relay, verdict: int) -> None:
 
 
 def environment() -> dict[str, str]:
-    """The job's, where this very package is found by the wrapper too.
+    """The job's environment, in which the wrapper finds this same package.
 
-    Ray marks a job's process as one that chooses its devices by itself. Of a rank of torchrun verl
-    would take that as leave to ask Ray for the rank's own, of which Ray knows nothing.
+    Ray marks a job's process as one that chooses its devices itself. In a rank of torchrun, verl
+    would therefore ask Ray for the rank's devices, which Ray does not know.
     """
     place = str(Path(__file__).resolve().parent.parent)
     known = os.environ.get("PYTHONPATH", "")
@@ -110,7 +109,7 @@ def environment() -> dict[str, str]:
 
 
 def _end_with(parent: int) -> None:
-    """In the wrapper: be asked to stop when the job's process is gone, and never outlive it."""
+    """In the wrapper: get SIGTERM when the job's process ends, and never outlive it."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     if sys.platform == "linux":
@@ -120,7 +119,7 @@ def _end_with(parent: int) -> None:
 
 
 class Output:
-    """Lines on a descriptor. What a full disk left of one does not spoil the next."""
+    """Lines on a descriptor. A line that a full disk cut short does not spoil the next."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor, self._is_cut = descriptor, False

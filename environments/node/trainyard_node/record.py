@@ -1,4 +1,4 @@
-"""The `pid` file: which processes carry an attempt, precise enough to signal them later."""
+"""The `pid` file: the processes of an attempt, identified precisely enough to signal them later."""
 
 import json
 import os
@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from trainyard_node.attempt import Attempt, write_atomic
 from trainyard_node.identity import Identity, boot_id, identify
 
-# Inherited by everything that the run starts; it tells a survivor from a stranger.
+# All processes of the run inherit it; it tells survivors from other processes.
 MARK = "TRAINYARD_ATTEMPT"
-# Likewise; the attempt directory, where a trainer looks for what is asked of it.
+# Inherited too: the attempt directory, where a trainer looks for requests.
 RUN_DIR = "TRAINYARD_RUN_DIR"
 
 
@@ -24,12 +24,12 @@ class Record:
     mark: str
 
     def is_of_this_boot(self) -> bool:
-        """False on another machine or after a restart: no pid in here means anything then."""
+        """False on another machine or after a restart: then the pids in here are meaningless."""
         return self.boot_id == boot_id()
 
 
 def record_of(pid: int, mark: str) -> Record:
-    """The record of this wrapper and its child `pid`, which leads its own group and session."""
+    """The record of this wrapper and of its child `pid`, which leads its own group and session."""
     wrapper = identify(os.getpid()) or Identity(os.getpid(), 0)
     # A child that ended at once is a zombie without an identity; 0 matches no process.
     process = identify(pid) or Identity(pid, 0)
@@ -49,7 +49,7 @@ def write_record(attempt: Attempt, record: Record) -> None:
 
 
 def read_record(attempt: Attempt) -> Record | None:
-    """The record, or None where there is none or it is not understood."""
+    """The record, or None if there is none or it cannot be read."""
     try:
         content = json.loads(attempt.pid.read_text())
         wrapper, process = content["wrapper"], content["process"]

@@ -1,4 +1,4 @@
-"""Tells of what is written in an attempt directory, line by line, on a stream that others see."""
+"""Relay the files of an attempt directory, part by part, to a stream that others can read."""
 
 import json
 import os
@@ -16,13 +16,13 @@ GROWING_IN = ("rollouts", "validation")
 REPLACED = ("run.sh", "pid", "heartbeat", "checkpoints/latest_checkpointed_iteration.txt")
 VERDICT = "exit_code"
 EVENTS = "events.jsonl"
-# What lies below checkpoints/ is too large to be told; its names, sizes and times are.
+# The files below checkpoints/ are too large to send; a list of names, sizes and times is sent.
 LISTING = "checkpoints.json"
 ENDED = "ended"
 MOST_REPLACED = 1 << 20  # bytes
 MOST_LISTED = 20_000
 MOST_LISTING = 4 << 20  # bytes
-LIST_EVERY = 5.0  # seconds: a save changes sizes all the time, and a walk costs on a network's disk
+LIST_EVERY = 5.0  # seconds; a save keeps changing sizes, and a walk over a network disk is slow
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Facts:
 
 
 class Relay:
-    """Hands each frame to `tell`, in an order in which every file's beginning comes first.
+    """Passes frames to `tell`, so that the beginning of each file comes first.
 
-    `tell` may raise OSError, as on a full disk: what it did not take is told again.
+    `tell` may raise OSError, as on a full disk; a frame that it did not accept is sent again.
     """
 
     def __init__(self, attempt: Attempt, tell: Callable[[Frame], None]) -> None:
@@ -44,11 +44,11 @@ class Relay:
         self._list_at = 0.0
 
     def look(self, *, last: bool = False) -> bool:
-        """Tell all that is new; false when it could not be told. The `last` look reads every file
-        to its end.
+        """Send everything new; return False if that failed. The `last` look reads each file to its
+        end.
 
-        The verdict was there before the rest was read, so it comes last: whoever sees it has
-        everything that was written before it.
+        The exit code is read before the other files but sent last: whoever sees it has all that was
+        written before it.
         """
         try:
             self._look(last)
@@ -60,7 +60,7 @@ class Relay:
         verdict = self._read_whole(VERDICT)
         growing = [(name, facts) for name in self._growing() if (facts := self._facts(name))]
         events = next((facts.size for name, facts in growing if name == EVENTS), 0)
-        # Before the event that says that there is another checkpoint.
+        # Send the listing before an event that reports another checkpoint.
         if last or events > self._told.get(EVENTS, 0) or time.monotonic() >= self._list_at:
             self._tell_listing()
         for name in REPLACED:
@@ -71,7 +71,7 @@ class Relay:
         self._tell_whole(VERDICT, verdict)
 
     def end(self, code: int) -> None:
-        """Say that nothing follows; without it, what was told may not be all. Raises OSError."""
+        """Send the end mark; without it, the sent files may be incomplete. Raises OSError."""
         self._tell(Frame(ENDED, 0, f"{code}\n".encode(), time.time(), is_whole=True))
 
     def _growing(self) -> Iterator[str]:
@@ -91,11 +91,11 @@ class Relay:
         return Facts(found.st_size, found.st_mtime)
 
     def _tell_growth(self, name: str) -> None:
-        """To the file's end as it is once it was opened: a network's disk may tell an old size."""
+        """Send up to the size of the opened file: a network disk may show an older size before."""
         try:
             file = (self._root / name).open("rb")
         except OSError:
-            return  # it is looked for again
+            return  # the next look tries again
         with file:
             at = self._told.setdefault(name, 0)
             facts = os.fstat(file.fileno())
@@ -128,12 +128,12 @@ class Relay:
 def _read(file: BinaryIO, count: int) -> bytes:
     try:
         return file.read(count)
-    except OSError:  # of this file; the others go on
+    except OSError:  # only this file fails; the others are still sent
         return b""
 
 
 def listing_of(files: Iterable[tuple[str, int, float]]) -> bytes:
-    """Names, sizes and times as JSON, sorted by name; the newest, where there are too many."""
+    """Names, sizes and times as JSON, sorted by name; only the newest if there are too many."""
     kept = sorted(files, key=lambda file: file[2])[-MOST_LISTED:]
     while len(data := json.dumps(sorted(kept)).encode()) > MOST_LISTING:
         kept = kept[len(kept) // 2 :]
@@ -141,7 +141,7 @@ def listing_of(files: Iterable[tuple[str, int, float]]) -> bytes:
 
 
 def files_below(folder: Path) -> Iterator[tuple[str, int, float]]:
-    """Path from there, bytes and change time (epoch seconds) of each file that can be looked at."""
+    """Relative path, bytes and change time (epoch seconds) of each file that can be read."""
     for parent, _, names in os.walk(folder):
         for name in names:
             path = Path(parent, name)

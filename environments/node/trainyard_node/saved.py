@@ -1,4 +1,4 @@
-"""Whether one file of a checkpoint is whole, without loading it."""
+"""Check that one file of a checkpoint is complete, without loading it."""
 
 import json
 import os
@@ -11,12 +11,14 @@ LOCAL_HEADER_SIZE = 30
 
 
 class Damaged(Exception):
-    """The file is not whole; the message says in what way."""
+    """The file is damaged; the message says how."""
 
 
 def check_torch(path: Path, *, deep: bool = False) -> None:
-    """Raises Damaged unless this is a whole file of torch.save, which is a zip file. `deep` reads
-    all of it and compares the checksums."""
+    """Raises Damaged unless this is a complete file of torch.save, which is a zip file.
+
+    `deep` reads all of it and compares the checksums.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             _check_entries(path, archive)
@@ -29,7 +31,7 @@ def check_torch(path: Path, *, deep: bool = False) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Raises Damaged for what is no JSON."""
+    """Parse a JSON file. Raises Damaged if it is not JSON."""
     try:
         return json.loads(path.read_text())
     except OSError as error:
@@ -42,7 +44,7 @@ def _check_entries(path: Path, archive: zipfile.ZipFile) -> None:
     entries = archive.infolist()
     if not any(entry.filename.endswith("/data.pkl") for entry in entries):
         raise Damaged("it is no file of torch.save: it has no data.pkl")
-    # Where the list of entries begins: all that they hold lies before it.
+    # The offset of the list of entries; the contents of all entries lie before it.
     limit: int = archive.start_dir
     with path.open("rb") as file:
         for entry in entries:

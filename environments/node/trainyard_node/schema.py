@@ -22,7 +22,7 @@ TYPE_NAMES = {bool: "bool", int: "int", float: "float", str: "str", list: "list"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """See the module. 0: done; 1: refused by Hydra, or no verl to read; 2: wrong use."""
+    """Return 0 on success, 1 if Hydra refuses or there is no verl, 2 for wrong use."""
     parser = argparse.ArgumentParser(prog="python -m trainyard_node.schema", description=__doc__)
     parser.add_argument("--out", type=Path, help="write <config>.json files here")
     parser.add_argument("--check", nargs=argparse.REMAINDER, metavar="CONFIG override")
@@ -49,7 +49,7 @@ def _write(schemas: dict[str, Any], folder: Path) -> None:
 
 
 def configs() -> tuple[str, ...]:
-    """The trainers' configurations that the installed verl can run."""
+    """The configurations of trainers that the installed verl can run."""
     major, minor, *_ = version("verl").split(".")
     has_ours = (int(major), int(minor)) >= OURS_SINCE
     return tuple(config for config in CONFIGS if has_ours or config not in OURS)
@@ -61,10 +61,10 @@ def compose(config: str, overrides: Sequence[str] = ()) -> Any:
 
 
 def compose_all(config: str, commands: Iterable[Sequence[str]]) -> list[Any]:
-    """`config` composed with each command's overrides, in one start of Hydra."""
+    """Compose `config` with each command's overrides, in one start of Hydra."""
     import hydra
 
-    # A folder for what verl's own name (pkg://verl.trainer.config) would import.
+    # This folder replaces verl's own name (pkg://verl.trainer.config), which would import verl.
     search = [f"hydra.searchpath=[file://{_config_directory()}]"] if config in OURS else []
     with hydra.initialize_config_dir(str(_home_of(config)), version_base=None):
         return [hydra.compose(config, overrides=[*search, *command]) for command in commands]
@@ -73,9 +73,9 @@ def compose_all(config: str, commands: Iterable[Sequence[str]]) -> list[Any]:
 def dump(config: str) -> dict[str, Any]:
     """{"verl", "config", "keys": {dotted key: {"default", "type"}}, "fields": {dotted key: type}}.
 
-    An interpolation's default is its text, its type that of what it stands for ("null" where that
-    is not known). `fields` are what may be added with a plus: fields of a node's data class which
-    the configuration files leave out.
+    The default of an interpolation is its text, its type that of its target ("null" where that is
+    unknown). `fields` are keys that may be added with a plus: fields of a node's data class which
+    the configuration files omit.
     """
     composed = compose(config)
     keys = {key: _describe(composed, key, value) for key, value in _leaves(composed)}
@@ -87,7 +87,7 @@ def refusal(config: str, overrides: Sequence[str]) -> str | None:
     """Hydra's message when it refuses the overrides, else None."""
     try:
         compose(config, overrides)
-    except Exception as error:  # Hydra, OmegaConf and the grammar each raise their own
+    except Exception as error:  # Hydra, OmegaConf and the grammar raise different exceptions
         return str(error).strip() or type(error).__name__
     return None
 
@@ -124,7 +124,7 @@ def _leaves(composed: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _walk(prefix: str, node: Any) -> Iterator[tuple[str, Any]]:
-    # An empty dict is a leaf: such a node takes keys of the user's own ("+node.key=...").
+    # An empty dict is a leaf: users may add keys of their own to it ("+node.key=...").
     if not isinstance(node, dict) or (prefix and not node):
         yield prefix, node
         return
@@ -142,7 +142,7 @@ def _resolved(composed: Any, key: str) -> Any:
 
     try:
         value = OmegaConf.select(composed, key)
-    except Exception:  # it points at a value which only a run supplies
+    except Exception:  # it refers to a value that only a run supplies
         return None
     if isinstance(value, ListConfig):
         return []
@@ -162,7 +162,7 @@ def _unlisted_fields(keys: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str
 
 
 def _data_classes() -> dict[str, ast.ClassDef]:
-    """The classes of verl's configuration by name, read as text: to import them needs torch."""
+    """The classes of verl's configuration by name, parsed as text: importing them needs torch."""
     root = _verl()
     files = [root / "base_config.py", *root.glob("utils/**/config.py")]
     files += [*root.glob("workers/config/*.py"), *root.glob("trainer/config/*.py")]

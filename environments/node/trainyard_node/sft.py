@@ -1,7 +1,7 @@
-"""`torchrun ... -m trainyard_node.sft key=value ...`: verl's SFT trainer, which can be paused.
+"""`torchrun ... -m trainyard_node.sft key=value ...`: verl's SFT trainer, with pausing.
 
 Settings, data and checkpoints are those of `verl.trainer.sft_trainer`; a resume at the end of an
-epoch goes on with the next one.
+epoch continues with the next one.
 """
 
 from verl.trainer import sft_trainer

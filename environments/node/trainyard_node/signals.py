@@ -1,4 +1,4 @@
-"""Waiting for signals and time at once."""
+"""Wait for signals and for time at once."""
 
 import os
 import select
@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
-# SIGHUP is taken and not acted on: a closed terminal ends no run. It is not *ignored*, because
+# SIGHUP is caught and has no effect: a closed terminal ends no run. It is not *ignored*, because
 # the child would inherit that.
 WATCHED = STOP_SIGNALS | {signal.SIGCHLD, signal.SIGHUP}
 
@@ -36,7 +36,7 @@ class Signals:
         os.close(self._writer)
 
     def wait(self, seconds: float) -> frozenset[int]:
-        """The signals that came, at the latest after `seconds` (then perhaps none)."""
+        """The signals that arrived; waits at most `seconds`, then the result may be empty."""
         ready, _, _ = select.select([self._reader], [], [], max(0.0, seconds))
         return frozenset(os.read(self._reader, 4096)) if ready else frozenset()
 

@@ -1,7 +1,7 @@
-"""`python -m trainyard_node.stack DIR`: where each Python process of an attempt's run stands.
+"""`python -m trainyard_node.stack DIR`: print the stack of each Python process of an attempt's run.
 
-Prints text for a user. Looks by py-spy, from outside: it holds a process for a moment only. Exit
-code 0 also when there is nothing to see, and the text says why.
+Prints text for a user. It uses py-spy from outside, which stops a process only for a moment. The
+exit code is 0 even when there is nothing to print; the text says why.
 """
 
 import functools
@@ -19,7 +19,7 @@ from trainyard_node.processes import Process, name_of
 from trainyard_node.record import read_record
 from trainyard_node.stop import survivors
 
-SECONDS = 10.0  # for one process
+SECONDS = 10.0  # seconds for one process
 AT_ONCE = 4
 NO_PROGRAM = (
     "py-spy is not there, so nobody can say where the run stands. Install it beside the training: "
@@ -33,7 +33,7 @@ REFUSALS = ("permission denied", "operation not permitted", "ptrace")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print where the processes stand; 2 for wrong use."""
+    """Print the stacks; return 2 for wrong use."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     if len(arguments) != 1:
         print("usage: python -m trainyard_node.stack DIR", file=sys.stderr)
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def describe(attempt: Attempt) -> str:
-    """The text for one attempt. Only processes that are provably the run's are looked into."""
+    """The text for one attempt. Only processes that provably belong to the run are inspected."""
     found = [process for process in _processes(attempt) if _is_python(process)]
     if not found:
         return "No Python process of this run is alive on this machine."
@@ -57,13 +57,13 @@ def describe(attempt: Attempt) -> str:
 
 
 def program_path() -> str | None:
-    """py-spy beside this Python, else on the PATH."""
+    """The path of py-spy beside this Python, else on the PATH."""
     beside = str(Path(sys.executable).parent)
     return shutil.which("py-spy", path=beside) or shutil.which("py-spy")
 
 
 def stack_of(program: str, process: Process) -> str:
-    """What py-spy says of one process, or a sentence why it says nothing."""
+    """py-spy's text about one process, or a sentence that says why there is none."""
     command = [program, "dump", "--pid", str(process.pid)]
     try:
         done = subprocess.run(
@@ -91,7 +91,7 @@ def _processes(attempt: Attempt) -> list[Process]:
 
 
 def _is_python(process: Process) -> bool:
-    """By its program: Ray's workers rename themselves."""
+    """Whether its program is Python: Ray's workers change their names, so names do not count."""
     try:
         return Path(process.exe()).name.startswith("python")
     except (psutil.Error, OSError):
@@ -99,7 +99,7 @@ def _is_python(process: Process) -> bool:
 
 
 def _threads(output: str) -> str:
-    """Without py-spy's own head, which repeats the command line."""
+    """py-spy's text without its head, which repeats the command line."""
     lines = output.strip().splitlines()
     first = next((n for n, line in enumerate(lines) if line.startswith("Thread")), 0)
     return "\n".join(lines[first:])

@@ -32,8 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def stop(attempt: Attempt, grace: float) -> dict[str, Any]:
     """End the run, with `grace` seconds between SIGTERM and SIGKILL.
 
-    Signals only what is proved to be this attempt's: a recorded pid with its start, on the
-    boot where it was recorded, and what shares its session or carries its mark.
+    Signals only processes that provably belong to this attempt: a recorded pid with its start time,
+    on the boot where it was recorded, and processes in its session or with its mark.
     """
     record = read_record(attempt)
     if record is None:
@@ -50,10 +50,11 @@ def stop(attempt: Attempt, grace: float) -> dict[str, Any]:
 
 
 def survivors(record: Record) -> list[processes.Process]:
-    """What still lives of a run whose wrapper is dead.
+    """The living processes of a run whose wrapper is dead.
 
-    The run's own process vouches for its session. When it has ended, only the inherited mark
-    counts; when its pid has gone to another process, nothing does.
+    While the run's own process lives, the processes of its session and those with its mark count.
+    When it has ended, only those with the inherited mark count; when another process has its pid,
+    none count.
     """
     if is_alive(record.process):
         return _unique(processes.in_session(record.pgid) + processes.marked(record.mark))
@@ -69,7 +70,7 @@ def _end_orphans(attempt: Attempt, record: Record, grace: float) -> dict[str, An
 
 
 def _stop_without_record(attempt: Attempt, grace: float) -> dict[str, Any]:
-    """The directory may have been removed under its run, whose processes name it all the same."""
+    """Find processes by the directory's name: it may have been removed while they run."""
     found = processes.in_run(str(attempt.root))
     return _end(attempt, found, grace) if found else _nothing("no pid file")
 

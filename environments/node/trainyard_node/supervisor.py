@@ -1,4 +1,4 @@
-"""The life of one run: start it, watch it, stop it when asked, leave nothing behind."""
+"""Run one attempt: start it, watch it, stop it when asked, and leave no process behind."""
 
 import contextlib
 import os
@@ -19,8 +19,8 @@ from trainyard_node.telemetry import Sampler
 
 @dataclass(frozen=True)
 class Options:
-    """All in seconds. `grace`: from SIGTERM to SIGKILL; `leftover_grace`: the same for what the
-    run left behind when its own process had ended."""
+    """Times in seconds. `grace`: from SIGTERM to SIGKILL; `leftover_grace`: the same for processes
+    that outlive the run's own process."""
 
     sample: float = 5.0
     heartbeat: float = 2.0
@@ -29,7 +29,7 @@ class Options:
 
 
 class Supervisor:
-    """Runs `run.sh` of one attempt, whose lock the caller holds, once."""
+    """Runs `run.sh` of one attempt once; the caller holds the attempt's lock."""
 
     def __init__(self, attempt: Attempt, options: Options) -> None:
         self.attempt, self.options = attempt, options
@@ -41,9 +41,9 @@ class Supervisor:
         self._beat_at = 0.0
 
     def run(self, ready: Callable[[], None] = lambda: None) -> int:
-        """Returns the run's exit code; `ready` is called once the pid file is there.
+        """Run the attempt; return its exit code. `ready` is called once the pid file exists.
 
-        Raises OSError when the run cannot be started or its pid cannot be recorded; nothing is
+        Raises OSError when the run cannot be started or its pid cannot be recorded; no process is
         left running then.
         """
         processes.become_subreaper()
@@ -98,7 +98,7 @@ class Supervisor:
 
     def _ask_to_stop(self) -> None:
         grace = child.grace_asked(self.attempt, self.options.grace)
-        # A second ask may shorten the wait; it never lengthens it.
+        # A second request may shorten the wait; it never lengthens it.
         asked = time.monotonic() + grace
         self._kill_at = asked if self._kill_at is None else min(asked, self._kill_at)
         self._event("stop_asked", f"SIGTERM sent, {grace:g} s to end", grace=grace)
@@ -109,7 +109,7 @@ class Supervisor:
             return
         self._event("killed", "still running after the grace period: SIGKILL sent")
         self._signal_group(signal.SIGKILL)
-        # Should the kill not take (an uninterruptible wait), try again now and then.
+        # If the kill has no effect (an uninterruptible wait), try again from time to time.
         self._kill_at = time.monotonic() + 1.0
 
     def _signal_group(self, signum: int) -> None:

@@ -1,5 +1,5 @@
-"""Samples of the machine and of the run's processes, in a thread of their own: a slow driver or
-disk must not hold up supervision."""
+"""Samples of the machine and of the run's processes, in a separate thread: a slow driver or disk
+must not delay supervision."""
 
 import contextlib
 import threading
@@ -9,12 +9,12 @@ from typing import Any
 from trainyard_node.attempt import Lines
 from trainyard_node.gpus import Gpus
 
-# cpu_percent needs two looks; this is the time between the first two.
+# cpu_percent needs two readings; this is the time between the first two.
 FIRST_SAMPLE_AFTER = 0.5
 
 
 class Sampler(threading.Thread):
-    """Appends one sample to `lines` every `seconds` until `stop`."""
+    """Appends one sample to `lines` every `seconds`, until `stop` is called."""
 
     def __init__(self, lines: Lines, pid: int, root: Path, seconds: float) -> None:
         super().__init__(name="sampler", daemon=True)
@@ -23,7 +23,7 @@ class Sampler(threading.Thread):
         self._ended = threading.Event()
 
     def run(self) -> None:
-        """Sample until stopped; one failed sample does not end the series."""
+        """Sample until stopped; a failed sample does not end the series."""
         readings = Readings(self._pid, self._root)
         pause = min(FIRST_SAMPLE_AFTER, self._seconds)
         while not self._ended.wait(pause):
@@ -32,13 +32,13 @@ class Sampler(threading.Thread):
                 self._lines.append(readings.take())
 
     def stop(self, wait: float = 2.0) -> None:
-        """End the series; waits up to `wait` seconds for a sample under way."""
+        """End the series; wait up to `wait` seconds for a sample in progress."""
         self._ended.set()
         self.join(wait)
 
 
 class Readings:
-    """One reading after the other; processor use is over the time since the one before."""
+    """Successive readings; processor use is measured since the previous reading."""
 
     def __init__(self, pid: int, root: Path) -> None:
         import psutil
@@ -51,7 +51,8 @@ class Readings:
         self._tree_use()
 
     def take(self) -> dict[str, Any]:
-        """Whole machine: percent, bytes. Tree of the run: percent of one core, bytes."""
+        """Measure the machine (percent, bytes) and the run's processes (percent of one core,
+        bytes)."""
         memory = self._psutil.virtual_memory()
         disk = self._psutil.disk_usage(str(self._root))
         cpu, resident = self._tree_use()
@@ -59,7 +60,7 @@ class Readings:
             "cpu_percent": self._psutil.cpu_percent(),
             "memory_used": memory.total - memory.available,
             "memory_total": memory.total,
-            "disk_used": disk.total - disk.free,  # what is reserved for root is not there either
+            "disk_used": disk.total - disk.free,  # the space reserved for root counts as used
             "disk_total": disk.total,
             "process_cpu_percent": cpu,
             "process_memory": resident,
@@ -67,7 +68,7 @@ class Readings:
         }
 
     def _tree_use(self) -> tuple[float, int]:
-        # Kept from reading to reading: psutil measures from its own last look at each process.
+        # Process objects are kept: psutil measures CPU use since its last look at the same object.
         self._seen = {process: self._seen.get(process, process) for process in self._tree()}
         cpu, private, shared = 0.0, 0, 0
         for process in self._seen.values():
@@ -77,12 +78,12 @@ class Readings:
                 cpu += process.cpu_percent()
                 private += memory.rss - pages
                 shared = max(shared, pages)
-        # Ray's workers map the same libraries and object store: count shared pages once.
+        # Ray's workers map the same libraries and object store, so shared pages are counted once.
         return round(cpu, 1), private + shared
 
     def _tree(self) -> list[Any]:
         try:
-            # The wrapper's children, so that adopted orphans count; the wrapper itself does not.
+            # The children of the wrapper, so that adopted orphans count and the wrapper does not.
             return list(self._psutil.Process(self._pid).children(recursive=True))
         except self._psutil.Error:
             return []

@@ -1,4 +1,4 @@
-"""The `exit_code` file: written once, last, and on a full disk too."""
+"""The `exit_code` file: written once, at the end, even on a full disk."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ RETRIES = 720
 
 
 def reserve(attempt: Attempt) -> None:
-    """Take the few bytes for the verdict now, while the disk has them. Raises OSError."""
+    """Reserve the few bytes of the exit code now, while the disk has room. Raises OSError."""
     with part_of(attempt.exit_code).open("w") as file:
         file.write(" " * ROOM)
         file.flush()
@@ -20,7 +20,7 @@ def reserve(attempt: Attempt) -> None:
 
 
 def write(attempt: Attempt, code: int) -> None:
-    """Put `code` in place. On a failing disk it is tried for an hour, then given up; at once where
+    """Write `code`. On a failing disk it retries for an hour, then gives up; it gives up at once if
     the directory was removed."""
     for _ in range(RETRIES):
         if not attempt.root.exists():
@@ -33,7 +33,7 @@ def write(attempt: Attempt, code: int) -> None:
 
 def _write_once(attempt: Attempt, code: int) -> None:
     part = part_of(attempt.exit_code)
-    # Written over the reserved bytes: that needs no new block on most file systems.
+    # Overwriting the reserved bytes needs no new block on most file systems.
     with part.open("r+" if part.exists() else "w") as file:
         file.write(f"{code}\n")
         file.truncate()

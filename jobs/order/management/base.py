@@ -1,4 +1,4 @@
-"""Shared by the commands that make a job: their words, and the form filled from them."""
+"""Options of the commands that make a job, and the form that is filled from them."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -30,14 +30,14 @@ def add_order_words(parser: ArgumentParser) -> None:
 
 
 def filled_form(options: dict[str, Any]) -> JobForm:
-    """The form of a recipe with ``--set`` applied, valid; or ``CommandError`` with every fault."""
+    """A recipe's valid form with ``--set`` applied. Raises ``CommandError`` with all errors."""
     user = find_user(options["user"])
     recipe = find_recipe(options["recipe"], user)
     return checked_form(recipe, user, form_data(recipe, options["name"], sets_of(options)))
 
 
 def sets_of(options: dict[str, Any]) -> list[str]:
-    """What ``--set`` was given, each of it with a key."""
+    """The values of ``--set``. Raises ``CommandError`` for one without a key."""
     for text in options["set"]:
         if "=" not in text and not text.startswith("~"):
             raise CommandError(f"--set {text}: write key=value.")

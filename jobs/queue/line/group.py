@@ -1,17 +1,17 @@
-"""Room on several machines that run one job together."""
+"""Free devices and slots of several machines that run one job together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobs.queue.line.machine import Devices, Room, counted
 
-STRIDE = 1000  # a device of a group is its member's place times this, plus its own number
+STRIDE = 1000  # a device's number in a group is its machine's index times this, plus its own number
 
 
 @dataclass(frozen=True)
 class GroupRoom(Room):
-    """``members`` are the rooms of the machines themselves, the head first. Nothing is the group's
-    own: what one of them has given away, by itself or through another group, is taken here too."""
+    """``members`` are the rooms of the machines, the head first. The group owns no devices: a
+    device that a member has given away, by itself or through another group, is taken here too."""
 
     members: tuple[Room, ...] = ()
 
@@ -30,9 +30,10 @@ class GroupRoom(Room):
         )
 
     def devices_for(self, gpus: int, one_node: bool = False) -> Devices | None:
-        """On the head alone where that has enough; else equally many of as few as possible.
+        """Devices on the head alone if it has enough, else equally many on as few members as
+        possible.
 
-        A job on the CPU takes a slot of every member.
+        A job on the CPU takes a slot of each member.
         """
         if not gpus:
             return () if all(room.free_slots for room in self.members) else None

@@ -1,8 +1,8 @@
-"""Who is next: a machine's line of waiting jobs against what the machine has free.
+"""Choose the next job to start from a machine's line of waiting jobs and its free devices.
 
-A job on GPUs asks for so many devices, one on the CPU for a slot. The line is gone through from
-its head, and what fits starts: a small job may start before a large one that does not fit yet, so
-that no device idles while somebody could use it. A large job is let through by holding others.
+A job on GPUs needs a number of devices, a job on the CPU one slot. The line is searched from its
+head, and the first job that fits starts. So a small job may start before a large one that does not
+fit yet, and no usable device is idle. To let a large job through, hold the others.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,10 +13,10 @@ Devices = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Waiting:
-    """A job in line. ``gpus`` is 0 for one on the CPU.
+    """A waiting job. ``gpus`` is 0 for a job on the CPU.
 
-    ``held`` and ``after`` say by whom it is held and what it waits for, ``rental`` why too little
-    is left of its machine's; each empty if it is not so.
+    ``held`` says who holds it, ``after`` what it waits for, ``rental`` why too little is left of
+    its machine's rental; each is empty if it does not apply.
     """
 
     id: int
@@ -25,7 +25,7 @@ class Waiting:
     held: str = ""
     after: str = ""
     rental: str = ""
-    one_node: bool = False  # on several machines together, it still runs on one
+    one_node: bool = False  # true if it runs on one machine, even of several together
 
     @property
     def may_start(self) -> bool:
@@ -38,8 +38,9 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Room:
-    """What a machine has. ``gpus`` are the numbers of its devices, None while they are not known;
-    ``taken`` are those in a lease, and ``busy`` counts the ``slots`` of the CPU that are in use."""
+    """Devices and slots of a machine. ``gpus`` are the numbers of its devices, None while they are
+    unknown; ``taken`` are those that a job leases; ``busy`` counts the CPU ``slots`` in use.
+    """
 
     gpus: frozenset[int] | None = None
     taken: frozenset[int] = frozenset()
@@ -55,24 +56,24 @@ class Room:
         return max(0, self.slots - self.busy)
 
     def devices_for(self, gpus: int, one_node: bool = False) -> Devices | None:
-        """The devices that a job gets now, () for one on the CPU; None when it has to wait."""
+        """The devices that a job gets now, () for a job on the CPU; None when it must wait."""
         if not gpus:
             return () if self.free_slots else None
         return tuple(self.free[:gpus]) if len(self.free) >= gpus else None
 
     def without_leases(self) -> "Room":
-        """The same with nothing taken."""
+        """The same room with all devices and slots free."""
         return replace(self, taken=frozenset(), busy=0)
 
     def too_small_for(self, gpus: int, one_node: bool = False) -> str:
-        """Why so many GPUs can never be had here."""
+        """A sentence that says why so many GPUs can never be free here."""
         has = counted(len(self.gpus or ()), "GPU") if self.gpus else "no GPU"
         needs = f"It needs {counted(gpus, 'GPU')}, and this machine has {has}"
         return f"{needs}: it can never start here."
 
 
 def next_start(line: Iterable[Waiting], room: Room) -> tuple[Waiting, Devices] | None:
-    """The first job in line that may start and fits, with its devices."""
+    """The first job in line that may start and fits, with its devices; None without one."""
     for job in line:
         devices = room.devices_for(job.gpus, job.one_node) if job.may_start else None
         if devices is not None:
@@ -81,7 +82,7 @@ def next_start(line: Iterable[Waiting], room: Room) -> tuple[Waiting, Devices] |
 
 
 def never_fits(gpus: int, room: Room, one_node: bool = False) -> str:
-    """Why a job can not start on this machine however long it waits; empty when it can."""
+    """Why a job can never start on this machine, however long it waits; empty when it can."""
     if not gpus or room.gpus is None:
         return ""
     if room.without_leases().devices_for(gpus, one_node) is not None:
@@ -90,11 +91,12 @@ def never_fits(gpus: int, room: Room, one_node: bool = False) -> str:
 
 
 def turn(line: Sequence[Waiting], joining: Waiting, using: Mapping[int, int]) -> int:
-    """Where in a line of one priority a new job goes, so that its users take turns.
+    """The index in a line of one priority at which a new job joins, so that users take turns.
 
-    A user's share at a place in line is what the user's jobs use now (``using``) and what those
-    ahead in line will: so many devices, a job on the CPU counts as one. A job goes behind all of
-    its owner's own, and before the first after those whose owner's share there is larger.
+    A user's share at an index is the number of devices that the user's jobs use now (``using``),
+    plus those of the user's jobs before that index; a job on the CPU counts as one device. The new
+    job joins behind all jobs of its owner, and before the first later job whose owner's share there
+    exceeds the new job's owner's.
     """
     shares = dict(using)
     mine = using.get(joining.owner, 0) + sum(_size(j) for j in line if j.owner == joining.owner)
@@ -109,7 +111,7 @@ def turn(line: Sequence[Waiting], joining: Waiting, using: Mapping[int, int]) ->
 
 
 def reasons(line: Sequence[Waiting], room: Room) -> Iterator[str]:
-    """For each job in line, in one sentence or two, why it has not started."""
+    """Why each waiting job has not started, in one or two sentences."""
     ahead = {True: 0, False: 0}
     for job in line:
         yield _reason(job, room, ahead[bool(job.gpus)])

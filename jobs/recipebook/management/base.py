@@ -1,4 +1,4 @@
-"""Shared by the commands that name a recipe."""
+"""Find the recipe that a command names."""
 
 from django.contrib.auth.models import User
 from django.core.management.base import CommandError

@@ -1,4 +1,4 @@
-"""Making verl run on a CPU: its own plug-in points first, patches for the rest."""
+"""Make verl run on a CPU: through its own plug-in points first, then through patches."""
 
 import sys
 import traceback
@@ -7,8 +7,8 @@ import traceback
 def activate() -> None:
     """Register the platform, the engines and the rollout, then apply the patches.
 
-    Raises what went wrong after printing it: verl itself logs a failed plug-in at debug level
-    only, and goes on as if no CPU support had been asked for.
+    Prints an error before raising it: verl itself logs a failed plug-in only at debug level, and
+    goes on as if no CPU support had been requested.
     """
     try:
         _activate()
@@ -24,7 +24,7 @@ def _activate() -> None:
     from trainyard_node.cpu import patches
     from trainyard_node.cpu.platform import PlatformCPU
 
-    # First of all: importing verl's engines already asks which platform this is.
+    # This comes first: importing verl's engines already asks for the platform.
     PlatformRegistry.register(platform="cpu")(PlatformCPU)
     patches.apply()
     _register_engines()

@@ -1,4 +1,4 @@
-"""What `torch.cuda` is to a GPU: the same questions, answered for this process's memory."""
+"""A CPU device with the interface of `torch.cuda`; its memory is that of this process."""
 
 import resource
 import sys
@@ -13,8 +13,8 @@ MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 class CpuDevice(ModuleType):
-    """`torch.cpu` with what verl asks beyond it. Memory is in bytes of resident memory; there is
-    no caching allocator, so "reserved" and "allocated" are the same."""
+    """`torch.cpu` with the further functions that verl calls. Memory is resident memory in bytes;
+    there is no caching allocator, so "reserved" and "allocated" are the same."""
 
     def __init__(self) -> None:
         super().__init__("trainyard_node.cpu.device", __doc__)
@@ -29,7 +29,7 @@ class CpuDevice(ModuleType):
         return torch.device("cpu")
 
     def get_device_name(self, device: Any = None) -> str:
-        # Not "CPU": verl has a made-up 448 GFLOPS under that name and would report an MFU of it.
+        # Not "CPU": verl would report an MFU from the 448 GFLOPS that it makes up for that name.
         return "host"
 
     def get_device_properties(self, device: Any = None) -> SimpleNamespace:

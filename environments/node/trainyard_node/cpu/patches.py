@@ -1,4 +1,4 @@
-"""What no plug-in point of verl covers. Applied only when VERL_PLATFORM is "cpu"."""
+"""Patches where verl has no plug-in point. They are applied only when VERL_PLATFORM is "cpu"."""
 
 import functools
 from typing import Any
@@ -8,14 +8,14 @@ import torch.distributed
 
 
 def apply() -> None:
-    """Apply every patch; a second call changes nothing more."""
+    """Apply every patch; a second call changes nothing."""
     _name_one_backend_once()
     _skip_pinning()
     _avoid_flash_attention()
 
 
 def _name_one_backend_once() -> None:
-    """verl asks for "cpu:gloo,<device>:<backend>", which names the CPU twice here."""
+    """verl asks for "cpu:gloo,<device>:<backend>", which names the CPU twice on a CPU."""
     original = torch.distributed.init_process_group
     if hasattr(original, "__wrapped_for_cpu__"):
         return
@@ -30,12 +30,12 @@ def _name_one_backend_once() -> None:
 
 
 def _skip_pinning() -> None:
-    """FSDP2 pins the offloaded reference model's memory; without a GPU torch refuses to."""
+    """FSDP2 pins the memory of the offloaded reference model; without a GPU torch refuses that."""
     torch.Tensor.pin_memory = lambda self, *args, **kwargs: self
 
 
 def _avoid_flash_attention() -> None:
-    """verl loads the critic with FlashAttention-2 hard-coded, which needs a GPU."""
+    """verl loads the critic with a hard-coded FlashAttention-2, which needs a GPU."""
     from transformers import AutoModelForTokenClassification
 
     original = AutoModelForTokenClassification.from_pretrained.__func__

@@ -13,7 +13,7 @@ from trainyard_node.cpu.device import device_module
 
 
 class PlatformCPU(PlatformBase):
-    """One "device" is one process; how many there are is what Ray was told (`num_gpus`)."""
+    """One "device" is one process; Ray's `num_gpus` sets their number."""
 
     device_name = "cpu"
     vendor_name = "cpu"
@@ -26,7 +26,7 @@ class PlatformCPU(PlatformBase):
         return True
 
     def is_platform_available(self, use_smi_check: bool = False) -> bool:
-        # Never found by verl's own search: a GPU machine must not end up here by accident.
+        # verl's own search never finds it: a GPU machine must not choose it by accident.
         return False
 
     def current_device(self) -> Any:
@@ -73,7 +73,7 @@ class PlatformCPU(PlatformBase):
         return None
 
     def ray_resource_name(self) -> str:
-        # verl counts only Ray's GPU and NPU resources when it checks what a cluster has.
+        # verl counts only Ray's GPU and NPU resources when it checks a cluster.
         return "GPU"
 
     def ray_noset_envvars(self) -> list[str]:

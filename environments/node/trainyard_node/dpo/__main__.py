@@ -1,7 +1,7 @@
 """`torchrun ... -m trainyard_node.dpo key=value ...`: train on preference pairs.
 
-The configuration is `config/dpo_trainer.yaml` over verl's `sft_trainer_engine`. Settings or data
-that cannot be trained on end the run before its first step, with the reason in the log.
+The configuration is `config/dpo_trainer.yaml` on top of verl's `sft_trainer_engine`. Settings or
+data that cannot be trained on end the run before its first step, with the reason in the log.
 """
 
 import os
@@ -21,7 +21,7 @@ from trainyard_node.dpo.trainer import Trainer
 
 @hydra.main(config_path="config", config_name="dpo_trainer", version_base=None)
 def main(config: Any) -> None:
-    """Run one training as one rank of a torchrun."""
+    """Run one training as one rank of torchrun."""
     auto_set_device(config)
     initialize_global_process_group()
     _seed(int(config.trainer.seed))
@@ -29,13 +29,13 @@ def main(config: Any) -> None:
         Trainer(config).fit()
     except Refused as error:
         print(f"trainyard_node.dpo: {error}", file=sys.stderr, flush=True)
-        # Other ranks may wait for this one for ever: leave without a farewell.
+        # Other ranks may wait for this one for ever, so exit without the usual clean-up.
         os._exit(2)
     destroy_global_process_group()
 
 
 def _seed(seed: int) -> None:
-    """A new adapter's weights and any dropout come from here."""
+    """Seed the weights of a new adapter, and dropout."""
     random.seed(seed)
     numpy.random.seed(seed)
     torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""Preference pairs from parquet, as the batches that verl's engine reads."""
+"""Preference pairs from parquet files, as batches that verl's engine reads."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,12 +12,12 @@ from trainyard_node.dpo.refused import Refused
 
 COLUMNS = ("prompt", "chosen", "rejected")
 Batch = dict[str, torch.Tensor]
-# (row, weight): a row of weight 0 only fills a batch up and counts for nothing.
+# (row, weight): a row of weight 0 only fills up a batch and does not count.
 Slot = tuple[int, float]
 
 
 class PairDataset(Dataset[tuple[int, float, Pair]]):
-    """Rows of one or more parquet files, rendered and truncated when they are asked for."""
+    """Rows of one or more parquet files; each is rendered and truncated when it is read."""
 
     def __init__(self, files: Sequence[str], tokenizer: Any, data: Mapping[str, Any]) -> None:
         self._tokenizer = tokenizer
@@ -31,7 +31,7 @@ class PairDataset(Dataset[tuple[int, float, Pair]]):
         return int(self._table.num_rows)
 
     def __getitem__(self, slot: Slot) -> tuple[int, float, Pair]:
-        """Raises Refused, naming the file and the row in it (the first is 0)."""
+        """One row. Raises Refused with the file and the row in it (the first is 0)."""
         row, weight = slot
         content = {name: self._table.column(name)[row].as_py() for name in COLUMNS}
         try:
@@ -41,7 +41,7 @@ class PairDataset(Dataset[tuple[int, float, Pair]]):
             raise Refused(f"{self._place(row)}: {error}") from None
 
     def keep(self, rows: int) -> None:
-        """Leave out all but the first `rows`; -1 keeps all."""
+        """Keep only the first `rows`; -1 keeps all."""
         if rows >= 0:
             self._table = self._table.slice(0, rows)
 
@@ -64,8 +64,11 @@ def batches(
 
 
 def collate(items: Sequence[tuple[int, float, Pair]]) -> Batch:
-    """Two rows a pair, the chosen one first: nested input_ids, position_ids and loss_mask (1 on the
-    answer's tokens); `weight` for each of the rows; `rows` and `cut` for each pair."""
+    """Two rows a pair, the chosen one first.
+
+    Nested input_ids, position_ids and loss_mask (1 on the answer's tokens); `weight` for each row;
+    `rows` and `cut` for each pair.
+    """
     sequences = [
         (pair.prompt, answer) for _, _, pair in items for answer in (pair.chosen, pair.rejected)
     ]
@@ -80,7 +83,7 @@ def collate(items: Sequence[tuple[int, float, Pair]]) -> Batch:
 
 
 def pair_tokens(batch: Batch) -> torch.Tensor:
-    """(pairs,): the tokens of both sequences of each pair."""
+    """(pairs,): the number of tokens of both sequences of each pair."""
     return batch["input_ids"].offsets().diff().view(-1, 2).sum(1)
 
 

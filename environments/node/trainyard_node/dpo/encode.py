@@ -1,4 +1,4 @@
-"""From a row's messages to token ids: plain Python over any tokenizer with a chat template."""
+"""Convert a row's messages to token ids: plain Python, for any tokenizer with a chat template."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +12,10 @@ TRUNCATIONS = ("error", "left", "right")
 
 @dataclass(frozen=True)
 class Pair:
-    """Token ids. `prompt` is what both answers have in common; no answer is empty. `cut` is how
-    many tokens truncation took from the pair."""
+    """Token ids. `prompt` is the beginning that both answers share; no answer is empty.
+
+    `cut` is the number of tokens that truncation removed from the pair.
+    """
 
     prompt: tuple[int, ...]
     chosen: tuple[int, ...]
@@ -27,16 +29,16 @@ class Pair:
 
     @property
     def tokens(self) -> int:
-        """Tokens of both sequences together: what the pair takes in a micro batch."""
+        """Tokens of both sequences together: the size of the pair in a micro batch."""
         return 2 * len(self.prompt) + len(self.chosen) + len(self.rejected)
 
 
 def encode(tokenizer: Any, row: Mapping[str, Any], options: Mapping[str, Any]) -> Pair:
-    """The row's pair through the chat template; `options` go to the template.
+    """Render the row's pair with the chat template; `options` are passed to the template.
 
-    The prompt is rendered with the generation prompt, each answer as the rest of the whole
-    conversation. Where a template renders the end of the prompt differently once an answer
-    follows, the pair starts to differ from the prompt there, as in TRL. Raises Refused.
+    The prompt is rendered with the generation prompt, and each answer is the rest of the whole
+    conversation. Where a template renders the end of the prompt differently once an answer follows,
+    the answers start where the renderings differ, as in TRL. Raises Refused.
     """
     prompt = _messages(row, "prompt")
     sides = [_answer(row, name) for name in ("chosen", "rejected")]
@@ -51,11 +53,11 @@ def encode(tokenizer: Any, row: Mapping[str, Any], options: Mapping[str, Any]) -
 
 
 def truncate(pair: Pair, max_length: int, truncation: str) -> Pair:
-    """The pair within `max_length` tokens a sequence.
+    """Cut the pair to `max_length` tokens a sequence.
 
-    "error" raises Refused; "left" takes the start of the prompt, the same for both answers, and
-    keeps the answers whole; "right" keeps the prompt and takes the end of the answers. At least
-    one token of the prompt and of each answer is kept: Refused otherwise.
+    "error" raises Refused; "left" cuts the start of the prompt, the same for both answers, and
+    keeps the answers whole; "right" keeps the prompt and cuts the end of the answers. At least one
+    token of the prompt and of each answer is kept; otherwise Refused is raised.
     """
     excess = pair.length - max_length
     if excess <= 0:
@@ -95,7 +97,7 @@ def _messages(row: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 def _message(turn: Any, name: str) -> dict[str, Any]:
     if not isinstance(turn, Mapping) or not turn.get("role"):
         raise Refused(f"{name} holds a message without a role")
-    # Parquet gives every message the columns of all others, empty where it has none.
+    # Parquet gives each message the columns of all others, empty where it has no value.
     return {key: value for key, value in turn.items() if value is not None}
 
 

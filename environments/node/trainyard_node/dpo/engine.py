@@ -1,4 +1,4 @@
-"""verl's model engine as this trainer uses it."""
+"""The parts of verl's model engine that this trainer uses."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,8 +21,8 @@ Result = TypeVar("Result")
 
 
 class Engine:
-    """A `TrainingWorker` for rows that come in pairs. Built in two steps: the number of ranks is
-    known after the first, the model is loaded in `start`."""
+    """A `TrainingWorker` for rows that come in pairs. It is built in two steps: the constructor
+    finds the number of ranks, and `start` loads the model."""
 
     def __init__(self, config: Any, loss: Callable[..., Any]) -> None:
         self._data = config.data
@@ -47,23 +47,23 @@ class Engine:
 
     @property
     def tokenizer(self) -> Any:
-        """The model's, with the chat template that the rows are rendered by. Raises Refused."""
+        """The model's tokenizer, with the chat template for the rows. Raises Refused."""
         tokenizer = self.model.tokenizer
         if self.model.custom_chat_template:
-            # verl gives it to a model's processor alone where there is one.
+            # verl sets it only on the model's processor, if there is one.
             tokenizer.chat_template = self.model.custom_chat_template
         if not tokenizer.chat_template:
             raise Refused("the tokenizer has no chat template: set model.custom_chat_template")
         return tokenizer
 
     def start(self, total_steps: int) -> None:
-        """Load the model as it is before any training; the schedule is for `total_steps`."""
+        """Load the model in its state before any training; the schedule covers `total_steps`."""
         self._optimizer.total_training_steps = total_steps
         self._worker.reset()
 
     def train(self, batch: Batch, reference: torch.Tensor, pair_count: int) -> Metrics:
-        """One optimizer step on the mean over `pair_count` pairs. Where there are no outputs (all
-        but the first rank of a sequence-parallel group) the metrics are empty."""
+        """Make one optimizer step on the mean over `pair_count` pairs. The metrics are empty on
+        ranks without outputs (all but the first of a sequence-parallel group)."""
         lengths = self._all_lengths(batch)
         data = self.prepared(batch, reference=reference, pair_count=pair_count)
         tensordict_utils.assign_non_tensor(
@@ -74,7 +74,7 @@ class Engine:
 
     @contextmanager
     def profiled(self, step: int, interval: Sequence[int]) -> Iterator[None]:
-        """Around the training of `step`: starts and ends verl's profiler as `interval` says."""
+        """Run the training of `step` inside; start and stop verl's profiler as `interval` says."""
         if step == interval[0]:
             self._worker.start_profile()
         yield
@@ -83,12 +83,12 @@ class Engine:
             self._worker.stop_profile()
 
     def validate(self, batch: Batch, reference: torch.Tensor, pair_count: int) -> Metrics:
-        """The batch's part of the loss and of the means over `pair_count` pairs."""
+        """This batch's part of the loss and of the metrics: means over `pair_count` pairs."""
         data = self.prepared(batch, reference=reference, pair_count=pair_count)
         return self._metrics(self._worker.infer_batch(data))
 
     def log_probs(self, batch: Batch, *, without_adapter: bool) -> torch.Tensor:
-        """(rows,): the answers' log-probabilities under the model as it is now, on the CPU."""
+        """(rows,): the answers' log-probabilities under the current model, on the CPU."""
         data = self.prepared(batch)
         tensordict_utils.assign_non_tensor(
             data, compute_loss=False, no_lora_adapter=without_adapter
@@ -101,7 +101,7 @@ class Engine:
         return self._to_the_group(summed)
 
     def prepared(self, batch: Batch, **more: Any) -> Any:
-        """The batch as verl's engine takes it, with `more` of tensors (`reference`) and facts."""
+        """The batch in the form of verl's engine. `more`: tensors (`reference`) or settings."""
         tensors = {name: batch[name] for name in ("input_ids", "position_ids", "loss_mask")}
         tensors["weight"] = batch["weight"]
         if "reference" in more:
@@ -111,7 +111,7 @@ class Engine:
         )
 
     def check_fits(self, pair_tokens: int) -> None:
-        """Raises Refused when a pair of so many tokens is more than a micro batch may hold."""
+        """Raises Refused when a pair of so many tokens exceeds the limit of a micro batch."""
         sequence_ranks = self.verl.ulysses_sequence_parallel_size
         limit = self._data.max_token_len_per_gpu * sequence_ranks
         if self._data.use_dynamic_bsz and pair_tokens > limit:
@@ -121,19 +121,19 @@ class Engine:
             )
 
     def summed(self, values: torch.Tensor) -> torch.Tensor:
-        """The sum over the data-parallel ranks, on each of them."""
+        """The sum over the data-parallel ranks, on each rank."""
         return self._reduced(values, torch.distributed.ReduceOp.SUM)
 
     def total(self, value: int) -> int:
-        """The same for a number."""
+        """The sum of a number over the data-parallel ranks."""
         return int(self.summed(torch.tensor([value])).item())
 
     def most(self, value: int) -> int:
-        """The largest over the data-parallel ranks."""
+        """The largest value over the data-parallel ranks."""
         return int(self._reduced(torch.tensor([value]), torch.distributed.ReduceOp.MAX).item())
 
     def from_first_rank(self, ask: Callable[[], Result]) -> Result:
-        """What `ask` returns on rank 0, on every rank; it is called there only."""
+        """Call `ask` on rank 0 only, and return its result on every rank."""
         answer = [ask() if torch.distributed.get_rank() == 0 else None]
         torch.distributed.broadcast_object_list(answer, src=0)
         return cast("Result", answer[0])
@@ -145,7 +145,7 @@ class Engine:
         return on_device.cpu()
 
     def _to_the_group(self, values: torch.Tensor) -> torch.Tensor:
-        """Rank 0 of a sequence-parallel group has the outputs; the others need the values too."""
+        """Send the outputs of rank 0 of a sequence-parallel group to the group's other ranks."""
         group = getattr(self.verl, "ulysses_parallel_group", None)
         if group is None:
             return values
@@ -158,7 +158,7 @@ class Engine:
             "use_remove_padding": self.model.use_remove_padding,
             "use_dynamic_bsz": self._data.use_dynamic_bsz,
             "max_token_len_per_gpu": self._data.max_token_len_per_gpu,
-            # With a group size of 2 the engine counts micro batches in groups: in pairs.
+            # With a group size of 2, the engine counts micro batches in pairs.
             "micro_batch_size_per_gpu": self._data.micro_batch_size_per_gpu,
             "force_group_size": 2,
             "temperature": 1.0,
@@ -182,7 +182,7 @@ class Engine:
 
 
 def _sum(value: Any) -> float:
-    """A metric of micro batches comes as a list, of ranks as a list of lists."""
+    """Sum a metric: a list over micro batches, or over ranks a list of lists."""
     if isinstance(value, (list, tuple)):
         return sum(_sum(part) for part in value)
     return float(value)

@@ -1,4 +1,4 @@
-"""Reference log-probabilities on disk, so that a resumed run need not compute them again."""
+"""Store reference log-probabilities on disk, so that a resumed run need not recompute them."""
 
 import hashlib
 import json
@@ -14,9 +14,11 @@ HASH_CHUNK = 1 << 20
 
 @dataclass
 class Scan:
-    """What one pass over a data set found. `log_probs` is (rows, 2), chosen and rejected, and has
-    no rows when only lengths were asked for; `cut` is the number of truncated pairs, `longest` the
-    tokens of the longest pair."""
+    """The result of one pass over a data set.
+
+    `log_probs` is (rows, 2), chosen and rejected; it has no rows when only lengths were measured.
+    `cut` is the number of truncated pairs, `longest` the tokens of the longest pair.
+    """
 
     log_probs: torch.Tensor
     cut: int
@@ -24,19 +26,19 @@ class Scan:
 
 
 class Kept:
-    """A scan in the first of `folders` that has it. What it is a scan of is its fingerprint: a file
-    with another one is no answer."""
+    """A scan, stored in the first of `folders` that has it. Its fingerprint identifies the scanned
+    data and model; a file with another fingerprint is ignored."""
 
     def __init__(self, folders: Sequence[Path], name: str, fingerprint: Mapping[str, Any]) -> None:
         self._paths = [folder / f"{name}.pt" for folder in folders]
         self._fingerprint = dict(fingerprint)
 
     def read(self) -> Scan | None:
-        """None where there is none, or one of other data, another model or other settings."""
+        """The stored scan; None if there is none for these data, model and settings."""
         return next((scan for path in self._paths if (scan := self._read(path))), None)
 
     def write(self, scan: Scan) -> None:
-        """Write to the first folder, in one step. Raises OSError."""
+        """Write the scan to the first folder, in one step. Raises OSError."""
         path = self._paths[0]
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.part")
@@ -49,13 +51,14 @@ class Kept:
             if content.pop("fingerprint") != self._fingerprint:
                 return None
             return Scan(**content)
-        except Exception:  # damaged in whatever way: it is computed again
+        except Exception:  # damaged in some way, so it is recomputed
             return None
 
 
 def fingerprint(files: Sequence[str], rows: int, config: Any, tokenizer: Any) -> dict[str, Any]:
-    """What reference log-probabilities depend on: the data files' bytes, how a row becomes tokens,
-    and the model's files by name, size and time (hashing weights takes as long as the pass)."""
+    """The inputs of reference log-probabilities: the bytes of the data files, the settings that
+    turn a row into tokens, and the model's files by name, size and time (hashing weights takes as
+    long as the pass)."""
     data, model = config.data, config.model
     options = json.dumps(dict(data.apply_chat_template_kwargs or {}), sort_keys=True, default=str)
     folders = [model.get(name) for name in ("path", "tokenizer_path", "lora_adapter_path")]
@@ -81,5 +84,5 @@ def _listing(model: str) -> list[list[Any]]:
     folder = Path(model).expanduser()
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     found = [(path.relative_to(folder), path.stat()) for path in files]
-    # A name on a hub is no folder here: then the name must do.
+    # A hub name is no local folder; then its name identifies the model.
     return [[str(name), stat.st_size, stat.st_mtime_ns] for name, stat in found] or [[model]]

@@ -1,4 +1,4 @@
-"""The preference losses: plain torch, no verl.
+"""The preference losses, in plain torch without verl.
 
 A log-ratio is log pi(answer | prompt) - log pi_ref(answer | prompt), in nats, summed over the
 answer's tokens; every tensor is (pairs,).
@@ -13,7 +13,7 @@ from torch.nn.functional import logsigmoid
 
 @dataclass(frozen=True)
 class Objective:
-    """Which loss, and its settings; `length_normalize` divides log-ratios by token counts."""
+    """A loss and its settings; `length_normalize` divides log-ratios by token counts."""
 
     loss_type: str = "sigmoid"
     beta: float = 0.1
@@ -37,7 +37,7 @@ class Objective:
 
 @dataclass(frozen=True)
 class Answers:
-    """One side of the pairs: log-ratios and how many tokens each was summed over (at least 1)."""
+    """One side of the pairs: log-ratios, and the number of tokens in each sum (at least 1)."""
 
     ratio: torch.Tensor
     tokens: torch.Tensor
@@ -48,7 +48,7 @@ class Answers:
 
 
 def pair_losses(objective: Objective, chosen: Answers, rejected: Answers) -> torch.Tensor:
-    """The loss of each pair, not reduced."""
+    """The loss of each pair, without reduction."""
     if objective.length_normalize or objective.loss_type == "ipo":
         margin = chosen.mean_ratio - rejected.mean_ratio
     else:
@@ -69,7 +69,8 @@ def sigmoid_loss(margin: torch.Tensor, objective: Objective) -> torch.Tensor:
 
 def robust_loss(margin: torch.Tensor, objective: Objective) -> torch.Tensor:
     """The unbiased estimate of the DPO loss when a share e of the labels is flipped: Chowdhury et
-    al. 2024, "Provably Robust DPO" (arXiv 2403.00409). May be negative; e = 0 is plain DPO."""
+    al. 2024, "Provably Robust DPO" (arXiv 2403.00409). The loss may be negative; e = 0 is plain
+    DPO."""
     right, wrong = _both_ways(margin, objective)
     flipped = objective.label_smoothing
     return ((1 - flipped) * right - flipped * wrong) / (1 - 2 * flipped)
@@ -85,14 +86,14 @@ def ipo_loss(margin: torch.Tensor, objective: Objective) -> torch.Tensor:
     """(margin - 1 / (2 beta))^2: equation 17 of Azar et al. 2023, "A General Theoretical Paradigm
     to Understand Learning from Human Preferences" (arXiv 2310.12036); beta is its tau.
 
-    The margin is of log-ratios a token: with sums the target would depend on the answers' length.
-    TRL does the same, and its authors have it from the paper's.
+    The margin uses log-ratios per token: with sums, the target would depend on the answers' length.
+    TRL does the same, on the advice of the paper's authors.
     """
     return (margin - 1 / (2 * objective.beta)) ** 2
 
 
 def _both_ways(margin: torch.Tensor, objective: Objective) -> tuple[torch.Tensor, torch.Tensor]:
-    """The loss with the label as it is, and with the label flipped."""
+    """The losses with the label as it is, and with the label flipped."""
     return -logsigmoid(objective.beta * margin), -logsigmoid(-objective.beta * margin)
 
 

@@ -1,4 +1,4 @@
-"""The preference loss in the shape that verl's engine calls: micro batch by micro batch."""
+"""The preference loss as verl's engine calls it: for one micro batch at a time."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from trainyard_node.dpo.sequences import answers_of
 
 
 class PreferenceLoss:
-    """What `TrainingWorker.set_loss_fn` takes. The data hold pairs as adjacent rows, and for each
-    row `reference` (log-probability under the reference) and `weight`; `pair_count` is the number
-    of pairs over all ranks and batches that the loss is a mean of."""
+    """The function for `TrainingWorker.set_loss_fn`. The data hold pairs as adjacent rows, with
+    `reference` (log-probability under the reference) and `weight` for each row; `pair_count` is the
+    number of pairs over all ranks and batches, over which the loss is a mean."""
 
     def __init__(self, objective: Objective) -> None:
         self._objective = objective
@@ -20,10 +20,11 @@ class PreferenceLoss:
     def __call__(
         self, model_output: dict[str, torch.Tensor], data: Any, dp_group: Any = None
     ) -> tuple[torch.Tensor, dict[str, float]]:
-        """This micro batch's part of the mean loss, and of the means that are logged.
+        """This micro batch's part of the mean loss and of the logged means.
 
         The engine adds up the losses of micro batches and takes the mean over ranks, as FSDP does
-        with gradients: hence the factor of the number of ranks. Metrics are added up over both.
+        with gradients; so the loss is multiplied by the number of ranks. Metrics are added up over
+        both.
         """
         count = tensordict_utils.get_non_tensor_data(data, "pair_count", None)
         found = answers_of(model_output["log_probs"], data["loss_mask"])
@@ -36,7 +37,7 @@ class PreferenceLoss:
         return losses.sum() / count * data["dp_size"], parts
 
     def _metrics(self, log_prob: torch.Tensor, ratio: torch.Tensor) -> dict[str, torch.Tensor]:
-        # The implicit reward beta * log-ratio, of sums, whatever the loss makes of it (as in TRL).
+        # The implicit reward is beta * log-ratio of sums, whichever loss is used (as in TRL).
         reward, other = self._objective.beta * ratio[::2], self._objective.beta * ratio[1::2]
         return {
             "rewards/chosen": reward,

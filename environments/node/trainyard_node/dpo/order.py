@@ -1,4 +1,4 @@
-"""Which pairs are read when, and by whom."""
+"""The order in which pairs are read, and the part of each rank."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -10,8 +10,9 @@ from trainyard_node.dpo.data import Slot
 
 @dataclass
 class Order:
-    """The pairs of each step, the same whatever the number of ranks: each epoch is a shuffle of all
-    rows by seed and epoch, cut into batches; rows that fill no batch are left out of that epoch."""
+    """The pairs of each step, the same for any number of ranks. Each epoch shuffles all rows by
+    seed and epoch, and cuts them into batches; rows that fill no batch are left out of that epoch.
+    """
 
     rows: int
     batch_size: int
@@ -38,20 +39,20 @@ class Order:
 
 @dataclass(frozen=True)
 class Share:
-    """A data-parallel rank's part of every batch."""
+    """A data-parallel rank's part of each batch."""
 
     rank: int
     ranks: int
 
     def of(self, batch: Sequence[Slot]) -> list[Slot]:
-        """This rank's part; the batch must divide by the number of ranks."""
+        """This rank's part; the number of ranks must divide the batch."""
         size = len(batch) // self.ranks
         return list(batch[self.rank * size : (self.rank + 1) * size])
 
 
 class Training:
-    """The slots of the steps that are left. Its state goes into verl's checkpoints: the next step,
-    and what the order of the rows depends on."""
+    """The slots of the remaining steps. verl's checkpoints hold its state: the next step, and the
+    settings that determine the order of the rows."""
 
     def __init__(self, order: Order, share: Share, steps: int) -> None:
         self._order, self._share, self._steps = order, share, steps
@@ -83,8 +84,10 @@ class Training:
 
 
 def every_row(rows: int, batch_size: int, share: Share) -> list[list[Slot]]:
-    """Each row once, in order, by this rank's part of batches of `batch_size` (over all ranks).
-    The last batch is filled up with row 0 at weight 0, so that every rank has the same work."""
+    """Each row once, in order: this rank's part of batches of `batch_size` (over all ranks).
+
+    Row 0 at weight 0 fills up the last batch, so that every rank has the same work.
+    """
     slots: list[Slot] = [(row, 1.0) for row in range(rows)]
     slots += [(0, 0.0)] * (-rows % batch_size)
     return [share.of(slots[start : start + batch_size]) for start in range(0, rows, batch_size)]

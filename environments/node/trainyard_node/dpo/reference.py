@@ -1,4 +1,4 @@
-"""Log-probabilities under the reference model: computed once and kept, or asked at each step."""
+"""Log-probabilities under the reference model: computed once and stored, or at each step."""
 
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,18 +11,18 @@ from trainyard_node.dpo.engine import Engine
 from trainyard_node.dpo.kept import Kept, Scan, fingerprint
 from trainyard_node.dpo.scan import Say, Scanner
 
-# Beside the checkpoints, which verl clears away by number only.
+# Beside the checkpoints, where verl removes only numbered folders.
 FOLDER = "reference"
 
 
 class Reference(Protocol):
-    """Gives (rows,) log-probabilities of a batch's answers, in the order of its rows."""
+    """Gives the (rows,) log-probabilities of a batch's answers, in the order of its rows."""
 
     def of(self, batch: Batch) -> torch.Tensor: ...
 
 
 class Precomputed:
-    """From the table of a whole data set."""
+    """Takes them from the table of a whole data set."""
 
     def __init__(self, log_probs: torch.Tensor) -> None:
         self._log_probs = log_probs
@@ -32,7 +32,7 @@ class Precomputed:
 
 
 class LoraBase:
-    """From the model with its adapter switched off."""
+    """Takes them from the model with its adapter switched off."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -44,9 +44,9 @@ class LoraBase:
 def reference_of(
     split: str, dataset: PairDataset, engine: Engine, config: Any, say: Say
 ) -> Reference:
-    """The reference for a data set ("train" or "val"), as `dpo.reference` asks for it.
+    """The reference for a data set ("train" or "val"), as the setting `dpo.reference` says.
 
-    To be called before a checkpoint is loaded: the reference is the model that the run began with.
+    Call it before a checkpoint is loaded: the reference is the model that the run began with.
     Raises Refused where a pair cannot be trained on.
     """
     data, is_base = config.data, config.dpo.reference == "lora_base"

@@ -1,5 +1,5 @@
-"""What ends a run before it costs anything."""
+"""Refuse a run before it costs anything."""
 
 
 class Refused(Exception):
-    """The settings or the data cannot be trained on; the message says what would be right."""
+    """The settings or the data cannot be trained on; the message says how to correct them."""

@@ -1,4 +1,4 @@
-"""One pass over a whole data set: does every pair fit, and how likely is it to the reference?"""
+"""Scan a data set once: check that all pairs fit, and compute reference log-probabilities."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ Say = Callable[[str], None]
 
 
 class Scanner:
-    """Reads whole data sets with the engine, all ranks together. To be used before a checkpoint is
+    """Reads whole data sets with the engine, on all ranks together. Use it before a checkpoint is
     loaded: the model must be the one that the run began with."""
 
     def __init__(self, engine: Engine, data: Any, split: str, say: Say) -> None:
@@ -22,7 +22,7 @@ class Scanner:
         self._workers, self._split, self._say = data.num_workers, split, say
 
     def log_probs(self, dataset: PairDataset, kept: Kept) -> Scan:
-        """The kept scan, else a new one, which is then kept. Every rank gets all of it.
+        """The stored scan, else a new one, which is then stored. Every rank gets the whole scan.
 
         Raises Refused where a pair cannot be trained on.
         """
@@ -39,7 +39,7 @@ class Scanner:
         return found
 
     def lengths(self, dataset: PairDataset) -> Scan:
-        """The same without the model: does every pair fit? Raises Refused where one does not."""
+        """Scan the lengths only, without the model. Raises Refused where a pair does not fit."""
         return self._scan(dataset, "Lengths", None)
 
     def _reference(self, batch: Batch) -> torch.Tensor:
@@ -49,7 +49,7 @@ class Scanner:
         self, dataset: PairDataset, what: str, measure: Callable[[Batch], torch.Tensor] | None
     ) -> Scan:
         slots = every_row(len(dataset), self._batch_size, self._engine.share)
-        # Each row is filled in by one rank; the sum over ranks is the whole.
+        # One rank fills in each row; the sum over ranks is the whole table.
         table = torch.zeros(len(dataset) if measure else 0, 2)
         cut = longest = 0
         for number, batch in enumerate(batches(dataset, slots, self._workers), 1):

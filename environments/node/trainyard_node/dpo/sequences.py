@@ -1,4 +1,4 @@
-"""From log-probabilities of tokens to those of answers: plain torch, no verl."""
+"""Convert log-probabilities of tokens to those of answers: plain torch, no verl."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import torch
 
 @dataclass(frozen=True)
 class Sequences:
-    """Of each row: the answer's log-probability (nats, float32) and its number of tokens."""
+    """For each row, the answer's log-probability (nats, float32) and its number of tokens."""
 
     log_prob: torch.Tensor
     tokens: torch.Tensor
@@ -16,8 +16,8 @@ class Sequences:
 def answers_of(log_probs: torch.Tensor, loss_mask: torch.Tensor) -> Sequences:
     """Sum nested per-token log-probabilities over the answers.
 
-    The engine's entry t is the log-probability of token t + 1, so the mask moves one to the left;
-    a sequence's last entry belongs to no token of it.
+    The engine's entry t is the log-probability of token t + 1, so the mask is shifted left by one;
+    the last entry of a sequence belongs to no token of it.
     """
     offsets = loss_mask.offsets()
     counted = torch.roll(loss_mask.values(), -1).float()
@@ -25,6 +25,6 @@ def answers_of(log_probs: torch.Tensor, loss_mask: torch.Tensor) -> Sequences:
     numbers = torch.arange(len(offsets) - 1, device=offsets.device)
     rows = torch.repeat_interleave(numbers, offsets.diff())
     empty = torch.zeros(len(numbers), device=counted.device)
-    # Not a product: what does not count may be infinite.
+    # A product would not work: entries outside the mask may be infinite.
     values = torch.where(counted > 0, log_probs.values().float(), 0.0)
     return Sequences(empty.index_add(0, rows, values), empty.index_add(0, rows, counted))

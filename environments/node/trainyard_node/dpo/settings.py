@@ -1,4 +1,4 @@
-"""What can be known to be wrong before anything is loaded."""
+"""Check settings before anything is loaded."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from trainyard_node.dpo.refused import Refused
 
 STRATEGIES = ("fsdp", "fsdp2")
 REFERENCES = ("precomputed", "lora_base")
-# Of verl's SFT data settings: what has no meaning for pairs, with the value that asks for nothing.
+# verl's SFT data settings that mean nothing for pairs, each with its neutral value.
 UNUSED: Mapping[str, Any] = {
     "messages_key": "messages",
     "tools_key": "tools",
@@ -24,7 +24,7 @@ UNUSED: Mapping[str, Any] = {
 
 
 def objective_of(config: Any) -> Objective:
-    """The `dpo` part of the configuration, checked. Raises Refused."""
+    """The checked `dpo` part of the configuration. Raises Refused."""
     dpo = config.dpo
     if dpo.reference not in REFERENCES:
         raise Refused(f"dpo.reference is {dpo.reference!r}; known: {', '.join(REFERENCES)}")
@@ -42,13 +42,13 @@ def objective_of(config: Any) -> Objective:
 
 
 def check_engine(engine: Any) -> None:
-    """Refuses verl's other engines: they scale the losses of micro batches in ways of their own."""
+    """Refuse verl's other engines: they scale the losses of micro batches in other ways."""
     if engine.strategy not in STRATEGIES:
         raise Refused(f"engine.strategy is {engine.strategy!r}; DPO runs on fsdp and fsdp2")
 
 
 def check_data(data: Any) -> None:
-    """The `data` part, as far as it can be checked without the files. Raises Refused."""
+    """Check the `data` part as far as possible without the files. Raises Refused."""
     if not files_of(data.train_files):
         raise Refused("data.train_files is empty: name the parquet file with the pairs")
     if data.truncation not in TRUNCATIONS:
@@ -59,7 +59,7 @@ def check_data(data: Any) -> None:
 
 
 def check_batch(data: Any, ranks: int) -> None:
-    """Can the batch be shared out evenly? Raises Refused."""
+    """Check that the batch can be divided evenly. Raises Refused."""
     part = ranks if data.use_dynamic_bsz else ranks * data.micro_batch_size_per_gpu
     if data.train_batch_size > 0 and data.train_batch_size % part == 0:
         return
@@ -71,14 +71,14 @@ def check_batch(data: Any, ranks: int) -> None:
 
 
 def files_of(value: Any) -> list[str]:
-    """One file or a list of them, as a list; none for null."""
+    """A list of files, from one file or a list; empty for null."""
     if not value:
         return []
     return [str(value)] if isinstance(value, str) else [str(file) for file in value]
 
 
 def every(frequency: Any, steps_per_epoch: int) -> int:
-    """`trainer.save_freq` or `test_freq` as a number of steps; 0 for never."""
+    """`trainer.save_freq` or `test_freq` as a number of steps; 0 means never."""
     if frequency == "after_each_epoch":
         return steps_per_epoch
     return max(0, int(frequency))

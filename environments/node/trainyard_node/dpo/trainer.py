@@ -1,4 +1,4 @@
-"""The run: data, engine, reference, then step after step."""
+"""A DPO run: load data, engine and reference, then train step by step."""
 
 import time
 from collections.abc import Iterator
@@ -20,13 +20,13 @@ from trainyard_node.hooks.ranks import SharedControl
 from trainyard_node.hooks.turn import SAVE_TIME
 
 OURS = ("rewards/", "logps/")
-# Named as verl's SFT trainer does.
+# Named as in verl's SFT trainer.
 UNDER_TRAIN = ("loss", "grad_norm", "lr", "mfu", "global_tokens")
 
 
 class Trainer:
-    """One run of the given configuration. Building it loads everything and resumes where there is
-    a checkpoint; raises Refused for what cannot be trained on."""
+    """One run of the given configuration. The constructor loads everything, and resumes if there is
+    a checkpoint; it raises Refused for settings or data that cannot be trained on."""
 
     def __init__(self, config: Any) -> None:
         self._config = config
@@ -50,7 +50,7 @@ class Trainer:
         self._training.next_step = self._resume()
 
     def fit(self) -> None:
-        """Train to the last step, or until a pause is asked for; validate, log and save."""
+        """Train to the last step, or until a pause is requested; validate, log and save."""
         self._say(f"Total training steps: {self.total_steps},")
         done = self._training.next_step
         if done >= self.total_steps:
@@ -78,7 +78,7 @@ class Trainer:
         return metrics
 
     def _validate(self, dataset: PairDataset) -> Metrics:
-        """Means over every pair of the validation data."""
+        """Means over all pairs of the validation data."""
         began = time.perf_counter()
         rows = len(dataset)
         slots = every_row(rows, self._order.batch_size, self._engine.share)
@@ -92,7 +92,7 @@ class Trainer:
         return metrics
 
     def _saved_and_paused(self, step: int, tracking: Tracking | None) -> bool:
-        """Save when that is due or asked for. True: the run was asked to end here."""
+        """Save when a save is due or requested. Return True if the run was asked to end here."""
         asked = self._control.look() if self._control else None
         if asked or self._is_due("save_freq", step):
             began = time.perf_counter()
@@ -134,7 +134,7 @@ class Trainer:
         return order
 
     def _total_steps(self) -> int:
-        """`total_training_steps` counts, through as many epochs as it takes; else the epochs do."""
+        """`total_training_steps`, over as many epochs as needed; else the steps of all epochs."""
         steps = self._config.trainer.total_training_steps
         if steps is not None:
             return int(steps)
@@ -157,7 +157,7 @@ class Trainer:
         )
 
     def _adapter_facts(self) -> dict[str, Any] | None:
-        """What verl's merger needs to know of an adapter; None without one."""
+        """Facts about an adapter that verl's merger needs; None without an adapter."""
         model = self._config.model
         rank = int(model.get("lora_rank") or 0)
         if rank <= 0:
@@ -166,7 +166,7 @@ class Trainer:
         return {"r": rank, "lora_alpha": alpha, "task_type": "CAUSAL_LM"}
 
     def _resume(self) -> int:
-        """The number of steps that are done."""
+        """Load the checkpoint, if any; return the number of steps that are done."""
         step = int(self._checkpoints.load_checkpoint())
         for warning in self._training.warnings:
             self._say(f"Warning: {warning}")

@@ -1,4 +1,4 @@
-"""Requests to a trainer of several ranks: rank 0 looks, and all do what it saw."""
+"""Requests to a trainer of several ranks: rank 0 looks, and all ranks act on its answer."""
 
 import torch.distributed
 
@@ -6,7 +6,7 @@ from trainyard_node.control import Asked, Control
 
 
 class SharedControl(Control):
-    """The same requests on every rank. Each rank must look once a step."""
+    """The same request on all ranks. Each rank must look once a step."""
 
     def look(self) -> Asked | None:
         is_first = torch.distributed.get_rank() == 0

@@ -1,7 +1,7 @@
-"""Saving and pausing on request in verl's RL trainers, the V1 and the former one.
+"""Save and pause on request in verl's RL trainers, the V1 and the former one.
 
-A step's metrics and rollouts are written after its checkpoint, so the loop is left where the next
-step begins. The driver alone looks; the workers follow it.
+A step's metrics and rollouts are written after its checkpoint, so a pause leaves the loop at the
+start of the next step. Only the driver looks for requests; the workers follow it.
 """
 
 import functools
@@ -22,8 +22,11 @@ Method = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Trainer:
-    """`fit` of the class `name` calls `works` when a step's work is done, then decides about
-    saving by `trainer.save_freq`, and begins the next step with `_start_profiling`."""
+    """Hooks for one trainer class.
+
+    `fit` of the class `name` calls `works` when a step's work is done, then uses
+    `trainer.save_freq` to decide whether to save, and begins the next step with `_start_profiling`.
+    """
 
     module: str
     name: str
@@ -33,7 +36,7 @@ class Trainer:
     forgets_rows: bool = False
 
     def attach(self, module: ModuleType) -> bool:
-        """Wrap the methods; False, and a line in the log, when verl is different."""
+        """Wrap the methods. If verl differs, return False and log a line."""
         return shape.attached(lambda: self._attach(getattr(module, self.name)))
 
     def _attach(self, trainer: Any) -> None:
@@ -119,7 +122,7 @@ def _ending(original: Method) -> Method:
         try:
             return original(self, *args, **kwargs)
         except Paused:
-            self._shutdown_dump_executor()  # the step's rollouts are written by another thread
+            self._shutdown_dump_executor()  # another thread writes the step's rollouts
             turn.paused()
             return None
         finally:

@@ -1,7 +1,6 @@
-"""Resuming where an epoch ended, so that the next one's rows come as in a straight run.
+"""Resume at the end of an epoch with the row order of an uninterrupted run.
 
-What verl saves there is a data loader that has given out everything. V1 goes on from it as it
-should.
+There verl saves a data loader that is used up. V1 resumes from it correctly.
 """
 
 import functools
@@ -12,13 +11,13 @@ from trainyard_node.hooks import shape
 
 
 def is_boundary(step: int, steps_per_epoch: int) -> bool:
-    """Whether `step` was an epoch's last."""
+    """Whether `step` was the last of an epoch."""
     return step > 0 and steps_per_epoch > 0 and step % steps_per_epoch == 0
 
 
 def attach_to_former(trainer: Any) -> None:
-    """The former RL trainer leaves the state alone there, and with it how far its shuffle has got:
-    every epoch that follows would be the first one's order again. Raises Different."""
+    """Patch the former RL trainer, which ignores the saved state at the end of an epoch and so
+    forgets its shuffle: each later epoch would repeat the first one's order. Raises Different."""
     shape.check(trainer._load_checkpoint, ("self",), ("resume_from_path", "train_dataloader"))
     original = trainer._load_checkpoint
 
@@ -41,7 +40,7 @@ def _state_file(trainer: Any) -> Path:
 
 
 def _use_up(loader: Any, saved: Path) -> None:
-    """Have `loader` come to the end of the epoch that `saved` is the state of."""
+    """Move `loader` to the end of the epoch whose state is in `saved`."""
     import torch
 
     if saved.exists():
@@ -50,7 +49,7 @@ def _use_up(loader: Any, saved: Path) -> None:
 
 
 def attach_to_sft(trainer: Any) -> None:
-    """The SFT trainer would find the next epoch empty and skip it. Raises Different."""
+    """Patch the SFT trainer, which finds the next epoch empty and skips it. Raises Different."""
     shape.check(trainer._build_dataloader, ("self",), ("train_dataloader", "train_sampler"))
     shape.check(trainer.fit, ("self",), ("resume_global_step", "steps_per_epoch"))
     original = trainer.fit

@@ -1,8 +1,8 @@
-"""Saving and pausing on request in verl's SFT trainer.
+"""Save and pause on request in verl's SFT trainer.
 
-A step's metrics are written, and what validation is due is done, before its checkpoint, so the loop
-is left right after that. Rank 0 looks, and all ranks do what it saw. How long a save took is a
-metric, as it is in verl's RL trainers.
+A step's metrics are written, and a due validation is done, before its checkpoint, so a pause leaves
+the loop right after the save. Rank 0 looks for requests, and all ranks act on its answer. The
+duration of a save is a metric, as in verl's RL trainers.
 """
 
 import functools
@@ -21,8 +21,8 @@ USES = (
 
 
 def attach(module: ModuleType) -> bool:
-    """Make verl's `SFTTrainer` resume rightly, pause and save; False, and a line in the log, when
-    it is different."""
+    """Make verl's `SFTTrainer` resume correctly, pause and save. If verl differs, return False and
+    log a line."""
     return shape.attached(lambda: _attach(module))
 
 
@@ -50,7 +50,7 @@ def _attach(module: ModuleType) -> None:
 
 
 def _remembered(module: ModuleType) -> list[Any]:
-    """What the trainer will log to: one on the rank that logs, none on the others."""
+    """The list of loggers that the trainer makes: one on the rank that logs, none on others."""
     made: list[Any] = []
     original = module.Tracking
 
@@ -64,7 +64,7 @@ def _remembered(module: ModuleType) -> list[Any]:
 
 
 def _watch(trainer: Any, turn: Turn, trackings: list[Any]) -> None:
-    """Put `turn` around this trainer's work and saving."""
+    """Call `turn` after this trainer's work and saves."""
     client, handler = trainer.training_client, trainer.ckpt_handler
     train, save = client.train_batch, handler.save_checkpoint
     turn.step = trainer.resume_global_step

@@ -1,4 +1,4 @@
-"""Whether verl's code is what the hooks were written for."""
+"""Check that verl's code is the code that the hooks were written for."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -8,7 +8,7 @@ from trainyard_node.control import say_once
 
 
 class Different(Exception):
-    """This verl is another one; the message says where."""
+    """This verl differs from the expected one; the message says where."""
 
 
 def check(function: Any, parameters: Sequence[str], uses: Sequence[str] = ()) -> None:
@@ -23,7 +23,7 @@ def check(function: Any, parameters: Sequence[str], uses: Sequence[str] = ()) ->
 
 
 def attached(attach: Callable[[], None]) -> bool:
-    """Call `attach`; False, and a line in the log, when verl is not what it expects."""
+    """Call `attach`. If verl differs from what it expects, return False and log a line."""
     try:
         attach()
     except (Different, AttributeError, TypeError, ValueError) as error:

@@ -1,19 +1,19 @@
-"""One step's request, from the look at its end to what follows from it."""
+"""The request at the end of one step: look for it, save, report, and leave the loop."""
 
 from typing import Any
 
 from trainyard_node.control import Asked, Control
 
-SAVE_TIME = "timing_s/save_checkpoint"  # seconds, as verl's RL trainers log it
+SAVE_TIME = "timing_s/save_checkpoint"  # seconds; the name of the metric in verl's RL trainers
 
 
 class Paused(Exception):
-    """Leaves the training loop after a saved step. Caught where the loop was entered."""
+    """Leaves the training loop after a saved step. The hook around `fit` catches it."""
 
 
 class Turn:
-    """`asked` is what was found at the end of `step`; `is_saved` that its checkpoint is there;
-    `save_freq` what the trainer is to have in all other steps."""
+    """`asked` is the request found at the end of `step`; `is_saved` is true once its checkpoint
+    exists; `save_freq` is the trainer's setting in all other steps."""
 
     def __init__(self, control: Control, save_freq: Any) -> None:
         self._control = control
@@ -23,22 +23,22 @@ class Turn:
         self.is_saved = False
 
     def begin(self) -> None:
-        """Before a step: raises Paused when the one before was the last that was wanted."""
+        """Call it before a step. Raises Paused after a step that was saved for a pause."""
         if self.asked == "pause" and self.is_saved:
             raise Paused
         self.asked, self.is_saved = None, False
 
     def ask(self, step: int) -> bool:
-        """At the end of `step`: whether it has to be saved."""
+        """Call it at the end of `step`. Return whether the step must be saved."""
         self.step, self.asked = step, self._control.look()
         return self.asked is not None
 
     def saved(self) -> None:
-        """After a save: the request goes."""
+        """Call it after a save. It removes the request."""
         if self.asked is not None:
             self.is_saved = True
             self._control.saved(self.asked)
 
     def paused(self) -> None:
-        """Tell it, last of all."""
+        """Report the pause, as the last action of the run."""
         self._control.paused(self.step)

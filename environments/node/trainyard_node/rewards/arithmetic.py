@@ -1,4 +1,4 @@
-"""A rule reward for the sample arithmetic: `reward.custom_reward_function.path` and `.name`."""
+"""A rule reward for the sample arithmetic, for `reward.custom_reward_function.path` and `.name`."""
 
 import re
 from typing import Any
@@ -14,10 +14,11 @@ def compute_score(
     extra_info: dict[str, Any] | None = None,
     **ignored: Any,
 ) -> dict[str, float]:
-    """`score`: 1.0 for exactly the right whole number, 0.1 for some other whole number, else 0.0;
-    and its two parts: `acc` (it is right) and `number` (it is one), each 1.0 or 0.0.
+    """Score an answer: `score` is 1.0 for the right whole number, 0.1 for another whole number,
+    else 0.0.
 
-    Takes any text and any ground truth; never raises.
+    Its two parts are 1.0 or 0.0: `acc` (the number is right) and `number` (there is one). It takes
+    any text and any ground truth, and never raises.
     """
     given = _number(solution_str)
     number = float(given is not None)

@@ -1,8 +1,9 @@
-"""Loading and calling a reward function the way verl 0.9.1 does it.
+"""Load and call a reward function the way verl 0.9.1 does.
 
-Loaded as by `verl.utils.import_utils.load_extern_object`: the module is not in sys.modules and its
-folder is not on sys.path. Called as by verl's reward manager "naive": with keywords, a plain
-function in a thread of an event loop (so signal.alarm fails there), an async one awaited.
+It is loaded as by `verl.utils.import_utils.load_extern_object`: the module is not in sys.modules
+and its folder is not on sys.path. It is called as by verl's reward manager "naive": with keywords,
+a plain function in a thread of an event loop (so signal.alarm fails there), an async function
+awaited.
 """
 
 import asyncio
@@ -18,12 +19,15 @@ SINGLE_TURN = 2  # verl counts the user's turn and the answer
 
 
 class WrongReturn(Exception):
-    """The function returned what verl cannot use as a reward."""
+    """The function returned a value that verl cannot use as a reward."""
 
 
 def load_function(path: str, name: str) -> Function:
-    """The function `name` of the file `path`. Raises what the file raises, or FileNotFoundError,
-    ImportError (no Python file), AttributeError (no such name), TypeError (not a function)."""
+    """Load the function `name` from the file `path`.
+
+    Raises what the file raises, or FileNotFoundError, ImportError (no Python file), AttributeError
+    (no such name), TypeError (not a function).
+    """
     if not os.path.exists(path):
         raise FileNotFoundError(f"There is no file {path}.")
     spec = importlib.util.spec_from_file_location(f"custom_module_{hash(path)}", path)
@@ -51,7 +55,7 @@ def builtin_function() -> Function:
 
 
 def signature_problem(function: Function, kwargs: Mapping[str, Any]) -> str:
-    """Why verl's call does not fit the function's parameters, or an empty text."""
+    """The reason why verl's call does not fit the function's parameters, or an empty text."""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
@@ -71,7 +75,7 @@ def call(
     row: Mapping[str, Any],
     kwargs: Mapping[str, Any],
 ) -> Any:
-    """What the function returns for one row; raises what it raises, SystemExit included."""
+    """Call the function for one row; return its result. Raises what it raises, also SystemExit."""
     # The manager adds these two before each call.
     extra_info = {**(row.get("extra_info") or {}), "num_turns": SINGLE_TURN}
     given = {
@@ -91,7 +95,7 @@ async def _call(function: Function, given: dict[str, Any]) -> Any:
 
 
 def judge(result: Any) -> tuple[float, dict[str, Any]]:
-    """The score and the other entries of a dict. Raises WrongReturn with what would be right."""
+    """The score, and the other entries of a dict. Raises WrongReturn with advice."""
     if not isinstance(result, dict):
         return _number(result, "It"), {}
     if "score" not in result:
@@ -104,7 +108,8 @@ def _number(value: Any, what: str) -> float:
     if inspect.iscoroutine(value):
         value.close()
         raise WrongReturn("It returned a coroutine: write it as `async def`, or await inside.")
-    # verl writes it into a tensor: numbers, bools and scalars of numpy and torch can stand there.
+    # verl writes the score into a tensor, which takes numbers, bools and scalars of numpy and
+    # torch.
     scalar = value.item() if getattr(value, "ndim", None) == 0 else value
     if not isinstance(scalar, int | float):
         raise WrongReturn(

@@ -1,7 +1,7 @@
-"""The process that holds the user's reward function: `python -m trainyard_node.rewards.child`.
+"""The process that runs the user's reward function: `python -m trainyard_node.rewards.child`.
 
-It reads one JSON document from the file given first, and tells of its progress as JSON lines on the
-socket whose descriptor is given second; standard output belongs to the user's code.
+The first argument is a file with one JSON document, the second the descriptor of a socket, on which
+it reports its progress as JSON lines. Standard output belongs to the user's code.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ def main() -> None:
     _limit_memory(job["memory_mb"])
     try:
         function = _load(job)
-    except BaseException as error:  # a file may do anything, sys.exit() included
+    except BaseException as error:  # a file may do anything, such as call sys.exit()
         _tell(out, {"event": "unloadable", **told(error, job.get("path"))})
         return
     problem = call.signature_problem(function, job["kwargs"])
@@ -46,10 +46,10 @@ def main() -> None:
         answer = _score(loop, function, row, job)
         _flush()
         _tell(out, {"event": "scored", "index": index, **answer})
-        os.read(out, 1)  # until what was printed so far is told from what comes
+        os.read(out, 1)  # wait until the trial has stored the output so far for this row
     _tell(out, {"event": "finished"})
     _flush()
-    os._exit(0)  # threads that the user's code left behind must not hold the process
+    os._exit(0)  # threads of the user's code must not keep the process alive
 
 
 def _load(job: dict[str, Any]) -> call.Function:
@@ -84,12 +84,12 @@ def _score(
 
 
 def told(error: BaseException, path: str | None) -> dict[str, Any]:
-    """An exception as a document: kind, message, and the lines of its traceback from the user's
-    file on (all of them where that file is not in it)."""
+    """An exception as a document: kind, message, and its traceback from the user's file on (empty
+    where that file is not in it)."""
     kind = "exit" if isinstance(error, SystemExit) else "exception"
     try:
         text = str(error)
-    except Exception as other:  # an exception whose own text cannot be had
+    except Exception as other:  # the exception fails to give its own text
         text = f"(its text cannot be read: {type(other).__name__})"
     message = f"{type(error).__name__}: {text}" if text else type(error).__name__
     if isinstance(error, MemoryError):
@@ -110,13 +110,13 @@ def _trace(error: BaseException, path: str | None) -> list[str]:
 
 
 def _die_with_parent() -> None:
-    """Linux: should the trial be killed, nobody would end this process otherwise."""
+    """On Linux, end this process when the trial is killed: nobody else would end it."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _limit_memory(mebibytes: int) -> None:
-    # Data, not address space: libraries reserve far more addresses than they ever use.
+    # Limit data, not address space: libraries reserve far more addresses than they use.
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     limit = mebibytes * MEBI
     if hard == resource.RLIM_INFINITY or limit < hard:

@@ -1,9 +1,9 @@
-"""The parts of a dict reward in the rollout record, which verl's V1 trainer leaves out.
+"""Add the parts of a dict reward to the rollout record, where verl's V1 trainer omits them.
 
-verl 0.9.1 keeps what a reward function returned (its TransferQueue holds it until the step is
-over), and writes it into validation/<step>.jsonl but not into rollouts/<step>.jsonl. Here the
-trainer's own method that writes both is handed the parts as well. Should verl look different, it is
-left as it is, and the log says so.
+verl 0.9.1 keeps the function's result (its TransferQueue holds it until the step is over), and
+writes it to validation/<step>.jsonl but not to rollouts/<step>.jsonl. Here the trainer's own method
+that writes both files also gets the parts. If verl differs from what this expects, it stays
+unchanged, and the log says so.
 """
 
 import functools
@@ -18,17 +18,17 @@ from trainyard_node.rewards.plain import plain
 
 MODULE = "verl.trainer.ppo.v1.trainer_base"
 PARAMETERS = ("self", "inputs", "outputs", "gts", "scores", "reward_extra_infos_dict", "dump_path")
-TAKEN = ("input", "output", "gts", "score", "step", "uid")  # verl's own names in a line
+TAKEN = ("input", "output", "gts", "score", "step", "uid")  # names that verl itself uses in a line
 PARTITION = "train"
 
 
 def install() -> None:
-    """Have the trainer keep the parts once its module is imported; imports nothing of verl now."""
+    """Keep the parts once the trainer's module is imported; this call imports nothing of verl."""
     when_imported(MODULE, keep_parts)
 
 
 def keep_parts(module: ModuleType) -> bool:
-    """Wrap the trainer's writing method; False, and a line in the log, when verl is different."""
+    """Wrap the trainer's writing method. If verl differs, return False and log a line."""
     try:
         trainer = module.PPOTrainer
         original = trainer._dump_generations
@@ -49,7 +49,7 @@ def _wrapped(original: Any, batch_get: Any) -> Any:
     @functools.wraps(original)
     def dump_generations(self: Any, *args: Any, **kwargs: Any) -> Any:
         infos = kwargs.get("reward_extra_infos_dict")
-        # Validation brings its parts along; a rollout brings nothing but the keys of its samples.
+        # Validation brings its parts along; a rollout brings only the keys of its samples.
         if infos is not None and set(infos) == {"uid"}:
             kwargs["reward_extra_infos_dict"] = _with_parts(infos, batch_get)
         return original(self, *args, **kwargs)
@@ -63,13 +63,13 @@ def _with_parts(infos: dict[str, list[Any]], batch_get: Any) -> dict[str, list[A
         data = batch_get(keys=infos["uid"], partition_id=PARTITION, select_fields=["extra_fields"])
         fields = data.pop("extra_fields").tolist()
         return {**columns([field.get("reward_extra_info") or {} for field in fields]), **infos}
-    except Exception as error:  # a record without parts is better than a run that ends here
+    except Exception as error:  # a record without parts is better than a failed run
         _say_once(f"{type(error).__name__}: {error}")
         return infos
 
 
 def columns(rewards: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    """One list a part, None where a reward has no such part; names that verl uses are left out."""
+    """One list for each part, None where a reward lacks it, without names that verl uses."""
     names = dict.fromkeys(name for reward in rewards for name in reward if name not in TAKEN)
     return {str(name): [plain(reward.get(name)) for reward in rewards] for name in names}
 

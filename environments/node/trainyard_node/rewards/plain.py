@@ -1,4 +1,4 @@
-"""Values of a user's function as JSON can hold them."""
+"""Convert the values of a user's function to values that JSON can hold."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ LONGEST_LIST = 1000
 
 
 def plain(value: Any, depth: int = 6) -> Any:
-    """Numbers that are not finite and other objects become text; long texts and lists are cut."""
+    """Turn non-finite numbers and other objects into text; cut long texts and lists."""
     if depth > 0 and isinstance(value, dict):
         return {str(key)[:200]: plain(entry, depth - 1) for key, entry in value.items()}
     if depth > 0 and isinstance(value, list | tuple):
         return [plain(entry, depth - 1) for entry in value[:LONGEST_LIST]]
-    if depth > 0 and callable(getattr(value, "tolist", None)):  # of numpy and torch
+    if depth > 0 and callable(getattr(value, "tolist", None)):  # scalars of numpy and torch
         return plain(value.tolist(), depth - 1)
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return str(value)
@@ -24,7 +24,7 @@ def plain(value: Any, depth: int = 6) -> Any:
 
 
 def text_of(value: Any) -> str:
-    """The text of any object, cut; never raises for it."""
+    """The text of any object, cut to a limit; never raises."""
     try:
         text = value if isinstance(value, str) else repr(value)
     except Exception as error:

@@ -1,9 +1,9 @@
-"""`python -m trainyard_node.rewards.trial`: call a reward function on rows, whatever it does.
+"""`python -m trainyard_node.rewards.trial`: call a reward function on rows, even if it fails.
 
-Rows are JSON lines with data_source, solution_str, ground_truth and extra_info. One JSON document
-comes out. The function runs in another process: what hangs, crashes, exits, prints without end or
-returns nonsense is told of its row, and the others still run. Exit code 0 once the document is
-written, 2 for a wrong command line.
+Rows are JSON lines with data_source, solution_str, ground_truth and extra_info. The output is one
+JSON document. The function runs in another process. If it hangs, crashes, exits, prints without end
+or returns nonsense, the row's result says so, and the other rows still run. The exit code is 0 once
+the document is written, 2 for a wrong command line.
 """
 
 import argparse
@@ -31,7 +31,7 @@ CHUNK = 65536
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds for one call, for loading the file and for everything; MiB of data."""
+    """Seconds for one call, for loading the file and for the whole trial; MiB of data."""
 
     call: float = 10.0
     load: float = 60.0
@@ -41,7 +41,7 @@ class Limits:
 
 @dataclass
 class Output:
-    """What the user's code printed: how much, and its beginning."""
+    """Output of the user's code: its size, and its beginning."""
 
     count: int = 0
     kept: bytes = b""
@@ -51,7 +51,7 @@ class Output:
         self.kept += data[: OUTPUT_KEPT - len(self.kept)]
 
     def take(self) -> dict[str, Any]:
-        """What came since the last time."""
+        """Return the output since the last call."""
         text = self.kept.decode("utf-8", "replace")
         found = {"output": text, "output_bytes": self.count} if self.count else {}
         self.count, self.kept = 0, b""
@@ -60,7 +60,7 @@ class Output:
 
 @dataclass
 class Trial:
-    """`path` None stands for verl's own scorers."""
+    """A trial of the function `name` in `path`; None stands for verl's own scorers."""
 
     path: str | None
     name: str
@@ -70,8 +70,12 @@ class Trial:
     limits: Limits = field(default_factory=Limits)
 
     def run(self) -> dict[str, Any]:
-        """The document: `load` (problem and traceback, empty when it went well), and `rows`, one
-        for each row in its order: score, parts, seconds, or a `problem` with kind and message."""
+        """Run the trial; return the document.
+
+        `load` has a problem and a traceback, which are missing when loading succeeded; `rows` has
+        one entry for each row in its order: score, parts, seconds, or a `problem` with kind and
+        message.
+        """
         started = time.monotonic()
         self._deadline = started + self.limits.total
         self._load: dict[str, Any] = {}
@@ -95,7 +99,7 @@ class Trial:
         return through or time.monotonic() >= self._deadline
 
     def _process(self, start: int) -> None:
-        """Call rows from `start` on in one process, until it is through or has to be ended."""
+        """Call rows from `start` on in one process, until they are done or it must be ended."""
         folder = Path(tempfile.mkdtemp(prefix="reward-trial-"))
         try:
             with _Child(self._job(start), folder) as child:
@@ -135,7 +139,7 @@ class Trial:
                 child.go_on()
 
     def _ended(self, child: "_Child", index: int | None, limit: float) -> None:
-        """The process says nothing more: it hangs, or it died."""
+        """Record why the process says nothing more: it hangs, or it died."""
         seconds = round(time.monotonic() - child.spoke, 3)
         code = child.exit_code()
         late = time.monotonic() >= self._deadline
@@ -151,7 +155,7 @@ class Trial:
         if index is not None:
             found = {"problem": problem, "seconds": seconds, "score": None}
             self._answers[index] = found | child.output.take()
-        elif not (late and self._answers):  # else it was loaded before, and only time ran out
+        elif not (late and self._answers):  # it was loaded before; time ran out
             self._load |= {"problem": problem["message"], "kind": problem["kind"]}
             self._load |= child.output.take()
 
@@ -186,7 +190,7 @@ def _how(code: int) -> str:
 
 
 class _Child:
-    """The process with the user's code; what it and its offspring leave behind is ended."""
+    """The process with the user's code. Closing it also ends all processes that it started."""
 
     def __init__(self, job: dict[str, Any], folder: Path) -> None:
         (folder / "job.json").write_text(json.dumps(job))
@@ -234,7 +238,7 @@ class _Child:
         return self._process.stdout  # type: ignore[return-value]
 
     def next_event(self, until: float) -> dict[str, Any] | None:
-        """The next event, with the output before it read; None when it is late or will not come."""
+        """The next event; the output before it is read too. None if it is late or cannot come."""
         while b"\n" not in self._buffer:
             left = until - time.monotonic()
             if left <= 0 or not self._read(left):
@@ -247,14 +251,14 @@ class _Child:
         return event
 
     def go_on(self) -> None:
-        """Let it call the next row: what is printed from now on belongs to that one."""
+        """Let the process call the next row: output from now on belongs to that row."""
         with contextlib.suppress(OSError):
             os.write(self._events, b".")
 
     def exit_code(self) -> int | None:
-        """How the process ended, or None while it lives; it gets a moment to be gone."""
+        """The exit code, or None while the process lives; it gets a moment to end."""
         try:
-            # A closed channel with a living process is code that closed every descriptor.
+            # If the channel is closed and the process lives, the code has closed every descriptor.
             return self._process.wait(0.5 if self.closed else 0)
         except subprocess.TimeoutExpired:
             return None
@@ -262,7 +266,7 @@ class _Child:
     closed = False
 
     def _read(self, seconds: float) -> bool:
-        """Read what is there; False once the process has closed its channel."""
+        """Read the available data; return False once the process has closed its channel."""
         for key, _ in self._selector.select(seconds):
             data = _read(key.fd)
             if key.fd != self._events:
@@ -277,7 +281,7 @@ class _Child:
         return True
 
     def _drain(self) -> None:
-        # At most what a pipe holds: a process that never stops printing must not hold us up.
+        # Read at most as much as a pipe holds: endless output must not block us.
         for _ in range(16):
             data = _read(self._stdout.fileno())
             if not data:
@@ -299,7 +303,7 @@ def _reap() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the trial named on the command line; see the module's text."""
+    """Run the trial named on the command line; see the module's description."""
     arguments = _parser().parse_args(argv)
     processes.become_subreaper()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -325,7 +329,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _keep_rows(source: str, kept: Path) -> int:
-    """Copy the rows, whole lines only, into a file of our own; returns how many there are."""
+    """Copy the rows, whole lines only, into our own file; return their number."""
     count = 0
     with (
         contextlib.nullcontext(sys.stdin.buffer) if source == "-" else open(source, "rb") as file,

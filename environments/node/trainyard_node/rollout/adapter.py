@@ -1,4 +1,4 @@
-"""The trainer's end of the rollout: it hands the actor's weights to the server."""
+"""The trainer's side of the rollout: it sends the actor's weights to the server."""
 
 import os
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from trainyard_node.rollout.replica import server_name
 
 
 class HFAdapter(BaseRollout):
-    """Lives in each trainer process; every rank owns the replica of its own number."""
+    """One adapter in each trainer process; each rank owns the replica with its own number."""
 
     def __init__(
         self, config: Any, model_config: Any, device_mesh: Any, replica_rank: int = -1
@@ -22,10 +22,10 @@ class HFAdapter(BaseRollout):
         self.replica_rank = int(os.environ["RANK"]) if replica_rank == -1 else replica_rank
 
     async def resume(self, tags: list[str]) -> None:
-        """Nothing was released."""
+        """Do nothing: no memory was released."""
 
     async def release(self) -> None:
-        """Nothing to release: the server's weights stay in memory."""
+        """Do nothing: the server's weights stay in memory."""
 
     async def update_weights(
         self,
@@ -35,7 +35,7 @@ class HFAdapter(BaseRollout):
         peft_config: Any = None,
         **ignored: Any,
     ) -> None:
-        """Send full weights by name. Raises ValueError for formats other than that."""
+        """Send full weights by name. Raises ValueError for other formats."""
         if wire_format != "named_tensors":
             raise ValueError(f"the hf rollout takes named tensors, not {wire_format}")
         if peft_config is not None:

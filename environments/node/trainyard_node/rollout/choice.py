@@ -1,11 +1,11 @@
-"""Choosing the next token of every row of a batch, each by its own settings."""
+"""Choose the next token of each row of a batch, by the row's own settings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
-# What verl's engine clamps a temperature to before it divides by it.
+# verl's engine raises a temperature to this value before it divides by it.
 LOWEST_TEMPERATURE = 1e-8
 
 
@@ -31,7 +31,7 @@ class Request:
 
 @dataclass
 class Settings:
-    """The requests' settings as columns: (batch,) each, `uniform` is (batch, longest)."""
+    """The requests' settings as columns of (batch,); `uniform` is (batch, longest)."""
 
     temperature: torch.Tensor
     top_p: torch.Tensor
@@ -54,7 +54,7 @@ class Settings:
 def choose(
     logits: torch.Tensor, settings: Settings, step: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(batch, vocabulary) logits to (batch,) tokens and their (batch,) log-probabilities."""
+    """Choose tokens from (batch, vocabulary) logits: (batch,) tokens and log-probabilities."""
     scaled = logits / settings.temperature.clamp(min=LOWEST_TEMPERATURE)[:, None]
     log_probs = torch.log_softmax(scaled, dim=-1)
     drawn = _draw(_filtered(log_probs.exp(), settings), settings.uniform[:, step])
@@ -70,7 +70,7 @@ def _filtered(probs: torch.Tensor, settings: Settings) -> torch.Tensor:
     top_k = torch.where(settings.top_k == -1, size, settings.top_k)[:, None]
     ordered = ordered.masked_fill(torch.arange(size)[None] >= top_k, 0.0)
     ordered = ordered / ordered.sum(-1, keepdim=True)
-    # The token that crosses top_p still belongs; only what lies wholly beyond it is cut.
+    # The token that crosses top_p still counts; only tokens wholly beyond it are cut.
     before = ordered.cumsum(-1) - ordered
     ordered = ordered.masked_fill(before >= settings.top_p[:, None], 0.0)
     return torch.zeros_like(probs).scatter(1, order, ordered)
@@ -80,7 +80,7 @@ def _draw(probs: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
     """Invert the cumulative distribution at (batch,) uniform numbers in [0, 1)."""
     cumulative = probs.double().cumsum(-1)
     target = uniform[:, None] * cumulative[:, -1:]
-    # right=True steps over tokens of probability 0, also at the very start.
+    # right=True skips tokens of probability 0, also at the very start.
     return torch.searchsorted(cumulative, target, right=True).squeeze(1)
 
 

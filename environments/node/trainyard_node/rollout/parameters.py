@@ -1,4 +1,4 @@
-"""From verl's sampling parameters to a request, the way its vLLM server reads them."""
+"""Convert verl's sampling parameters to a request, as its vLLM server reads them."""
 
 import hashlib
 from collections import Counter
@@ -11,14 +11,14 @@ from trainyard_node.rollout.choice import Request
 
 @dataclass(frozen=True)
 class Limits:
-    """Lengths in tokens. `context` is the model's, or the smaller one asked for."""
+    """Lengths in tokens. `context` is the model's, or a smaller one that was set."""
 
     prompt: int
     response: int
     context: int
 
     def answer_tokens(self, prompt_length: int, asked: int | None) -> int:
-        """How many tokens an answer may have. Raises ValueError where none has room."""
+        """The maximum number of tokens of an answer. Raises ValueError where there is no room."""
         room = self.context - prompt_length
         if room < 1:
             raise ValueError(
@@ -32,8 +32,8 @@ class Limits:
 
 @dataclass
 class Seeds:
-    """A seed for each request: the same server seed, model version and prompt give the same
-    answers, in whatever order the requests arrive; the n answers to one prompt differ."""
+    """Seeds of requests. The same server seed, model version and prompt give the same answers, in
+    whatever order the requests arrive; the n answers to one prompt differ."""
 
     server: int
     _asked: Counter[tuple[int, ...]] = field(default_factory=Counter)
@@ -45,7 +45,7 @@ class Seeds:
         return int.from_bytes(hashlib.blake2b(text, digest_size=7).digest(), "big")
 
     def forget(self) -> None:
-        """Start counting anew; called when the model changes."""
+        """Restart the counters; called when the model changes."""
         self._asked.clear()
 
 
@@ -56,7 +56,7 @@ def build_request(
     stop: frozenset[int],
     seed: int,
 ) -> Request:
-    """The request for one prompt. Raises ValueError for what this rollout cannot do."""
+    """The request for one prompt. Raises ValueError for parameters that this rollout lacks."""
     if parameters.get("repetition_penalty", 1.0) != 1.0:
         raise ValueError("the hf rollout has no repetition_penalty")
     own_seed = parameters.get("seed")
@@ -67,7 +67,7 @@ def build_request(
         max_tokens=limits.answer_tokens(len(prompt), asked),
         temperature=float(parameters.get("temperature", 1.0)),
         top_p=float(parameters.get("top_p", 1.0)),
-        # vLLM's two ways of saying "off" are 0 and -1.
+        # vLLM accepts both 0 and -1 for "off".
         top_k=int(parameters.get("top_k") or -1),
         stop=frozenset() if parameters.get("ignore_eos") else stop | frozenset(also_stop),
         seed=seed if own_seed is None else int(own_seed),

@@ -1,4 +1,4 @@
-"""Launching the rollout servers where verl asks for them."""
+"""Launch the rollout servers where verl asks for them."""
 
 import os
 from typing import Any

@@ -1,7 +1,7 @@
 """Batched sampling from a causal language model: plain torch, no verl, no Ray.
 
-Each request draws its own random numbers from its own seed, so an answer does not depend on
-which other requests it was batched with.
+Each request draws random numbers from its own seed, so its answer does not depend on the other
+requests in its batch.
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from trainyard_node.rollout.choice import Request, Settings, choose
 
 @dataclass
 class Answer:
-    """The new tokens, the log-probability of each under softmax(logits / temperature) before any
-    top-p or top-k (what verl's actor computes), and whether the end token was reached."""
+    """An answer: its new tokens, their log-probabilities under softmax(logits / temperature) before
+    any top-p or top-k (as verl's actor computes them), and whether the end token was reached."""
 
     token_ids: list[int]
     log_probs: list[float]
@@ -56,7 +56,7 @@ def _extend(
     tokens: list[int],
     log_probs: list[float],
 ) -> bool:
-    """Add one token to each unfinished answer; False once all are finished."""
+    """Add one token to each unfinished answer; return False once all are finished."""
     unfinished = False
     for answer, request, token, log_prob in zip(answers, requests, tokens, log_probs, strict=True):
         if answer.ended or len(answer.token_ids) == request.max_tokens:

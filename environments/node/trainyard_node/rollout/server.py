@@ -1,4 +1,4 @@
-"""The Ray actor that holds the model and answers `generate`; requests are answered in batches."""
+"""The Ray actor that holds the model and answers `generate` in batches."""
 
 import asyncio
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from trainyard_node.rollout.choice import Request
 from trainyard_node.rollout.parameters import Limits, Seeds, build_request
 from trainyard_node.rollout.sampling import Answer, generate
 
-# Agent loops send their requests one by one; a short wait turns them into one batch.
+# Agent loops send requests one by one; a short wait collects them into one batch.
 GATHER_SECONDS = 0.02
 
 
@@ -47,7 +47,7 @@ class HFServer:
         video_data: Any = None,
         **ignored: Any,
     ) -> TokenOutput:
-        """Answer one prompt. Raises ValueError for images, and for what cannot be sampled."""
+        """Answer one prompt. Raises ValueError for images and for unsupported parameters."""
         if image_data or video_data:
             raise ValueError("the hf rollout reads text only")
         if self._reject:
@@ -64,7 +64,7 @@ class HFServer:
         )
 
     async def load_weights(self, weights: Mapping[str, torch.Tensor], version: int | None) -> None:
-        """Replace the weights between two batches. Raises RuntimeError on a name too many."""
+        """Replace the weights between two batches. Raises RuntimeError if names do not match."""
         async with self._model_lock:
             missing, surplus = self._model.load_state_dict(weights, strict=False)
             if surplus:
@@ -74,19 +74,19 @@ class HFServer:
             self._seeds.forget()
 
     async def abort_all_requests(self, reject_request: bool = False) -> None:
-        """Hold generation: the batch under way ends, later requests wait (or are refused)."""
+        """Hold generation: the current batch ends, later requests wait (or are refused)."""
         self._open.clear()
         self._reject = reject_request
         async with self._model_lock:
             pass
 
     async def resume_generation(self) -> None:
-        """Go on after `abort_all_requests`."""
+        """Resume after `abort_all_requests`."""
         self._reject = False
         self._open.set()
 
     async def nothing(self, **ignored: Any) -> None:
-        """Memory is not handed back and forth on a CPU, and there is no cache between requests."""
+        """Do nothing: a CPU does not release and retake memory, and no cache outlives a request."""
 
     wake_up = sleep = clear_kv_cache = release_kv_cache = resume_kv_cache = nothing
     start_profile = stop_profile = nothing
@@ -119,7 +119,7 @@ class HFServer:
             answers = await asyncio.to_thread(generate, self._model, requests, self._pad)
         except Exception as error:
             for _, future in batch:
-                if not future.done():  # a cancelled request must not take the others with it
+                if not future.done():  # a cancelled request must not fail the others
                     future.set_exception(error)
             return
         for (_, future), answer in zip(batch, answers, strict=True):
@@ -128,7 +128,7 @@ class HFServer:
 
 
 def end_tokens(tokenizer: Any, generation_config: Any) -> frozenset[int]:
-    """The tokenizer's end token together with the model's, which may be one id or several."""
+    """The end tokens of the tokenizer and of the model, which may have one id or several."""
     ids = getattr(generation_config, "eos_token_id", None)
     several = ids if isinstance(ids, list | tuple) else [ids]
     return frozenset(int(i) for i in [*several, tokenizer.eos_token_id] if i is not None)

@@ -1,1 +1,1 @@
-"""A model of about a million parameters and small arithmetic to train it on."""
+"""A model of about a million parameters, and arithmetic problems to train it on."""

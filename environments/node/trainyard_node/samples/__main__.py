@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0: they are there (made now or before); 1: OUTDIR is in the way; 2: wrong use."""
+    """Return 0 when the samples exist, 1 when OUTDIR holds other things, 2 for wrong use."""
     parser = argparse.ArgumentParser(prog="python -m trainyard_node.samples", description=__doc__)
     parser.add_argument("outdir", type=Path, help="a new folder, or one with samples")
     outdir = parser.parse_args(argv).outdir

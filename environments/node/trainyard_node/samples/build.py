@@ -1,4 +1,4 @@
-"""Building the sample directory: whole or not at all."""
+"""Build the sample directory completely or not at all."""
 
 import json
 import shutil
@@ -10,7 +10,7 @@ from trainyard_node.attempt import write_atomic
 from trainyard_node.samples import data, model, warmup
 
 MANIFEST = "samples.json"
-# 2: with preference pairs.
+# Version 2 added preference pairs.
 VERSION = 2
 SEED = 7
 
@@ -20,10 +20,10 @@ class Occupied(Exception):
 
 
 def build(output: Path) -> dict[str, Any]:
-    """Make the samples in `output` unless they are there; returns what is there. What an older
-    version left out is added.
+    """Make the samples in `output` unless they exist; return their description.
 
-    Raises Occupied when `output` holds other things: nothing of a user's is overwritten.
+    Files that an older version did not make are added. Raises Occupied when `output` holds other
+    things: no file of a user is overwritten.
     """
     output = output.expanduser().resolve()
     found = describe(output)
@@ -34,7 +34,7 @@ def build(output: Path) -> dict[str, Any]:
     output.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
     try:
-        # One level down: the temporary directory itself is closed to everybody else.
+        # One level down, since the temporary directory itself is closed to other users.
         staged = work / output.name
         staged.mkdir()
         _make(staged)
@@ -48,7 +48,7 @@ def build(output: Path) -> dict[str, Any]:
 
 
 def describe(output: Path) -> dict[str, Any] | None:
-    """The manifest with absolute paths, or None where there are no complete samples."""
+    """The manifest with absolute paths, or None if there are no complete samples."""
     try:
         manifest = json.loads((output / MANIFEST).read_text())
     except (OSError, ValueError):
@@ -70,7 +70,7 @@ def _put_in_place(staged: Path, output: Path) -> None:
         staged.rename(output)
     except OSError:
         if describe(output) is None:
-            raise  # another maker's finished samples are as good as these; anything else is not
+            raise  # complete samples of another process will do; anything else is an error
 
 
 def _make(work: Path) -> None:

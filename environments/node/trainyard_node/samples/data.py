@@ -1,4 +1,4 @@
-"""Small arithmetic: every problem once, shuffled by a fixed seed."""
+"""Arithmetic problems: each problem once, shuffled by a fixed seed."""
 
 import random
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ DATA_SOURCE = "trainyard/arithmetic"
 LARGEST = 9
 VALIDATION_ROWS = 32
 SFT_ROWS, RL_ROWS, DPO_ROWS = 2048, 2048, 1536
-# How far a wrong sum is from the right one, at the most.
+# The largest error of a wrong sum.
 NEAR = 9
 
 
@@ -28,7 +28,7 @@ class Problem:
 
 
 def problems(seed: int) -> tuple[list[Problem], list[Problem]]:
-    """(train, validation): sums and differences of 0 to LARGEST, no problem in both."""
+    """(train, validation): sums and differences of 0 to LARGEST; no problem is in both."""
     numbers = range(LARGEST + 1)
     every = [Problem(f"{a}+{b}=?", str(a + b)) for a in numbers for b in numbers]
     every += [Problem(f"{a}-{b}=?", str(a - b)) for a in numbers for b in numbers if a >= b]
@@ -37,12 +37,12 @@ def problems(seed: int) -> tuple[list[Problem], list[Problem]]:
 
 
 def write_sft(path: Path, chosen: list[Problem]) -> int:
-    """Write what verl's SFT reads: a `messages` column. Returns the number of rows."""
+    """Write the data that verl's SFT reads: a `messages` column. Return the number of rows."""
     return _write(path, {"messages": [problem.messages for problem in chosen]})
 
 
 def write_rl(path: Path, chosen: list[Problem], split: str) -> int:
-    """Write what verl's RL reads; the reward is `rewards/arithmetic.py`."""
+    """Write the data that verl's RL reads; the reward is `rewards/arithmetic.py`."""
     columns: dict[str, list[Any]] = {
         "data_source": [DATA_SOURCE] * len(chosen),
         "prompt": [problem.prompt for problem in chosen],
@@ -54,7 +54,7 @@ def write_rl(path: Path, chosen: list[Problem], split: str) -> int:
 
 
 def write_dpo(path: Path, chosen: list[Problem], seed: int) -> int:
-    """Write what `trainyard_node.dpo` reads: the right result is chosen, a wrong one rejected."""
+    """Write data for `trainyard_node.dpo`: the right result is chosen, a wrong one rejected."""
     draw = random.Random(seed)
     columns = {
         "prompt": [problem.prompt for problem in chosen],
@@ -71,7 +71,7 @@ def _wrong(problem: Problem, draw: random.Random) -> Problem:
 
 
 def repeated(chosen: list[Problem], rows: int, seed: int) -> list[Problem]:
-    """`rows` problems drawn with replacement, so that an epoch is long enough to watch."""
+    """Draw `rows` problems with replacement, so that an epoch lasts long enough to watch."""
     return random.Random(seed).choices(chosen, k=rows)
 
 

@@ -1,4 +1,4 @@
-"""A very small Qwen2 and a byte-level tokenizer that speaks ChatML, both made on the spot."""
+"""Make a very small Qwen2, and a byte-level tokenizer with a ChatML template."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,8 +17,11 @@ CONTEXT = 512
 
 
 def prepare() -> None:
-    """One thread: the same weights on every machine, and no slower at this size (threads that
-    wait for a busy core are). No progress bars between the lines of this program's output."""
+    """Use one thread, and no progress bars between the lines of the output.
+
+    One thread gives the same weights on every machine, and is no slower at this size (threads that
+    wait for a busy core are).
+    """
     import torch
     from transformers.utils import logging
 
@@ -27,7 +30,7 @@ def prepare() -> None:
 
 
 def build_tokenizer(texts: Iterable[str]) -> Any:
-    """A byte-level BPE over `texts`; each digit stays one token. End: <|im_end|>."""
+    """A byte-level BPE from `texts`; each digit stays one token. The end token is <|im_end|>."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -65,7 +68,7 @@ def build_model(tokenizer: Any, seed: int) -> Any:
         num_key_value_heads=2,
         max_position_embeddings=CONTEXT,
         tie_word_embeddings=True,
-        # A model this narrow learns far faster from wider weights than the usual 0.02.
+        # A model this narrow learns far faster from larger initial weights than the usual 0.02.
         initializer_range=0.08,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
@@ -76,7 +79,7 @@ def build_model(tokenizer: Any, seed: int) -> Any:
 
 
 def save(model: Any, tokenizer: Any, directory: Path) -> int:
-    """Write model and tokenizer side by side. Returns the number of parameters."""
+    """Write the model and the tokenizer to one folder. Return the number of parameters."""
     model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
     return sum(parameter.numel() for parameter in model.parameters())

@@ -1,7 +1,7 @@
-"""A brief supervised start in plain torch: RL needs answers that are right now and then.
+"""A short supervised training in plain torch: RL needs answers that are sometimes right.
 
-Two answers of three in it are hedged ("about 12"), which the reward does not accept: the model
-half knows the sums and mostly says them the wrong way, and that is quickly unlearned.
+Two of three answers in it are hedged ("about 12"), which the reward does not accept. So the model
+half knows the sums, but mostly gives them in the wrong form, which RL quickly corrects.
 """
 
 import random
@@ -18,7 +18,7 @@ IGNORED = -100
 
 
 def warm_up(model: Any, tokenizer: Any, chosen: list[Problem], seed: int) -> float:
-    """Train `model` in place for STEPS steps on answers only. Returns the last loss (nats)."""
+    """Train `model` in place for STEPS steps, on answers only. Return the last loss (nats)."""
     import torch
 
     draw = random.Random(seed)

@@ -41,7 +41,7 @@ class Command(BaseCommand):
         self.say("stopped", "Stopped. Training that was running goes on.")
 
     def first_start(self, *, samples: bool) -> None:
-        """A start that was cut off here is made up for by the next one."""
+        """Make the first user and the samples; the next start completes one that was cut off."""
         self.make_admin()
         done = settings.TRAINYARD_HOME / "samples-submitted"
         if not samples or done.exists():
@@ -56,7 +56,7 @@ class Command(BaseCommand):
             self.stderr.write(str(error))
 
     def make_admin(self) -> None:
-        """The first user, with a password that is shown now and never again."""
+        """Make the first user. The password is shown now and never again."""
         if User.objects.exists():
             return
         password = secrets.token_urlsafe(12)
