@@ -79,7 +79,8 @@ def settle_model(job: Job) -> None:
 def _is_awaited(path: str, before: Job) -> bool:
     """Whether a path is where the model was expected, in whatever attempt it came."""
     runs = f"{before.machine.workdir}/runs/{before.uuid}/"
-    return path.startswith(runs) and path.endswith(f"/{_model_of(before).path}")
+    is_expected = AWAITED in path or path.endswith(f"/{_model_of(before).path}")
+    return path.startswith(runs) and is_expected
 
 
 def brought(job: Job, before: Job) -> str:

@@ -4,5 +4,7 @@ import sys
 from tests.stages.suite import main
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    # SIGTERM as Ctrl-C, which whoever starts us in the background may have had ignored.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     sys.exit(main(sys.argv[1:]))
