@@ -23,4 +23,4 @@ def stop_run(job_id: int) -> None:
 
 
 def start_removal(removal_id: int) -> None:
-    deleting.start_process(Removal.objects.get(pk=removal_id))
+    deleting.start(Removal.objects.get(pk=removal_id))

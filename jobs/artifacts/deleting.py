@@ -1,10 +1,5 @@
 """Deleting what jobs made, and keeping it from being deleted."""
 
-import subprocess
-import sys
-from pathlib import Path
-
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -17,6 +12,7 @@ from jobs.artifacts.refusals import warnings, why_not
 from jobs.models import Artifact, Place, Removal
 from jobs.work import later
 from platform_site.work.beating import beating
+from platform_site.work.process import start_process
 
 BEAT = 15.0  # seconds
 
@@ -95,14 +91,9 @@ def _check(place: Place, sure: bool) -> None:
         raise NeedsSecondWord(" ".join(lost))
 
 
-def start_process(removal: Removal) -> None:
+def start(removal: Removal) -> None:
     """A task may take two minutes, and a folder of a slow disk longer."""
-    argv = [sys.executable, "manage.py", "artifacts", "work-off", str(removal.pk)]
-    with (Path(settings.TRAINYARD_HOME) / "deleting.log").open("ab") as out:
-        subprocess.Popen(
-            argv, cwd=settings.BASE_DIR, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-            start_new_session=True,
-        )  # fmt: skip
+    start_process("artifacts", "work-off", str(removal.pk))
 
 
 def work_off(removal: Removal) -> None:

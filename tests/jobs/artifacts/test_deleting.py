@@ -68,7 +68,7 @@ def test_what_a_page_asks_for_is_done_by_a_process_of_its_own(
 ) -> None:
     started: list[list[str]] = []
     monkeypatch.setattr(
-        "jobs.artifacts.deleting.subprocess.Popen", lambda argv, **_: started.append(argv)
+        "platform_site.work.process.subprocess.Popen", lambda argv, **_: started.append(argv)
     )
     removal = deleting.delete(place(job, 20), who="ada")
     assert folder(job, 20).exists()
