@@ -72,7 +72,8 @@ ALLOWED_HOSTS = env.list("TRAINYARD_ALLOWED_HOSTS", ["127.0.0.1", "localhost", "
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("TRAINYARD_ORIGINS", [], validate=with_scheme)
 
 INSTALLED_APPS = [
-    "daphne",
+    # It replaces runserver, and is slow to import: no other command pays for it.
+    *(["daphne"] if "runserver" in sys.argv else []),
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

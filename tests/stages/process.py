@@ -17,6 +17,14 @@ ENDS_WITHIN = 30.0  # seconds: pytest ends what its tests have started
 NOTHING_CHOSEN = 5  # pytest's exit code
 
 
+def environment(stage: Stage, home: Path) -> dict[str, str]:
+    """Ours, and the stage's own. Byte code is always kept: else each of the thousand processes that
+    the tests start compiles the whole house anew, which costs it 0.5 s.
+    """
+    ours = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**ours, **stage.env, "TRAINYARD_HOME": str(home)}
+
+
 class Running:
     """``chosen``: arguments for pytest, which may choose tests that this stage has none of."""
 
@@ -30,7 +38,7 @@ class Running:
         with self.output.open("wb") as file:
             self.process = subprocess.Popen(
                 [*stage.argv, *(chosen if stage.takes_tests else [])],
-                env={**os.environ, **stage.env, "TRAINYARD_HOME": str(self.folder / "home")},
+                env=environment(stage, self.folder / "home"),
                 cwd=ROOT, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
                 start_new_session=True,  # Ctrl-C reaches it through us, and once
             )  # fmt: skip
