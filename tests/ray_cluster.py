@@ -22,7 +22,11 @@ PYTHON = ROOT / "environments/verl-0.9/.venv/bin/python"
 RAY = PYTHON.with_name("ray")
 STARTS_WITHIN = 90  # seconds, on a machine under load
 # The tests must not use the machine's own address, so Ray stays on the loopback address.
-ENV = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+ENV = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_prestart_worker_first_driver": "0",  # else 32 idle workers
+}
 
 
 class RayCluster:

@@ -187,7 +187,7 @@ def _environment(spec: TrainSpec, placement: Placement) -> dict[str, str]:
     if "trackio" in chosen(spec, "loggers"):
         env["TRACKIO_DIR"] = f"{placement.run_dir}/trackio"
     if value_of(spec, "device") == "cpu":
-        env |= cpu.ENV
+        env |= cpu.environment(spec.kind)
     elif placement.devices and placement.spread is None:
         # Otherwise CUDA numbers GPUs by speed, while the driver numbers them by PCI bus.
         devices = ",".join(map(str, placement.devices))

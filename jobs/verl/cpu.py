@@ -57,6 +57,14 @@ ENV = {
     "OMP_NUM_THREADS": "1",
     "GLOO_SOCKET_IFNAME": "lo",
 }
+# Ray would start as many idle Python processes as it has logical CPUs, of which
+# a run needs few: they would take the time of a small machine from the run's own start.
+RL_ENV = {"RAY_prestart_worker_first_driver": "0"}
+
+
+def environment(kind: str) -> dict[str, str]:
+    """The environment variables of a run of this kind on the CPU."""
+    return ENV | RL_ENV if is_rl(kind) else dict(ENV)
 
 
 def overrides(spec: TrainSpec, *, own_ray: bool = True) -> Iterator[str]:

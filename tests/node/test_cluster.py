@@ -24,6 +24,7 @@ class Part:
         self.root = root
         self.env = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
         self.env |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+        self.env["RAY_prestart_worker_first_driver"] = "0"  # no idle workers
         self.env["RAY_gcs_rpc_server_reconnect_timeout_s"] = "5"  # quicker than in earnest
 
     def tool(self, do: str, *words: str) -> dict[str, Any]:

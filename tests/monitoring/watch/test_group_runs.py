@@ -33,7 +33,7 @@ TRAINING = NODE.parent / "verl-0.9/.venv/bin/python"
 STOP = threading.Event()
 PYTHON = """#!/bin/sh
 # The node's commands and Ray are real; the trainer is a fake.
-export RAY_gcs_rpc_server_reconnect_timeout_s=5
+export RAY_gcs_rpc_server_reconnect_timeout_s=5 RAY_prestart_worker_first_driver=0
 case "$2" in trainyard_node.*) exec {python} "$@" ;; esac
 case "$1" in -c) exec {python} "$@" ;; esac
 exec {python} {fake} {folder} "$@"
