@@ -20,6 +20,7 @@ from tests.leftovers import ended_afterwards
 from tests.ray_cluster import RayCluster, ray_cluster
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of two processes that test side by side, one takes a whole file, or all tests that share
     the Ray cluster: that is started once.

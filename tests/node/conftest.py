@@ -22,6 +22,7 @@ ALONE = {"leg"}  # who starts runs of its own shares them with nobody
 SHARED_LEGS = {"sft_legs"}
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of two that test side by side, one has all that look at the shared runs: each runs once.
     What really trains comes first, so that the short tests fill up the end.
