@@ -31,7 +31,7 @@ MAKERS: dict[type[Work], Callable[[], Work]] = {
     Report: lambda: Report.objects.create(version=factories.make_version()),
     SetUp: lambda: SetUp.objects.create(machine=factories.make_ssh_machine()),
     Fetch: lambda: factories.make_job().fetches.create(step=3),
-    Removal: lambda: make_place().removals.create(),
+    Removal: lambda: Removal.objects.create(place=make_place()),
 }
 ALL = Work.__subclasses__()
 HOLDS_ALL = """
