@@ -1,9 +1,8 @@
 """What workers do: load, call the service."""
 
 from jobs import resuming
-from jobs.artifacts import deleting
 from jobs.launch import end, start
-from jobs.models import Job, Removal
+from jobs.models import Job
 
 
 def launch_queued(machine_id: int) -> None:
@@ -20,7 +19,3 @@ def ask_to_save(job_id: int) -> None:
 
 def stop_run(job_id: int) -> None:
     end.stop_run(Job.objects.get(pk=job_id))
-
-
-def start_removal(removal_id: int) -> None:
-    deleting.start(Removal.objects.get(pk=removal_id))

@@ -73,7 +73,8 @@ class PlaceAdmin(ReadOnly, admin.ModelAdmin[Place]):
 
 @admin.register(Removal)
 class RemovalAdmin(ReadOnly, admin.ModelAdmin[Removal]):
-    list_display = ("place", "who", "asked_at", "ended_at", "freed", "error")
+    list_display = ("place", "state", "who", "asked_at", "ended_at", "freed", "error")
+    list_filter = ("state",)
     list_select_related = ("place__machine",)
 
 

@@ -1,5 +1,7 @@
 from django.apps import AppConfig
 
+from platform_site.work.doers import done_by
+
 
 class ArtifactsConfig(AppConfig):
     name = "jobs.artifacts"
@@ -9,3 +11,4 @@ class ArtifactsConfig(AppConfig):
         from jobs.artifacts.shown import link_of
 
         elsewhere.register(link_of)
+        done_by("jobs.removal", "jobs.artifacts.deleting.work_off")

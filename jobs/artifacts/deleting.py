@@ -10,11 +10,9 @@ from compute.runners.base import RunnerError, Unreachable
 from jobs import events, lifecycle
 from jobs.artifacts.refusals import warnings, why_not
 from jobs.models import Artifact, Place, Removal
-from jobs.work import later
-from platform_site.work.beating import beating
-from platform_site.work.process import start_process
-
-BEAT = 15.0  # seconds
+from platform_site.work import doing, verbs
+from platform_site.work.doing import WorkFailed
+from platform_site.work.models import BUSY
 
 
 class DeleteError(Exception):
@@ -46,7 +44,7 @@ def delete(place: Place, *, who: str, sure: bool = False) -> Removal:
     """
     with transaction.atomic():
         removal = _ask(place, who=who, sure=sure)
-        later("jobs.tasks.start_removal", removal.pk)
+        verbs.ask(removal)
     return removal
 
 
@@ -54,33 +52,30 @@ def delete_now(place: Place, *, who: str, sure: bool = False) -> Removal:
     """Delete it in this process. Raises ``DeleteError``."""
     removal = _ask(place, who=who, sure=sure)
     work_off(removal)
+    if not removal.is_done:
+        raise DeleteError(removal.error or _goes_on(removal))
     return removal
 
 
 def _ask(place: Place, *, who: str, sure: bool) -> Removal:
-    now = timezone.now()
     with transaction.atomic():
         # Held as by whoever changes the queue: no job begins to wait for it meanwhile.
         Machine.objects.select_for_update().get(pk=place.machine_id)
         place.refresh_from_db()
-        if (before := place.removal) and before.ended_at is None:
-            return _ask_again(before)
-        _check(place, sure)
-        Place.objects.filter(pk=place.pk).update(gone_at=now, gone_by=who)
-        removal = Removal.objects.create(place=place, who=who, asked_at=now, beat_at=now)
-        _tell(place, events.DELETION_ASKED, who, f"{place.path} on {place.machine}.")
+        if (removal := place.removal) and removal.state in BUSY:
+            if not verbs.renew(removal, who=who):
+                raise DeleteError(_goes_on(removal))
+        else:
+            _check(place, sure)
+            removal = Removal.objects.create(place=place, who=who)
+            _tell(place, events.DELETION_ASKED, who, f"{place.path} on {place.machine}.")
+        Place.objects.filter(pk=place.pk).update(gone_at=timezone.now(), gone_by=who)
     place.refresh_from_db()
     return removal
 
 
-def _ask_again(removal: Removal) -> Removal:
-    """Its process is gone, or somebody else asked just now: then there is nothing to do."""
-    if removal.is_busy:
-        raise DeleteError(f"It is being deleted already: {removal.who} asked for it.")
-    now = timezone.now()
-    Removal.objects.filter(pk=removal.pk).update(asked_at=now, beat_at=now, begun_at=None)
-    removal.refresh_from_db()
-    return removal
+def _goes_on(removal: Removal) -> str:
+    return f"It is being deleted already: {removal.who} asked for it."
 
 
 def _check(place: Place, sure: bool) -> None:
@@ -91,52 +86,34 @@ def _check(place: Place, sure: bool) -> None:
         raise NeedsSecondWord(" ".join(lost))
 
 
-def start(removal: Removal) -> None:
-    """A task may take two minutes, and a folder of a slow disk longer."""
-    start_process("artifacts", "work-off", str(removal.pk))
+def work_off(removal: Removal) -> bool:
+    """Do a deletion that waits; false when somebody else does it, or nobody asked for it."""
+    return doing.do(removal, _emptied, _tell_end)
 
 
-def work_off(removal: Removal) -> None:
-    """Do what was asked for; only one process does. Raises ``DeleteError``."""
-    now = timezone.now()
-    rows = Removal.objects.filter(pk=removal.pk, ended_at=None)
-    if not rows.filter(begun_at=None).update(begun_at=now, beat_at=now):
-        raise DeleteError("It is being deleted already, or was.")
+def _emptied(removal: Removal) -> dict[str, int]:
     place = removal.place
     try:
-        with beating(lambda: rows.update(beat_at=timezone.now()), BEAT):
-            freed = runner_for(place.machine).remove(place.path)
+        freed = runner_for(place.machine).remove(place.path)
     except RunnerError as error:
         if isinstance(error, Unreachable):
             mark_unreachable(place.machine, error)
-        _failed(removal, str(error))
-        raise DeleteError(str(error)) from None
-    except BaseException:
-        _failed(removal, "It was broken off.")
-        raise
-    _done(removal, freed)
+        raise WorkFailed(str(error)) from None
+    if freed is None:  # it was found gone: nobody had it deleted
+        Place.objects.filter(pk=place.pk).update(gone_by="")
+    return {"freed": freed or 0}
 
 
-def _failed(removal: Removal, error: str) -> None:
-    """It is still there, or what is left of it: whoever looks at the disk next sees."""
+def _tell_end(removal: Removal) -> None:
     place = removal.place
-    with transaction.atomic():
-        removal.ended_at, removal.error = timezone.now(), error
-        removal.save(update_fields=["ended_at", "error"])
+    if not removal.is_done:
+        # It is still there, or what is left of it: whoever looks at the disk next sees.
         Place.objects.filter(pk=place.pk).update(gone_at=None, gone_by="")
-        _tell(place, events.NOT_DELETED, removal.who, error)
-
-
-def _done(removal: Removal, freed: int | None) -> None:
-    place = removal.place
-    found_gone = freed is None
-    with transaction.atomic():
-        removal.ended_at, removal.freed = timezone.now(), freed or 0
-        removal.save(update_fields=["ended_at", "freed"])
-        if found_gone:
-            Place.objects.filter(pk=place.pk).update(gone_by="")
-        told = "It was not there any more." if found_gone else f"{freed or 0:,} bytes were freed."
-        _tell(place, events.DELETED, removal.who, f"{place.path}: {told}")
+        _tell(place, events.NOT_DELETED, removal.who, removal.error)
+        return
+    freed = f"{removal.freed or 0:,} bytes were freed."
+    told = freed if place.gone_by else "It was not there any more."
+    _tell(place, events.DELETED, removal.who, f"{place.path}: {told}")
 
 
 def _tell(place: Place, kind: str, who: str, message: str) -> None:

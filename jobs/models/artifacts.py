@@ -8,11 +8,11 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.urls import reverse
-from django.utils import timezone
 
 from compute.models import Machine
 from datasets.models import Version
 from jobs.models.jobs import Job
+from platform_site.work.models import Work
 
 
 class ArtifactQuerySet(models.QuerySet["Artifact"]):
@@ -146,35 +146,17 @@ class Place(models.Model):
         return max(self.removals.all(), key=lambda each: each.pk, default=None)
 
 
-class Removal(models.Model):
-    """That a place was to be emptied: by whom, and what became of it."""
-
-    SILENT_AFTER = 120  # seconds without a sign of life
+class Removal(Work):
+    """That a place was to be emptied, and what became of it. Each place may have several."""
 
     place = models.ForeignKey(Place, on_delete=models.CASCADE, related_name="removals")
-    who = models.CharField(max_length=150, blank=True)
-    asked_at = models.DateTimeField()
-    beat_at = models.DateTimeField(help_text="The last sign of life of the process that does it.")
-    begun_at = models.DateTimeField(null=True, blank=True)
-    ended_at = models.DateTimeField(null=True, blank=True)
     freed = models.PositiveBigIntegerField(null=True, blank=True, help_text="Bytes.")
-    error = models.TextField(blank=True)
 
     class Meta:
         ordering = ("-asked_at", "-pk")
 
     def __str__(self) -> str:
         return f"Deletion of {self.place}"
-
-    @property
-    def is_busy(self) -> bool:
-        return self.ended_at is None and not self.is_silent
-
-    @property
-    def is_silent(self) -> bool:
-        """Whether the process that should do it is gone; it can then be asked for again."""
-        silent = (timezone.now() - self.beat_at).total_seconds()
-        return self.ended_at is None and silent > self.SILENT_AFTER
 
 
 class JobInputQuerySet(models.QuerySet["JobInput"]):

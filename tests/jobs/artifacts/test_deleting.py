@@ -1,6 +1,6 @@
 """Deleting asks the rows: what a job reads, or could go on from, stays."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,16 +9,18 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.utils import timezone
+from pytest_django import DjangoCaptureOnCommitCallbacks
 
-from compute.runners.base import RunnerError
+from compute.runners.base import RunnerError, Unreachable
 from compute.runners.local.runner import LocalRunner
 from jobs.artifacts import deleting
 from jobs.artifacts.deleting import DeleteError, NeedsSecondWord
 from jobs.artifacts.refusals import warnings, why_not
 from jobs.checkpoints import known_of, list_checkpoints
 from jobs.models import Job, Place, Removal, Status
-from jobs.tasks import start_removal
-from tests import factories
+from platform_site.work import doing, models, verbs
+from platform_site.work.models import State
+from tests import factories, taskqueue
 
 pytestmark = [pytest.mark.backends, pytest.mark.usefixtures("queue")]
 FIELDS: dict[str, Any] = {"started_at": timezone.now()}
@@ -64,47 +66,92 @@ def test_it_goes_and_frees_its_bytes(job: Job) -> None:
 
 
 def test_what_a_page_asks_for_is_done_by_a_process_of_its_own(
-    job: Job, monkeypatch: pytest.MonkeyPatch
+    job: Job,
+    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
     started: list[list[str]] = []
     monkeypatch.setattr(
         "platform_site.work.process.subprocess.Popen", lambda argv, **_: started.append(argv)
     )
-    removal = deleting.delete(place(job, 20), who="ada")
+    with django_capture_on_commit_callbacks(execute=True):
+        removal = deleting.delete(place(job, 20), who="ada")
     assert folder(job, 20).exists()
     assert [saved.step for saved in known_of(job)] == [10]  # no job is given it from now on
     with pytest.raises(DeleteError, match="is being deleted already: ada asked"):
         deleting.delete(place(job, 20), who="bob")
-    start_removal(removal.pk)
+    taskqueue.work()
     call_command(*started[0][2:])
     assert not folder(job, 20).exists()
     removal.refresh_from_db()
-    assert removal.freed == 20
-    with pytest.raises(DeleteError, match="already, or was"):
-        deleting.work_off(removal)
+    assert (removal.state, removal.freed) == (State.DONE, 20)
+    assert not deleting.work_off(removal)
 
 
 def test_a_process_that_died_is_asked_for_again(job: Job) -> None:
-    removal = deleting.delete(place(job, 20), who="ada")
-    long_ago = timezone.now() - timedelta(seconds=Removal.SILENT_AFTER + 1)
-    Removal.objects.update(begun_at=long_ago, beat_at=long_ago)
+    died = deleting.delete(place(job, 20), who="ada")
+    assert verbs.claim(died)
+    long_ago = timezone.now() - models.SILENT_AFTER[State.WORKING] - timedelta(seconds=1)
+    Removal.objects.update(beat_at=long_ago)
     again = deleting.delete(place(job, 20), who="bob")
-    assert again.pk == removal.pk
-    deleting.work_off(again)
+    assert (again.pk, again.who, place(job, 20).gone_by) == (died.pk, "bob", "bob")
+    assert deleting.work_off(again)
     assert not folder(job, 20).exists()
+    assert Removal.objects.get().is_done
 
 
-def test_a_failure_is_told_and_leaves_it_there(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: LocalRunner, folder: str) -> int:
-        raise RunnerError("The disk is read-only.")
+def test_who_deletes_it_at_once_is_told_that_a_late_process_took_it(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taken(removal: Removal) -> bool:
+        assert verbs.claim(Removal.objects.get(pk=removal.pk))
+        return work_off(removal)
 
+    work_off = deleting.work_off
+    monkeypatch.setattr(deleting, "work_off", taken)
+    with pytest.raises(DeleteError, match="is being deleted already: ada asked"):
+        deleting.delete_now(place(job, 20), who="ada")
+    assert folder(job, 20).exists()
+
+
+def fails(problem: Exception) -> Callable[[LocalRunner, str], int]:
+    def remove(self: LocalRunner, folder: str) -> int:
+        raise problem
+
+    return remove
+
+
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [
+        (RunnerError("The disk is read-only."), "The disk is read-only."),
+        (KeyError("oh"), doing.UNEXPECTED),
+    ],
+)
+def test_a_failure_is_told_and_leaves_it_there(
+    job: Job, monkeypatch: pytest.MonkeyPatch, problem: Exception, told: str
+) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(LocalRunner, "remove", refuse)
-        with pytest.raises(DeleteError, match="read-only"):
+        patch.setattr(LocalRunner, "remove", fails(problem))
+        with pytest.raises(DeleteError, match=told):
             deleting.delete_now(place(job, 20), who="ada")
-    assert place(job, 20).gone_at is None
-    assert Removal.objects.get().error == "The disk is read-only."
+    assert (place(job, 20).gone_at, place(job, 20).gone_by) == (None, "")
+    failed = Removal.objects.get()
+    assert (failed.state, failed.error) == (State.FAILED, told)
+    last = job.events.last()
+    assert last is not None
+    assert (last.kind, last.who, last.message) == ("artifact not deleted", "ada", told)
     assert deleting.delete_now(place(job, 20), who="ada").freed == 20
+    assert Removal.objects.count() == 2
+
+
+def test_a_machine_that_does_not_answer_is_marked(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LocalRunner, "remove", fails(Unreachable("No answer.")))
+    with pytest.raises(DeleteError, match="No answer"):
+        deleting.delete_now(place(job, 20), who="ada")
+    assert place(job, 20).machine.unreachable_since is not None
 
 
 def test_what_was_gone_already_is_said_so(job: Job) -> None:

@@ -196,4 +196,4 @@ def test_admin(
     Job.objects.update(status=Status.COMPLETED)
     with django_capture_on_commit_callbacks(execute=True):
         assert "is being deleted" in act("delete_files")
-    assert [name for name, _ in taskqueue.take_all()] == ["jobs.tasks.start_removal"]
+    assert [name for name, _ in taskqueue.take_all()] == ["platform_site.work.tasks.start"]

@@ -15,7 +15,7 @@ from django.utils.module_loading import import_string
 
 from compute.models import SetUp
 from datasets.models import Report, Source, Version
-from jobs.models import Fetch
+from jobs.models import Fetch, Place, Removal
 from platform_site.work import doing, models, verbs
 from platform_site.work.doers import DONE_BY
 from platform_site.work.doing import Cancelled, Progress, WorkFailed
@@ -31,6 +31,7 @@ MAKERS: dict[type[Work], Callable[[], Work]] = {
     Report: lambda: Report.objects.create(version=factories.make_version()),
     SetUp: lambda: SetUp.objects.create(machine=factories.make_ssh_machine()),
     Fetch: lambda: factories.make_job().fetches.create(step=3),
+    Removal: lambda: Removal.objects.create(place=make_place()),
 }
 ALL = Work.__subclasses__()
 HOLDS_ALL = """
@@ -48,6 +49,12 @@ def hold(rows):
 
 hold({rows!r})
 """
+
+
+def make_place() -> Place:
+    job = factories.make_job()
+    factories.keep_checkpoints(job, {3: 5})
+    return Place.objects.get(artifact__job=job)
 
 
 @pytest.fixture(params=ALL, ids=lambda model: str(model.__name__))

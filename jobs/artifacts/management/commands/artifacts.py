@@ -6,7 +6,7 @@ from django.core.management.base import CommandError
 from jobs.artifacts import deleting, shown
 from jobs.artifacts.deleting import DeleteError, NeedsSecondWord
 from jobs.management.base import find_user
-from jobs.models import Artifact, Place, Removal
+from jobs.models import Artifact, Place
 from platform_site.commands import JsonCommand
 
 
@@ -26,13 +26,11 @@ class Command(JsonCommand):
         add_one(delete)
         delete.add_argument("--machine", default="", help="its name, where it lies on several")
         delete.add_argument("--sure", action="store_true", help="though a job could need it")
-        work = verbs.add_parser("work-off", help="what a page asked for (workers)")
-        work.add_argument("removal", type=int)
         for each in verbs.choices.values():
             each.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        getattr(self, f"do_{options['verb'].replace('-', '_')}")(options)
+        getattr(self, f"do_{options['verb']}")(options)
 
     def do_list(self, options: dict[str, Any]) -> None:
         wanted = {name: options.get(name, "") for name in shown.FILTERS}
@@ -62,13 +60,6 @@ class Command(JsonCommand):
             raise CommandError(str(error)) from None
         data = {"artifact": place.artifact_id, "path": place.path, "freed": removal.freed}
         self.show(options, data, f"{place} is deleted: {removal.freed or 0:,} bytes were freed.")
-
-    def do_work_off(self, options: dict[str, Any]) -> None:
-        removal = Removal.objects.select_related("place__machine", "place__artifact__job")
-        try:
-            deleting.work_off(removal.get(pk=options["removal"]))
-        except (DeleteError, Removal.DoesNotExist) as error:
-            raise CommandError(str(error)) from None
 
 
 def add_one(parser: ArgumentParser) -> None:
