@@ -2,6 +2,7 @@
 would be started twice, without a word.
 """
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -24,7 +25,8 @@ def test_a_group_is_taken_by_one_process(python: str, tmp_path: Path) -> None:
     (tmp_path / "test_group.py").write_text(TOGETHER)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     argv = [str(ROOT / python), "-m", "pytest", "-v", "-p", "no:cacheprovider", *SIDE_BY_SIDE]
-    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=True)
+    env = {"PATH": os.environ["PATH"]}  # neither Django's settings nor what xdist says of us
+    done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
     takers = re.findall(r"^\[(gw\d)\].* PASSED", done.stdout, re.MULTILINE)
     assert len(takers) == 8
     assert len(set(takers)) == 1, done.stdout
