@@ -12,7 +12,7 @@ from jobs.process import Command, Placement, Spread
 
 # Sorts of products.
 CHECKPOINTS, MODEL = "checkpoints", "model"
-# The parts of a job's page, in its order.
+# The panels that a job's page can have, in the order that they have unless a kind says otherwise.
 PANELS = ("charts", "log", "system", "events", "checkpoints", "config")
 Read = Callable[[str], bytes]
 """Gives the beginning of a file of the job's, by its path below the folder that was asked for."""
@@ -105,6 +105,7 @@ class JobKind(ABC):
     base_model: ClassVar[str] = ""
     # Whether its settings are knobs that a recipe, a form and a copy of the job can fill.
     has_recipes: ClassVar[bool] = False
+    # The panels that its page has, in their order; no others are shown.
     panels: ClassVar[Sequence[str]] = PANELS
 
     @abstractmethod
@@ -185,6 +186,10 @@ class JobKind(ABC):
     def values(self, spec: Any) -> Mapping[str, Any]:
         """Its settings by name."""
         return {}
+
+    def key_metrics(self, spec: Any) -> Sequence[str]:
+        """The metrics whose charts stand first on its page, in their order, where it logs them."""
+        return ()
 
     def release(self, spec: Any) -> str:
         """The release of verl that runs it; empty where that is its machine's affair."""

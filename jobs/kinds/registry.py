@@ -16,7 +16,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from jobs.kinds.base import End, JobKind, Spec, Verdict
+from jobs.kinds.base import PANELS, End, JobKind, Spec, Verdict
 from jobs.kinds.export import Export
 from jobs.kinds.train import TRAINING
 from jobs.process import Command, Placement
@@ -122,6 +122,9 @@ def _loaded(entry: EntryPoint) -> JobKind:
                          "to z, 0 to 9 and _")  # fmt: skip
     if not isinstance(label, str) or not label:
         raise ValueError("it has no label")
+    if not set(kind.panels) <= set(PANELS) or len(kind.panels) > len(set(kind.panels)):
+        raise ValueError(f"its panels are {kind.panels!r}, which are not some of "
+                         f"{', '.join(PANELS)}, each once")  # fmt: skip
     return kind
 
 

@@ -21,6 +21,7 @@ from jobs.verl import resumable, saved_model
 from jobs.verl.algorithms import ALGORITHMS
 from jobs.verl.checkpoints import NEWEST_STEP_FILE
 from jobs.verl.command import build_command
+from jobs.verl.key_metrics import KEY_METRICS
 from jobs.verl.knobs import number
 from jobs.verl.promise import planned_steps
 from jobs.verl.spec import TrainSpec
@@ -108,6 +109,9 @@ class Train(JobKind):
 
     def values(self, spec: TrainSpec) -> Mapping[str, Any]:
         return spec.values
+
+    def key_metrics(self, spec: TrainSpec) -> Sequence[str]:
+        return KEY_METRICS[self.slug]
 
     def release(self, spec: TrainSpec) -> str:
         return spec.verl

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -100,6 +101,7 @@ class RunConsumer(FollowingConsumer):
             return
         self.seen, self.told = live.Seen(), Told()
         self.wanted: frozenset[str] = frozenset()
+        self.panels: Sequence[str] = ()  # that the page has
         self.stamp: Stamp | None = None  # all that it stands for was sent
         self.may_change = True
         lookout().watch(self.pk)
@@ -145,6 +147,7 @@ class RunConsumer(FollowingConsumer):
             self.seen.attempt = stamp.attempt
             return [json.dumps({"type": "reload"})]
         job = news.job_of(self.pk, stamp.uuid)
+        self.panels = job.job_kind.panels
         self.may_change, events = job.may_change, self.event_news(stamp)
         messages = [
             *self.log_news(job),
@@ -157,6 +160,8 @@ class RunConsumer(FollowingConsumer):
         return messages if messages or job.may_change else None
 
     def log_news(self, job: Job) -> list[str]:
+        if "log" not in self.panels:
+            return []
         try:
             if live.log_size(job) == self.seen.log:
                 return []
@@ -176,7 +181,7 @@ class RunConsumer(FollowingConsumer):
         return list(messages)
 
     def sample_news(self, stamp: Stamp) -> list[str]:
-        if stamp.sample <= self.seen.sample:
+        if "system" not in self.panels or stamp.sample <= self.seen.sample:
             return []
         seen, self.seen.sample = self.seen.sample, stamp.sample
         return list(shared(news.new_samples, self.pk, stamp.uuid, seen, stamp.sample))
@@ -190,6 +195,8 @@ class RunConsumer(FollowingConsumer):
 
     def event_news(self, stamp: Stamp) -> list[str]:
         """Looked for also when the state has changed: the last event need not have come last."""
+        if "events" not in self.panels:
+            return []
         if (stamp.event, stamp.revision) == (self.seen.event, self.seen.revision):
             return []
         self.seen.event, told = stamp.event, news.events_of(self.pk)

@@ -1,6 +1,6 @@
 """The metrics of a run for its page: groups of charts, and points as the page takes them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,25 +13,6 @@ from monitoring.series.column import Column
 from monitoring.store import points
 from monitoring.store.points import News, Window
 
-KEY_METRICS = (
-    "critic/score/mean",
-    "critic/rewards/mean",
-    "train/loss",
-    "val/loss",
-    "train/rewards/accuracy",
-    "train/rewards/margin",
-    "val/rewards/accuracy",
-    "critic/vf_loss",
-    "critic/vf_explained_var",
-    "actor/entropy",
-    "actor/ppo_kl",
-    "actor/grad_norm",
-    "train/grad_norm",
-    "response_length/mean",
-    "actor/pg_clipfrac",
-    "perf/throughput",
-    "timing_s/step",
-)
 KEY_GROUP = "Key metrics"
 WIDE = 500  # series; of more than that a page shows the names only where somebody opens a group
 Pair = tuple[int, float | str]
@@ -46,13 +27,18 @@ class Group:
     total: int
 
 
+def key_metrics(job: Job) -> Sequence[str]:
+    """The few metrics that matter most, as the job's kind says."""
+    return job.job_kind.key_metrics(job.spec_of_kind)
+
+
 def series_groups(job: Job) -> list[Group]:
-    """All series by the prefix before ``/``, the few that matter most first as a group."""
-    names = points.all_names(job)
+    """All series by the prefix before ``/``, the key metrics first as a group."""
+    names, keys = points.all_names(job), key_metrics(job)
     is_wide = len(names) > WIDE
-    shown = KEY_METRICS if is_wide else None
+    shown = keys if is_wide else None
     rows = {series.name: _shown(series) for series in _rows(job, shown)}
-    key = [rows[name] for name in KEY_METRICS if name in rows]
+    key = [rows[name] for name in keys if name in rows]
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(name.partition("/")[0], []).append(name)
@@ -65,7 +51,7 @@ def series_groups(job: Job) -> list[Group]:
     ]
 
 
-def _rows(job: Job, names: tuple[str, ...] | None) -> Any:
+def _rows(job: Job, names: Sequence[str] | None) -> Any:
     rows = Series.objects.filter(job=job)
     return rows if names is None else rows.filter(name__in=names)
 

@@ -12,13 +12,11 @@ from django.db.models import Count, Max
 from django.template.loader import render_to_string
 
 from jobs.models import Job
-from monitoring.page import live, shown
+from monitoring.page import live, panels, shown
 from monitoring.page.figures import WIDE, news_shown
 from monitoring.store import points
 
 SHARED = 20  # changes; viewers that are not further apart share what is made for them
-PAGE = "monitoring/page/run.html"
-STATE = ("header", "checkpoints")
 
 
 def shared(answer: Callable[..., Any], pk: int, uuid: UUID, seen: int, now: int, *more: Any) -> Any:
@@ -36,12 +34,15 @@ def new_points(
     Of a run with very many series a page is sent those that it wants.
     """
     job = job_of(pk, uuid)
+    progress = fragment("progress", {"job": job})
+    if "charts" not in job.job_kind.panels:
+        return now, [progress]
     news = points.since(job, seen)
     message = news_shown(news)
     if len(news.points) > WIDE:
         message["wide"] = True
         message["series"] = {k: v for k, v in message["series"].items() if k in wanted}
-    return news.number, [orjson.dumps(message).decode(), fragment("progress", {"job": job})]
+    return news.number, [orjson.dumps(message).decode(), progress]
 
 
 @lru_cache(maxsize=128)
@@ -51,14 +52,17 @@ def new_samples(pk: int, uuid: UUID, seen: int, now: int) -> list[str]:
         return []
     shown_samples = [live.sample_shown(sample) for sample in samples]
     news = {"type": "system", "last": samples[-1].pk, "samples": shown_samples}
-    context = shown.system_context(job_of(pk, uuid), samples[-1])
-    return [json.dumps(news), part("system", context)]
+    context = panels.system_at(job_of(pk, uuid), samples[-1])
+    return [json.dumps(news), panel("system", context)]
 
 
 @lru_cache(maxsize=128)
 def new_state(pk: int, uuid: UUID, seen: int, now: int) -> list[str]:
-    context = shown.state_context(job_of(pk, uuid))
-    return ["".join(part(name, context) for name in STATE)]
+    job = job_of(pk, uuid)
+    parts = [part("monitoring/page/run.html#header", shown.header_context(job))]
+    if "checkpoints" in job.job_kind.panels:
+        parts.append(panel("checkpoints", panels.checkpoints(job)))
+    return ["".join(parts)]
 
 
 @dataclass(frozen=True)
@@ -83,15 +87,20 @@ def new_events(pk: int, uuid: UUID, seen: Told, now: Told) -> list[str]:
     goes_on = newest is not None and len(new) == now.count - seen.count
     if goes_on and new and new[0].at >= newest:
         return [fragment("new_events", {"events": new})]
-    return [part("events", {"events": list(events.all())})]
+    return [panel("events", {"events": list(events.all())})]
 
 
 def job_of(pk: int, uuid: UUID) -> Job:
     return Job.objects.select_related("machine", "owner", "after").get(pk=pk, uuid=uuid)
 
 
-def part(name: str, context: dict[str, Any]) -> str:
-    return render_to_string(f"{PAGE}#{name}", context | {"oob": True})
+def panel(name: str, context: dict[str, Any]) -> str:
+    """The part of a panel that changes."""
+    return part(f"{panels.template_of(name)}#part", context)
+
+
+def part(template: str, context: dict[str, Any]) -> str:
+    return render_to_string(template, context | {"oob": True})
 
 
 def fragment(name: str, context: dict[str, Any]) -> str:

@@ -6,13 +6,11 @@ from typing import Any
 from compute.machines.load import load_of
 from compute.models import Machine
 from jobs import events as kinds
-from jobs.checkpoints import known_of
 from jobs.models import ENDED, HOLDS_SLOT, Job, JobQuerySet, Status
 from jobs.queue.claims import devices_held
 from jobs.queue.state import reason_of
 from monitoring.mirror import left_out
-from monitoring.models import SystemSample
-from monitoring.page.figures import series_groups
+from monitoring.page import panels
 from monitoring.store import points
 
 RECENT = 10
@@ -44,21 +42,12 @@ def board(user: Any) -> dict[str, Any]:
 
 def page_context(job: Job) -> dict[str, Any]:
     """All parts of a job's page that change while it is open, and the cursors of what they show."""
-    number, sample = points.position([job])[job.pk], job.system_samples.order_by("-pk").first()
-    events, groups = list(job.events.all()), series_groups(job)
-    return {
-        **state_context(job),
-        **system_context(job, sample),
-        "number": number,
-        "series_groups": groups,
-        "is_wide": any(not group.series for group in groups),
-        "events": events,
-        "event": max((event.pk for event in events), default=0),
-    }
+    number = points.position([job])[job.pk]  # first: what comes later is then sent as news
+    return {**header_context(job), "number": number, **panels.context_of(job)}
 
 
-def state_context(job: Job) -> dict[str, Any]:
-    """What is said of a job apart from its figures and events."""
+def header_context(job: Job) -> dict[str, Any]:
+    """What the top of a job's page says."""
     silent = job.events.filter(kind=kinds.SILENT).last() if job.silent_since else None
     return {
         "job": job,
@@ -67,18 +56,4 @@ def state_context(job: Job) -> dict[str, Any]:
         "left_out": left_out(job),
         "devices": devices_held(job),
         "silent_why": silent.message if silent else "",
-        **checkpoints_context(job),
     }
-
-
-def system_context(job: Job, sample: SystemSample | None) -> dict[str, Any]:
-    shown = {"at": sample.at, **sample.data} if sample else None
-    return {"job": job, "system": shown, "sample": sample.pk if sample else 0}
-
-
-def checkpoints_context(job: Job) -> dict[str, Any]:
-    """The checkpoints of a job, each with what was brought here of it."""
-    fetches = {} if job.machine.is_local else {fetch.step: fetch for fetch in job.fetches.all()}
-    rows = [{"saved": saved, "fetch": fetches.get(saved.step)} for saved in known_of(job)]
-    is_coming = any(fetch.is_busy for fetch in fetches.values())
-    return {"job": job, "checkpoints": rows, "is_coming": is_coming}

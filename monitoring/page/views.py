@@ -14,7 +14,7 @@ from compute.machines.runners import runner_for
 from compute.runners.base import RunnerError
 from jobs.launch import command as commands
 from jobs.models import NEEDS_ATTENTION, Job
-from monitoring.page import figures, live, shown
+from monitoring.page import live, panels, shown
 from platform_site.htmx import HtmxHttpRequest
 
 BLOCK = 1 << 20
@@ -51,9 +51,7 @@ def run_context(job: Job) -> dict[str, Any]:
     return {
         **shown.page_context(job),
         **command,
-        "key_metrics": figures.KEY_METRICS,
         "problem": problem or problem_of(job),
-        "log": read_log(job),
     }
 
 
@@ -87,18 +85,11 @@ def far_problem(job: Job) -> str:
     )
 
 
-def read_log(job: Job) -> live.LogPart:
-    try:
-        return live.log_tail(job)
-    except RunnerError as error:
-        return live.LogPart(str(error), 0, 0, 0)
-
-
 @require_GET
 def checkpoints(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """The list alone, asked again while one of them comes here."""
-    context = shown.checkpoints_context(get_job(request, pk))
-    return render(request, "monitoring/page/run.html#checkpoints", context)
+    context = panels.checkpoints(get_job(request, pk))
+    return render(request, f"{panels.template_of('checkpoints')}#part", context)
 
 
 @require_GET

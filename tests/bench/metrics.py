@@ -20,10 +20,10 @@ from django.contrib.auth.models import User
 from django.db import connection
 
 from compute.models import Machine
+from jobs.kinds.registry import kind_of
 from jobs.launch.submit import submit
 from jobs.models import Job, Status
 from monitoring.models import Series
-from monitoring.page.figures import KEY_METRICS
 from monitoring.series.frame import frame_of
 from monitoring.store import points
 from tests import factories
@@ -32,8 +32,11 @@ from tests.bench.home import cookie, cookie_name
 from tests.e2e.site import Site, wait_for
 from tests.fakes import FakeTrainer
 
+SPEC = factories.grpo_spec()
+PINNED = kind_of(SPEC).key_metrics(SPEC)
 METRICS, STEPS = 200, 10_000
 RUNS, LISTED, NAMES = 50, 10_000, 10_000
+OF_LISTED = ("train/loss", "val/loss", "train/grad_norm", "train/lr", "train/mfu")
 WIDTH = 800  # pixels of a chart
 TIMES = 9
 START = 2.0  # seconds that a run's start and end may take beside its metrics
@@ -59,8 +62,8 @@ def measure(site: Site) -> Figures:
 def write_metrics(file: Path) -> Path:
     """Key metrics among them, so that the page has charts that it draws first."""
     chance = random.Random(1)
-    more = (f"bench_{n // 20}/metric_{n}" for n in range(METRICS - len(KEY_METRICS)))
-    names = [*KEY_METRICS, *more]
+    more = (f"bench_{n // 20}/metric_{n}" for n in range(METRICS - len(PINNED)))
+    names = [*PINNED, *more]
     with file.open("wb") as out:
         for step in range(1, STEPS + 1):
             data = {name: chance.random() for name in names}
@@ -83,7 +86,7 @@ def through_the_watcher(site: Site, file: Path, folder: Path) -> tuple[Job, floa
     trainer.plan(steps=STEPS, copy=str(file))
     Machine.objects.filter(kind=Machine.Kind.LOCAL).update(python=trainer.python)
     owner = User.objects.get(username="admin")
-    order = factories.make_order(owner, name="two million points", steps=STEPS)
+    order = factories.make_order(owner, name="two million points", spec=SPEC, steps=STEPS)
     began = time.perf_counter()
     job = submit(order, start=True)
     wait_for(lambda: has_ended(job), "the run to end", 120, every=0.02)
@@ -111,7 +114,7 @@ def written(took: float, peers: Figures) -> Figures:
 
 
 def one_series(site: Site, job: Job, peers: Figures) -> Figures:
-    name, url = KEY_METRICS[0], f"/jobs/{job.pk}/points/?name={KEY_METRICS[0]}"
+    name, url = PINNED[0], f"/jobs/{job.pk}/points/?name={PINNED[0]}"
     stored = typically(lambda: points.window(job, [name]))
     trackio = peers["Trackio: one series"]
     return {
@@ -174,7 +177,7 @@ def the_list(site: Site) -> Figures:
         for n in range(LISTED)
     ]  # fmt: skip
     jobs, chance = Job.objects.bulk_create(made), random.Random(2)
-    for name in KEY_METRICS[:5]:  # a transaction each: the watcher writes beside
+    for name in OF_LISTED:  # a transaction each: the watcher writes beside
         Series.objects.bulk_create(
             Series(
                 job=job, name=name, last_step=100, last_value=chance.random(), low=chance.random(),

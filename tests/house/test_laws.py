@@ -79,12 +79,13 @@ def test_the_contract_names_each_pure_folder() -> None:
 
 
 def test_a_new_folder_is_pure_until_it_is_an_app(tmp_path: Path) -> None:
-    for folder in ("jobs", "jobs/room", "jobs/room/deep", "jobs/pure", "jobs/pure/deep"):
+    folders = ("jobs", "jobs/room", "jobs/room/deep", "jobs/pure", "jobs/pure/deep", "compute")
+    for folder in folders:
         tmp_path.joinpath(folder).mkdir(parents=True)
         tmp_path.joinpath(folder, "__init__.py").touch()
     for folder in ("jobs", "jobs/room"):
         tmp_path.joinpath(folder, "apps.py").touch()
-    assert pure_folders(tmp_path) == ["jobs.pure", "jobs.room.deep"]
+    assert pure_folders(tmp_path) == ["jobs.pure", "jobs.room.deep", "compute"]
 
 
 def test_the_layers_leave_nobody_out() -> None:

@@ -28,7 +28,7 @@ def pure_folders(root: Path = ROOT) -> list[str]:
     pure: list[str] = []
     for package in packages(root):
         inside = any(package.startswith(f"{outer}.") for outer in pure)
-        if "." in package and not inside and not is_django(package, root):
+        if not inside and not is_django(package, root):
             pure.append(package)
     return pure
 

@@ -31,21 +31,18 @@ from compute.runners.base import (
 from compute.runners.cluster import calls
 from compute.runners.cluster.api import JobInfo, Refused, api_of
 from compute.runners.cluster.load import sample_of
-from compute.runners.cluster.package import file_package
+from compute.runners.cluster.sending import Sender
 from compute.runners.cluster.spool import Room, Spool
 from compute.runners.cluster.tail import follow
 from compute.runners.facts import file_facts
 from compute.runners.local.stretches import read_stretch
 from compute.runners.removing import check_removable, read_removed
 from compute.runners.samples import clean_sample
-from compute.runners.ssh import folders, transfer
 
 STARTS_WITHIN = 60.0  # seconds in which a job that Ray takes up shows its first sign
 LOOK_EVERY = 0.2
 EXAMINED_WITHIN = 600.0
 REMOVED_WITHIN = 1800.0
-# The dashboard takes no more in one package; its head is in it, too.
-LARGEST_SENT = 95 << 20
 LARGEST_BROUGHT = 8 << 20  # as much as a node says in one answer
 STOPS_WITHIN = 120  # seconds that Ray waits before it kills; the run's own grace is far shorter
 
@@ -63,6 +60,7 @@ class RayRunner:
         self._api = api_of(address, token)
         self._python, self._workdir = python or "python", workdir.rstrip("/")
         self._spools, self._room = spools, room
+        self._sender = Sender(self._api, self._python, self._workdir)
         runs = re.escape(f"{self._workdir}/runs/")
         self._run = re.compile(rf"({runs}[^/]+/attempt-\d+)(?:/(.*))?", re.DOTALL)
 
@@ -271,49 +269,10 @@ class RayRunner:
             raise RunnerError(f"The load of the cluster cannot be read: {error}.") from error
 
     def put(self, source: Path, digest: str, told: Told) -> str:
-        if not transfer.DIGEST.fullmatch(digest):
-            raise RunnerError(f"{digest!r} is no SHA-256 in hex.")
-        target = f"{self._workdir}/files/{digest}/{transfer.safe_name(source.name)}"
-        try:
-            size = source.stat().st_size
-            if not self._call("has", path=target, size=size):
-                self._bring(source, size, target, digest)
-        except OSError as error:
-            raise RunnerError(f"{source} cannot be read: {error.strerror}") from error
-        told(size, size)
-        return target
-
-    def _bring(self, source: Path, size: int, target: str, digest: str) -> None:
-        if size > LARGEST_SENT:
-            raise RunnerError(
-                f"{source.name} has {size / 1e6:.0f} MB; Ray's API takes {LARGEST_SENT >> 20} MiB "
-                f"at most. Copy it to {target}, on a file system that the cluster's nodes share."
-            )
-        self._send("put", [source], path=target, digest=digest)
+        return self._sender.put(source, digest, told)
 
     def put_folder(self, folder: Path, pieces: Sequence[Piece], told: Told) -> str:
-        target = f"{self._workdir}/{folders.MODELS}/{folders.digest_of(pieces)}"
-        parts = [(piece.name, piece.size, piece.digest) for piece in pieces]
-        size = sum(piece.size for piece in pieces)
-        if not self._call("has_folder", path=target, parts=parts):
-            if size > LARGEST_SENT:
-                raise RunnerError(
-                    f"{folder.name} has {size / 1e6:.0f} MB; Ray's API takes "
-                    f"{LARGEST_SENT >> 20} MiB at most. Copy it to a file system that the "
-                    "cluster's nodes share, and name its path there."
-                )
-            try:
-                self._send("put_folder", [one.source for one in pieces], path=target, parts=parts)
-            except OSError as error:
-                raise RunnerError(f"{folder} cannot be read: {error.strerror}") from error
-        told(size, size)
-        return target
-
-    def _send(self, do: str, sources: Sequence[Path], **words: Any) -> None:
-        name, data = file_package(sources)
-        self._api.bring(name, data)
-        within = calls.ANSWERS_WITHIN * 2
-        self._call(do, within=within, working_dir=f"gcs://{name}", **words)
+        return self._sender.put_folder(folder, pieces, told)
 
     def get(self, path: str, target: Path, told: Told) -> None:
         fact = self.stat(path)

@@ -26,7 +26,7 @@ from compute.runners.base import (
 )
 from compute.runners.check import ray as ray_check
 from compute.runners.check.judgements import Expected
-from compute.runners.cluster import api
+from compute.runners.cluster import api, sending
 from compute.runners.cluster import runner as ray
 from compute.runners.cluster.api import RayApi
 from compute.runners.cluster.runner import RayRunner
@@ -181,11 +181,14 @@ def test_files_and_folders_go_there_once_and_checked(
     folder = runner.put_folder(tmp_path, [Piece("a/b.bin", source, 4000, digest)], nothing)
     assert Path(folder, "a/b.bin").read_bytes() == source.read_bytes()
 
-    monkeypatch.setattr(ray, "LARGEST_SENT", 10)
+    monkeypatch.setattr(sending, "LARGEST_SENT", 10)
     other = tmp_path / "large"
     other.write_bytes(b"12345678901")
-    with pytest.raises(RunnerError, match="takes 0 MiB at most"):
-        runner.put(other, hashlib.sha256(other.read_bytes()).hexdigest(), nothing)
+    digest = hashlib.sha256(other.read_bytes()).hexdigest()
+    with pytest.raises(RunnerError, match=r"takes 0 MiB at most. Copy it to .*/files/"):
+        runner.put(other, digest, nothing)
+    with pytest.raises(RunnerError, match=r"takes 0 MiB at most. Copy it to a file system"):
+        runner.put_folder(tmp_path, [Piece("b.bin", other, 11, digest)], nothing)
 
     target = tmp_path / "a folder/back"
     runner.get(path, target, nothing)

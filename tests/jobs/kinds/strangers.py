@@ -47,3 +47,11 @@ class Shouting(Whole):
 
 class Nameless(Whole):
     label = ""
+
+
+class Gauges(Whole):
+    panels = ("log", "gauges")
+
+
+class Twice(Whole):
+    panels = ("log", "log")

@@ -61,7 +61,17 @@ def test_its_words(kind: JobKind) -> None:
     assert kind.label
     assert kind.unit
     assert kind.units
+
+
+def test_its_panels_are_those_that_a_page_can_have(kind: JobKind) -> None:
     assert set(kind.panels) <= set(PANELS)
+    assert len(kind.panels) == len(set(kind.panels))
+
+
+def test_its_key_metrics_are_names(kind: JobKind, spec: Any) -> None:
+    names = kind.key_metrics(spec)
+    assert not [name for name in names if not name or " " in name]  # the page joins them by spaces
+    assert len(names) == len(set(names))
 
 
 def test_its_command_is_a_list_of_words_in_its_run_directory(kind: JobKind, spec: Any) -> None:

@@ -51,6 +51,7 @@ def test_it_takes_no_gpu_and_reads_a_checkpoint() -> None:
     assert KIND.reads(SPEC) == Reads(inputs={"checkpoint": SPEC.checkpoint})
     assert KIND.makes(SPEC) == (Product("model", "model"),)
     assert "cannot be paused" in KIND.cannot_save(SPEC)
+    assert KIND.key_metrics(SPEC) == ()
 
 
 def test_another_job_can_train_on_the_folder_once_it_is_whole() -> None:

@@ -1,6 +1,7 @@
 """A kind of job that a package brings, as a user installs it: nothing of Trainyard is changed."""
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -82,7 +83,12 @@ def test_its_job_runs_to_its_end_through_the_watcher(
     assert job.series.get(name="count/number").last_value == 5
     shown = page.get(job.get_absolute_url()).content.decode()
     assert "5 of 5 numbers" in shown
-    assert 'href="#checkpoints"' not in shown
+    assert re.findall(r'<section id="(\w+)"', shown)[-3:] == ["charts", "log", "events"]
+    for missing in ("system", "checkpoints", "config"):
+        assert f'id="{missing}"' not in shown
+        assert f'href="#{missing}"' not in shown
+    assert 'data-keys="count/number"' in shown
+    assert 'data-chart-group="Key metrics"' in shown
     assert "Save as recipe" not in shown
 
 
@@ -101,7 +107,11 @@ def test_without_its_package_its_jobs_are_still_shown(
     installed: Path, monkeypatch: pytest.MonkeyPatch, user: User, page: Client
 ) -> None:
     job = factories.make_job(user, kind="count", spec={"last": 5}, recipe="")
-    assert page.get(job.get_absolute_url()).status_code == 200
+    factories.add_points(job, "count/number", {5: 5.0})
+    shown = page.get(job.get_absolute_url())
+    assert shown.status_code == 200
+    assert 'data-chart-group="count"' in shown.content.decode()
+    assert 'data-keys=""' in shown.content.decode()
     assert "count (1)" in page.get("/jobs/").content.decode()
     assert page.get(f"/jobs/{job.pk}/clone/").status_code == 404
 

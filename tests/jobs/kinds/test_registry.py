@@ -45,6 +45,8 @@ def test_a_package_brings_a_kind() -> None:
         ("Sft", "ValueError: there is a kind sft already"),
         ("Shouting", "ValueError: its slug is 'LOUD Kind'"),
         ("Nameless", "ValueError: it has no label"),
+        ("Gauges", "ValueError: its panels are ('log', 'gauges'), which are not some of charts"),
+        ("Twice", "ValueError: its panels are ('log', 'log'), which are not some of charts"),
     ],
 )
 def test_a_package_that_brings_none_is_named_and_left_out(value: str, why: str) -> None:
@@ -72,6 +74,7 @@ def test_a_kind_whose_package_is_gone_is_shown_and_does_nothing() -> None:
     assert (kind.slug, kind.label, kind.panels) == ("gone", "gone", OWN[0].panels)
     assert spec.to_json() == {"some": 1}
     assert kind.judge(spec, End(0)).status == "failed"
+    assert kind.key_metrics(spec) == ()
     assert "is not installed" in kind.cannot_save(spec)
     with pytest.raises(ValueError, match="There is no kind of job gone"):
         kind.command(spec, None, {})  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ import pytest
 
 from jobs.kinds.base import End, Verdict
 from jobs.kinds.registry import kind_of
-from tests.factories import grpo_spec, sft_spec
+from tests.factories import grpo_spec, sft_spec, spec_of
 
 
 def judged(end: End) -> Verdict:
@@ -65,6 +65,23 @@ def test_an_exit_code_is_named() -> None:
     verdict = judged(End(1, 64, 64))
     assert verdict.status == "failed"
     assert verdict.reason.startswith("Exit code 1 at step 64 of 64.")
+
+
+def test_key_metrics_are_what_an_algorithm_logs() -> None:
+    def of(kind: str) -> list[str]:
+        spec = spec_of(kind)
+        return list(kind_of(spec).key_metrics(spec))
+
+    assert of("sft") == ["train/loss", "val/loss", "train/grad_norm"]
+    assert of("dpo")[2:5] == [
+        "train/rewards/accuracy",
+        "train/rewards/margin",
+        "val/rewards/accuracy",
+    ]
+    assert {"critic/score/mean", "critic/vf_loss", "perf/throughput"} <= set(of("ppo"))
+    # An override gives these a critic too.
+    assert of("ppo") == of("grpo") == of("gspo")
+    assert not set(of("ppo")) & set(of("sft"))
 
 
 def test_only_torchrun_takes_devices_at_its_start() -> None:

@@ -17,6 +17,7 @@ from django.test import Client
 from django.utils import timezone
 
 from jobs import lifecycle
+from jobs.kinds.train import Train
 from jobs.launch import end
 from jobs.models import Job, Status
 from monitoring.page import consumers, live
@@ -34,6 +35,7 @@ pytestmark = [
 ]
 ORIGIN = (b"origin", b"http://127.0.0.1:8000")
 Open = Callable[..., WebsocketCommunicator]
+PARTS = {"header", "progress", "system", "events", "checkpoints"}
 
 
 @pytest.fixture
@@ -88,6 +90,15 @@ async def until(socket: WebsocketCommunicator, wanted: Callable[[Any], bool]) ->
     found = [await message(socket)]
     while not wanted(found[-1]):
         found.append(await message(socket))
+    return found
+
+
+async def until_closed(socket: WebsocketCommunicator) -> list[Any]:
+    """All messages of a job that has ended: after them the socket is closed."""
+    found = []
+    while (output := await socket.receive_output(10))["type"] == "websocket.send":
+        text = output["text"]
+        found.append(json.loads(text) if text.startswith("{") else text)
     return found
 
 
@@ -199,6 +210,36 @@ async def test_a_sample_draws_the_load_again(opened: Open, job: Job, user: User)
     assert sample["samples"] == [{"at": 5.0, "cpu_percent": 50}]
     assert 'id="run-system"' in html
     assert await socket.receive_nothing(0.5) is True
+
+
+@pytest.mark.parametrize(
+    ("panels", "types", "parts"),
+    [
+        ((), set(), {"header", "progress"}),
+        (("charts",), {"points"}, {"header", "progress"}),
+        (("log",), {"log"}, {"header", "progress"}),
+        (("system",), {"system"}, {"header", "progress", "system"}),
+        (("events", "config"), set(), {"header", "progress", "events"}),
+        (("checkpoints",), set(), {"header", "progress", "checkpoints"}),
+    ],
+)
+async def test_of_a_panel_that_the_page_lacks_nothing_is_sent(
+    opened: Open, job: Job, user: User, monkeypatch: pytest.MonkeyPatch,
+    panels: tuple[str, ...], types: set[str], parts: set[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(Train, "panels", panels)
+    append_run_file(job, "train.log", "a line\n")
+    append_run_file(job, "metrics.jsonl", metrics_line(1, a=1))
+    append_run_file(job, "system.jsonl", '{"at": 5, "cpu_percent": 50}\n')
+    await sync_to_async(following_run.follow)(job)
+    await sync_to_async(end.lose)(job, "Its processes are gone.")
+    socket = opened(f"/ws/jobs/{job.pk}/", user)
+    await socket.connect()
+    await say(socket, 0, 0)
+    found = await until_closed(socket)
+    assert {one["type"] for one in found if not is_html(one)} == types
+    html = "".join(filter(is_html, found))
+    assert set(re.findall(r'id="run-(\w+)"', html)) & PARTS == parts
 
 
 async def test_after_the_first_only_new_events_are_sent(opened: Open, job: Job, user: User) -> None:

@@ -47,6 +47,23 @@ def test_series_are_grouped_by_prefix_key_metrics_first(job: Job) -> None:
     }
 
 
+def test_the_kind_says_which_come_first_and_in_which_order(user: User) -> None:
+    names = ("critic/score/mean", "train/loss", "val/loss", "count/number")
+    of_grpo = factories.make_job(user, kind="grpo", spec=factories.grpo_spec().to_json())
+    of_sft, of_none = factories.make_job(user), factories.make_job(user, kind="gone", spec={})
+    for job in (of_grpo, of_sft, of_none):
+        for name in reversed(names):
+            factories.add_points(job, name, {1: 1.0})
+    assert pinned(of_grpo) == ["critic/score/mean"]
+    assert pinned(of_sft) == ["train/loss", "val/loss"]
+    assert pinned(of_none) == []
+
+
+def pinned(job: Job) -> list[str]:
+    first = figures.series_groups(job)[0]
+    return [row["name"] for row in first.series] if first.name == figures.KEY_GROUP else []
+
+
 def test_of_very_many_series_the_names_come_later(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:

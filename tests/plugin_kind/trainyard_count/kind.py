@@ -1,6 +1,6 @@
 """A job that counts, by nothing but Python."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -49,6 +49,9 @@ class Count(JobKind):
         if end.exit_code == 0 and end.said.get("counted", {}).get("last") == spec.last:
             return Verdict("completed", f"Counted to {spec.last}.")
         return ended_early(end, self.unit)
+
+    def key_metrics(self, spec: CountSpec) -> Sequence[str]:
+        return ("count/number",)
 
     def values(self, spec: CountSpec) -> Mapping[str, Any]:
         return spec.to_json()

@@ -1,0 +1,85 @@
+"""The panels of a job's page: its kind names them, and here is what each of them shows."""
+
+from collections.abc import Callable, Iterable, Mapping
+from itertools import groupby
+from typing import Any
+
+from compute.runners.base import RunnerError
+from jobs.checkpoints import known_of
+from jobs.models import Job
+from monitoring.models import SystemSample
+from monitoring.page import live
+from monitoring.page.figures import key_metrics, series_groups
+
+NARROW = frozenset({"events", "checkpoints"})
+
+
+def template_of(panel: str) -> str:
+    return f"monitoring/page/panels/{panel}.html"
+
+
+def rows_of(panels: Iterable[str]) -> list[list[str]]:
+    """Their templates, row by row: narrow ones that follow each other stand side by side."""
+    rows: list[list[str]] = []
+    for is_narrow, members in groupby(panels, NARROW.__contains__):
+        templates = list(map(template_of, members))
+        rows += [templates] if is_narrow else [[template] for template in templates]
+    return rows
+
+
+def context_of(job: Job) -> dict[str, Any]:
+    """What the panels of its page show. Of those that its kind does not name, nothing is read."""
+    names = job.job_kind.panels
+    context: dict[str, Any] = {"job": job, "panels": names, "panel_rows": rows_of(names)}
+    for name in names:
+        if show := SHOWS.get(name):
+            context |= show(job)
+    return context
+
+
+def charts(job: Job) -> dict[str, Any]:
+    groups = series_groups(job)
+    return {
+        "key_metrics": key_metrics(job),
+        "series_groups": groups,
+        "is_wide": any(not group.series for group in groups),
+    }
+
+
+def log(job: Job) -> dict[str, Any]:
+    try:
+        return {"log": live.log_tail(job)}
+    except RunnerError as error:
+        return {"log": live.LogPart(str(error), 0, 0, 0)}
+
+
+def system(job: Job) -> dict[str, Any]:
+    return system_at(job, job.system_samples.order_by("-pk").first())
+
+
+def system_at(job: Job, sample: SystemSample | None) -> dict[str, Any]:
+    shown = {"at": sample.at, **sample.data} if sample else None
+    return {"job": job, "system": shown, "sample": sample.pk if sample else 0}
+
+
+def events(job: Job) -> dict[str, Any]:
+    found = list(job.events.all())
+    return {"events": found, "event": max((event.pk for event in found), default=0)}
+
+
+def checkpoints(job: Job) -> dict[str, Any]:
+    """The checkpoints of a job, each with what was brought here of it."""
+    fetches = {} if job.machine.is_local else {fetch.step: fetch for fetch in job.fetches.all()}
+    rows = [{"saved": saved, "fetch": fetches.get(saved.step)} for saved in known_of(job)]
+    is_coming = any(fetch.is_busy for fetch in fetches.values())
+    return {"job": job, "checkpoints": rows, "is_coming": is_coming}
+
+
+# The panel with the command is not here: the page needs the command to say what is wrong with it.
+SHOWS: Mapping[str, Callable[[Job], dict[str, Any]]] = {
+    "charts": charts,
+    "log": log,
+    "system": system,
+    "events": events,
+    "checkpoints": checkpoints,
+}
