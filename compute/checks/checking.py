@@ -137,8 +137,8 @@ CHECKS: dict[str, Callable[[Machine], CheckReport]] = {
 
 def by_hand(machine: Machine) -> str:
     """The command that logs in to the machine as Trainyard does."""
-    words = ["ssh", "-p", str(machine.port)]
+    argv = ["ssh", "-p", str(machine.port)]
     if machine.jump_host:
         user = machine.jump_user or machine.user
-        words += ["-J", f"{user}@{machine.jump_host}:{machine.jump_port}"]
-    return shlex.join([*words, f"{machine.user}@{machine.host}"])
+        argv += ["-J", f"{user}@{machine.jump_host}:{machine.jump_port}"]
+    return shlex.join([*argv, f"{machine.user}@{machine.host}"])

@@ -89,11 +89,11 @@ def alive_in(run_dir: Path) -> list[int]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            words = (process / "cmdline").read_bytes().decode(errors="replace")
+            argv = (process / "cmdline").read_bytes().decode(errors="replace")
             folder = str((process / "cwd").readlink())
         except OSError:
             continue
-        if str(run_dir) in words or folder.startswith(str(run_dir)):
+        if str(run_dir) in argv or folder.startswith(str(run_dir)):
             found.append(int(process.name))
     return found
 

@@ -28,8 +28,8 @@ CHOOSE_AFTER_SWAP = """(id) => {
 def waiting(site: Site) -> list[int]:
     """Three jobs that wait for a draft, which nobody starts."""
     draft = site.manage("clone", str(SFT))["id"]
-    words = ("submit", "sample-sft", "--set", f"after={draft}", "--name")
-    return [site.manage(*words, f"wait {n}")["id"] for n in range(3)]
+    argv = ("submit", "sample-sft", "--set", f"after={draft}", "--name")
+    return [site.manage(*argv, f"wait {n}")["id"] for n in range(3)]
 
 
 def line(site: Site, among: list[int]) -> list[int]:

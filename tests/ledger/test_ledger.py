@@ -87,8 +87,8 @@ def shared(tmp_path):
 
 @pytest.fixture
 def leg(tmp_path):
-    def start(*words):
-        return train(tmp_path, words)
+    def start(*more):
+        return train(tmp_path, more)
     return start
 """,
     "test_it.py": """

@@ -28,8 +28,8 @@ class Stage:
     takes_tests: bool = True  # it is a pytest, which takes the arguments of the whole
 
 
-def tests(python: str, *words: str) -> tuple[str, ...]:
-    return (python, "-m", "pytest", SLOWEST, *words)
+def tests(python: str, *argv: str) -> tuple[str, ...]:
+    return (python, "-m", "pytest", SLOWEST, *argv)
 
 
 BACKENDS = {

@@ -21,8 +21,8 @@ TELL_EVERY = 60.0
 CUT_SHORT = 130  # the exit code after Ctrl-C
 
 
-def main(words: Sequence[str]) -> int:
-    stages, chosen = choice(words)
+def main(argv: Sequence[str]) -> int:
+    stages, chosen = choice(argv)
     began = time.monotonic()
     done: list[Running] = []
     try:
@@ -36,11 +36,11 @@ def main(words: Sequence[str]) -> int:
     return 0 if all(one.has_passed for one in done) else 1
 
 
-def choice(words: Sequence[str]) -> tuple[list[Stage], list[str]]:
+def choice(argv: Sequence[str]) -> tuple[list[Stage], list[str]]:
     """The stages to run, and what each pytest is told. A choice of tests leaves out the rest."""
     parser = argparse.ArgumentParser("tests/run", description=__doc__, allow_abbrev=False)
     parser.add_argument("--only", type=lambda text: text.split(","), metavar="STAGE,…")
-    given, chosen = parser.parse_known_args(words)
+    given, chosen = parser.parse_known_args(argv)
     names = given.only or [stage.name for stage in STAGES if stage.takes_tests or not chosen]
     if unknown := set(names) - {stage.name for stage in STAGES}:
         parser.error(f"no such stage: {', '.join(sorted(unknown))}")
@@ -51,8 +51,8 @@ def choice(words: Sequence[str]) -> tuple[list[Stage], list[str]]:
 
 def backends_answer() -> bool:
     """Whether PostgreSQL and Redis do; under CI=true they must."""
-    words = [PLATFORM, "-m", "tests.backends_answer"]
-    if subprocess.run(words, env={**os.environ, **BACKENDS}, cwd=ROOT, check=False).returncode == 0:
+    argv = [PLATFORM, "-m", "tests.backends_answer"]
+    if subprocess.run(argv, env={**os.environ, **BACKENDS}, cwd=ROOT, check=False).returncode == 0:
         return True
     where = "PostgreSQL and Redis (see TEST_DATABASE_URL and TEST_REDIS_URL)"
     if os.environ.get("CI") == "true":

@@ -29,14 +29,14 @@ _done: list[tuple[float, RayApi, str]] = []
 _lock = threading.Lock()
 
 
-def order_of(words: dict[str, Any]) -> str:
+def order_of(order: dict[str, Any]) -> str:
     """The order as one word of letters and digits, which no shell interprets."""
-    return base64.b64encode(zlib.compress(json.dumps(words).encode(), 9)).decode()
+    return base64.b64encode(zlib.compress(json.dumps(order).encode(), 9)).decode()
 
 
-def entrypoint(python: str, module: str, words: dict[str, Any]) -> str:
+def entrypoint(python: str, module: str, order: dict[str, Any]) -> str:
     """The one line that Ray hands to a shell."""
-    return f"{shlex.quote(python)} -m trainyard_node.{module} {order_of(words)}"
+    return f"{shlex.quote(python)} -m trainyard_node.{module} {order_of(order)}"
 
 
 def runtime_env(api: RayApi, env: dict[str, str] | None = None) -> dict[str, Any]:
@@ -58,14 +58,14 @@ def call(
     node: str = "",
     within: float = ANSWERS_WITHIN,
     working_dir: str = "",
-    **words: Any,
+    **asked: Any,
 ) -> Any:
     """The node's answer. Raises ``RunnerError`` with its sentence, ``RunnerUnsure`` without one."""
     name = f"{CALL}{uuid.uuid4().hex}"
     env = runtime_env(api) | ({"working_dir": working_dir} if working_dir else {})
     api.submit(
         {
-            "entrypoint": entrypoint(python, "ray_call", {"do": do, **words}),
+            "entrypoint": entrypoint(python, "ray_call", {"do": do, **asked}),
             "submission_id": name,
             "runtime_env": env,
             "metadata": {"trainyard": do},

@@ -107,9 +107,9 @@ class RayRunner:
         # verl's workers are Ray's: they have this environment, and not that of the run's process.
         env = {**launch.env, "TRAINYARD_RUN_DIR": folder, "TRAINYARD_ATTEMPT": job}
         env["RAY_JOB_STOP_WAIT_TIME_S"] = str(STOPS_WITHIN)
-        words = {"folder": folder, "script": script}
+        order = {"folder": folder, "script": script}
         return {
-            "entrypoint": calls.entrypoint(self._python, "ray_job", words),
+            "entrypoint": calls.entrypoint(self._python, "ray_job", order),
             "submission_id": job,
             "runtime_env": calls.runtime_env(self._api, env),
             "metadata": {"trainyard": "run"},
@@ -309,11 +309,11 @@ class RayRunner:
         told(size, size)
         return target
 
-    def _send(self, do: str, sources: Sequence[Path], **words: Any) -> None:
+    def _send(self, do: str, sources: Sequence[Path], **asked: Any) -> None:
         name, data = file_package(sources)
         self._api.bring(name, data)
         within = calls.ANSWERS_WITHIN * 2
-        self._call(do, within=within, working_dir=f"gcs://{name}", **words)
+        self._call(do, within=within, working_dir=f"gcs://{name}", **asked)
 
     def get(self, path: str, target: Path, told: Told) -> None:
         fact = self.stat(path)
@@ -388,8 +388,8 @@ class RayRunner:
     def _has(self, node: str) -> bool:
         return node in {each.id for each in self._api.nodes()}
 
-    def _call(self, do: str, **words: Any) -> Any:
-        return calls.call(self._api, self._python, do, **words)
+    def _call(self, do: str, **asked: Any) -> Any:
+        return calls.call(self._api, self._python, do, **asked)
 
 
 def _twice(folder: str) -> str:

@@ -40,7 +40,7 @@ def bring_up(
     run_dir: str,
     parts: Sequence[Part],
     within: float = UP_WITHIN,
-    told: Callable[[str], None] = lambda words: None,
+    told: Callable[[str], None] = lambda _: None,
 ) -> dict[str, str]:
     """Start the parts, the head first, and return what the run needs in its environment.
 
@@ -102,9 +102,9 @@ def _start_all(
 
 
 def _ask(
-    part: Part, do: Literal["head", "join"], folder: str, env: Mapping[str, str], *words: str
+    part: Part, do: Literal["head", "join"], folder: str, env: Mapping[str, str], *argv: str
 ) -> None:
-    given = [*words, "--address", part.address, "--gpus", str(part.gpus), "--cpus", str(part.cpus)]
+    given = [*argv, "--address", part.address, "--gpus", str(part.gpus), "--cpus", str(part.cpus)]
     given += ["--memory", str(part.memory)]
     try:
         answer = json.loads(part.runner.cluster(do, folder, *given, env={**part.env, **env}))

@@ -35,12 +35,12 @@ CHECKOUT = (".git", "manage.py")  # beside the folder, where this is a checkout
 TRIES = 30  # a tenth of a second each
 
 
-def main(command: str, root: str, *words: str) -> None:
+def main(command: str, root: str, *argv: str) -> None:
     folder = Path(root).expanduser()
     commands: dict[str, Any] = {
         "look": look, "take": take, "start": start, "follow": follow, "verify": verify,
     }  # fmt: skip
-    answer = commands[command](folder, *words)
+    answer = commands[command](folder, *argv)
     sys.stdout.write(json.dumps(answer) + "\n")
 
 
@@ -168,7 +168,7 @@ def _take_lock(lock: IO[str]) -> None:
 
 def _run(root: Path, place: Path, short: str, python: str, log: IO[bytes], lock: IO[str]) -> int:
     argv = ["bash", str(root / "install.sh"), short, str(place / ".venv"), python]
-    # The script asks pip to be quiet; one more word of it is what the page shows as progress.
+    # The script asks pip to be quiet. PIP_VERBOSE takes that back: the page shows what pip prints.
     env = {
         **os.environ, "PIP_VERBOSE": "1", "PIP_PROGRESS_BAR": "off", "PIP_NO_INPUT": "1",
         "PYTHONUNBUFFERED": "1",

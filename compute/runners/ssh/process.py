@@ -38,8 +38,8 @@ class Killed(RunnerUnsure):
 
 
 def command_line(argv: Sequence[str]) -> str:
-    """The one place that builds a line for the far shell: every word is quoted."""
-    return " ".join(shlex.quote(word) for word in argv)
+    """The one place that builds a line for the far shell: every argument is quoted."""
+    return " ".join(shlex.quote(part) for part in argv)
 
 
 class FarProcess:

@@ -126,9 +126,9 @@ class SshRunner:
         except ValueError as error:
             raise RunnerError(f"alive gave an answer that cannot be read: {error}") from error
 
-    def cluster(self, do: Part, folder: str, *words: str, env: Mapping[str, str] = NOTHING) -> str:
+    def cluster(self, do: Part, folder: str, *argv: str, env: Mapping[str, str] = NOTHING) -> str:
         """This machine's part in the Ray of several: see ``trainyard_node.cluster``."""
-        return self._node("cluster", do, self._at(folder), *words, env=env)
+        return self._node("cluster", do, self._at(folder), *argv, env=env)
 
     def lacking(self, packages: Sequence[str]) -> set[str]:
         answer = self._call("find_spec", "find", list(packages))
@@ -185,12 +185,12 @@ class SshRunner:
     def _node(
         self,
         command: str,
-        *words: str,
+        *argv: str,
         within: float = ANSWERS_WITHIN,
         env: Mapping[str, str] | None = None,
         made: Mapping[str, str] | None = None,
     ) -> str:
-        asked = {"python": self.python, "command": command, "words": words, "env": dict(env or {})}
+        asked = {"python": self.python, "command": command, "argv": argv, "env": dict(env or {})}
         asked |= made or {}
         return self._call(command, "node", asked, within).decode(errors="replace")
 

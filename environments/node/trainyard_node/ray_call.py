@@ -44,23 +44,23 @@ class Refused(Exception):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Answer the question on the command line; return 0 even if the answer is an error."""
-    arguments = sys.argv[1:] if argv is None else list(argv)
-    if len(arguments) != 1:
+    argv = sys.argv[1:] if argv is None else argv
+    if len(argv) != 1:
         print("usage: python -m trainyard_node.ray_call ORDER", file=sys.stderr)
         return 2
-    said = json.dumps(answer(read_order(arguments[0]))).encode()
+    said = json.dumps(answer(read_order(argv[0]))).encode()
     write_all(1, f"{ANSWER} ".encode() + base64.b64encode(said) + b"\n")
     return 0
 
 
 def answer(order: dict[str, Any]) -> dict[str, Any]:
     """The answer to one order."""
-    words = dict(order)
-    act = DOES.get(words.pop("do", ""))
+    asked = dict(order)
+    act = DOES.get(asked.pop("do", ""))
     if act is None:
         return {"error": "That is nothing that can be asked of a node."}
     try:
-        return {"said": act(**words)}
+        return {"said": act(**asked)}
     except Refused as error:
         return {"error": str(error)}
     except OSError as error:

@@ -227,7 +227,7 @@ def test_stop_asks_a_running_job_once(
     user: User, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: OnCommit
 ) -> None:
     stopped: list[tuple[str, int]] = []
-    monkeypatch.setattr(LocalRunner, "stop", lambda self, *words: stopped.append(words))
+    monkeypatch.setattr(LocalRunner, "stop", lambda self, *args: stopped.append(args))
     job = factories.make_job(user, status=Status.RUNNING)
     with django_capture_on_commit_callbacks(execute=True):
         assert end.stop(job, who="ada") is True

@@ -76,8 +76,9 @@ def test_a_device_is_given_once_whichever_way(user: User, trio: list[Machine]) -
     assert start.claim_next(both.pk) == joint
     held = Lease.objects.filter(job=joint).values_list("machine__name", "device")
     assert sorted(held) == [("anna", 0), ("anna", 1), ("bert", 0), ("bert", 1)]
-    words = command.build(joint_now := Job.objects.get(pk=joint.pk), joint_now.spec_of_kind)
-    assert {"trainer.nnodes=2", "trainer.n_gpus_per_node=2"} <= set(words.argv)
-    assert "CUDA_VISIBLE_DEVICES" not in words.env, "Ray hands them out"
+    joint = Job.objects.get(pk=joint.pk)
+    built = command.build(joint, joint.spec_of_kind)
+    assert {"trainer.nnodes=2", "trainer.n_gpus_per_node=2"} <= set(built.argv)
+    assert "CUDA_VISIBLE_DEVICES" not in built.env, "Ray hands them out"
     assert start.claim_next(anna.pk) is None, "its devices are the group's now"
     assert later.status == "queued"

@@ -73,7 +73,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.patch.setattr(LocalRunner, "launch", self.launch)
         self.patch.setattr(joint, "bring_up", lambda job, launch: launch)
         self.patch.setattr(joint, "take_down", lambda job: None)
-        self.patch.setattr(LocalRunner, "stop", lambda *words: None)
+        self.patch.setattr(LocalRunner, "stop", lambda *args: None)
 
     def teardown(self) -> None:
         self.patch.undo()

@@ -373,7 +373,7 @@ async def test_silence_is_broken_by_a_sign_of_life(
 async def test_an_error_closes_the_socket_so_that_the_page_comes_again(
     opened: Open, job: Job, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*words: object) -> int:
+    def broken(*args: object) -> int:
         raise ZeroDivisionError
 
     monkeypatch.setattr(live, "log_size", broken)

@@ -58,8 +58,8 @@ def folder(tmp_path: Path) -> Path:
 
 def make_member(server: Sshd, folder: Path, name: str) -> Machine:
     python = folder.parent / "python"
-    words = {"python": TRAINING, "fake": HERE / "fake_joint_trainer.py", "folder": folder}
-    python.write_text(PYTHON.format(**{n: shlex.quote(str(w)) for n, w in words.items()}))
+    values = {"python": TRAINING, "fake": HERE / "fake_joint_trainer.py", "folder": folder}
+    python.write_text(PYTHON.format(**{n: shlex.quote(str(value)) for n, value in values.items()}))
     python.chmod(0o755)
     address = server.address()
     made = factories.make_ssh_machine(
