@@ -32,9 +32,9 @@ def _refuse_to_lose_runs(machine: Machine, fields: Mapping[str, Any]) -> None:
             "more. Add the machine a second time, with the other folder.",
             "workdir",
         )
-    if "ray_address" in fields and (held := users().running(machine)):
+    if "ray_address" in fields and (running := users().running(machine)):
         raise MachineError(
-            f"Jobs run there: {held}. A cluster at another address does not know them, and they "
+            f"Jobs run there: {running}. A cluster at another address does not know them, and they "
             "would be lost. Let them end first, or pause them.",
             "ray_address",
         )

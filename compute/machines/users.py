@@ -36,7 +36,7 @@ class MachineUsers(Protocol):
     def running(self, machine: Machine) -> str:
         """What runs there now, named in a sentence's words; empty for nothing."""
 
-    def holding(self, machine: Machine) -> str:
+    def running_or_waiting(self, machine: Machine) -> str:
         """What runs or waits there, which keeps it from being removed, named likewise."""
 
     def newest(self, machine: Machine, viewer: Viewer) -> Sequence[Any]:
@@ -64,7 +64,7 @@ class Nobody:
     def running(self, machine: Machine) -> str:
         return ""
 
-    def holding(self, machine: Machine) -> str:
+    def running_or_waiting(self, machine: Machine) -> str:
         return ""
 
     def newest(self, machine: Machine, viewer: Viewer) -> Sequence[Any]:

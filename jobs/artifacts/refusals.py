@@ -6,10 +6,10 @@ from django.db.models import Q
 
 from compute.runners.base import RunnerError
 from compute.runners.removing import check_removable
-from jobs.models import CAN_RESUME, HOLDS_SLOT, Artifact, Fetch, Job, JobInput, Place, Status
+from jobs.models import ACTIVE, CAN_RESUME, Artifact, Fetch, Job, JobInput, Place, Status
 from platform_site.work.models import BUSY
 
-GOES_ON = (Status.QUEUED, Status.PAUSED, *HOLDS_SLOT)
+GOES_ON = (Status.QUEUED, Status.PAUSED, *ACTIVE)
 
 
 def why_not(place: Place) -> str:
@@ -64,9 +64,9 @@ def _own_run(place: Place, artifact: Artifact, job: Job) -> Iterator[str]:
         yield "It is being brought to this machine."
     if place.machine_id != job.machine_id:
         return  # what was brought here is a copy: the run itself has its own
-    if job.status in HOLDS_SLOT and artifact.is_unfinished and artifact.attempt == job.attempt:
+    if job.status in ACTIVE and artifact.is_unfinished and artifact.attempt == job.attempt:
         yield f"Job {job.pk} may be writing it."
-    if job.status in HOLDS_SLOT and job.resume_from == place.path:
+    if job.status in ACTIVE and job.resume_from == place.path:
         yield f"Job {job.pk} goes on from it, and is {_status(job)}."
     waits = job.status == Status.QUEUED or job.retry_at is not None
     if waits and _will_go_on_from(artifact, job):
@@ -101,7 +101,7 @@ def _warnings(place: Place) -> Iterator[str]:
         return
     if job.status in CAN_RESUME:
         yield f"It is the one that job {job.pk}, which is {_status(job)}, would go on from."
-    elif job.status in HOLDS_SLOT:
+    elif job.status in ACTIVE:
         yield f"It is the newest of job {job.pk}, which is {_status(job)}: a crash would need it."
 
 

@@ -42,9 +42,9 @@ def _counts(job: Job, spec: Spec) -> dict[int, int]:
         ranks = job.job_kind.ranks(spec)
         even = members and not job.job_kind.one_node and ranks % len(members) == 0
         return {machine: ranks // len(members) for machine in members} if even else {}
-    if held := Counter(job.leases.values_list("machine", flat=True)):
-        return dict(held)
-    room = claims.room_of(job.machine).without_leases()
+    if leased := Counter(job.leases.values_list("machine", flat=True)):
+        return dict(leased)
+    room = claims.room_of(job.machine).all_free()
     found = room.devices_for(job.gpus, job.job_kind.one_node) or ()
     return dict(Counter(members[device // STRIDE] for device in found))
 
@@ -104,10 +104,10 @@ def _parts(job: Job, launch: Launch) -> list[group.Part]:
 
 
 def _devices(job: Job, member: Membership) -> dict[str, str]:
-    held = job.leases.filter(machine=member.machine_id).values_list("device", flat=True)
+    leased = job.leases.filter(machine=member.machine_id).values_list("device", flat=True)
     if not job.gpus:
         return {}
-    devices = ",".join(map(str, held))
+    devices = ",".join(map(str, leased))
     return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": devices}
 
 

@@ -36,7 +36,7 @@ def spawn_launch(job: Job) -> None:
 
 
 def claim_next(machine_id: int) -> Job | None:
-    """Take the next job that fits into STARTING, with its devices."""
+    """Claim the next job that fits, if there is one: see ``claims.claim``."""
     with transaction.atomic():
         return claims.claim(claims.locked(machine_id))
 

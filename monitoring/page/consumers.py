@@ -218,7 +218,7 @@ class OverviewConsumer(FollowingConsumer):
     def _stamp(self) -> object:
         """Changes whenever the board may look different."""
         jobs = Job.objects.visible_to(self.user)
-        active = list(jobs.holding_slot().values_list("pk", "revision", "step"))
+        active = list(jobs.active().values_list("pk", "revision", "step"))
         last_event = Event.objects.order_by("-pk").values_list("pk").first()
         last_sample = MachineSample.objects.order_by("-pk").values_list("pk").first()
         return active, last_event, last_sample

@@ -18,7 +18,7 @@ from compute.models import Machine
 from compute.runners.base import RunnerError, Unreachable
 from jobs import lifecycle
 from jobs.checkpoints import list_checkpoints
-from jobs.models import HOLDS_SLOT, Job
+from jobs.models import ACTIVE, Job
 from monitoring.page import live
 from monitoring.watch.following_run import follow
 from monitoring.watch.looks import Look, look_at
@@ -69,7 +69,7 @@ class Follower:
         if self.was_unreachable and machine.unreachable_since is None:
             retry_now(machine)  # a check found that it answers, or somebody changed it
         self.was_unreachable = machine.unreachable_since is not None
-        running = Job.objects.holding_slot().filter(machine=machine)
+        running = Job.objects.active().filter(machine=machine)
         jobs = list(running.select_related("machine", "owner"))
         if not self.has_begun:
             self.has_begun = True
@@ -90,7 +90,7 @@ class Follower:
 
     def list_ended(self, machine: Machine) -> None:
         """Runs that ended before their checkpoints could be listed; one of them at a time."""
-        ended = Job.objects.filter(machine=machine, listing_due=True).exclude(status__in=HOLDS_SLOT)
+        ended = Job.objects.filter(machine=machine, listing_due=True).exclude(status__in=ACTIVE)
         if machine.unreachable_since is None and (job := ended.select_related("machine").first()):
             self.attempt(job, lambda: self.list_once(job))
 
@@ -142,7 +142,7 @@ class Follower:
             mark_unreachable(machine, error)
             if machine.unreachable_since is None:  # as it was before this look
                 here = Q(machine=machine) | Q(machine__memberships__machine=machine)
-                self.show_again(list(Job.objects.holding_slot().filter(here)))
+                self.show_again(list(Job.objects.active().filter(here)))
         except Exception as error:
             self.complain(subject, error)
         else:

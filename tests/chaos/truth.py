@@ -111,7 +111,7 @@ def mirror_faults(job: Job, attempt: int, far: bytes) -> Iterator[str]:
 
 
 def machine_faults(ground: Ground) -> Iterator[str]:
-    held = Job.objects.holding_slot().filter(machine=ground.machine)
+    held = Job.objects.active().filter(machine=ground.machine)
     if held.exists() or Lease.objects.filter(machine=ground.machine).exists():
         yield f"{ground.machine} still has leases or runs: {list(held)}"
     left = [each for each in psutil.process_iter() if runs_in(each, str(ground.trainer.folder))]

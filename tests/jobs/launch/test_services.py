@@ -106,7 +106,7 @@ def test_workers_at_once_keep_to_the_slots(launched: list[base.Launch], user: Us
     together(lambda: start.launch_queued(machine.pk), 4)
     assert len(launched) == 2
     assert len({launch.attempt_dir for launch in launched}) == 2
-    assert Job.objects.holding_slot().count() == 2
+    assert Job.objects.active().count() == 2
     assert Job.objects.queued().count() == 3
 
 
