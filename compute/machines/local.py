@@ -15,7 +15,7 @@ def local_machine() -> Machine:
     return machine
 
 
-def follow_settings() -> None:
+def apply_settings() -> None:
     """Let this machine's folder and Python be what the settings say now. Done at each start."""
     facts = _local_facts()
     release = installed_release(facts["python"])

@@ -27,7 +27,7 @@ ALIVE_EVERY = 10.0  # seconds of silence after which the page is told that all i
 NO_LOGIN, NOT_THERE, ERROR = 4401, 4404, 1011
 
 
-class FollowingConsumer(AsyncWebsocketConsumer):
+class NewsConsumer(AsyncWebsocketConsumer):
     """Looks for news several times a second, and at once when it is pinged."""
 
     look_every = LOOK_EVERY
@@ -54,17 +54,17 @@ class FollowingConsumer(AsyncWebsocketConsumer):
 
     def begin(self) -> None:
         if self.task is None:
-            self.task = asyncio.create_task(self.follow())
+            self.task = asyncio.create_task(self.tell_news())
 
-    async def follow(self) -> None:
+    async def tell_news(self) -> None:
         try:
-            await self._follow()
+            await self._tell_news()
         except Exception:
             # The page reconnects and says what it has seen, so nothing is lost.
             log.exception("A page's connection is closed after an error")
             await self.close(ERROR)
 
-    async def _follow(self) -> None:
+    async def _tell_news(self) -> None:
         said = time.monotonic()
         while True:
             messages = await self.news()
@@ -92,7 +92,7 @@ class FollowingConsumer(AsyncWebsocketConsumer):
                 await task
 
 
-class RunConsumer(FollowingConsumer):
+class RunConsumer(NewsConsumer):
     async def opened(self) -> None:
         self.pk: int = self.scope["url_route"]["kwargs"]["pk"]
         if not await self.is_there():
@@ -199,7 +199,7 @@ class RunConsumer(FollowingConsumer):
         return list(news.new_events(self.pk, stamp.uuid, before, told))
 
 
-class OverviewConsumer(FollowingConsumer):
+class OverviewConsumer(NewsConsumer):
     look_every = 1.0
 
     async def opened(self) -> None:

@@ -10,7 +10,7 @@ from tests.e2e.site import Site, wait_for
 pytestmark = pytest.mark.e2e
 
 
-def test_the_preview_follows_typing_and_errors_stand_at_their_fields(
+def test_the_preview_changes_with_typing_and_errors_stand_at_their_fields(
     page: Page, site: Site, complaints: list[str]
 ) -> None:
     page.goto(f"{site.url}/jobs/new/sample-sft/")

@@ -70,7 +70,7 @@ def test_buttons_keep_the_focus(page: Page, site: Site, waiting: list[int]) -> N
     wait_for(lambda: line(site, waiting) == [a, b, c], "the job at its own place")
 
 
-def test_the_page_follows_what_others_do(
+def test_the_page_shows_what_others_do(
     page: Page, site: Site, waiting: list[int], complaints: list[str]
 ) -> None:
     first = waiting[0]

@@ -23,7 +23,7 @@ exec {python} {fake} {plan} "$@"
 
 
 class FakeTrainer:
-    """A ``Machine.python`` with a fake trainer, which follows a plan (see fake_trainer.py)."""
+    """A ``Machine.python`` with a fake trainer, which keeps to a plan (see fake_trainer.py)."""
 
     def __init__(
         self,

@@ -102,7 +102,7 @@ class FarFiles:
 
 
 def _payload(header: dict[str, Any], asked: dict[str, Any]) -> int:
-    """How many bytes follow: never more than was asked for. Raises ``ValueError``."""
+    """How many bytes the answer has: never more than was asked for. Raises ``ValueError``."""
     sizes = header.get("sizes", [])
     limits = [limit for _, _, limit in asked.get("stretches", ())]
     if "error" in header:

@@ -103,7 +103,7 @@ def start(root: Path, release: str, short: str, python: str, token: str) -> dict
 def follow(root: Path, release: str, offset: str) -> dict[str, Any]:
     """The log from a byte on, and whether the installation runs, or its code."""
     place = root / release
-    # Asked before the log is read: if the installation was over, the log that follows is complete.
+    # Asked before the log is read: if the installation was over, the log that is read now is whole.
     code, running = _code(place), _is_running(place)
     try:
         with (place / "setup.log").open("rb") as file:

@@ -27,7 +27,7 @@ from compute.runners.ssh import connection as connections
 from compute.runners.ssh import setup
 from compute.runners.ssh.connection import connection_to
 from compute.setup import settingup
-from monitoring.watch.following_machine import Follower
+from monitoring.watch.watching_machine import MachineWatcher
 from platform_site.work.tasks import start
 from tests import factories
 from tests.compute.runners.test_setup import environments, packages, server  # noqa: F401
@@ -158,11 +158,11 @@ def test_a_refused_login_waits_for_the_user(
     machine = added(sshd, far_folder)
     verbs.change(machine, {}, {"password": "wrong-one"}, ["private_key"])
     monkeypatch.setattr("compute.runners.ssh.connection.FIRST_PAUSE", 0.0)
-    follower = Follower(machine)
+    watcher = MachineWatcher(machine)
 
     def look() -> None:
-        follower.measure_at = 0.0
-        assert follower.turn(threading.Event())
+        watcher.measure_at = 0.0
+        assert watcher.turn(threading.Event())
         machine.refresh_from_db()
 
     for _ in range(5):
@@ -182,17 +182,17 @@ def test_what_a_check_found_lets_the_watcher_try_again(
 ) -> None:
     machine = added(own_sshd, far_folder)
     monkeypatch.setattr("compute.runners.ssh.connection.FIRST_PAUSE", 3600.0)
-    follower = Follower(machine)
+    watcher = MachineWatcher(machine)
     own_sshd.stop()
-    follower.turn(threading.Event())
+    watcher.turn(threading.Event())
     own_sshd.start()
-    follower.measure_at = 0.0
-    follower.turn(threading.Event())
+    watcher.measure_at = 0.0
+    watcher.turn(threading.Event())
     machine.refresh_from_db()
     assert machine.unreachable_since is not None  # it does not try yet
     mark_reachable(machine)  # another process's check came through
-    follower.measure_at = 0.0
-    follower.turn(threading.Event())
+    watcher.measure_at = 0.0
+    watcher.turn(threading.Event())
     machine.refresh_from_db()
     assert machine.unreachable_since is None
 

@@ -21,7 +21,7 @@ from jobs.launch import end
 from jobs.models import Job, Status
 from monitoring.page import consumers, live
 from monitoring.store import points
-from monitoring.watch import following_run
+from monitoring.watch import watching_run
 from platform_site.asgi import application
 from tests import factories
 from tests.factories import append_run_file, metrics_line, write_run_file
@@ -113,7 +113,7 @@ def is_points(found: Any) -> bool:
 def add_steps(job: Job, *steps: int) -> None:
     """Write these steps and read them, as trainer and watcher do."""
     append_run_file(job, "metrics.jsonl", "".join(metrics_line(n, a=n) for n in steps))
-    following_run.follow(job)
+    watching_run.watch(job)
     live.ping(job.pk)
 
 
@@ -194,7 +194,7 @@ async def test_a_change_of_state_draws_the_state_again(opened: Open, job: Job, u
 async def test_a_sample_draws_the_load_again(opened: Open, job: Job, user: User) -> None:
     socket = await caught_up(opened, job, user)
     append_run_file(job, "system.jsonl", '{"at": 5, "cpu_percent": 50}\n')
-    await sync_to_async(following_run.follow)(job)
+    await sync_to_async(watching_run.watch)(job)
     sample, html = await message(socket), await message(socket)
     assert sample["samples"] == [{"at": 5.0, "cpu_percent": 50}]
     assert 'id="run-system"' in html
@@ -218,7 +218,7 @@ async def test_an_event_from_before_is_put_in_its_place(opened: Open, job: Job, 
     await sync_to_async(lifecycle.record)(job, "later")
     await message(socket)
     append_run_file(job, "events.jsonl", '{"at": 5, "kind": "long ago"}\n')
-    await sync_to_async(following_run.follow)(job)
+    await sync_to_async(watching_run.watch)(job)
     found = await until(socket, lambda found: is_html(found) and "run-events" in found)
     assert found[-1].index("long ago") < found[-1].index("later")
 
@@ -232,7 +232,7 @@ async def test_of_very_many_series_a_page_is_sent_those_it_wants(
     await socket.send_to(json.dumps({"want": ["b", "none"]}))
     await say(socket, job.revision, 0)
     append_run_file(job, "metrics.jsonl", metrics_line(1, a=1, b=2, c=3))
-    await sync_to_async(following_run.follow)(job)
+    await sync_to_async(watching_run.watch)(job)
     found = await message(socket)
     assert (found["wide"], found["series"]) == (True, {"b": [[1, 2.0]]})
 

@@ -1,4 +1,4 @@
-"""Runs on another machine, behind a real sshd: started, followed, lost from sight, seen again."""
+"""Runs on another machine, behind a real sshd: started, watched, lost from sight, seen again."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ from jobs.files.telling import Telling
 from jobs.launch import end, start
 from jobs.models import Job, Status
 from monitoring.mirror import keep_log, log_file
-from monitoring.watch.following_machine import Follower
+from monitoring.watch.watching_machine import MachineWatcher
 from platform_site.work import tasks
 from tests import factories
 from tests.compute.runners.conftest import Place, far_place
@@ -93,7 +93,7 @@ def launched(job: Job) -> Job:
 
 def looked(job: Job) -> Job:
     """After one look of the watcher's thread for this machine."""
-    assert Follower(job.machine).turn(STOP)
+    assert MachineWatcher(job.machine).turn(STOP)
     return Job.objects.select_related("machine").get(pk=job.pk)
 
 

@@ -21,7 +21,7 @@ from compute.runners.ssh.connection import close_all
 from compute.runners.ssh.runner import SshRunner
 from jobs.launch import start
 from jobs.models import Job, Status
-from monitoring.watch.following_machine import Follower
+from monitoring.watch.watching_machine import MachineWatcher
 from tests import factories
 from tests.fakes import HERE, NODE
 from tests.sshd import PYTHON as FAR_PYTHON
@@ -102,7 +102,7 @@ def launch(job: Job) -> Job:
 
 def until(job: Job, status: Status) -> Job:
     def look() -> bool:
-        assert Follower(job.machine).turn(STOP)
+        assert MachineWatcher(job.machine).turn(STOP)
         return Job.objects.get(pk=job.pk).status == status
 
     eventually(look, 60, what=f"{job} {status}")

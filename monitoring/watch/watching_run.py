@@ -1,4 +1,4 @@
-"""Follow a run: read on in its files, exactly once, and settle what it has become."""
+"""Watches a run: reads on in its files, exactly once, and settles what it has become."""
 
 import logging
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ LOG_END = 256 * 1024  # where an error is looked for
 FULL = 64 * 1024  # bytes that a full disk may still have, in the corner of a block
 
 
-def follow(job: Job, look: Look | None = None) -> bool:
+def watch(job: Job, look: Look | None = None) -> bool:
     """Read on in all files of an active job and settle its status; true when anything changed.
 
     The exit code is looked at first: whatever the run wrote before it is then in the files, so a
