@@ -41,7 +41,7 @@ def move(
     if only_from:
         sources = [status for status in sources if status in only_from]
     with transaction.atomic():
-        # A later attempt is none of the business of who saw this one.
+        # Whoever saw an earlier attempt must not move a later one.
         row = Job.objects.filter(pk=job.pk, attempt=job.attempt, status__in=sources)
         moved = row.update(status=to, reason=reason, revision=F("revision") + 1, **fields)
         job.refresh_from_db()
@@ -53,7 +53,7 @@ def move(
 
 
 def _make_room(job: Job) -> None:
-    """Give back the job's devices, and let those who may wait for them or for the job go on."""
+    """End the job's leases, and look at the queues of jobs that may wait for them or for it."""
     Lease.objects.filter(job=job).delete()
     waiting = Job.objects.waiting_for(job).order_by()
     freed = sharing(job.machine_id)  # its members too, and groups that any of them is in

@@ -79,7 +79,7 @@ def _check_machine(machine: Machine) -> CheckReport:
 
 
 def _check_cluster(machine: Machine) -> CheckReport:
-    """Its nodes and what one of them has, and whether all see the work folder."""
+    """Check the nodes, the environment of one of them, and whether all see the work folder."""
     seen: list[Unreachable] = []
     try:
         api = api_of(machine.ray_address, token_of(machine))
@@ -101,7 +101,7 @@ def _mark(machine: Machine, seen: list[Unreachable]) -> None:
 
 
 def commands_on(machine: Machine) -> RunCommand:
-    """What runs the fixed programs of a check and a set-up on the machine."""
+    """The function that runs the fixed programs of a check and a set-up on the machine."""
     return run_here if machine.is_local else connection_to(address_of(machine)).run
 
 

@@ -16,7 +16,7 @@ def local_machine() -> Machine:
 
 
 def apply_settings() -> None:
-    """Let this machine's folder and Python be what the settings say now. Done at each start."""
+    """Take this machine's folder and Python from the settings. Done at each start."""
     facts = _local_facts()
     release = installed_release(facts["python"])
     if release:

@@ -43,7 +43,7 @@ def change(
 ) -> None:
     """Change a machine. Secrets that are not named stay; another address is to be confirmed anew.
 
-    Only what is named here is written: what changed meanwhile by other hands stays. Raises
+    Only the named fields are written, so that changes by others meanwhile stay. Raises
     ``MachineError``.
     """
     fields = {name: value for name, value in fields.items() if value != getattr(machine, name)}

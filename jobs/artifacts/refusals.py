@@ -1,4 +1,4 @@
-"""Why an artifact is not deleted, as the rows of jobs say; and what has to be said before it is."""
+"""Why an artifact cannot be deleted, and the warnings before it is, from the rows of jobs."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ def why_not(place: Place) -> str:
 
 
 def warnings(place: Place) -> list[str]:
-    """What is lost with it, as sentences: whoever deletes it all the same says a second word."""
+    """What is lost with it, in sentences. Whoever still deletes it must confirm it once more."""
     return list(_warnings(place))
 
 
@@ -54,7 +54,7 @@ def _readers(artifact: Artifact) -> Iterator[str]:
 
 
 def _newest_model(job_id: int) -> int | None:
-    """What a job gets that trains on from this one's newest model."""
+    """The model that a job gets when it trains on from this job's newest one."""
     whole = Artifact.objects.filter(job=job_id, has_model=True, is_whole=True)
     return whole.there().order_by("-attempt", "-step").values_list("pk", flat=True).first()
 

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def launch_queued(machine_id: int) -> None:
-    """Start what can start. What takes long before it starts gets a process of its own."""
+    """Start all jobs that can start. A start that takes long gets a process of its own."""
     while job := claim_next(machine_id):
         if job.machine.is_local and job.attempt == 1:
             launch(job)
@@ -31,7 +31,7 @@ def launch_queued(machine_id: int) -> None:
 
 
 def spawn_launch(job: Job) -> None:
-    """A task may take two minutes only; sending data, or examining a checkpoint, takes longer."""
+    """Launch in a process of its own: a task may take two minutes only, and sending data longer."""
     start_process("launch", str(job.pk))
 
 

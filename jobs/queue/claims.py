@@ -65,7 +65,7 @@ def line_of(machine: Machine) -> list[Job]:
 
 
 def waiting_in(machine: Machine, line: Sequence[Job]) -> list[Waiting]:
-    """The jobs in line, as far as their start is concerned."""
+    """The jobs in line, with the facts that decide whether they start."""
     short = too_short(machine, line)
     return [waiting(job, short.get(job.pk, "")) for job in line]
 
@@ -191,7 +191,7 @@ def in_order(jobs: JobQuerySet) -> list[Job]:
     sources = JobInput.objects.awaited().select_related("source")
     awaited = Prefetch("inputs", sources.defer("source__spec", "source__command"), "awaited")
     jobs = jobs.select_related("after", "owner").defer(*bulky)
-    # What is fetched ahead fills the property of that name.
+    # The prefetch fills the property of that name.
     return list(jobs.prefetch_related(awaited))  # type: ignore[no-redef]
 
 

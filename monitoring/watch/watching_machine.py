@@ -83,19 +83,19 @@ class MachineWatcher:
             self.list_ended(machine)
 
     def list_again(self, jobs: list[Job]) -> None:
-        """What happened to checkpoints while nobody watched is seen by a look at the disk."""
+        """List the checkpoints again: nobody watched the disk while the watcher was away."""
         Job.objects.filter(pk__in=[job.pk for job in jobs]).update(listing_due=True)
         for job in jobs:
             job.listing_due = True
 
     def list_ended(self, machine: Machine) -> None:
-        """Runs that ended before their checkpoints could be listed; one of them at a time."""
+        """List the checkpoints of a run that ended before they could be listed; one run a call."""
         ended = Job.objects.filter(machine=machine, listing_due=True).exclude(status__in=ACTIVE)
         if machine.unreachable_since is None and (job := ended.select_related("machine").first()):
             self.attempt(job, lambda: self.list_once(job))
 
     def list_once(self, job: Job) -> None:
-        """A disk that answers and cannot be read is not asked again and again."""
+        """List a run's checkpoints; if its disk cannot be read, do not ask it again."""
         try:
             list_checkpoints(job)
         except Unreachable:
@@ -140,7 +140,7 @@ class MachineWatcher:
         except Unreachable as error:
             machine = subject if isinstance(subject, Machine) else subject.machine
             mark_unreachable(machine, error)
-            if machine.unreachable_since is None:  # as it was before this look
+            if machine.unreachable_since is None:  # before this look it answered
                 here = Q(machine=machine) | Q(machine__memberships__machine=machine)
                 self.show_again(list(Job.objects.active().filter(here)))
         except Exception as error:

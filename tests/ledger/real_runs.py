@@ -18,8 +18,8 @@ FAKE = "FakeTrainer"
 
 @dataclass
 class Function:
-    """``uses`` are the names in its body, of its parameters those that it calls alone; ``given``
-    are its parameters.
+    """``given`` are its parameters. ``uses`` are the names in its body, without the parameters that
+    it does not call.
     """
 
     file: str
@@ -41,7 +41,7 @@ class Function:
 
 @dataclass(frozen=True)
 class Start:
-    """A place that starts a real run, and the tests that see it: one of them is to be named."""
+    """A place that starts a real run, and the tests that see it. The ledger names one of them."""
 
     where: str
     seen_by: frozenset[str]
@@ -106,7 +106,7 @@ def starters(functions: list[Function], names: set[str]) -> set[tuple[str, str]]
 
 
 def starts_one(function: Function, known: set[tuple[str, str]], names: set[str]) -> bool:
-    """Whether it does so in its body: to be given the result of a fixture is not to start it."""
+    """Whether its body starts a run. A function that is given a fixture's result starts none."""
     if names & function.attributes:
         return True
     return any(

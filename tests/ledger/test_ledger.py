@@ -1,4 +1,4 @@
-"""Every kind of job is proven by real runs, verb by verb, and no real run proves nothing."""
+"""Real runs prove every verb of every kind of job, and the ledger names every real run."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
 """``tests/run [--only STAGE,…] [arguments for each pytest]``: the whole suite, stage by stage.
 
-One stage that computes runs at a time, and beside it one of those that mostly wait. The output of
-a stage is printed whole when the stage ends. The exit code is 1 if one of them failed.
+Two stages run at a time: one that computes, and one that mostly waits. The output of a stage is
+printed whole when the stage ends. The exit code is 1 if one of them failed.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def choice(argv: Sequence[str]) -> tuple[list[Stage], list[str]]:
-    """The stages to run, and what each pytest is told. A choice of tests leaves out the rest."""
+    """The stages to run, and the arguments for pytest. With these, only stages of pytest run."""
     parser = argparse.ArgumentParser("tests/run", description=__doc__, allow_abbrev=False)
     parser.add_argument("--only", type=lambda text: text.split(","), metavar="STAGE,…")
     given, chosen = parser.parse_known_args(argv)
@@ -50,7 +50,7 @@ def choice(argv: Sequence[str]) -> tuple[list[Stage], list[str]]:
 
 
 def backends_answer() -> bool:
-    """Whether PostgreSQL and Redis do; under CI=true they must."""
+    """Whether PostgreSQL and Redis answer. With CI=true it is an error if they do not."""
     argv = [PLATFORM, "-m", "tests.backends_answer"]
     if subprocess.run(argv, env={**os.environ, **BACKENDS}, cwd=ROOT, check=False).returncode == 0:
         return True
@@ -62,7 +62,7 @@ def backends_answer() -> bool:
 
 
 def run(stages: Sequence[Stage], chosen: list[str], done: list[Running]) -> None:
-    """All of them, in two lanes. What has ended, or was cut short, is put into ``done``."""
+    """Run the stages in two lanes. Each that ended, or was cut short, is put into ``done``."""
     lanes = [deque(s for s in stages if s.computes is computes) for computes in (True, False)]
     running: dict[int, Running] = {}
     try:

@@ -93,7 +93,7 @@ def test_an_unknown_stage_is_refused() -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_every_process_of_every_stage(tmp_path: Path, how: signal.Signals) -> None:
-    """Also one that has a session of its own, and one that does not listen."""
+    """Also a process with a session of its own, and a process that ignores Ctrl-C."""
     below = f"""
 import pathlib, signal, subprocess, sys, time
 signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -134,7 +134,7 @@ def speed(folder: str) -> dict[str, Any]:
 
 
 def writable(folder: str) -> dict[str, Any]:
-    """Raises when nothing can be written there, or where the folder would be made."""
+    """Raises when nothing can be written to the folder, or to the place where it would be made."""
     there = _there(folder)
     with tempfile.TemporaryFile(dir=there) as file:
         file.write(b"x")
@@ -188,7 +188,7 @@ def ports() -> dict[str, Any]:
 
 
 def told(python: str, program: str, *argv: str) -> Any:
-    """The JSON that a program prints; what it says when it fails is its last line."""
+    """The JSON that a program prints. Raises ``RuntimeError`` with its last line when it fails."""
     # Without the first entry of the path, which would be the folder that it stands in.
     code = "import sys; sys.path[:1] = []" + program
     whole = [_path(python), "-c", code, *argv]

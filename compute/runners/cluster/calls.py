@@ -1,6 +1,6 @@
-"""Asks what only a node can answer: a small job runs a fixed command, and its log is the answer.
+"""Asks a node of the cluster: a small job runs a fixed command, and its log is the answer.
 
-Each costs some seconds. None is for polling.
+A question costs some seconds, so none is for polling.
 """
 
 import base64
@@ -40,7 +40,7 @@ def entrypoint(python: str, module: str, order: dict[str, Any]) -> str:
 
 
 def runtime_env(api: RayApi, env: dict[str, str] | None = None) -> dict[str, Any]:
-    """With the node package, which is brought there first."""
+    """The environment of a job, with the node package, which is sent there first."""
     name, data = node_package()
     api.bring(name, data)
     return {"py_modules": [f"gcs://{name}"], "env_vars": dict(env or {})}
@@ -83,9 +83,10 @@ def call(
 
 
 def _forget_later(api: RayApi, name: str) -> None:
-    """Let former questions leave the cluster's list of jobs.
+    """Remove earlier questions from the cluster's list of jobs.
 
-    Not this one: while Ray still watches over it, it would come back as a job that failed.
+    This one must stay for a while: as long as Ray watches its job, Ray would list it again, as a
+    job that failed.
     """
     with _lock:
         _done.append((time.monotonic(), api, name))
@@ -97,7 +98,7 @@ def _forget_later(api: RayApi, name: str) -> None:
 
 
 def sweep(api: RayApi) -> None:
-    """Let questions of processes that are gone leave the cluster's list of jobs."""
+    """Remove the questions of processes that are gone from the cluster's list of jobs."""
     with suppress(RunnerError):
         for name in api.ended(CALL)[:MOST_SWEPT]:
             api.forget(name)

@@ -1,7 +1,8 @@
 """An existing Ray cluster, reached by its Jobs API alone: the same runner as the others.
 
-A run is a job whose output tells of its run directory; a copy of it is kept here, the spool, and
-read. What has to be looked at there is asked by small jobs (see ``cluster.calls``).
+A run is a job of the cluster. The files of its run directory come in the job's output; they are
+copied into a folder here, the spool, and read from it. Small jobs answer questions about the other
+files there (see ``cluster.calls``).
 """
 
 import base64
@@ -44,7 +45,7 @@ STARTS_WITHIN = 60.0  # seconds in which a job that Ray takes up shows its first
 LOOK_EVERY = 0.2
 EXAMINED_WITHIN = 600.0
 REMOVED_WITHIN = 1800.0
-# The dashboard takes no more in one package; its head is in it, too.
+# The dashboard takes no larger package, its head included.
 LARGEST_SENT = 95 << 20
 LARGEST_BROUGHT = 8 << 20  # as much as a node says in one answer
 STOPS_WITHIN = 120  # seconds that Ray waits before it kills; the run's own grace is far shorter
@@ -235,8 +236,8 @@ class RayRunner:
         return self._api.version()[1]
 
     def alive(self, attempt_dir: str) -> Alive:
-        """What Ray and the node say; while the log is still being read, it counts as living: what
-        the run wrote last, and its verdict, are in what is to come."""
+        """What Ray and the node say. While the log is still being read, the run counts as alive:
+        the rest of the log has its last lines and its verdict."""
         spool, info = self._followed(attempt_dir), self._api.job(self.job_of(attempt_dir))
         if info is None:
             gone = "The cluster does not know its job any more."
@@ -344,7 +345,7 @@ class RayRunner:
         return read_removed(told)
 
     def job_of(self, attempt_dir: str) -> str:
-        """The same name for the same attempt, always: Ray starts no second job of one name."""
+        """The name of the attempt's job, always the same: Ray starts no second job of one name."""
         path = PurePosixPath(attempt_dir)
         mark = hashlib.sha256(attempt_dir.encode()).hexdigest()[:10]
         run = re.sub(r"[^\w-]", "_", path.parent.name, flags=re.ASCII)[:60]
@@ -375,12 +376,12 @@ class RayRunner:
         return spool
 
     def is_cut(self, attempt_dir: str) -> bool:
-        """Whether not all of its log, or of its rollouts, found room here."""
+        """Whether a part of its log or of its rollouts is missing here, for want of room."""
         return self._spool(attempt_dir).is_cut
 
     def _node_of(self, path: str) -> str:
-        """Where the run runs or ran, for what has to be done beside it; empty where that node has
-        left, and the folder, which all share, is looked at from the head."""
+        """The node on which the run runs or ran. Empty when that node has left the cluster: all
+        nodes share the folder, so the head can look at it."""
         inside = self._inside(path)
         info = self._api.job(self.job_of(inside[0])) if inside else None
         return info.node if info and self._has(info.node) else ""

@@ -1,4 +1,4 @@
-"""Asks about the far disk: one small process stays there, and each answer takes one round trip."""
+"""Asks about the far disk. One small process stays there, and answers in one round trip each."""
 
 import json
 import threading
@@ -116,7 +116,7 @@ def _payload(header: dict[str, Any], asked: dict[str, Any]) -> int:
 
 
 def read_header(process: FarProcess, within: float) -> dict[str, Any]:
-    """The next header of a far program. Raises ``ValueError`` for what is none."""
+    """The next header of a far program. Raises ``ValueError`` when it is not one."""
     length = int.from_bytes(process.read(HEAD, within), "big")
     if length > LONGEST_HEADER:
         raise ValueError(f"{length} bytes are too many")

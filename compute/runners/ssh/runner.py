@@ -95,7 +95,7 @@ class SshRunner:
         return self._files.ask("exists", path=self._at(path))[0].get("exists") is True
 
     def stop(self, attempt_dir: str, grace: int) -> None:
-        # A run whose wrapper is dead is ended by this command itself, which takes its time.
+        # If the wrapper is dead, this command itself ends the run and waits for the end.
         within = grace + ANSWERS_WITHIN
         self._node("stop", self._at(attempt_dir), "--grace", str(grace), within=within)
 

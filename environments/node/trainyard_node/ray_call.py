@@ -197,15 +197,15 @@ def _bar(folder: str) -> bool:
 
 
 def _remove(folder: str) -> dict[str, int | None]:
-    """Remove a folder that a run made; the bytes that it had, None where it is not there.
+    """Remove a folder that a run made; return its size in bytes, None if there is no such folder.
 
-    It loses its name first, so that nobody takes half of it for all.
+    The folder is renamed first, so that nobody takes a half-removed one for a whole one.
     """
     path = Path(folder)
     if not MADE.search(folder) or ".." in path.parts or path.is_symlink():
         raise Refused(f"{folder} is no folder that a run made.")
     away = path.with_name(f".{path.name}.removed")
-    left, freed = away.is_dir(), _bytes_below(away)  # by somebody who was broken off
+    left, freed = away.is_dir(), _bytes_below(away)  # of a removal that was cut off
     shutil.rmtree(away, ignore_errors=True)
     if not path.is_dir():
         return {"freed": freed if left else None}
