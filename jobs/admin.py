@@ -78,7 +78,7 @@ class JobAdmin(admin.ModelAdmin[Job]):
 
 @admin.register(Lease)
 class LeaseAdmin(admin.ModelAdmin[Lease]):
-    """Who has which GPU. A lease comes and goes with its job's start and end."""
+    """Which job has which GPU. A lease begins when its job starts, and ends with it."""
 
     list_display = ("machine", "device", "job")
     list_filter = ("machine",)

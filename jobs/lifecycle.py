@@ -9,7 +9,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from compute.machines.groups import sharing
-from jobs.models import ENDED, HOLDS_SLOT, Event, Job, Lease, Status
+from jobs.models import ACTIVE, ENDED, Event, Job, Lease, Status
 from jobs.work import kick
 
 MOVES: Mapping[Status, frozenset[Status]] = {
@@ -41,19 +41,19 @@ def move(
     if only_from:
         sources = [status for status in sources if status in only_from]
     with transaction.atomic():
-        # A later attempt is none of the business of who saw this one.
+        # Whoever saw an earlier attempt must not move a later one.
         row = Job.objects.filter(pk=job.pk, attempt=job.attempt, status__in=sources)
         moved = row.update(status=to, reason=reason, revision=F("revision") + 1, **fields)
         job.refresh_from_db()
         if moved:
             record(job, to.value, who=who, message=reason)
-            if to not in HOLDS_SLOT:
+            if to not in ACTIVE:
                 _make_room(job)
     return bool(moved)
 
 
 def _make_room(job: Job) -> None:
-    """Give back the job's devices, and let those who may wait for them or for the job go on."""
+    """End the job's leases, and look at the queues of jobs that may wait for them or for it."""
     Lease.objects.filter(job=job).delete()
     waiting = Job.objects.waiting_for(job).order_by()
     freed = sharing(job.machine_id)  # its members too, and groups that any of them is in

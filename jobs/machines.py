@@ -36,10 +36,10 @@ class JobsOnMachines:
         return on(machine).exists()
 
     def running(self, machine: Machine) -> str:
-        return named(on(machine).holding_slot())
+        return named(on(machine).active())
 
-    def holding(self, machine: Machine) -> str:
-        return named([*on(machine).holding_slot(), *on(machine).queued()])
+    def running_or_waiting(self, machine: Machine) -> str:
+        return named([*on(machine).active(), *on(machine).queued()])
 
     def newest(self, machine: Machine, viewer: Viewer) -> Sequence[Any]:
         return list(on(machine, viewer).order_by("-pk")[:SHOWN])

@@ -1,4 +1,4 @@
-"""A process to start: where it goes, and the words that start it."""
+"""A process to start: where it goes, and the ``argv`` that starts it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

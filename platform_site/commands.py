@@ -12,9 +12,9 @@ class JsonCommand(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print JSON")
-        self.add_words(parser)
+        self.add_own_arguments(parser)
 
-    def add_words(self, parser: ArgumentParser) -> None:
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
         """Add the command's own arguments."""
 
     def show(self, options: dict[str, Any], data: Any, text: str) -> None:

@@ -8,7 +8,7 @@ from django.conf import settings
 def allowed(path: str) -> Path | None:
     """The real path behind ``path`` if it lies in a folder that the settings allow, else None.
 
-    Symbolic links and ``..`` are followed first, so they cannot lead outside.
+    Symbolic links and ``..`` are resolved first, so they cannot lead outside.
     """
     try:
         real = Path(path).expanduser().resolve()

@@ -69,7 +69,7 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def trainer(tmp_path: Path) -> FakeTrainer:
-    """The machine's Python: real node commands, and a fake trainer that follows a plan."""
+    """The machine's Python: real node commands, and a fake trainer that keeps to a plan."""
     return FakeTrainer(tmp_path / "fake")
 
 

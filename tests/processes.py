@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import connection
 
 ROOT = Path(__file__).resolve().parent.parent
+MANAGE = (sys.executable, str(ROOT / "manage.py"))
 PASSED_ON = ("PATH", "HOME", "LANG", "CHANNEL_REDIS_URL", "QUEUE_REDIS_URL")
 
 
@@ -41,24 +42,24 @@ def database_url() -> str:
     return f"postgres://{who}@{where}/{facts['NAME']}"
 
 
-def run(*words: str, env: dict[str, str], within: float = 60) -> subprocess.CompletedProcess[str]:
+def run(*argv: str, env: dict[str, str], within: float = 60) -> subprocess.CompletedProcess[str]:
     """Run manage.py to its end."""
-    argv = [sys.executable, str(ROOT / "manage.py"), *words]
     return subprocess.run(
-        argv, env=env, cwd=ROOT, capture_output=True, text=True, timeout=within, check=False
-    )
+        [*MANAGE, *argv],
+        env=env, cwd=ROOT, capture_output=True, text=True, timeout=within, check=False,
+    )  # fmt: skip
 
 
 @contextmanager
 def running(
-    *words: str, env: dict[str, str], output: Path | None = None
+    *argv: str, env: dict[str, str], output: Path | None = None
 ) -> Iterator[subprocess.Popen[str]]:
     """Run manage.py during the block; then end it and all that it started."""
-    argv = [sys.executable, str(ROOT / "manage.py"), *words]
     with (output or Path(os.devnull)).open("a") as file:
         process = subprocess.Popen(
-            argv, env=env, cwd=ROOT, text=True, stdout=file, stderr=file, start_new_session=True
-        )
+            [*MANAGE, *argv],
+            env=env, cwd=ROOT, text=True, stdout=file, stderr=file, start_new_session=True,
+        )  # fmt: skip
     try:
         yield process
     finally:

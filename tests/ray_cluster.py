@@ -48,11 +48,11 @@ class RayCluster:
         ]  # fmt: skip
         eventually(self.answers, within=STARTS_WITHIN, what="an answer of the dashboard")
 
-    def _start(self, *words: str) -> subprocess.Popen[bytes]:
+    def _start(self, *argv: str) -> subprocess.Popen[bytes]:
         env = {**os.environ, **ENV, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token}
         with (self.folder / "start.log").open("ab") as log:
             return subprocess.Popen(
-                [RAY, "start", "--block", "--object-store-memory=100000000", *words],
+                [RAY, "start", "--block", "--object-store-memory=100000000", *argv],
                 env=env, cwd=self.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )  # fmt: skip

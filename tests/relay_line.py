@@ -44,8 +44,8 @@ class Line:
                 far = socket.create_connection(("127.0.0.1", self._to))
                 self._pairs.append((near, far))
                 lost = threading.Event()
-                for words in ((near, far, lost, True), (far, near, lost, False)):
-                    threading.Thread(target=self._pass_on, args=words, daemon=True).start()
+                for args in ((near, far, lost, True), (far, near, lost, False)):
+                    threading.Thread(target=self._pass_on, args=args, daemon=True).start()
 
     def _pass_on(
         self, source: socket.socket, target: socket.socket, lost: threading.Event, asks: bool

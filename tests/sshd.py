@@ -123,8 +123,8 @@ class Sshd:
     def start(self) -> None:
         if os.getuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-        words = {"port": self.port, "folder": self.folder, "keys": self._key_lines()}
-        (self.folder / "config").write_text(CONFIG.format(**words))
+        values = {"port": self.port, "folder": self.folder, "keys": self._key_lines()}
+        (self.folder / "config").write_text(CONFIG.format(**values))
         log = (self.folder / "log").open("ab")
         self._process = subprocess.Popen(
             self.argv(), stdin=subprocess.DEVNULL, stdout=log, stderr=log

@@ -79,7 +79,7 @@ def _check_machine(machine: Machine) -> CheckReport:
 
 
 def _check_cluster(machine: Machine) -> CheckReport:
-    """Its nodes and what one of them has, and whether all see the work folder."""
+    """Check the nodes, the environment of one of them, and whether all see the work folder."""
     seen: list[Unreachable] = []
     try:
         api = api_of(machine.ray_address, token_of(machine))
@@ -101,7 +101,7 @@ def _mark(machine: Machine, seen: list[Unreachable]) -> None:
 
 
 def commands_on(machine: Machine) -> RunCommand:
-    """What runs the fixed programs of a check and a set-up on the machine."""
+    """The function that runs the fixed programs of a check and a set-up on the machine."""
     return run_here if machine.is_local else connection_to(address_of(machine)).run
 
 
@@ -137,8 +137,8 @@ CHECKS: dict[str, Callable[[Machine], CheckReport]] = {
 
 def by_hand(machine: Machine) -> str:
     """The command that logs in to the machine as Trainyard does."""
-    words = ["ssh", "-p", str(machine.port)]
+    argv = ["ssh", "-p", str(machine.port)]
     if machine.jump_host:
         user = machine.jump_user or machine.user
-        words += ["-J", f"{user}@{machine.jump_host}:{machine.jump_port}"]
-    return shlex.join([*words, f"{machine.user}@{machine.host}"])
+        argv += ["-J", f"{user}@{machine.jump_host}:{machine.jump_port}"]
+    return shlex.join([*argv, f"{machine.user}@{machine.host}"])

@@ -1,4 +1,4 @@
-"""What a change of a machine means: why it is refused, what it is called, what it undoes."""
+"""A change of a machine: why it is refused, how it is described, what it undoes."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from compute.models import Machine, MachineSecret, SetUp
 
 
 def refuse(machine: Machine, fields: Mapping[str, Any], secrets: set[str]) -> None:
-    """Raise ``MachineError`` where the machine must not change so.
+    """Raise ``MachineError`` when the machine must not change in this way.
 
     ``secrets`` are the names of those that are given anew or removed by the same change.
     """
@@ -32,9 +32,9 @@ def _refuse_to_lose_runs(machine: Machine, fields: Mapping[str, Any]) -> None:
             "more. Add the machine a second time, with the other folder.",
             "workdir",
         )
-    if "ray_address" in fields and (held := users().running(machine)):
+    if "ray_address" in fields and (running := users().running(machine)):
         raise MachineError(
-            f"Jobs run there: {held}. A cluster at another address does not know them, and they "
+            f"Jobs run there: {running}. A cluster at another address does not know them, and they "
             "would be lost. Let them end first, or pause them.",
             "ray_address",
         )
@@ -51,7 +51,7 @@ def described(
     secrets: Mapping[str, str],
     forget: Collection[str],
 ) -> str:
-    """A sentence on what changes; of a secret no more than its name. Empty when nothing does."""
+    """A sentence on what changes, with the names of secrets only; empty when nothing changes."""
     parts = [
         f"{name} from {_word(getattr(machine, name))} to {_word(value)}"
         for name, value in fields.items()
@@ -78,7 +78,7 @@ def _has(machine: Machine, secret: str) -> bool:
 
 
 def _refuse_while_set_up(machine: Machine, fields: Mapping[str, Any]) -> None:
-    """A set-up that is under way makes the environment that these fields are about."""
+    """Refuse a change of fields that a set-up is using now."""
     named = [name for name in ("verl", "python", "workdir") if name in fields]
     work = SetUp.objects.filter(machine=machine).first() if named else None
     if work and work.is_busy:

@@ -15,8 +15,8 @@ def local_machine() -> Machine:
     return machine
 
 
-def follow_settings() -> None:
-    """Let this machine's folder and Python be what the settings say now. Done at each start."""
+def apply_settings() -> None:
+    """Take this machine's folder and Python from the settings. Done at each start."""
     facts = _local_facts()
     release = installed_release(facts["python"])
     if release:

@@ -1,4 +1,4 @@
-"""What uses machines, told by whoever does. The apps above register it; compute asks here.
+"""What uses machines. The apps above register an object that knows it; compute asks it here.
 
 Compute lies below the apps that run something on a machine, so it names none of their tables.
 Until somebody registers, nothing uses a machine.
@@ -19,7 +19,7 @@ JOBS = "jobs"  # the source of their events in a timeline
 
 
 class MachineUsers(Protocol):
-    """What the apps above know of a machine's use. ``viewer`` sees what is theirs; None, all."""
+    """What the apps above know of a machine's use, for a ``viewer``; None may see everything."""
 
     template: str
     """Shows ``newest`` on the machine's page, as the variable ``users``; empty for none."""
@@ -31,13 +31,13 @@ class MachineUsers(Protocol):
         """How many there are of each machine, as an expression for a query of machines."""
 
     def has_any(self, machine: Machine) -> bool:
-        """Whether anything ever used it, so that it has a history to stay for."""
+        """Whether anything ever used it: then it is kept for its history."""
 
     def running(self, machine: Machine) -> str:
-        """What runs there now, named in a sentence's words; empty for nothing."""
+        """What runs there now, as a part of a sentence; empty for nothing."""
 
-    def holding(self, machine: Machine) -> str:
-        """What runs or waits there, which keeps it from being removed, named likewise."""
+    def running_or_waiting(self, machine: Machine) -> str:
+        """What runs or waits there and so keeps it from being removed, in the same form."""
 
     def newest(self, machine: Machine, viewer: Viewer) -> Sequence[Any]:
         """The newest of them, for the machine's page."""
@@ -64,7 +64,7 @@ class Nobody:
     def running(self, machine: Machine) -> str:
         return ""
 
-    def holding(self, machine: Machine) -> str:
+    def running_or_waiting(self, machine: Machine) -> str:
         return ""
 
     def newest(self, machine: Machine, viewer: Viewer) -> Sequence[Any]:
@@ -81,10 +81,10 @@ _registered: list[MachineUsers] = [Nobody()]
 
 
 def register(users: MachineUsers) -> None:
-    """Let compute know who uses machines. Called once, when the app that does is ready."""
+    """Let compute ask this object. The app that uses machines calls it once, when it is ready."""
     _registered[0] = users
 
 
 def users() -> MachineUsers:
-    """Whoever registered."""
+    """The object that was registered."""
     return _registered[0]

@@ -43,7 +43,7 @@ def change(
 ) -> None:
     """Change a machine. Secrets that are not named stay; another address is to be confirmed anew.
 
-    Only what is named here is written: what changed meanwhile by other hands stays. Raises
+    Only the named fields are written, so that changes by others meanwhile stay. Raises
     ``MachineError``.
     """
     fields = {name: value for name, value in fields.items() if value != getattr(machine, name)}
@@ -92,8 +92,8 @@ def remove(machine: Machine, *, who: str = "") -> bool:
         raise MachineError("This machine is the one that Trainyard runs on. It is always there.")
     if named := groups_of(machine):
         raise MachineError(f"It is one of the machines of {named}. Remove that first.")
-    if held := in_the_way(machine):
-        raise MachineError(f"Jobs still run or wait there: {held}. Stop them first.")
+    if named := in_the_way(machine):
+        raise MachineError(f"Jobs still run or wait there: {named}. Stop them first.")
     forget_address(machine.pk)
     if not users().has_any(machine):
         machine.delete()
@@ -111,7 +111,7 @@ def remove(machine: Machine, *, who: str = "") -> bool:
 
 def in_the_way(machine: Machine) -> str:
     """The jobs that keep a machine from being removed, in words; empty when there are none."""
-    return users().holding(machine)
+    return users().running_or_waiting(machine)
 
 
 def _name_of_removed(machine: Machine) -> str:

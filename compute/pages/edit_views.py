@@ -198,7 +198,7 @@ def machine_remove(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         kept = " Its jobs keep their history." if stays else ""
         messages.success(request, f"{name} is removed, with its secrets.{kept}")
         return redirect("compute:list")
-    context = {"machine": machine, "held": verbs.in_the_way(machine)}
+    context = {"machine": machine, "in_the_way": verbs.in_the_way(machine)}
     return render(request, "compute/pages/remove.html", context)
 
 

@@ -25,13 +25,14 @@ MOST_FAULTS = 20
 def write_script(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> str:
     """Write the script that starts a process: the one place where a command becomes a string.
 
-    Every word is quoted, so a hostile name stays one word. The script runs by hand as well, and
-    has a line for each ``key=value``.
+    Every argument is quoted, so a hostile name stays one argument. The script runs by hand as
+    well, and has a line for each ``key=value``.
     """
     exports = [f"export {name}={shlex.quote(value)}" for name, value in env.items()]
-    breaks = [" \\\n  " if "=" in word and not word.startswith("-") else " " for word in argv[1:]]
-    words = [shlex.quote(word) for word in argv]
-    command = words[0] + "".join(b + word for b, word in zip(breaks, words[1:], strict=True))
+    command = shlex.quote(argv[0])
+    for argument in argv[1:]:
+        on_a_new_line = "=" in argument and not argument.startswith("-")
+        command += (" \\\n  " if on_a_new_line else " ") + shlex.quote(argument)
     lines = ["#!/usr/bin/env bash", *exports, f"cd {shlex.quote(cwd)} || exit 1", f"exec {command}"]
     return "\n".join(lines) + "\n"
 

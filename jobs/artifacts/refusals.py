@@ -1,4 +1,4 @@
-"""Why an artifact is not deleted, as the rows of jobs say; and what has to be said before it is."""
+"""Why an artifact cannot be deleted, and the warnings before it is, from the rows of jobs."""
 
 from collections.abc import Iterator
 
@@ -6,10 +6,10 @@ from django.db.models import Q
 
 from compute.runners.base import RunnerError
 from compute.runners.removing import check_removable
-from jobs.models import CAN_RESUME, HOLDS_SLOT, Artifact, Fetch, Job, JobInput, Place, Status
+from jobs.models import ACTIVE, CAN_RESUME, Artifact, Fetch, Job, JobInput, Place, Status
 from platform_site.work.models import BUSY
 
-GOES_ON = (Status.QUEUED, Status.PAUSED, *HOLDS_SLOT)
+GOES_ON = (Status.QUEUED, Status.PAUSED, *ACTIVE)
 
 
 def why_not(place: Place) -> str:
@@ -18,7 +18,7 @@ def why_not(place: Place) -> str:
 
 
 def warnings(place: Place) -> list[str]:
-    """What is lost with it, as sentences: whoever deletes it all the same says a second word."""
+    """What is lost with it, in sentences. Whoever still deletes it must confirm it once more."""
     return list(_warnings(place))
 
 
@@ -54,7 +54,7 @@ def _readers(artifact: Artifact) -> Iterator[str]:
 
 
 def _newest_model(job_id: int) -> int | None:
-    """What a job gets that trains on from this one's newest model."""
+    """The model that a job gets when it trains on from this job's newest one."""
     whole = Artifact.objects.filter(job=job_id, has_model=True, is_whole=True)
     return whole.there().order_by("-attempt", "-step").values_list("pk", flat=True).first()
 
@@ -64,9 +64,9 @@ def _own_run(place: Place, artifact: Artifact, job: Job) -> Iterator[str]:
         yield "It is being brought to this machine."
     if place.machine_id != job.machine_id:
         return  # what was brought here is a copy: the run itself has its own
-    if job.status in HOLDS_SLOT and artifact.is_unfinished and artifact.attempt == job.attempt:
+    if job.status in ACTIVE and artifact.is_unfinished and artifact.attempt == job.attempt:
         yield f"Job {job.pk} may be writing it."
-    if job.status in HOLDS_SLOT and job.resume_from == place.path:
+    if job.status in ACTIVE and job.resume_from == place.path:
         yield f"Job {job.pk} goes on from it, and is {_status(job)}."
     waits = job.status == Status.QUEUED or job.retry_at is not None
     if waits and _will_go_on_from(artifact, job):
@@ -101,7 +101,7 @@ def _warnings(place: Place) -> Iterator[str]:
         return
     if job.status in CAN_RESUME:
         yield f"It is the one that job {job.pk}, which is {_status(job)}, would go on from."
-    elif job.status in HOLDS_SLOT:
+    elif job.status in ACTIVE:
         yield f"It is the newest of job {job.pk}, which is {_status(job)}: a crash would need it."
 
 

@@ -29,7 +29,7 @@ def own_model(path: str) -> Path:
 def files_of(folder: Path) -> list[tuple[str, Path, int]]:
     """(name below the folder, real path, bytes) of each file to be sent, hidden ones left out.
 
-    Links are followed as a Hugging Face cache has them, though only within the allowed folders.
+    Links are resolved as a Hugging Face cache has them, though only within the allowed folders.
     Raises ``ValueError``.
     """
     found = list(_walk(folder))

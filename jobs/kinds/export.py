@@ -58,9 +58,9 @@ class Export(JobKind):
     ) -> Command:
         target = f"{placement.run_dir}/{FOLDER}"
         more = ("--keep-adapter",) if spec.keep_adapter else ()
-        words = ("-m", "trainyard_node.export", spec.checkpoint, target, *more)
+        argv = ("-m", "trainyard_node.export", spec.checkpoint, target, *more)
         env = {"CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
-        return Command((placement.python, *words), env, placement.run_dir)
+        return Command((placement.python, *argv), env, placement.run_dir)
 
     def judge(self, spec: ExportSpec, end: End) -> Verdict:
         said = end.said.get(DONE)

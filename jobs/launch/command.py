@@ -31,7 +31,7 @@ def build(job: Job, spec: Spec) -> Command:
         job.run_dir,
         job.machine.python,
         name,
-        devices=claims.devices_held(job) if job.gpus and job.is_active else (),
+        devices=claims.leased_devices(job) if job.gpus and job.is_active else (),
         resume_from=job.resume_from,
         spread=joint.spread_of_job(job, spec),
     )

@@ -15,7 +15,7 @@ from jobs.artifacts.keeping import keep_products
 from jobs.kinds.base import End
 from jobs.launch import joint
 from jobs.launch.attempt import Attempt, tell_resumed
-from jobs.models import ENDED, HOLDS_SLOT, Event, Job, Status
+from jobs.models import ACTIVE, ENDED, Event, Job, Status
 from jobs.trackers import accounts
 from jobs.verl.retries import Crash, Decision, decide
 from jobs.work import kick, later
@@ -26,7 +26,7 @@ def stop(job: Job, *, who: str) -> bool:
     if _stop_waiting(job, who) or _stop_retry(job, who):
         return True
     with transaction.atomic():
-        asked = Job.objects.filter(pk=job.pk, status__in=HOLDS_SLOT, stop_asked_at=None).update(
+        asked = Job.objects.filter(pk=job.pk, status__in=ACTIVE, stop_asked_at=None).update(
             stop_asked_at=timezone.now(), revision=F("revision") + 1
         )
         if asked:

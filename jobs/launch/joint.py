@@ -23,11 +23,11 @@ from jobs.starting import still_starting
 
 log = logging.getLogger(__name__)
 MEMORY = 200_000_000  # bytes
-CPUS = 32  # logical ones for a run on the CPU: too few hang verl without a word
+CPUS = 32  # logical ones for a run on the CPU; with too few, verl hangs and says nothing
 
 
 def spread_of_job(job: Job, spec: Spec) -> Spread | None:
-    """None where no Ray is there before the run: on one machine, or on a group's head alone."""
+    """How the job lies on a Ray that is there before the run; None where verl starts its own."""
     if not job.machine.is_group:
         return shown_spread(job.machine, spec)
     counts = list(_counts(job, spec).values())
@@ -35,24 +35,27 @@ def spread_of_job(job: Job, spec: Spec) -> Spread | None:
 
 
 def _counts(job: Job, spec: Spec) -> dict[int, int]:
-    """How many devices a job takes of each member, by the member's machine; as far as it is known
-    before it has any. On the CPU its ranks are laid over all members, where that is even."""
+    """How many devices of each member a job takes, by the member's machine.
+
+    Before the job has leases, the number of an empty group is taken. The ranks of a job on the CPU
+    are spread over all members, if each then gets equally many.
+    """
     members = [member.machine_id for member in members_of(job.machine)]
     if not job.gpus:
         ranks = job.job_kind.ranks(spec)
         even = members and not job.job_kind.one_node and ranks % len(members) == 0
         return {machine: ranks // len(members) for machine in members} if even else {}
-    if held := Counter(job.leases.values_list("machine", flat=True)):
-        return dict(held)
-    room = claims.room_of(job.machine).without_leases()
+    if leased := Counter(job.leases.values_list("machine", flat=True)):
+        return dict(leased)
+    room = claims.room_of(job.machine).all_free()
     found = room.devices_for(job.gpus, job.job_kind.one_node) or ()
     return dict(Counter(members[device // STRIDE] for device in found))
 
 
 def bring_up(job: Job, launch: Launch) -> Launch:
-    """Start the Ray of a job that several machines do; others stay as they are.
+    """Start the Ray of a job on several machines; a job on one machine stays as it is.
 
-    Raises ``RunnerError``; nothing is then left.
+    Raises ``RunnerError`` and then leaves nothing behind.
     """
     if not job.machine.is_group or spread_of_job(job, job.spec_of_kind) is None:
         return launch
@@ -74,7 +77,7 @@ def bring_up(job: Job, launch: Launch) -> Launch:
 
 
 def take_down(job: Job) -> None:
-    """End the Ray of a job that is over. What cannot be asked ends by itself without its head."""
+    """End the Ray of a job that is over. A part that does not answer ends when its head is gone."""
     if not job.machine.is_group or job.command is None:
         return
     parts = _parts(job, Launch(job.run_dir, (), {}))
@@ -87,7 +90,7 @@ def take_down(job: Job) -> None:
 
 
 def _parts(job: Job, launch: Launch) -> list[group.Part]:
-    """The head, and whatever other members the job lies on."""
+    """The head, and the other members that the job lies on."""
     counts = _counts(job, job.spec_of_kind)
     members = members_of(job.machine)
     taking = [m for m in members if m.place == members[0].place or m.machine_id in counts]
@@ -104,10 +107,10 @@ def _parts(job: Job, launch: Launch) -> list[group.Part]:
 
 
 def _devices(job: Job, member: Membership) -> dict[str, str]:
-    held = job.leases.filter(machine=member.machine_id).values_list("device", flat=True)
+    leased = job.leases.filter(machine=member.machine_id).values_list("device", flat=True)
     if not job.gpus:
         return {}
-    devices = ",".join(map(str, held))
+    devices = ",".join(map(str, leased))
     return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": devices}
 
 

@@ -24,6 +24,6 @@ def kick_stuck() -> None:
         if claims.could_start(machine):
             kick(machine.pk)
     overdue = timezone.now() - STUCK_STOP - timedelta(seconds=settings.TRAINYARD_STOP_GRACE)
-    reached = Job.objects.holding_slot().filter(machine__unreachable_since=None)
+    reached = Job.objects.active().filter(machine__unreachable_since=None)
     for job in reached.filter(stop_asked_at__lt=overdue):
         later("jobs.tasks.stop_run", job.pk)

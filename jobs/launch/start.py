@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def launch_queued(machine_id: int) -> None:
-    """Start what can start. What takes long before it starts gets a process of its own."""
+    """Start all jobs that can start. A start that takes long gets a process of its own."""
     while job := claim_next(machine_id):
         if job.machine.is_local and job.attempt == 1:
             launch(job)
@@ -31,12 +31,12 @@ def launch_queued(machine_id: int) -> None:
 
 
 def spawn_launch(job: Job) -> None:
-    """A task may take two minutes only; sending data, or examining a checkpoint, takes longer."""
+    """Launch in a process of its own: a task may take two minutes only, and sending data longer."""
     start_process("launch", str(job.pk))
 
 
 def claim_next(machine_id: int) -> Job | None:
-    """Take the next job that fits into STARTING, with its devices."""
+    """Claim the next job that fits, if there is one: see ``claims.claim``."""
     with transaction.atomic():
         return claims.claim(claims.locked(machine_id))
 

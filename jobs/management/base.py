@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 from jobs.models import Job
 
 
-def add_verb_words(parser: ArgumentParser) -> None:
+def add_verb_arguments(parser: ArgumentParser) -> None:
     """Of a command that asks something of one job: which, and who asks."""
     parser.add_argument("id", type=int)
     parser.add_argument("--user", default="", help="who asks (default: first administrator)")

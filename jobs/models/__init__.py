@@ -10,9 +10,9 @@ from jobs.models.artifacts import (
 )
 from jobs.models.digests import KnownDigest
 from jobs.models.jobs import (
+    ACTIVE,
     CAN_RESUME,
     ENDED,
-    HOLDS_SLOT,
     NEEDS_ATTENTION,
     Event,
     Fetch,
@@ -26,9 +26,9 @@ from jobs.models.jobs import (
 from jobs.models.secrets import TrackerSecret
 
 __all__ = [
+    "ACTIVE",
     "CAN_RESUME",
     "ENDED",
-    "HOLDS_SLOT",
     "NEEDS_ATTENTION",
     "Artifact",
     "ArtifactQuerySet",

@@ -36,7 +36,7 @@ class Status(models.TextChoices):
     LOST = "lost", "Lost"
 
 
-HOLDS_SLOT = (Status.STARTING, Status.RUNNING)
+ACTIVE = (Status.STARTING, Status.RUNNING)
 ENDED = (Status.COMPLETED, Status.FAILED, Status.STOPPED, Status.LOST)
 NEEDS_ATTENTION = (Status.FAILED, Status.LOST)
 CAN_RESUME = (Status.PAUSED, Status.FAILED, Status.STOPPED, Status.LOST)
@@ -54,8 +54,8 @@ class JobQuerySet(models.QuerySet["Job"]):
             return self
         return self.filter(owner_id=user.pk)
 
-    def holding_slot(self) -> Self:
-        return self.filter(status__in=HOLDS_SLOT)
+    def active(self) -> Self:
+        return self.filter(status__in=ACTIVE)
 
     def queued(self) -> Self:
         """In order: by priority, then as people moved them, then as they came."""
@@ -179,7 +179,7 @@ class Job(models.Model):
 
     @property
     def is_active(self) -> bool:
-        return self.status in HOLDS_SLOT
+        return self.status in ACTIVE
 
     @property
     def has_ended(self) -> bool:
@@ -203,7 +203,7 @@ class Job(models.Model):
     def can_stop(self) -> bool:
         if self.retry_at is not None:
             return True  # it would go on by itself
-        ways = (Status.QUEUED, Status.PAUSED, *HOLDS_SLOT)
+        ways = (Status.QUEUED, Status.PAUSED, *ACTIVE)
         return self.status in ways and self.stop_asked_at is None
 
     @property

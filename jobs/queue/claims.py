@@ -1,4 +1,7 @@
-"""Claims: a waiting job gets its devices and begins to start, in one transaction."""
+"""The line of a machine as the database has it, and the claim of its next job.
+
+A worker claims a job in one transaction: the job gets leases of its devices and begins to start.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -30,15 +33,15 @@ def misfit(machine: Machine, spec: Spec) -> str:
 
 
 def locked(machine_id: int) -> Machine:
-    """The machine, held against whoever else changes its queue, to the end of the transaction.
+    """The machine, whose queue nobody else can change until the end of the transaction.
 
-    A group is held with its members, whose devices it gives away: all in one order, so that no two
-    wait for each other. It orders two workers on PostgreSQL; SQLite's IMMEDIATE transaction does it
-    there.
+    A group is locked with its members, whose devices its jobs lease. They are locked in one order,
+    so that no two transactions wait for each other. PostgreSQL needs this lock; on SQLite the
+    IMMEDIATE transaction does the same.
     """
     members = Membership.objects.filter(group=machine_id).values("machine")
-    held = Machine.objects.select_for_update().filter(Q(pk=machine_id) | Q(pk__in=members))
-    return {machine.pk: machine for machine in held.order_by("pk")}[machine_id]
+    rows = Machine.objects.select_for_update().filter(Q(pk=machine_id) | Q(pk__in=members))
+    return {machine.pk: machine for machine in rows.order_by("pk")}[machine_id]
 
 
 def room_of(machine: Machine) -> Room:
@@ -47,10 +50,10 @@ def room_of(machine: Machine) -> Room:
     devices = devices_of(machine)
     return Room(
         gpus=None if devices is None else devices.indices,
-        taken=frozenset(Lease.objects.filter(machine=machine).values_list("device", flat=True)),
+        leased=frozenset(Lease.objects.filter(machine=machine).values_list("device", flat=True)),
         slots=machine.slots,
         # A group's job on the CPU takes a slot of every member.
-        busy=Job.objects.holding_slot()
+        busy=Job.objects.active()
         .filter(Q(machine=machine) | Q(machine__memberships__machine=machine), gpus=0)
         .count(),
     )
@@ -62,7 +65,7 @@ def line_of(machine: Machine) -> list[Job]:
 
 
 def waiting_in(machine: Machine, line: Sequence[Job]) -> list[Waiting]:
-    """The jobs in line, as far as their start is concerned."""
+    """The jobs in line, with the facts that decide whether they start."""
     short = too_short(machine, line)
     return [waiting(job, short.get(job.pk, "")) for job in line]
 
@@ -98,7 +101,7 @@ def _told(what: str, before: Job) -> str:
 
 
 def claim(machine: Machine) -> Job | None:
-    """Take the first job in line that fits into STARTING, with its devices.
+    """Claim the first job in line that fits: it gets leases of its devices, and is STARTING.
 
     Needs the lock on the machine.
     """
@@ -172,7 +175,7 @@ def take_turn(job: Job) -> None:
 def usage(machine_id: int) -> Counter[int]:
     """What each user's running jobs use: their devices, and one for each job on the CPU."""
     using: Counter[int] = Counter()
-    running = Job.objects.holding_slot().filter(machine=machine_id).order_by()
+    running = Job.objects.active().filter(machine=machine_id).order_by()
     for owner, gpus in running.values_list("owner", "gpus"):
         using[owner] += max(1, gpus)
     return using
@@ -188,7 +191,7 @@ def in_order(jobs: JobQuerySet) -> list[Job]:
     sources = JobInput.objects.awaited().select_related("source")
     awaited = Prefetch("inputs", sources.defer("source__spec", "source__command"), "awaited")
     jobs = jobs.select_related("after", "owner").defer(*bulky)
-    # What is fetched ahead fills the property of that name.
+    # The prefetch fills the property of that name.
     return list(jobs.prefetch_related(awaited))  # type: ignore[no-redef]
 
 
@@ -202,5 +205,6 @@ def renumber(line: Iterable[Job]) -> None:
     Job.objects.bulk_update(changed, ["position"], batch_size=500)
 
 
-def devices_held(job: Job) -> tuple[int, ...]:
+def leased_devices(job: Job) -> tuple[int, ...]:
+    """The numbers of the devices that a job has leases of."""
     return tuple(job.leases.values_list("device", flat=True))

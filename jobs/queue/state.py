@@ -15,7 +15,7 @@ from jobs.queue.line.machine import Room, reasons
 
 @dataclass(frozen=True)
 class Device:
-    """A GPU and who has it. One that is leased may have left the machine since."""
+    """A GPU, and the job that has its lease. A leased GPU may have left the machine since."""
 
     number: int
     name: str
@@ -54,7 +54,7 @@ class Queue:
 
 def queue_of(machine: Machine) -> Queue:
     here = Q(machine=machine) | Q(machine__memberships__machine=machine)
-    active = Job.objects.holding_slot().filter(here).defer("spec", "command")
+    active = Job.objects.active().filter(here).defer("spec", "command")
     running = list(
         active.select_related("owner").prefetch_related("leases").order_by("started_at", "pk")
     )
@@ -85,10 +85,10 @@ def _devices(machine: Machine, room: Room, running: list[Job]) -> Iterator[Devic
         return  # they are its members', and shown there
     devices = devices_of(machine)
     names = devices.names if devices else {}
-    given = [(lease, job) for job in running for lease in job.leases.all()]
-    holder = {lease.device: job for lease, job in given if lease.machine_id == machine.pk}
-    for number in sorted({*names, *room.taken}):
-        yield Device(number, names.get(number, ""), holder.get(number), number in names)
+    leases = [(lease, job) for job in running for lease in job.leases.all()]
+    having = {lease.device: job for lease, job in leases if lease.machine_id == machine.pk}
+    for number in sorted({*names, *room.leased}):
+        yield Device(number, names.get(number, ""), having.get(number), number in names)
 
 
 def _device(device: Device) -> dict[str, Any]:

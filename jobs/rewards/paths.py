@@ -9,7 +9,7 @@ from platform_site.paths import inside
 def reward_path(text: str) -> Path:
     """The real path of a reward function's file: in an allowed folder, or one of Trainyard's own.
 
-    Raises ``ValueError`` with a sentence, and ``OSError`` where the path cannot be followed.
+    Raises ``ValueError`` with a sentence, and ``OSError`` where the path cannot be resolved.
     """
     real = _own(text) or inside(text)
     if not real.is_file():

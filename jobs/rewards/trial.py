@@ -36,7 +36,7 @@ class Subject:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def arguments(self) -> list[str]:
+    def argv(self) -> list[str]:
         if not self.path:
             return ["--builtin"]
         return ["--path", self.path, "--name", self.name, "--kwargs", json.dumps(self.kwargs)]
@@ -52,7 +52,7 @@ class Limits:
     memory_mb: int = 4096
 
     @property
-    def arguments(self) -> list[str]:
+    def argv(self) -> list[str]:
         seconds = {"call": self.call, "load": self.load, "total": self.total}
         limits = [f"--{name}-seconds={value}" for name, value in seconds.items()]
         return [*limits, f"--memory-mb={self.memory_mb}"]
@@ -184,7 +184,7 @@ def _run(subject: Subject, cases: Sequence[Case], limits: Limits) -> dict[str, A
     lines = "".join(json.dumps(case.row, default=str) + "\n" for case in cases)
     try:
         process = subprocess.Popen(
-            [*argv, *subject.arguments, *limits.arguments],
+            [*argv, *subject.argv, *limits.argv],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -28,7 +28,7 @@ ALIVE_EVERY = 10.0  # seconds of silence after which the page is told that all i
 NO_LOGIN, NOT_THERE, ERROR = 4401, 4404, 1011
 
 
-class FollowingConsumer(AsyncWebsocketConsumer):
+class NewsConsumer(AsyncWebsocketConsumer):
     """Looks for news several times a second, and at once when it is pinged."""
 
     look_every = LOOK_EVERY
@@ -55,17 +55,17 @@ class FollowingConsumer(AsyncWebsocketConsumer):
 
     def begin(self) -> None:
         if self.task is None:
-            self.task = asyncio.create_task(self.follow())
+            self.task = asyncio.create_task(self.tell_news())
 
-    async def follow(self) -> None:
+    async def tell_news(self) -> None:
         try:
-            await self._follow()
+            await self._tell_news()
         except Exception:
             # The page reconnects and says what it has seen, so nothing is lost.
             log.exception("A page's connection is closed after an error")
             await self.close(ERROR)
 
-    async def _follow(self) -> None:
+    async def _tell_news(self) -> None:
         said = time.monotonic()
         while True:
             messages = await self.news()
@@ -93,7 +93,7 @@ class FollowingConsumer(AsyncWebsocketConsumer):
                 await task
 
 
-class RunConsumer(FollowingConsumer):
+class RunConsumer(NewsConsumer):
     async def opened(self) -> None:
         self.pk: int = self.scope["url_route"]["kwargs"]["pk"]
         if not await self.is_there():
@@ -206,7 +206,7 @@ class RunConsumer(FollowingConsumer):
         return list(news.new_events(self.pk, stamp.uuid, before, told))
 
 
-class OverviewConsumer(FollowingConsumer):
+class OverviewConsumer(NewsConsumer):
     look_every = 1.0
 
     async def opened(self) -> None:
@@ -225,7 +225,7 @@ class OverviewConsumer(FollowingConsumer):
     def _stamp(self) -> object:
         """Changes whenever the board may look different."""
         jobs = Job.objects.visible_to(self.user)
-        active = list(jobs.holding_slot().values_list("pk", "revision", "step"))
+        active = list(jobs.active().values_list("pk", "revision", "step"))
         last_event = Event.objects.order_by("-pk").values_list("pk").first()
         last_sample = MachineSample.objects.order_by("-pk").values_list("pk").first()
         return active, last_event, last_sample

@@ -6,8 +6,8 @@ from typing import Any
 from compute.machines.load import load_of
 from compute.models import Machine
 from jobs import events as kinds
-from jobs.models import ENDED, HOLDS_SLOT, Job, JobQuerySet, Status
-from jobs.queue.claims import devices_held
+from jobs.models import ACTIVE, ENDED, Job, JobQuerySet, Status
+from jobs.queue.claims import leased_devices
 from jobs.queue.state import reason_of
 from monitoring.mirror import left_out
 from monitoring.page import panels
@@ -32,7 +32,7 @@ def board(user: Any) -> dict[str, Any]:
     jobs = Job.objects.visible_to(user).select_related("machine", "owner", "after")
     recent = jobs.filter(status__in=(Status.PAUSED, *ENDED)).order_by("-ended_at")
     return {
-        "running": list(jobs.filter(status__in=HOLDS_SLOT).order_by("started_at")),
+        "running": list(jobs.filter(status__in=ACTIVE).order_by("started_at")),
         "queued": queued(jobs),
         "recent": list(recent[:RECENT]),
         "machines": [load_of(machine) for machine in Machine.objects.ready()],
@@ -54,6 +54,6 @@ def header_context(job: Job) -> dict[str, Any]:
         "revision": job.revision,
         "waits": reason_of(job),
         "left_out": left_out(job),
-        "devices": devices_held(job),
+        "devices": leased_devices(job),
         "silent_why": silent.message if silent else "",
     }

@@ -29,7 +29,7 @@ def rail(request: HttpRequest) -> dict[str, Any]:
     today = timezone.now() - timedelta(days=1)
     return {
         "rail": {
-            "active": mine.holding_slot().count(),
+            "active": mine.active().count(),
             "attention": mine.filter(status__in=NEEDS_ATTENTION, ended_at__gt=today).count(),
         }
     }

@@ -63,7 +63,7 @@ def _make_files(folder: Path) -> None:
 
 
 def submit_sample_runs(owner: User) -> list[Job]:
-    """Submit an SFT run and a GRPO run that follows it, each at most once."""
+    """Submit an SFT run and a GRPO run that starts after it, each at most once."""
     first = _submit("sample-sft", owner, None)
     return [first, _submit("sample-grpo", owner, first)]
 

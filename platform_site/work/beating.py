@@ -35,5 +35,5 @@ def _beat_once(beat: Callable[[], object]) -> None:
     try:
         beat()
     except DatabaseError as error:  # a busy or lost database must not make living work look dead
-        log.warning("A sign of life could not be kept; the next one follows: %s", error)
+        log.warning("A sign of life could not be kept; the next one comes soon: %s", error)
         connection.close()

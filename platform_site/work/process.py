@@ -7,15 +7,15 @@ from pathlib import Path
 from django.conf import settings
 
 
-def start_process(*words: str) -> None:
-    """Start ``manage.py`` with these words. What it prints is added to a log of the command.
+def start_process(*argv: str) -> None:
+    """Start ``manage.py`` with this ``argv``. What it prints is added to a log of the command.
 
     A task of the queue may take two minutes only, and there are two workers: what takes longer is
     started by a task and done by such a process.
     """
-    with (Path(settings.TRAINYARD_HOME) / f"{words[0]}.log").open("ab") as out:
+    with (Path(settings.TRAINYARD_HOME) / f"{argv[0]}.log").open("ab") as out:
         subprocess.Popen(
-            [sys.executable, "manage.py", *words],
+            [sys.executable, "manage.py", *argv],
             cwd=settings.BASE_DIR, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
             start_new_session=True,
         )  # fmt: skip

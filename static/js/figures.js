@@ -1,4 +1,4 @@
-// The table of last values: follows the points as they come.
+// The table of last values: takes up the points as they come.
 (() => {
   "use strict";
 

@@ -73,8 +73,8 @@ def write_metrics(file: Path) -> Path:
 
 def ask_peers(file: Path, folder: Path) -> Figures:
     (folder / "peers").mkdir()
-    words = [str(PEERS), str(HERE / "peers.py"), str(file), str(folder / "peers")]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=folder)
+    argv = [str(PEERS), str(HERE / "peers.py"), str(file), str(folder / "peers")]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=folder)
     assert done.returncode == 0, done.stderr
     found: Figures = json.loads(done.stdout.splitlines()[-1])
     return found

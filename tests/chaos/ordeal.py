@@ -96,7 +96,7 @@ class Ordeal:
 
     def pausing(self) -> Callable[[], bool]:
         """Something was asked of a run, and it has not ended yet."""
-        asked = Job.objects.holding_slot()
+        asked = Job.objects.active()
         return lambda: (
             asked.exclude(pause_asked_at=None).exists()
             or asked.exclude(stop_asked_at=None).exists()
@@ -151,7 +151,7 @@ class Ordeal:
         minutes: let them be over after some seconds, and for a start only where no launcher is
         left that could still do it."""
         now = timezone.now()
-        held, old = Job.objects.holding_slot(), now - timedelta(seconds=AGES_AFTER)
+        held, old = Job.objects.active(), now - timedelta(seconds=AGES_AFTER)
         long_ago = now - timedelta(seconds=NEVER_STARTED + 1)
         held.filter(stop_asked_at__lt=old).update(stop_asked_at=long_ago)
         held.filter(pause_asked_at__lt=old).update(pause_asked_at=long_ago)

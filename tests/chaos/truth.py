@@ -111,7 +111,7 @@ def mirror_faults(job: Job, attempt: int, far: bytes) -> Iterator[str]:
 
 
 def machine_faults(ground: Ground) -> Iterator[str]:
-    held = Job.objects.holding_slot().filter(machine=ground.machine)
+    held = Job.objects.active().filter(machine=ground.machine)
     if held.exists() or Lease.objects.filter(machine=ground.machine).exists():
         yield f"{ground.machine} still has leases or runs: {list(held)}"
     left = [each for each in psutil.process_iter() if runs_in(each, str(ground.trainer.folder))]
@@ -123,11 +123,10 @@ def machine_faults(ground: Ground) -> Iterator[str]:
 def runs_in(process: psutil.Process, folder: str) -> bool:
     """A wrapper, a trainer or a command of the node in this folder."""
     try:
-        words = process.cmdline()
+        line = " ".join(process.cmdline())
     except psutil.Error:
         return False
-    told = " ".join(words)
-    return folder in told and ("trainyard_node" in told or "fake_trainer" in told)
+    return folder in line and ("trainyard_node" in line or "fake_trainer" in line)
 
 
 def stored(job: Job) -> dict[tuple[str, int], float]:

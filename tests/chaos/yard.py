@@ -39,10 +39,10 @@ class Yard:
         if self.up and self.up.poll() is None:
             return
         self.wait_for_nothing()
-        words = [sys.executable, "manage.py", "up", "--no-samples", "--port", str(self.port)]
+        argv = [sys.executable, "manage.py", "up", "--no-samples", "--port", str(self.port)]
         with self.output.open("ab") as log:
             self.up = subprocess.Popen(
-                words, cwd=ROOT, env=self.env, stdout=log, stderr=log, start_new_session=True
+                argv, cwd=ROOT, env=self.env, stdout=log, stderr=log, start_new_session=True
             )
         self.starts += 1
         eventually(lambda: len(self.programs()) == len(PROGRAMS), STARTS_WITHIN, self.said())
@@ -55,7 +55,7 @@ class Yard:
 
         def left() -> list[psutil.Process]:
             # What starts a run is a process of its own: it may go on.
-            return [process for process in self.own() if "launch" not in _words(process)]
+            return [process for process in self.own() if "launch" not in argv_of(process)]
 
         try:
             eventually(lambda: not left(), DIES_WITHIN)
@@ -83,11 +83,11 @@ class Yard:
         return [process for process in psutil.process_iter() if self._is_own(process)]
 
     def named(self) -> str:
-        return "; ".join(f"{process.pid} {' '.join(_words(process))}" for process in self.own())
+        return "; ".join(f"{process.pid} {' '.join(argv_of(process))}" for process in self.own())
 
     def _is_own(self, process: psutil.Process) -> bool:
-        words = _words(process)
-        if not any(word.endswith("manage.py") or word == "daphne" for word in words):
+        argv = argv_of(process)
+        if not any(part.endswith("manage.py") or part == "daphne" for part in argv):
             return False
         with suppress(psutil.Error):
             return process.environ().get("TRAINYARD_HOME") == str(self.home) and lives(process)
@@ -100,7 +100,7 @@ class Yard:
         found = {}
         with suppress(psutil.Error):
             for process in psutil.Process(self.up.pid).children():
-                name = next((PROGRAMS[w] for w in _words(process) if w in PROGRAMS), None)
+                name = next((PROGRAMS[part] for part in argv_of(process) if part in PROGRAMS), None)
                 if name and lives(process):
                     found[name] = process
         return found
@@ -125,7 +125,7 @@ class Yard:
         return {
             **{name: program(name) for name in (WEB, WATCHER, WORKERS)},
             OF_WORKERS: self.below_workers,
-            LAUNCH: lambda: [each for each in self.own() if "launch" in _words(each)],
+            LAUNCH: lambda: [each for each in self.own() if "launch" in argv_of(each)],
             STARTER: self.starters,
             SUPERVISOR: lambda: [psutil.Process(self.up.pid)] if self.up else [],
             ALL: self.own,
@@ -136,7 +136,7 @@ class Yard:
         programs = self.programs()
         with suppress(psutil.Error, KeyError):
             below = programs[WORKERS].children(recursive=True)
-            return [each for each in below if "qcluster" in _words(each)]
+            return [each for each in below if "qcluster" in argv_of(each)]
         return []
 
     def starters(self) -> list[psutil.Process]:
@@ -144,7 +144,7 @@ class Yard:
         ours = {process.pid for process in self.own()}
         found = []
         for process in psutil.process_iter():
-            if "trainyard_node.run" in _words(process) and _parent(process) in ours:
+            if "trainyard_node.run" in argv_of(process) and _parent(process) in ours:
                 found.append(process)
         return found
 
@@ -156,8 +156,8 @@ def _parent(process: psutil.Process) -> int:
         return 0
 
 
-def _words(process: psutil.Process) -> list[str]:
+def argv_of(process: psutil.Process) -> list[str]:
     try:
-        return [word for word in process.cmdline() if word]
+        return [part for part in process.cmdline() if part]
     except psutil.Error:
         return []

@@ -47,7 +47,7 @@ def test_first_it_is_said_since_when_and_why(box: Machine) -> None:
     assert (box.unreachable_reason, box.state) == ("It is off.", "unreachable")
 
 
-def test_since_stays_and_the_reason_follows(box: Machine) -> None:
+def test_since_stays_and_the_reason_is_the_newest(box: Machine) -> None:
     mark_unreachable(box, off(since=1_800_000_000))
     mark_unreachable(box, off(words="It is off. So it has been for an hour."))
     box.refresh_from_db()

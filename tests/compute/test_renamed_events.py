@@ -11,7 +11,7 @@ from tests import factories
 pytestmark = pytest.mark.django_db
 
 
-def test_events_of_a_machine_follow_the_word_rental() -> None:
+def test_events_of_a_machine_are_named_by_the_word_rental() -> None:
     migration = import_module("compute.migrations.0008_rental")
     box = factories.make_ssh_machine()
     for kind in ("lease set", "lease near", "lease over", "checked"):
@@ -22,7 +22,7 @@ def test_events_of_a_machine_follow_the_word_rental() -> None:
     assert kinds(box) == ["lease set", "lease near", "lease over", "checked"]
 
 
-def test_events_of_a_job_follow_the_word_rental() -> None:
+def test_events_of_a_job_are_named_by_the_word_rental() -> None:
     migration = import_module("jobs.migrations.0007_rental_and_machine_users")
     job = factories.make_job()
     job.events.create(kind="lease", at=timezone.now())

@@ -165,9 +165,9 @@ def test_in_the_admin(boss: Client, box: Machine) -> None:
     assert box.events.get().who == "root"
 
 
-def command(*words: str) -> Any:
+def command(*argv: str) -> Any:
     out = StringIO()
-    call_command("machine", "rental", "box", *words, "--json", stdout=out)
+    call_command("machine", "rental", "box", *argv, "--json", stdout=out)
     return json.loads(out.getvalue())["rental_ends_at"]
 
 
@@ -184,9 +184,9 @@ def test_by_the_command(box: Machine, staff: object) -> None:
     soon = datetime.fromisoformat(command("--in", "6h"))
     assert timedelta(hours=5, minutes=58) < soon - timezone.now() <= timedelta(hours=6)
     assert {event.who for event in box.events.all()} == {"root"}
-    for words in (("--ends", "2020-01-01T00:00"), ("--ends", "soon"), ("--in", "6")):
+    for argv in (("--ends", "2020-01-01T00:00"), ("--ends", "soon"), ("--in", "6")):
         with pytest.raises(CommandError):
-            command(*words)
+            command(*argv)
     assert command() == soon.isoformat()
 
 

@@ -13,15 +13,15 @@ from tests import factories
 pytestmark = pytest.mark.django_db
 
 
-def data(*words: str) -> Any:
+def data(*argv: str) -> Any:
     out = io.StringIO()
-    call_command("dataset", *words, "--json", stdout=out)
+    call_command("dataset", *argv, "--json", stdout=out)
     return json.loads(out.getvalue())
 
 
-def text(*words: str) -> str:
+def text(*argv: str) -> str:
     out = io.StringIO()
-    call_command("dataset", *words, stdout=out)
+    call_command("dataset", *argv, stdout=out)
     return out.getvalue()
 
 
@@ -60,7 +60,7 @@ def test_columns_and_options_by_hand(rows: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("argv", "says"),
     [
         (("import", "/etc/passwd", "--name", "x"), "outside the allowed folders"),
         (("import", "no such name", "--name", "x"), "is not owner/name"),
@@ -70,14 +70,14 @@ def test_columns_and_options_by_hand(rows: str) -> None:
         (("show", "none@3"), "no data set none@3"),
     ],
 )
-def test_bad_input_is_told(staff: User, words: tuple[str, ...], says: str) -> None:
+def test_bad_input_is_told(staff: User, argv: tuple[str, ...], says: str) -> None:
     with pytest.raises(CommandError, match=says):
-        call_command("dataset", *words)
+        call_command("dataset", *argv)
     assert Version.objects.count() == 0
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("argv", "says"),
     [
         (("--shape", "nonsense"), "There is no shape nonsense"),
         (("--map", "nonsense"), "write key=value"),
@@ -86,10 +86,10 @@ def test_bad_input_is_told(staff: User, words: tuple[str, ...], says: str) -> No
         (("--target", "dpo"), "No shape fits"),
     ],
 )
-def test_a_bad_mapping_is_told(rows: str, words: tuple[str, ...], says: str) -> None:
+def test_a_bad_mapping_is_told(rows: str, argv: tuple[str, ...], says: str) -> None:
     data("import", rows, "--name", "say")
     with pytest.raises(CommandError, match=says):
-        call_command("dataset", "compile", "say", *words)
+        call_command("dataset", "compile", "say", *argv)
 
 
 def test_a_refused_import_leaves_no_data_set(staff: User) -> None:

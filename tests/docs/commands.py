@@ -20,10 +20,12 @@ DJANGOS = {action.dest for action in BaseCommand().create_parser("", "")._action
 
 @dataclass(frozen=True)
 class Usage:
-    """A command, or one verb of it: ``options`` with all their spellings, ``words`` to choose."""
+    """A command, or one verb of it: ``options`` are given with all their spellings; ``choices``
+    are what its arguments without a name may be.
+    """
 
     options: tuple[frozenset[str], ...]
-    words: frozenset[str]
+    choices: frozenset[str]
 
 
 @cache
@@ -46,8 +48,8 @@ def _usages(name: str, parser: argparse.ArgumentParser) -> Iterator[tuple[str, U
             yield from _usages(f"{name} {verb}", below)
     if not verbs:
         options = tuple(frozenset(one.option_strings) for one in own if one.option_strings)
-        words = {str(word) for one in own if not one.option_strings for word in one.choices or ()}
-        yield name, Usage(options, frozenset(words))
+        choices = {str(it) for one in own if not one.option_strings for it in one.choices or ()}
+        yield name, Usage(options, frozenset(choices))
 
 
 def commands(page: Page, known: Mapping[str, Usage]) -> Iterator[str]:
@@ -79,8 +81,8 @@ def _usage(name: str, usage: Usage, said: list[str]) -> Iterator[str]:
             yield f"The command {name!r} has {'/'.join(sorted(spellings))}, which is missing."
     for option in sorted(named - {spelling for one in own for spelling in one}):
         yield f"The command {name!r} has no {option}."
-    for word in sorted(usage.words - set(re.split(r"[^\w-]+", text))):
-        yield f"The command {name!r} takes {word!r}, which is missing."
+    for choice in sorted(usage.choices - set(re.split(r"[^\w-]+", text))):
+        yield f"The command {name!r} takes {choice!r}, which is missing."
 
 
 def _sharing(page: Page, known: Mapping[str, Usage]) -> Iterator[str]:

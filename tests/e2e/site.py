@@ -30,10 +30,10 @@ class Site:
             self.env.pop(name, None)
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *words: str) -> None:
+    def start(self, *argv: str) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "up", "--port", str(self.port), *words],
+                [sys.executable, "manage.py", "up", "--port", str(self.port), *argv],
                 cwd=ROOT, env=self.env, stdout=log, stderr=log,
             )  # fmt: skip
         wait_for(self.answers, "the site to answer", STARTS_WITHIN)
@@ -59,9 +59,9 @@ class Site:
         assert len(found) == 1, "the password is shown once"
         return str(found[0])
 
-    def manage(self, *words: str) -> Any:
+    def manage(self, *argv: str) -> Any:
         done = subprocess.run(
-            [sys.executable, "manage.py", *words, "--json"],
+            [sys.executable, "manage.py", *argv, "--json"],
             cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=120, check=True,
         )  # fmt: skip
         return json.loads(done.stdout)
@@ -93,7 +93,7 @@ class Site:
         names = {"daphne": "web", "qcluster": "workers", "watchjobs": "watcher"}
         rows = [line.split(None, 1) for line in listed.splitlines()]
         return {
-            name: int(pid) for pid, args in rows for word, name in names.items() if word in args
+            name: int(pid) for pid, args in rows for part, name in names.items() if part in args
         }
 
 

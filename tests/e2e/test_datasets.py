@@ -42,7 +42,7 @@ def test_from_an_upload_to_a_job(
     page.fill("[name=validation]", "8")
     page.get_by_role("button", name="Compile").click()
     page.wait_for_url("**/versions/1/")
-    # The page follows the work by itself.
+    # The page shows by itself how far the work is.
     expect(page.locator("#rows article")).to_have_count(25, timeout=60_000)
 
     page.fill("[name=q]", "9+1=?")

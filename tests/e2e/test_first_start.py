@@ -61,7 +61,7 @@ def test_the_sft_run_ended_true_and_whole(page: Page, site: Site) -> None:
     assert written["val/loss"][job["steps"]] < written["train/loss"][1]
 
 
-def test_curves_and_log_follow_a_run_without_a_reload(
+def test_curves_and_log_grow_without_a_reload(
     page: Page, site: Site, complaints: list[str]
 ) -> None:
     page.goto(f"{site.url}/jobs/{GRPO}/")

@@ -10,7 +10,7 @@ from tests.e2e.site import Site, wait_for
 pytestmark = pytest.mark.e2e
 
 
-def test_the_preview_follows_typing_and_errors_stand_at_their_fields(
+def test_the_preview_changes_with_typing_and_errors_stand_at_their_fields(
     page: Page, site: Site, complaints: list[str]
 ) -> None:
     page.goto(f"{site.url}/jobs/new/sample-sft/")
@@ -89,11 +89,11 @@ def alive_in(run_dir: Path) -> list[int]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            words = (process / "cmdline").read_bytes().decode(errors="replace")
+            argv = (process / "cmdline").read_bytes().decode(errors="replace")
             folder = str((process / "cwd").readlink())
         except OSError:
             continue
-        if str(run_dir) in words or folder.startswith(str(run_dir)):
+        if str(run_dir) in argv or folder.startswith(str(run_dir)):
             found.append(int(process.name))
     return found
 

@@ -18,8 +18,8 @@ pytestmark = pytest.mark.e2e
 
 def trained(site: Site, recipe: str, *sets: str) -> tuple[dict[str, Any], dict[str, list[float]]]:
     """A finished run and its figures by name, in the order of the steps."""
-    words = [word for text in sets for word in ("--set", text)]
-    submitted = site.manage("submit", recipe, *words)
+    argv = [part for text in sets for part in ("--set", text)]
+    submitted = site.manage("submit", recipe, *argv)
     job = site.wait_for_status(submitted["id"], "completed", "failed", "lost", within=600)
     assert (job["status"], job["exit_code"]) == ("completed", 0), job["reason"]
     assert job["step"] == job["steps"]

@@ -15,13 +15,13 @@ STEPS = 48
 def test_a_run_is_paused_resumed_and_completes_on_one_x_axis(
     page: Page, site: Site, complaints: list[str]
 ) -> None:
-    words = ("--set", f"steps={STEPS}", "--set", "save_freq=-1", "--name", "to be paused")
-    job = site.manage("submit", "sample-sft", *words)
+    argv = ("--set", f"steps={STEPS}", "--set", "save_freq=-1", "--name", "to be paused")
+    job = site.manage("submit", "sample-sft", *argv)
     pk = job["id"]
     wait_for(lambda: site.look(pk)[1] >= 2, "its first steps", 600)
     page.goto(f"{site.url}/jobs/{pk}/")
     page.locator("#pause-button").click()
-    # The page follows by itself.
+    # The page changes by itself.
     expect(page.locator("#run-header")).to_contain_text("Paused after step", timeout=60_000)
     paused = site.job(pk)
     assert paused["status"] == "paused"

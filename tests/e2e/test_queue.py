@@ -28,8 +28,8 @@ CHOOSE_AFTER_SWAP = """(id) => {
 def waiting(site: Site) -> list[int]:
     """Three jobs that wait for a draft, which nobody starts."""
     draft = site.manage("clone", str(SFT))["id"]
-    words = ("submit", "sample-sft", "--set", f"after={draft}", "--name")
-    return [site.manage(*words, f"wait {n}")["id"] for n in range(3)]
+    argv = ("submit", "sample-sft", "--set", f"after={draft}", "--name")
+    return [site.manage(*argv, f"wait {n}")["id"] for n in range(3)]
 
 
 def line(site: Site, among: list[int]) -> list[int]:
@@ -70,7 +70,7 @@ def test_buttons_keep_the_focus(page: Page, site: Site, waiting: list[int]) -> N
     wait_for(lambda: line(site, waiting) == [a, b, c], "the job at its own place")
 
 
-def test_the_page_follows_what_others_do(
+def test_the_page_shows_what_others_do(
     page: Page, site: Site, waiting: list[int], complaints: list[str]
 ) -> None:
     first = waiting[0]

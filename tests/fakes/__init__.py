@@ -23,7 +23,7 @@ exec {python} {fake} {plan} "$@"
 
 
 class FakeTrainer:
-    """A ``Machine.python`` with a fake trainer, which follows a plan (see fake_trainer.py)."""
+    """A ``Machine.python`` with a fake trainer, which keeps to a plan (see fake_trainer.py)."""
 
     def __init__(
         self,
@@ -35,13 +35,13 @@ class FakeTrainer:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.python = str(folder / "fake_trainer_python")
-        words = {
+        values = {
             "node": node,
             "python": python,
             "fake": fake,
             "plan": folder / "plan.json",
         }
-        quoted = {name: shlex.quote(str(word)) for name, word in words.items()}
+        quoted = {name: shlex.quote(str(value)) for name, value in values.items()}
         Path(self.python).write_text(LAUNCHER.format(**quoted))
         Path(self.python).chmod(0o755)
         self.plan()

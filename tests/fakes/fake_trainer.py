@@ -84,7 +84,7 @@ def tell_start(path: Path) -> None:
 
 def begins_after() -> int:
     """The step of the checkpoint in the command; 0 without one."""
-    found = [word for word in sys.argv if word.startswith("trainer.resume_from_path=")]
+    found = [part for part in sys.argv if part.startswith("trainer.resume_from_path=")]
     return int(found[0].rpartition("global_step_")[2].strip("'\"")) if found else 0
 
 

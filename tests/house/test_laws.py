@@ -1,4 +1,4 @@
-"""The laws of the house hold, and whatever breaks one is found: each is broken here on purpose."""
+"""The laws of the house. Each is broken on purpose in a copy, and the fault must be found."""
 
 import shutil
 import subprocess
@@ -28,7 +28,7 @@ UPWARD = {
     "monitoring/page/planted.py": "import monitoring.watch.life",
     "monitoring/readers/planted.py": "import monitoring.models",
 }
-# It names no Django itself: it reaches it through two modules that it may import as a layer.
+# This module does not import Django. It reaches Django through a module that its layer may import.
 TWO_AWAY = {"jobs/verl/outwardly.py": "import datasets.services"}
 NAMELESS = [f"{app}/nameless.py" for app in APPS]
 
@@ -50,7 +50,7 @@ def plant(house: Path, files: dict[str, str]) -> None:
 
 
 def lint(house: Path) -> tuple[int, str]:
-    """The exit code and the words of import-linter over a house."""
+    """The exit code and the output of import-linter for a house."""
     argv = [str(Path(sys.executable).with_name("lint-imports")), "--no-logo", "--no-cache"]
     done = subprocess.run(argv, check=False, cwd=house, capture_output=True, text=True, timeout=300)
     return done.returncode, done.stdout + done.stderr
@@ -58,19 +58,19 @@ def lint(house: Path) -> tuple[int, str]:
 
 def test_a_planted_import_is_found_in_each_room(house: Path) -> None:
     plant(house, UPWARD | TWO_AWAY | dict.fromkeys(NAMELESS, "import json"))
-    code, words = lint(house)
+    code, output = lint(house)
     for name in (*UPWARD, *TWO_AWAY, *NAMELESS):
         house.joinpath(name).unlink()
     assert code == 1
     names = [name.removesuffix(".py").replace("/", ".") for name in (*UPWARD, *TWO_AWAY, *NAMELESS)]
-    assert [name for name in names if name not in words] == []
-    # The indirect chain is the one that a contract over direct imports alone lets pass.
-    assert "jobs.verl.outwardly -> datasets.services" in words
+    assert [name for name in names if name not in output] == []
+    # A contract over direct imports alone would let the indirect chain pass.
+    assert "jobs.verl.outwardly -> datasets.services" in output
 
 
 def test_without_them_the_same_copy_passes(house: Path) -> None:
-    code, words = lint(house)
-    assert code == 0, words
+    code, output = lint(house)
+    assert code == 0, output
 
 
 def test_the_contract_names_each_pure_folder() -> None:

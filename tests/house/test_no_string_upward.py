@@ -9,7 +9,7 @@ from django.apps import apps
 
 from tests.house.tree import APPS, ROOT, modules
 
-# Siblings, which do not know each other either.
+# Compute and datasets are siblings: they do not know each other either.
 ABOVE = {
     "compute": ("datasets", "jobs", "monitoring"),
     "datasets": ("compute", "jobs", "monitoring"),
@@ -18,11 +18,11 @@ ABOVE = {
 }
 # The parts of platform_site that stand on top: the URL map, the ASGI entry, and what runs the site.
 ON_TOP = ("platform_site/urls.py", "platform_site/asgi.py", "platform_site/running/")
-SETTINGS = "platform_site/settings.py"  # names the apps, as Django asks for
+SETTINGS = "platform_site/settings.py"  # Django wants the names of the apps in it
 
 
 def reverse_names(app: str) -> set[str]:
-    """How a query or an attribute would reach from a model of an app to one of a higher app."""
+    """The names by which a query or an attribute of an app's models reaches a higher app."""
     names = set()
     for model in apps.get_app_config(app).get_models():
         for relation in model._meta.related_objects:
@@ -32,7 +32,7 @@ def reverse_names(app: str) -> set[str]:
 
 
 def strings_and_attributes(source: str) -> Iterator[tuple[int, str, bool]]:
-    """Line, text, and whether it is an attribute, of what might name something above."""
+    """Each string and attribute of a source: its line, its text, whether it is an attribute."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Attribute):
             yield node.lineno, node.attr, True

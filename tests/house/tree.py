@@ -24,7 +24,7 @@ def is_django(package: str, root: Path = ROOT) -> bool:
 
 
 def pure_folders(root: Path = ROOT) -> list[str]:
-    """The outermost folders without ``apps.py``: all that is in them is pure with them."""
+    """The outermost folders without ``apps.py``: everything in them is pure, too."""
     pure: list[str] = []
     for package in packages(root):
         inside = any(package.startswith(f"{outer}.") for outer in pure)

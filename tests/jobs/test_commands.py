@@ -35,19 +35,19 @@ KEYS = {
 }
 
 
-def text(*words: str) -> str:
+def text(*argv: str) -> str:
     out = io.StringIO()
-    call_command(*words, stdout=out, stderr=io.StringIO())
+    call_command(*argv, stdout=out, stderr=io.StringIO())
     return out.getvalue()
 
 
-def data(*words: str) -> Any:
-    return json.loads(text(*words, "--json"))
+def data(*argv: str) -> Any:
+    return json.loads(text(*argv, "--json"))
 
 
-def refusal(*words: str) -> str:
+def refusal(*argv: str) -> str:
     with pytest.raises(CommandError) as caught:
-        text(*words)
+        text(*argv)
     return str(caught.value)
 
 
@@ -92,7 +92,7 @@ def test_submit_sets_knobs_by_name_and_by_key_and_the_rest_as_overrides(
     samples: Path, staff: User
 ) -> None:
     sets = ["lr=0.25", "trainer.total_epochs=1", "data.num_workers=3", "overrides=data.tools_key=x"]
-    data("submit", "sample-sft", *(word for text in sets for word in ("--set", text)))
+    data("submit", "sample-sft", *(part for text in sets for part in ("--set", text)))
     job = Job.objects.get()
     assert job.spec["values"]["lr"] == 0.25
     assert job.spec["values"]["epochs"] == 1
@@ -123,8 +123,8 @@ def test_bad_input_is_told_and_nothing_is_started(
 
 def test_a_machine_by_its_name(samples: Path, staff: User) -> None:
     there = factories.make_ssh_machine(name="my rented box", workdir="/far", python="/p")
-    for words in ("machine=My rented box", f"machine={there.pk}"):
-        assert data("preview", "sample-sft", "--set", words)["cwd"].startswith("/far/runs/")
+    for given in ("machine=My rented box", f"machine={there.pk}"):
+        assert data("preview", "sample-sft", "--set", given)["cwd"].startswith("/far/runs/")
     said = refusal("preview", "sample-sft", "--set", "machine=nowhere")
     assert "No run can go to nowhere. There are: my rented box, this machine." in said
 

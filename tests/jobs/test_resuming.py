@@ -166,8 +166,8 @@ def test_a_resume_is_a_new_attempt_from_the_newest_checkpoint(
 
 
 def test_a_first_attempt_resumes_nothing(job: Job) -> None:
-    words = command.command_of(job).argv
-    assert not any(word.startswith("trainer.resume") for word in words)
+    argv = command.command_of(job).argv
+    assert not any(part.startswith("trainer.resume") for part in argv)
 
 
 def test_a_broken_newest_checkpoint_is_refused_for_the_one_before(
@@ -441,7 +441,7 @@ def test_a_job_after_one_that_will_be_tried_again_waits(job: Job, user: User) ->
 def test_a_request_whose_answer_was_lost_stands(
     job: Job, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def lost(self: LocalRunner, *words: object) -> None:
+    def lost(self: LocalRunner, *args: object) -> None:
         raise error
 
     monkeypatch.setattr(LocalRunner, "stop", lost)

@@ -34,9 +34,9 @@ def small_verl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-def told(*words: str) -> str:
+def told(*argv: str) -> str:
     out = StringIO()
-    call_command("verl_schema", "--python", sys.executable, *words, stdout=out)
+    call_command("verl_schema", "--python", sys.executable, *argv, stdout=out)
     return out.getvalue()
 
 

@@ -12,8 +12,9 @@ FORMS = ({"like", "why"}, {"fake", "why"}, {"none"})
 
 @dataclass(frozen=True)
 class Cell:
-    """``proofs`` are tests that run the real thing, ``fakes`` those that run it but for the
-    trainer; else ``like`` names the kind that proves it, or ``why`` nothing does is told.
+    """``proofs`` are tests with a real run, ``fakes`` are tests in which only the trainer is a
+    fake. Without ``proofs``, ``like`` may name the kind whose tests prove the cell as well, and
+    ``why`` gives the reason.
     """
 
     kind: str
@@ -32,14 +33,14 @@ class Ledger:
     besides: Mapping[str, str]
 
     def named(self) -> Iterator[str]:
-        """Every test that it names."""
+        """Every test that the ledger names."""
         for cell in self.cells.values():
             yield from (*cell.proofs, *cell.fakes)
         yield from self.besides
 
 
 def read(text: str) -> Ledger:
-    """Raise ``ValueError`` for a cell in no known form, and for a verb that nobody explains."""
+    """Read a ledger. Raises ``ValueError`` for a cell or a verb that is not known."""
     written = tomllib.loads(text)
     verbs, besides = written.pop("verbs"), written.pop("besides", {})
     cells = {}
@@ -66,7 +67,7 @@ def cell(kind: str, verb: str, content: Any) -> Cell:
 
 
 def faults(ledger: Ledger, kinds: set[str]) -> Iterator[str]:
-    """What is not proven, in sentences. ``kinds`` are those that there are."""
+    """Sentences on what the ledger does not prove of ``kinds``, the kinds of job that exist."""
     for kind in sorted(kinds ^ set(ledger.kinds)):
         yield f"{kind}: it is not in the ledger" if kind in kinds else f"{kind}: no such kind"
     for kind in ledger.kinds:
@@ -79,7 +80,7 @@ def faults(ledger: Ledger, kinds: set[str]) -> Iterator[str]:
 
 
 def leads_somewhere(ledger: Ledger, start: Cell) -> bool:
-    """Whether a cell that points to another kind's comes to one that points no further."""
+    """Whether the ``like`` of a cell leads to a cell without one."""
     found, seen = start, {start.kind}
     while found.like:
         if found.like in seen or (found.like, start.verb) not in ledger.cells:

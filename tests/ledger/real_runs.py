@@ -1,8 +1,8 @@
 """Which tests start a real run, read from their text.
 
-In tests/node whatever makes the script or the words of a real trainer's command starts one, and so
-does what calls it, or asks for a fixture that does. In tests/e2e a test that waits for a job's
-status has one, unless its machine has a fake trainer.
+In tests/node a function that makes the script or the ``argv`` of a real trainer's command starts
+a run. So does a function that calls it, or asks for a fixture that does. In tests/e2e a test that
+waits for a job's status has a run, unless its machine has a fake trainer.
 """
 
 import ast
@@ -18,8 +18,8 @@ FAKE = "FakeTrainer"
 
 @dataclass
 class Function:
-    """``uses`` are the names in its body, of its parameters those that it calls alone; ``given``
-    are its parameters.
+    """``given`` are its parameters. ``uses`` are the names in its body, without the parameters that
+    it does not call.
     """
 
     file: str
@@ -41,15 +41,15 @@ class Function:
 
 @dataclass(frozen=True)
 class Start:
-    """A place that starts a real run, and the tests that see it: one of them is to be named."""
+    """A place that starts a real run, and the tests that see it. The ledger names one of them."""
 
     where: str
     seen_by: frozenset[str]
 
 
 def starts(root: Path = ROOT) -> Iterator[Start]:
-    for folder, words in (("tests/node", STARTS), ("tests/e2e", WAITS)):
-        yield from starts_in(functions_in(root, folder), words)
+    for folder, names in (("tests/node", STARTS), ("tests/e2e", WAITS)):
+        yield from starts_in(functions_in(root, folder), names)
 
 
 def tests_in(root: Path, path: str) -> set[str]:
@@ -84,30 +84,30 @@ def read(file: str, node: ast.FunctionDef) -> Function:
     )  # fmt: skip
 
 
-def starts_in(functions: list[Function], words: set[str]) -> Iterator[Start]:
+def starts_in(functions: list[Function], names: set[str]) -> Iterator[Start]:
     """Each test and fixture that starts a run itself, or through a function that it calls."""
-    known = starters(functions, words)
+    known = starters(functions, names)
     for function in functions:
-        if starts_one(function, known, words) and not function.is_fake:
+        if starts_one(function, known, names) and not function.is_fake:
             if function.is_test:
                 yield Start(function.nodeid, frozenset([function.nodeid]))
             elif function.is_fixture:
                 yield Start(function.nodeid, frozenset(users(function, functions)))
 
 
-def starters(functions: list[Function], words: set[str]) -> set[tuple[str, str]]:
+def starters(functions: list[Function], names: set[str]) -> set[tuple[str, str]]:
     """(file, name) of what starts a run; those of a conftest.py are known everywhere."""
     known: set[tuple[str, str]] = set()
     while True:
-        found = {(f.file, f.name) for f in functions if starts_one(f, known, words)}
+        found = {(f.file, f.name) for f in functions if starts_one(f, known, names)}
         if found <= known:
             return known
         known |= found
 
 
-def starts_one(function: Function, known: set[tuple[str, str]], words: set[str]) -> bool:
-    """Whether it does so in its body: to be given the result of a fixture is not to start it."""
-    if words & function.attributes:
+def starts_one(function: Function, known: set[tuple[str, str]], names: set[str]) -> bool:
+    """Whether its body starts a run. A function that is given a fixture's result starts none."""
+    if names & function.attributes:
         return True
     return any(
         name in function.uses and name != function.name

@@ -1,4 +1,4 @@
-"""Every kind of job is proven by real runs, verb by verb, and no real run proves nothing."""
+"""Real runs prove every verb of every kind of job, and the ledger names every real run."""
 
 from pathlib import Path
 
@@ -87,8 +87,8 @@ def shared(tmp_path):
 
 @pytest.fixture
 def leg(tmp_path):
-    def start(*words):
-        return train(tmp_path, words)
+    def start(*more):
+        return train(tmp_path, more)
     return start
 """,
     "test_it.py": """

@@ -58,7 +58,7 @@ def started(asked: dict[str, Any], model: str) -> Engine:
 
 
 def runs(asked: dict[str, list[str]], output: Path) -> None:
-    output.write_text(json.dumps({name: run(words) for name, words in asked.items()}))
+    output.write_text(json.dumps({name: run(overrides) for name, overrides in asked.items()}))
 
 
 def run(overrides: list[str]) -> dict[str, Any]:

@@ -27,18 +27,23 @@ class Part:
         self.env["RAY_prestart_worker_first_driver"] = "0"  # no idle workers
         self.env["RAY_gcs_rpc_server_reconnect_timeout_s"] = "5"  # quicker than in earnest
 
-    def tool(self, do: str, *words: str) -> dict[str, Any]:
-        argv = [sys.executable, "-m", "trainyard_node.cluster", do, str(self.root), *words]
+    def tool(self, do: str, *argv: str) -> dict[str, Any]:
+        cluster = [sys.executable, "-m", "trainyard_node.cluster"]
         done = subprocess.run(
-            argv, env=self.env, capture_output=True, text=True, timeout=60, check=False
+            [*cluster, do, str(self.root), *argv],
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         answer: dict[str, Any] = json.loads(done.stdout)
         return answer
 
-    def start(self, do: str, address: str, *words: str) -> None:
+    def start(self, do: str, address: str, *argv: str) -> None:
         small = ["--cpus", "8", "--memory", "80000000"]
-        answer = self.tool(do, "--address", address, *words, "--gpus", "1", *small)
+        answer = self.tool(do, "--address", address, *argv, "--gpus", "1", *small)
         assert answer["alive"]
 
     def pids(self) -> list[int]:

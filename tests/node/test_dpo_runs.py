@@ -85,9 +85,10 @@ def probed(
 
 def probe(samples: Path, root: Path, asked: dict[str, list[str]]) -> dict[str, Any]:
     common = [*commands.dpo_overrides(samples), "optim.lr=3e-4", "trainer.logger=[file]"]
+    common += ["trainer.save_freq=-1"]
     runs = {
-        name: [*common, "trainer.save_freq=-1", f"trainer.default_local_dir={root}/{name}", *words]
-        for name, words in asked.items()
+        name: [*common, f"trainer.default_local_dir={root}/{name}", *overrides]
+        for name, overrides in asked.items()
     }
     (root / "in.json").write_text(json.dumps(runs))
     command = commands.dpo_probe(Path(__file__).parent, root, "runs")

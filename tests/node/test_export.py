@@ -95,9 +95,9 @@ def refusal(checkpoint: Path, target: Path, capsys: pytest.CaptureFixture[str], 
 
 
 def answer(model: Model, tokenizer: Any) -> torch.Tensor:
-    words = tokenizer("2 + 3 =", return_tensors="pt")
+    inputs = tokenizer("2 + 3 =", return_tensors="pt")
     with torch.no_grad():
-        logits: torch.Tensor = model(**words).logits
+        logits: torch.Tensor = model(**inputs).logits
     return logits.float()
 
 

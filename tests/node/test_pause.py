@@ -63,27 +63,27 @@ def leg(samples: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> St
         after: tuple[Run, int] | None = None,
     ) -> Run:
         root = tmp_path_factory.mktemp("leg")
-        words = [*more, *(resume_from(*after) if after else [])]
-        command = make(Path(samples["directory"]), root, words)
+        overrides = [*more, *(resume_from(*after) if after else [])]
+        command = make(Path(samples["directory"]), root, overrides)
         return train(root, observed(command, root, asks or {}), 420)
 
     return start
 
 
-def sft(samples: Path, root: Path, words: Sequence[str]) -> commands.Command:
-    return commands.sft(samples, root, 1, *SUPERVISED, *words)
+def sft(samples: Path, root: Path, overrides: Sequence[str]) -> commands.Command:
+    return commands.sft(samples, root, 1, *SUPERVISED, *overrides)
 
 
-def dpo(samples: Path, root: Path, words: Sequence[str]) -> commands.Command:
-    return commands.dpo(samples, root, 1, *SUPERVISED, *words)
+def dpo(samples: Path, root: Path, overrides: Sequence[str]) -> commands.Command:
+    return commands.dpo(samples, root, 1, *SUPERVISED, *overrides)
 
 
-def rl(samples: Path, root: Path, words: Sequence[str]) -> commands.Command:
-    return commands.grpo(samples, root, *RL, *words)
+def rl(samples: Path, root: Path, overrides: Sequence[str]) -> commands.Command:
+    return commands.grpo(samples, root, *RL, *overrides)
 
 
-def ppo(samples: Path, root: Path, words: Sequence[str]) -> commands.Command:
-    return rl(samples, root, [*PPO, f"critic.model.path={samples}/model-warm", *words])
+def ppo(samples: Path, root: Path, overrides: Sequence[str]) -> commands.Command:
+    return rl(samples, root, [*PPO, f"critic.model.path={samples}/model-warm", *overrides])
 
 
 def resume_from(run: Run, step: int) -> list[str]:
@@ -203,9 +203,9 @@ def test_sft_on_two_ranks_is_paused_from_outside(samples: dict[str, Any], tmp_pa
     assert 3 <= paused < 512
     assert examine(root / f"checkpoints/global_step_{paused}").world_size == ranks
     root = tmp_path / "attempt-2"
-    words = [*long, *resume_from(run, paused)]
+    overrides = [*long, *resume_from(run, paused)]
     again = train(
-        root, observed(commands.sft(folder, root, ranks, *words), root, {"pause": 3}), 120
+        root, observed(commands.sft(folder, root, ranks, *overrides), root, {"pause": 3}), 120
     )
     assert_paused(again, paused + 3)
     assert steps(run, again) == list(range(1, paused + 4))

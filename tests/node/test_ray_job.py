@@ -18,9 +18,9 @@ echo 2 > checkpoints/latest_checkpointed_iteration.txt; exit {code}
 def run(folder: Path, code: int = 0, **env: str) -> tuple[int, list[tuple[str, int, bytes]]]:
     """Its exit code and the frames that it told: file, offset, bytes."""
     order = {"folder": str(folder), "script": SCRIPT.format(folder=folder, code=code)}
-    word = base64.b64encode(zlib.compress(json.dumps(order).encode())).decode()
+    packed = base64.b64encode(zlib.compress(json.dumps(order).encode())).decode()
     done = subprocess.run(
-        [sys.executable, "-m", "trainyard_node.ray_job", word],
+        [sys.executable, "-m", "trainyard_node.ray_job", packed],
         env={**os.environ, **env}, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     told = []

@@ -16,7 +16,7 @@ PLATFORM = ROOT / ".venv/bin/python"
 
 
 def hydra_overrides(argv: list[str]) -> list[str]:
-    return [word for word in argv if "=" in word and not word.startswith("--")]
+    return [part for part in argv if "=" in part and not part.startswith("--")]
 
 
 @pytest.mark.parametrize("config", schema.CONFIGS)
@@ -67,13 +67,13 @@ def test_the_platforms_commands_compose(
     config: str, platform_commands: list[tuple[str, str, str, list[str]]]
 ) -> None:
     mine = [
-        [word for word in words if not word.startswith("hydra.")]
-        for _, release, wanted, words in platform_commands
+        [each for each in overrides if not each.startswith("hydra.")]
+        for _, release, wanted, overrides in platform_commands
         if wanted == config and release == version("verl")
     ]
     assert mine
-    for words, composed in zip(mine, schema.compose_all(config, mine), strict=True):
-        assert composed.trainer.project_name == "trainyard", words
+    for overrides, composed in zip(mine, schema.compose_all(config, mine), strict=True):
+        assert composed.trainer.project_name == "trainyard", overrides
 
 
 def test_one_unknown_key_among_the_commands_is_an_error() -> None:
@@ -100,9 +100,11 @@ def test_check_accepts_the_sample_commands(tmp_path: Path) -> None:
         ("sft_trainer_engine", commands.sft(tmp_path, tmp_path)),
         ("ppo_trainer", commands.grpo(tmp_path, tmp_path)),
     ):
-        words = [w for w in hydra_overrides(command.argv) if not w.startswith("hydra.")]
-        assert schema.refusal(config, words) is None
-        asked = [sys.executable, "-m", "trainyard_node.schema", "--check", config, *words]
+        overrides = [
+            each for each in hydra_overrides(command.argv) if not each.startswith("hydra.")
+        ]
+        assert schema.refusal(config, overrides) is None
+        asked = [sys.executable, "-m", "trainyard_node.schema", "--check", config, *overrides]
         assert subprocess.run(asked, check=False).returncode == 0
 
 

@@ -9,9 +9,9 @@ import pytest
 SCRIPT = Path(__file__).resolve().parents[2] / "environments/install.sh"
 
 
-def install(*words: str) -> subprocess.CompletedProcess[str]:
+def install(*argv: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["bash", str(SCRIPT), *words], capture_output=True, text=True, check=False, timeout=60
+        ["bash", str(SCRIPT), *argv], capture_output=True, text=True, check=False, timeout=60
     )
 
 

@@ -33,9 +33,9 @@ def stored(secret: TrackerSecret) -> str:
         return str(cursor.fetchone()[0])
 
 
-def rotate(*words: str) -> str:
+def rotate(*argv: str) -> str:
     out = io.StringIO()
-    call_command("rotate_secrets", *words, stdout=out)
+    call_command("rotate_secrets", *argv, stdout=out)
     return out.getvalue()
 
 

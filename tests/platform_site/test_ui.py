@@ -160,14 +160,14 @@ def test_status_badge_has_icon_and_word() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sort", "direction", "following"),
+    ("sort", "direction", "next_sort"),
     [("-name", "descending", "name"), ("name", "ascending", "-name"), ("kind", "none", "name")],
 )
-def test_sort_header_turns_the_order_round(sort: str, direction: str, following: str) -> None:
+def test_sort_header_turns_the_order_round(sort: str, direction: str, next_sort: str) -> None:
     request = RequestFactory().get("/jobs/", {"q": "a b", "page": "3", "sort": sort})
     shown = ui.sort_header(RequestContext(request, {"request": request, "sort": sort}), "name", "N")
     assert shown["direction"] == direction
-    assert shown["query"] == f"q=a+b&sort={following}"
+    assert shown["query"] == f"q=a+b&sort={next_sort}"
 
 
 class Knob:

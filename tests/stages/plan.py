@@ -11,25 +11,25 @@ TRAINING = "environments/verl-0.9/.venv/bin/python"
 POSTGRES = os.environ.get("TEST_DATABASE_URL", "postgres://postgres@127.0.0.1:5432/test")
 REDIS = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379")
 SLOWEST = "--durations=12"
-# Two processes. Each takes what belongs together (see the conftest.py files) in the order of the
-# tests: what takes long stands early there.
+# Two processes. Tests that belong together (see the conftest.py files) run in one of them. Tests
+# start in their order, in which the long ones come early.
 SIDE_BY_SIDE = ("-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder")
 
 
 @dataclass(frozen=True)
 class Stage:
-    """``computes``: it keeps two cores busy. The others mostly wait, and run beside it."""
+    """``computes``: whether it keeps two cores busy. The other stages mostly wait, beside it."""
 
     name: str
     argv: tuple[str, ...]
     budget: float  # minutes on two cores
     computes: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
-    takes_tests: bool = True  # it is a pytest, which takes the arguments of the whole
+    takes_tests: bool = True  # whether it is a pytest, which takes the arguments of the whole suite
 
 
-def tests(python: str, *words: str) -> tuple[str, ...]:
-    return (python, "-m", "pytest", SLOWEST, *words)
+def tests(python: str, *argv: str) -> tuple[str, ...]:
+    return (python, "-m", "pytest", SLOWEST, *argv)
 
 
 BACKENDS = {

@@ -13,7 +13,7 @@ import psutil
 
 from tests.stages.plan import ROOT, Stage
 
-ENDS_WITHIN = 30.0  # seconds: pytest ends what its tests have started
+ENDS_WITHIN = 30.0  # seconds, in which pytest ends what its tests have started
 NOTHING_CHOSEN = 5  # pytest's exit code
 
 
@@ -26,7 +26,7 @@ def environment(stage: Stage, home: Path) -> dict[str, str]:
 
 
 class Running:
-    """``chosen``: arguments for pytest, which may choose tests that this stage has none of."""
+    """``chosen`` are arguments for pytest. They may choose no test of this stage."""
 
     def __init__(self, stage: Stage, chosen: list[str]) -> None:
         self.stage, self.chosen = stage, chosen
@@ -40,7 +40,7 @@ class Running:
                 [*stage.argv, *(chosen if stage.takes_tests else [])],
                 env=environment(stage, self.folder / "home"),
                 cwd=ROOT, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
-                start_new_session=True,  # Ctrl-C reaches it through us, and once
+                start_new_session=True,  # Ctrl-C reaches it through us only, so once
             )  # fmt: skip
 
     def has_ended(self) -> bool:
@@ -62,13 +62,13 @@ class Running:
         return self.output.read_text(errors="replace")
 
     def ask_to_end(self) -> None:
-        """As Ctrl-C does: pytest and the processes that test for it clean up after themselves."""
+        """Send what Ctrl-C sends: pytest and its processes then clean up after themselves."""
         self.below = self._below()
         if not self.has_ended():
             os.killpg(self.process.pid, signal.SIGINT)
 
     def end(self) -> None:
-        """When it was asked: wait, then end what is left of it and below it, by process id."""
+        """After ``ask_to_end``: wait, then kill what is left of it and of its children."""
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(ENDS_WITHIN)
         for process in [*self.below, *self._below()]:

@@ -30,7 +30,7 @@ def _so_far(one: Running) -> str:
 
 
 def summary(done: Sequence[Running], minutes: float, whole: float) -> str:
-    """One line a stage; then what took longer than it may, which fails nothing."""
+    """One line for each stage, then the stages over their budget, which is no failure."""
     rows = [f"{'Stage':10}{'Result':14}{'Minutes':>8}{'Budget':>8}"]
     for one in done:
         times = f"{one.minutes:8.1f}{one.stage.budget:8g}"

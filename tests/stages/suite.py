@@ -1,7 +1,7 @@
 """``tests/run [--only STAGE,…] [arguments for each pytest]``: the whole suite, stage by stage.
 
-One stage that computes runs at a time, and beside it one of those that mostly wait. The output of
-a stage is printed whole when the stage ends. The exit code is 1 if one of them failed.
+Two stages run at a time: one that computes, and one that mostly waits. The output of a stage is
+printed whole when the stage ends. The exit code is 1 if one of them failed.
 """
 
 import argparse
@@ -21,8 +21,8 @@ TELL_EVERY = 60.0
 CUT_SHORT = 130  # the exit code after Ctrl-C
 
 
-def main(words: Sequence[str]) -> int:
-    stages, chosen = choice(words)
+def main(argv: Sequence[str]) -> int:
+    stages, chosen = choice(argv)
     began = time.monotonic()
     done: list[Running] = []
     try:
@@ -36,11 +36,11 @@ def main(words: Sequence[str]) -> int:
     return 0 if all(one.has_passed for one in done) else 1
 
 
-def choice(words: Sequence[str]) -> tuple[list[Stage], list[str]]:
-    """The stages to run, and what each pytest is told. A choice of tests leaves out the rest."""
+def choice(argv: Sequence[str]) -> tuple[list[Stage], list[str]]:
+    """The stages to run, and the arguments for pytest. With these, only stages of pytest run."""
     parser = argparse.ArgumentParser("tests/run", description=__doc__, allow_abbrev=False)
     parser.add_argument("--only", type=lambda text: text.split(","), metavar="STAGE,…")
-    given, chosen = parser.parse_known_args(words)
+    given, chosen = parser.parse_known_args(argv)
     names = given.only or [stage.name for stage in STAGES if stage.takes_tests or not chosen]
     if unknown := set(names) - {stage.name for stage in STAGES}:
         parser.error(f"no such stage: {', '.join(sorted(unknown))}")
@@ -50,9 +50,9 @@ def choice(words: Sequence[str]) -> tuple[list[Stage], list[str]]:
 
 
 def backends_answer() -> bool:
-    """Whether PostgreSQL and Redis do; under CI=true they must."""
-    words = [PLATFORM, "-m", "tests.backends_answer"]
-    if subprocess.run(words, env={**os.environ, **BACKENDS}, cwd=ROOT, check=False).returncode == 0:
+    """Whether PostgreSQL and Redis answer. With CI=true it is an error if they do not."""
+    argv = [PLATFORM, "-m", "tests.backends_answer"]
+    if subprocess.run(argv, env={**os.environ, **BACKENDS}, cwd=ROOT, check=False).returncode == 0:
         return True
     where = "PostgreSQL and Redis (see TEST_DATABASE_URL and TEST_REDIS_URL)"
     if os.environ.get("CI") == "true":
@@ -62,7 +62,7 @@ def backends_answer() -> bool:
 
 
 def run(stages: Sequence[Stage], chosen: list[str], done: list[Running]) -> None:
-    """All of them, in two lanes. What has ended, or was cut short, is put into ``done``."""
+    """Run the stages in two lanes. Each that ended, or was cut short, is put into ``done``."""
     lanes = [deque(s for s in stages if s.computes is computes) for computes in (True, False)]
     running: dict[int, Running] = {}
     try:

@@ -68,8 +68,8 @@ def test_no_two_stages_of_a_kind_run_at_once(
 def test_a_stage_in_which_a_choice_finds_no_test_has_not_failed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    words = "import sys, json; print(json.dumps(sys.argv[1:])); raise SystemExit(5)"
-    monkeypatch.setattr(suite, "STAGES", (small("empty", words),))
+    script = "import sys, json; print(json.dumps(sys.argv[1:])); raise SystemExit(5)"
+    monkeypatch.setattr(suite, "STAGES", (small("empty", script),))
     assert suite.main(["-k", "nothing"]) == 0
     assert suite.main([]) == 1
 
@@ -82,7 +82,7 @@ def test_arguments_reach_each_pytest_and_a_choice_leaves_out_the_rest(
     monkeypatch.setattr(suite, "STAGES", (lint, Stage("unit", shown, 1), Stage("other", shown, 1)))
     assert suite.main(["-k", "a name", "-x", "--only", "unit"]) == 0
     assert json.dumps(["-k", "a name", "-x"]) in capsys.readouterr().out
-    names = [[stage.name for stage in suite.choice(words)[0]] for words in ([], ["-x"])]
+    names = [[stage.name for stage in suite.choice(argv)[0]] for argv in ([], ["-x"])]
     assert names == [["lint", "unit", "other"], ["unit", "other"]]
 
 
@@ -93,7 +93,7 @@ def test_an_unknown_stage_is_refused() -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_every_process_of_every_stage(tmp_path: Path, how: signal.Signals) -> None:
-    """Also one that has a session of its own, and one that does not listen."""
+    """Also a process with a session of its own, and a process that ignores Ctrl-C."""
     below = f"""
 import pathlib, signal, subprocess, sys, time
 signal.signal(signal.SIGINT, signal.SIG_IGN)

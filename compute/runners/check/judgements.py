@@ -24,7 +24,7 @@ CANNOT_START = (
 
 @dataclass(frozen=True)
 class Expected:
-    """What the machine should be like, and the words that name it in a command to copy."""
+    """What the machine should be like, and what names it in a command to copy."""
 
     name: str
     release: str

@@ -134,7 +134,7 @@ def speed(folder: str) -> dict[str, Any]:
 
 
 def writable(folder: str) -> dict[str, Any]:
-    """Raises when nothing can be written there, or where the folder would be made."""
+    """Raises when nothing can be written to the folder, or to the place where it would be made."""
     there = _there(folder)
     with tempfile.TemporaryFile(dir=there) as file:
         file.write(b"x")
@@ -187,11 +187,12 @@ def ports() -> dict[str, Any]:
     return {"opened": PORTS}
 
 
-def told(python: str, program: str, *words: str) -> Any:
-    """The JSON that a program prints; what it says when it fails is its last line."""
+def told(python: str, program: str, *argv: str) -> Any:
+    """The JSON that a program prints. Raises ``RuntimeError`` with its last line when it fails."""
     # Without the first entry of the path, which would be the folder that it stands in.
-    argv = [_path(python), "-c", "import sys; sys.path[:1] = []" + program, *words]
-    done = subprocess.run(argv, capture_output=True, cwd="/", check=False)
+    code = "import sys; sys.path[:1] = []" + program
+    whole = [_path(python), "-c", code, *argv]
+    done = subprocess.run(whole, capture_output=True, cwd="/", check=False)
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         raise RuntimeError(said[-1][:300] if said else f"ended with {done.returncode}")

@@ -1,6 +1,6 @@
-"""Asks what only a node can answer: a small job runs a fixed command, and its log is the answer.
+"""Asks a node of the cluster: a small job runs a fixed command, and its log is the answer.
 
-Each costs some seconds. None is for polling.
+A question costs some seconds, so none is for polling.
 """
 
 import base64
@@ -29,18 +29,18 @@ _done: list[tuple[float, RayApi, str]] = []
 _lock = threading.Lock()
 
 
-def order_of(words: dict[str, Any]) -> str:
+def order_of(order: dict[str, Any]) -> str:
     """The order as one word of letters and digits, which no shell interprets."""
-    return base64.b64encode(zlib.compress(json.dumps(words).encode(), 9)).decode()
+    return base64.b64encode(zlib.compress(json.dumps(order).encode(), 9)).decode()
 
 
-def entrypoint(python: str, module: str, words: dict[str, Any]) -> str:
+def entrypoint(python: str, module: str, order: dict[str, Any]) -> str:
     """The one line that Ray hands to a shell."""
-    return f"{shlex.quote(python)} -m trainyard_node.{module} {order_of(words)}"
+    return f"{shlex.quote(python)} -m trainyard_node.{module} {order_of(order)}"
 
 
 def runtime_env(api: RayApi, env: dict[str, str] | None = None) -> dict[str, Any]:
-    """With the node package, which is brought there first."""
+    """The environment of a job, with the node package, which is sent there first."""
     name, data = node_package()
     api.bring(name, data)
     return {"py_modules": [f"gcs://{name}"], "env_vars": dict(env or {})}
@@ -58,14 +58,14 @@ def call(
     node: str = "",
     within: float = ANSWERS_WITHIN,
     working_dir: str = "",
-    **words: Any,
+    **asked: Any,
 ) -> Any:
     """The node's answer. Raises ``RunnerError`` with its sentence, ``RunnerUnsure`` without one."""
     name = f"{CALL}{uuid.uuid4().hex}"
     env = runtime_env(api) | ({"working_dir": working_dir} if working_dir else {})
     api.submit(
         {
-            "entrypoint": entrypoint(python, "ray_call", {"do": do, **words}),
+            "entrypoint": entrypoint(python, "ray_call", {"do": do, **asked}),
             "submission_id": name,
             "runtime_env": env,
             "metadata": {"trainyard": do},
@@ -83,9 +83,10 @@ def call(
 
 
 def _forget_later(api: RayApi, name: str) -> None:
-    """Let former questions leave the cluster's list of jobs.
+    """Remove earlier questions from the cluster's list of jobs.
 
-    Not this one: while Ray still watches over it, it would come back as a job that failed.
+    This one must stay for a while: as long as Ray watches its job, Ray would list it again, as a
+    job that failed.
     """
     with _lock:
         _done.append((time.monotonic(), api, name))
@@ -97,7 +98,7 @@ def _forget_later(api: RayApi, name: str) -> None:
 
 
 def sweep(api: RayApi) -> None:
-    """Let questions of processes that are gone leave the cluster's list of jobs."""
+    """Remove the questions of processes that are gone from the cluster's list of jobs."""
     with suppress(RunnerError):
         for name in api.ended(CALL)[:MOST_SWEPT]:
             api.forget(name)

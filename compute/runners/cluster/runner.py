@@ -1,7 +1,8 @@
 """An existing Ray cluster, reached by its Jobs API alone: the same runner as the others.
 
-A run is a job whose output tells of its run directory; a copy of it is kept here, the spool, and
-read. What has to be looked at there is asked by small jobs (see ``cluster.calls``).
+A run is a job of the cluster. The files of its run directory come in the job's output; they are
+copied into a folder here, the spool, and read from it. Small jobs answer questions about the other
+files there (see ``cluster.calls``).
 """
 
 import base64
@@ -105,9 +106,9 @@ class RayRunner:
         # verl's workers are Ray's: they have this environment, and not that of the run's process.
         env = {**launch.env, "TRAINYARD_RUN_DIR": folder, "TRAINYARD_ATTEMPT": job}
         env["RAY_JOB_STOP_WAIT_TIME_S"] = str(STOPS_WITHIN)
-        words = {"folder": folder, "script": script}
+        order = {"folder": folder, "script": script}
         return {
-            "entrypoint": calls.entrypoint(self._python, "ray_job", words),
+            "entrypoint": calls.entrypoint(self._python, "ray_job", order),
             "submission_id": job,
             "runtime_env": calls.runtime_env(self._api, env),
             "metadata": {"trainyard": "run"},
@@ -233,8 +234,8 @@ class RayRunner:
         return self._api.version()[1]
 
     def alive(self, attempt_dir: str) -> Alive:
-        """What Ray and the node say; while the log is still being read, it counts as living: what
-        the run wrote last, and its verdict, are in what is to come."""
+        """What Ray and the node say. While the log is still being read, the run counts as alive:
+        the rest of the log has its last lines and its verdict."""
         spool, info = self._followed(attempt_dir), self._api.job(self.job_of(attempt_dir))
         if info is None:
             gone = "The cluster does not know its job any more."
@@ -303,7 +304,7 @@ class RayRunner:
         return read_removed(told)
 
     def job_of(self, attempt_dir: str) -> str:
-        """The same name for the same attempt, always: Ray starts no second job of one name."""
+        """The name of the attempt's job, always the same: Ray starts no second job of one name."""
         path = PurePosixPath(attempt_dir)
         mark = hashlib.sha256(attempt_dir.encode()).hexdigest()[:10]
         run = re.sub(r"[^\w-]", "_", path.parent.name, flags=re.ASCII)[:60]
@@ -334,12 +335,12 @@ class RayRunner:
         return spool
 
     def is_cut(self, attempt_dir: str) -> bool:
-        """Whether not all of its log, or of its rollouts, found room here."""
+        """Whether a part of its log or of its rollouts is missing here, for want of room."""
         return self._spool(attempt_dir).is_cut
 
     def _node_of(self, path: str) -> str:
-        """Where the run runs or ran, for what has to be done beside it; empty where that node has
-        left, and the folder, which all share, is looked at from the head."""
+        """The node on which the run runs or ran. Empty when that node has left the cluster: all
+        nodes share the folder, so the head can look at it."""
         inside = self._inside(path)
         info = self._api.job(self.job_of(inside[0])) if inside else None
         return info.node if info and self._has(info.node) else ""
@@ -347,8 +348,8 @@ class RayRunner:
     def _has(self, node: str) -> bool:
         return node in {each.id for each in self._api.nodes()}
 
-    def _call(self, do: str, **words: Any) -> Any:
-        return calls.call(self._api, self._python, do, **words)
+    def _call(self, do: str, **asked: Any) -> Any:
+        return calls.call(self._api, self._python, do, **asked)
 
 
 def _twice(folder: str) -> str:

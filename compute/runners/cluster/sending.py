@@ -10,7 +10,7 @@ from compute.runners.cluster.api import RayApi
 from compute.runners.cluster.package import file_package
 from compute.runners.ssh import folders, transfer
 
-# The dashboard takes no more in one package; its head is in it, too.
+# The dashboard takes no larger package, its head included.
 LARGEST_SENT = 95 << 20
 SHARED = "a file system that the cluster's nodes share"
 
@@ -48,14 +48,14 @@ class Sender:
         told(size, size)
         return target
 
-    def _send(self, do: str, sources: Sequence[Path], **words: Any) -> None:
+    def _send(self, do: str, sources: Sequence[Path], **asked: Any) -> None:
         name, data = file_package(sources)
         self._api.bring(name, data)
         within = calls.ANSWERS_WITHIN * 2
-        self._call(do, within=within, working_dir=f"gcs://{name}", **words)
+        self._call(do, within=within, working_dir=f"gcs://{name}", **asked)
 
-    def _call(self, do: str, **words: Any) -> Any:
-        return calls.call(self._api, self._python, do, **words)
+    def _call(self, do: str, **asked: Any) -> Any:
+        return calls.call(self._api, self._python, do, **asked)
 
 
 def _check_size(source: Path, size: int, remedy: str) -> None:

@@ -21,8 +21,8 @@ def main() -> None:
         os.environb[raw(name)] = raw(value)
     # Python looks for modules in the folder where it starts: not in the user's home, then.
     os.chdir("/")
-    words = [asked["python"], "-m", f"trainyard_node.{asked['command']}", *asked["words"]]
-    os.execvp(words[0], [raw(word) for word in words])  # noqa: S606 (without a shell: that is meant)
+    argv = [asked["python"], "-m", f"trainyard_node.{asked['command']}", *asked["argv"]]
+    os.execvp(argv[0], [raw(part) for part in argv])  # noqa: S606 (without a shell: that is meant)
 
 
 def make_run(asked: Any) -> None:

@@ -33,9 +33,9 @@ def _read(index: int) -> dict[str, Any]:
     }
 
 
-def _told(question: Callable[..., Any], *words: object) -> Any:
+def _told(question: Callable[..., Any], *asked: object) -> Any:
     """The answer, or None where there is none: a slice of a GPU, for example, has no power."""
     try:
-        return question(*words)
+        return question(*asked)
     except pynvml.NVMLError:
         return None

@@ -173,23 +173,23 @@ class LocalRunner:
     def _node(
         self,
         command: str,
-        *words: str,
+        *argv: str,
         within: float = ANSWERS_WITHIN,
         secrets: Mapping[str, str] | None = None,
     ) -> str:
-        return self._ask(command, ["-m", f"trainyard_node.{command}", *words], within, secrets)
+        return self._ask(command, ["-m", f"trainyard_node.{command}", *argv], within, secrets)
 
     def _ask(
         self,
         command: str,
-        words: Sequence[str],
+        argv: Sequence[str],
         within: float = ANSWERS_WITHIN,
         secrets: Mapping[str, str] | None = None,
     ) -> str:
         kept = {name: value for name, value in os.environ.items() if name not in OWN_SECRETS}
         try:
             done = subprocess.run(
-                [self.python, *words],
+                [self.python, *argv],
                 env=kept | dict(secrets or {}),
                 capture_output=True,
                 text=True,

@@ -1,4 +1,4 @@
-"""Asks about the far disk: one small process stays there, and each answer takes one round trip."""
+"""Asks about the far disk. One small process stays there, and answers in one round trip each."""
 
 import json
 import threading
@@ -36,18 +36,18 @@ class FarFiles:
         self._held = ExitStack()
         self._process: FarProcess | None = None
 
-    def ask(self, do: str, **words: Any) -> tuple[dict[str, Any], bytes]:
+    def ask(self, do: str, **asked: Any) -> tuple[dict[str, Any], bytes]:
         """The answer's header and bytes. A connection that was cut meanwhile is made again.
 
         Raises ``RunnerError`` with the far side's sentence, or ``Unreachable``.
         """
         with self._lock:
             try:
-                return self._ask(do, words)
+                return self._ask(do, asked)
             except Cut:
                 self._drop()
             try:
-                return self._ask(do, words)
+                return self._ask(do, asked)
             except Cut as error:
                 self._drop()
                 raise Unreachable(f"The connection to {self._name} was cut.") from error
@@ -56,12 +56,12 @@ class FarFiles:
         with self._lock:
             self._drop()
 
-    def _ask(self, do: str, words: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    def _ask(self, do: str, asked: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         process = self._process or self._begin()
         try:
-            process.send(frame({"do": do, **words}), ANSWERS_WITHIN)
+            process.send(frame({"do": do, **asked}), ANSWERS_WITHIN)
             header = read_header(process, ANSWERS_WITHIN)
-            payload = process.read(_payload(header, words), ANSWERS_WITHIN)
+            payload = process.read(_payload(header, asked), ANSWERS_WITHIN)
         except ValueError as error:
             self._drop()
             raise RunnerError(f"{self._name} gave an answer that is none: {error}.") from error
@@ -101,10 +101,10 @@ class FarFiles:
             self._held.close()
 
 
-def _payload(header: dict[str, Any], words: dict[str, Any]) -> int:
-    """How many bytes follow: never more than was asked for. Raises ``ValueError``."""
+def _payload(header: dict[str, Any], asked: dict[str, Any]) -> int:
+    """How many bytes the answer has: never more than was asked for. Raises ``ValueError``."""
     sizes = header.get("sizes", [])
-    limits = [limit for _, _, limit in words.get("stretches", ())]
+    limits = [limit for _, _, limit in asked.get("stretches", ())]
     if "error" in header:
         return 0
     if len(sizes) != len(limits) or any(
@@ -116,7 +116,7 @@ def _payload(header: dict[str, Any], words: dict[str, Any]) -> int:
 
 
 def read_header(process: FarProcess, within: float) -> dict[str, Any]:
-    """The next header of a far program. Raises ``ValueError`` for what is none."""
+    """The next header of a far program. Raises ``ValueError`` when it is not one."""
     length = int.from_bytes(process.read(HEAD, within), "big")
     if length > LONGEST_HEADER:
         raise ValueError(f"{length} bytes are too many")

@@ -22,7 +22,7 @@ FOLDER = "cluster"
 
 @dataclass(frozen=True)
 class Part:
-    """What one machine gives: ``gpus`` are so many, of those in ``env``'s CUDA_VISIBLE_DEVICES.
+    """One machine's part: ``gpus`` is a number, of those in CUDA_VISIBLE_DEVICES of ``env``.
 
     ``address`` is where the other machines reach it.
     """
@@ -40,7 +40,7 @@ def bring_up(
     run_dir: str,
     parts: Sequence[Part],
     within: float = UP_WITHIN,
-    told: Callable[[str], None] = lambda words: None,
+    told: Callable[[str], None] = lambda _: None,
 ) -> dict[str, str]:
     """Start the parts, the head first, and return what the run needs in its environment.
 
@@ -53,7 +53,7 @@ def bring_up(
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
-        # The trainer is an actor of Ray on any of them: it looks there for what is asked of it.
+        # The trainer is an actor of Ray, on any of the machines. It finds its requests there.
         "TRAINYARD_RUN_DIR": run_dir,
     }
     try:
@@ -102,9 +102,9 @@ def _start_all(
 
 
 def _ask(
-    part: Part, do: Literal["head", "join"], folder: str, env: Mapping[str, str], *words: str
+    part: Part, do: Literal["head", "join"], folder: str, env: Mapping[str, str], *argv: str
 ) -> None:
-    given = [*words, "--address", part.address, "--gpus", str(part.gpus), "--cpus", str(part.cpus)]
+    given = [*argv, "--address", part.address, "--gpus", str(part.gpus), "--cpus", str(part.cpus)]
     given += ["--memory", str(part.memory)]
     try:
         answer = json.loads(part.runner.cluster(do, folder, *given, env={**part.env, **env}))
@@ -133,7 +133,7 @@ def _must_share(part: Part, head: Part, path: str) -> None:
 
 
 def _until(part: Part, folder: str, what: str, deadline: float) -> dict[str, Any]:
-    """Look at a part until it has something. Raises ``RunnerError`` when it ended, or is late."""
+    """Look at a part until ``what`` is known. Raises ``RunnerError`` when it ended or is late."""
     while True:
         try:
             answer: dict[str, Any] = json.loads(part.runner.cluster("look", folder))
@@ -150,7 +150,7 @@ def _until(part: Part, folder: str, what: str, deadline: float) -> dict[str, Any
 
 
 def _check_nodes(folder: str, parts: Sequence[Part], env: Mapping[str, str]) -> None:
-    """What the head knows is what counts: each machine, with its devices."""
+    """Check that the head knows each machine with its devices. Raises ``RunnerError``."""
     answer = json.loads(parts[0].runner.cluster("look", folder, "--nodes", env=env))
     known = {node["address"]: int(node["gpus"]) for node in answer["nodes"]}
     for part in parts:

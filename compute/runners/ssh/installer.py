@@ -35,17 +35,17 @@ CHECKOUT = (".git", "manage.py")  # beside the folder, where this is a checkout
 TRIES = 30  # a tenth of a second each
 
 
-def main(command: str, root: str, *words: str) -> None:
+def main(command: str, root: str, *argv: str) -> None:
     folder = Path(root).expanduser()
     commands: dict[str, Any] = {
         "look": look, "take": take, "start": start, "follow": follow, "verify": verify,
     }  # fmt: skip
-    answer = commands[command](folder, *words)
+    answer = commands[command](folder, *argv)
     sys.stdout.write(json.dumps(answer) + "\n")
 
 
 def look(root: Path, release: str) -> dict[str, Any]:
-    """Which of the files named on the standard input are missing here, by their digests."""
+    """Which files of those on the standard input are missing here or have another digest."""
     wanted = json.load(sys.stdin)
     place = root / release
     return {
@@ -63,8 +63,8 @@ def look(root: Path, release: str) -> dict[str, Any]:
 def take(root: Path, release: str) -> dict[str, Any]:
     """Unpack files from the standard input, each replaced in one step.
 
-    What an earlier set-up sent and this one does not have is removed, where it is unchanged and
-    of no other release.
+    A file that only an earlier set-up sent is removed, unless it was changed since or belongs to
+    another release.
     """
     root.mkdir(parents=True, exist_ok=True)
     with tarfile.open(fileobj=io.BytesIO(sys.stdin.buffer.read())) as archive:
@@ -85,7 +85,8 @@ def take(root: Path, release: str) -> dict[str, Any]:
 def start(root: Path, release: str, short: str, python: str, token: str) -> dict[str, Any]:
     """Start the installation in a session of its own, unless one runs.
 
-    The same token again is the same request, whose answer was lost: nothing starts twice.
+    A request with the same token is the same request again, because its answer was lost: it starts
+    nothing a second time.
     """
     place = root / release
     place.mkdir(parents=True, exist_ok=True)
@@ -103,7 +104,7 @@ def start(root: Path, release: str, short: str, python: str, token: str) -> dict
 def follow(root: Path, release: str, offset: str) -> dict[str, Any]:
     """The log from a byte on, and whether the installation runs, or its code."""
     place = root / release
-    # Asked before the log is read: if the installation was over, the log that follows is complete.
+    # Asked before the log is read: if the installation was over, the log that is read now is whole.
     code, running = _code(place), _is_running(place)
     try:
         with (place / "setup.log").open("rb") as file:
@@ -168,12 +169,12 @@ def _take_lock(lock: IO[str]) -> None:
 
 def _run(root: Path, place: Path, short: str, python: str, log: IO[bytes], lock: IO[str]) -> int:
     argv = ["bash", str(root / "install.sh"), short, str(place / ".venv"), python]
-    # The script asks pip to be quiet; one more word of it is what the page shows as progress.
+    # The script asks pip to be quiet. PIP_VERBOSE takes that back: the page shows what pip prints.
     env = {
         **os.environ, "PIP_VERBOSE": "1", "PIP_PROGRESS_BAR": "off", "PIP_NO_INPUT": "1",
         "PYTHONUNBUFFERED": "1",
     }  # fmt: skip
-    # The lock goes along, so that it is held as long as any process of the installation lives.
+    # The processes of the installation inherit the lock: it is held until the last one ends.
     done = subprocess.run(
         argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=str(root), env=env,
         pass_fds=(lock.fileno(),), check=False,
@@ -231,9 +232,10 @@ def _is_of_other(name: str, release: str) -> bool:
 
 
 def _foreign(root: Path, wanted: dict[str, str]) -> str | None:
-    """A file that a set-up would replace, now or later, though none has sent it.
+    """A file that a set-up would replace though no set-up sent it; None if there is none.
 
-    A checkout has such files. What a set-up sent before it was cut off is as it was sent.
+    A checkout has such files. Files of a set-up that was cut off do not count: they have the digest
+    with which they were sent.
     """
     if (root / MANIFEST).exists():
         return None

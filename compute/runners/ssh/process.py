@@ -26,7 +26,7 @@ class Cut(RunnerError):
 
 
 class Ended(RunnerError):
-    """The far process ended with this code and these words."""
+    """The far process ended with this code, and said this."""
 
     def __init__(self, code: int, said: str) -> None:
         super().__init__(said or f"The command ended with {code} on the far machine.")
@@ -38,8 +38,8 @@ class Killed(RunnerUnsure):
 
 
 def command_line(argv: Sequence[str]) -> str:
-    """The one place that builds a line for the far shell: every word is quoted."""
-    return " ".join(shlex.quote(word) for word in argv)
+    """The one place that builds a line for the far shell: every argument is quoted."""
+    return " ".join(shlex.quote(part) for part in argv)
 
 
 class FarProcess:
@@ -50,9 +50,9 @@ class FarProcess:
         self._read = bytearray()
 
     def send(self, data: bytes, within: float = ANSWERS_WITHIN) -> None:
-        """All of it within the time. Raises ``Cut`` when the far side takes no more."""
+        """Send all of it within the time. Raises ``Cut`` when the far side takes no more."""
         deadline = time.monotonic() + within
-        # In pieces of one packet: of what is left of a longer one paramiko makes a copy each time.
+        # In pieces of one packet: paramiko copies the rest of a longer piece each time.
         piece = self.channel.out_max_packet_size - PACKET_HEAD
         try:
             for at in range(0, len(data), piece):
@@ -77,7 +77,7 @@ class FarProcess:
         return taken
 
     def read(self, count: int, within: float = ANSWERS_WITHIN) -> bytes:
-        """So many bytes. Raises ``Cut`` when there are fewer, ``RunnerUnsure`` when it is late."""
+        """So many bytes. Raises ``Cut`` if fewer come, ``RunnerUnsure`` if they come too late."""
         deadline = time.monotonic() + within
         while len(self._read) < count:
             self._read += self._receive(max(deadline - time.monotonic(), SHORTEST), told=within)
@@ -133,7 +133,7 @@ class FarProcess:
         return part
 
     def _drain(self, deadline: float) -> tuple[bytes, bytes]:
-        """Both streams to their ends: one that nobody reads would hold up the other."""
+        """Read both streams to their ends: an unread stream would block the other."""
         out, err, channel = bytearray(), bytearray(), self.channel
         poll = select.poll()  # select() fails in a process with many open files
         poll.register(channel, select.POLLIN)

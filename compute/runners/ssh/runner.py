@@ -95,7 +95,7 @@ class SshRunner:
         return self._files.ask("exists", path=self._at(path))[0].get("exists") is True
 
     def stop(self, attempt_dir: str, grace: int) -> None:
-        # A run whose wrapper is dead is ended by this command itself, which takes its time.
+        # If the wrapper is dead, this command itself ends the run and waits for the end.
         within = grace + ANSWERS_WITHIN
         self._node("stop", self._at(attempt_dir), "--grace", str(grace), within=within)
 
@@ -126,9 +126,9 @@ class SshRunner:
         except ValueError as error:
             raise RunnerError(f"alive gave an answer that cannot be read: {error}") from error
 
-    def cluster(self, do: Part, folder: str, *words: str, env: Mapping[str, str] = NOTHING) -> str:
+    def cluster(self, do: Part, folder: str, *argv: str, env: Mapping[str, str] = NOTHING) -> str:
         """This machine's part in the Ray of several: see ``trainyard_node.cluster``."""
-        return self._node("cluster", do, self._at(folder), *words, env=env)
+        return self._node("cluster", do, self._at(folder), *argv, env=env)
 
     def lacking(self, packages: Sequence[str]) -> set[str]:
         answer = self._call("find_spec", "find", list(packages))
@@ -185,12 +185,12 @@ class SshRunner:
     def _node(
         self,
         command: str,
-        *words: str,
+        *argv: str,
         within: float = ANSWERS_WITHIN,
         env: Mapping[str, str] | None = None,
         made: Mapping[str, str] | None = None,
     ) -> str:
-        asked = {"python": self.python, "command": command, "words": words, "env": dict(env or {})}
+        asked = {"python": self.python, "command": command, "argv": argv, "env": dict(env or {})}
         asked |= made or {}
         return self._call(command, "node", asked, within).decode(errors="replace")
 

@@ -225,10 +225,10 @@ class _Far:
         return fault
 
     def _do(
-        self, command: str, *arguments: str, stdin: bytes = b"", within: float = ANSWERS_WITHIN
+        self, command: str, *argv: str, stdin: bytes = b"", within: float = ANSWERS_WITHIN
     ) -> dict[str, Any]:
-        argv = ["python3", "-c", PROGRAM.read_text(), command, self.plan.root, *arguments]
-        said = self._answer(argv, stdin, within)
+        installer = ["python3", "-c", PROGRAM.read_text(), command, self.plan.root]
+        said = self._answer([*installer, *argv], stdin, within)
         try:
             answer: dict[str, Any] = storable(json.loads(said.decode().strip().splitlines()[-1]))
             answer[KEYS[command]]

@@ -22,7 +22,7 @@ LOOK_EVERY = 0.5
 class Command(JsonCommand):
     help = "Import data, compile it for a trainer, check and clean it. Waits for the result."
 
-    def add_words(self, parser: ArgumentParser) -> None:
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
         add_verbs(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -149,11 +149,11 @@ def find_source(name: str) -> Source:
     return source
 
 
-def pairs(words: list[str]) -> dict[str, str]:
-    bad = [word for word in words if "=" not in word]
+def pairs(given: list[str]) -> dict[str, str]:
+    bad = [pair for pair in given if "=" not in pair]
     if bad:
         raise DatasetError(f"{bad[0]}: write key=value.")
-    return dict(word.split("=", 1) for word in words)
+    return dict(pair.split("=", 1) for pair in given)
 
 
 def share(text: str) -> float | int:

@@ -12,11 +12,11 @@ from trainyard_node.record import Record, read_record
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print {"wrapper": bool, "process": bool, "exit_code": int|null}; return 2 for wrong use."""
-    arguments = sys.argv[1:] if argv is None else list(argv)
-    if len(arguments) != 1:
+    argv = sys.argv[1:] if argv is None else argv
+    if len(argv) != 1:
         print("usage: python -m trainyard_node.alive DIR", file=sys.stderr)
         return 2
-    print(json.dumps(look(Attempt.at(arguments[0]))))
+    print(json.dumps(look(Attempt.at(argv[0]))))
     return 0
 
 

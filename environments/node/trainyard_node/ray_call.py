@@ -44,23 +44,23 @@ class Refused(Exception):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Answer the question on the command line; return 0 even if the answer is an error."""
-    arguments = sys.argv[1:] if argv is None else list(argv)
-    if len(arguments) != 1:
+    argv = sys.argv[1:] if argv is None else argv
+    if len(argv) != 1:
         print("usage: python -m trainyard_node.ray_call ORDER", file=sys.stderr)
         return 2
-    said = json.dumps(answer(read_order(arguments[0]))).encode()
+    said = json.dumps(answer(read_order(argv[0]))).encode()
     write_all(1, f"{ANSWER} ".encode() + base64.b64encode(said) + b"\n")
     return 0
 
 
 def answer(order: dict[str, Any]) -> dict[str, Any]:
     """The answer to one order."""
-    words = dict(order)
-    act = DOES.get(words.pop("do", ""))
+    asked = dict(order)
+    act = DOES.get(asked.pop("do", ""))
     if act is None:
         return {"error": "That is nothing that can be asked of a node."}
     try:
-        return {"said": act(**words)}
+        return {"said": act(**asked)}
     except Refused as error:
         return {"error": str(error)}
     except OSError as error:
@@ -197,15 +197,15 @@ def _bar(folder: str) -> bool:
 
 
 def _remove(folder: str) -> dict[str, int | None]:
-    """Remove a folder that a run made; the bytes that it had, None where it is not there.
+    """Remove a folder that a run made; return its size in bytes, None if there is no such folder.
 
-    It loses its name first, so that nobody takes half of it for all.
+    The folder is renamed first, so that nobody takes a half-removed one for a whole one.
     """
     path = Path(folder)
     if not MADE.search(folder) or ".." in path.parts or path.is_symlink():
         raise Refused(f"{folder} is no folder that a run made.")
     away = path.with_name(f".{path.name}.removed")
-    left, freed = away.is_dir(), _bytes_below(away)  # by somebody who was broken off
+    left, freed = away.is_dir(), _bytes_below(away)  # of a removal that was cut off
     shutil.rmtree(away, ignore_errors=True)
     if not path.is_dir():
         return {"freed": freed if left else None}

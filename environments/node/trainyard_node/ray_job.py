@@ -33,11 +33,11 @@ CHOOSES = "RAY_EXPERIMENTAL_NOSET_"  # …CUDA_VISIBLE_DEVICES and others
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Make the attempt's directory, start the run, and relay its files until its end."""
-    arguments = sys.argv[1:] if argv is None else list(argv)
-    if len(arguments) != 1:
+    argv = sys.argv[1:] if argv is None else argv
+    if len(argv) != 1:
         print("usage: python -m trainyard_node.ray_job ORDER", file=sys.stderr)
         return 2
-    order = read_order(arguments[0])
+    order = read_order(argv[0])
     attempt = Attempt.at(order["folder"])
     try:
         write_script(attempt, order["script"])

@@ -92,10 +92,10 @@ def refusal(config: str, overrides: Sequence[str]) -> str | None:
     return None
 
 
-def _check(parser: argparse.ArgumentParser, words: list[str]) -> int:
-    if not words or words[0] not in CONFIGS:
+def _check(parser: argparse.ArgumentParser, asked: list[str]) -> int:
+    if not asked or asked[0] not in CONFIGS:
         parser.error(f"--check needs one of {', '.join(CONFIGS)} first")
-    message = refusal(words[0], words[1:])
+    message = refusal(asked[0], asked[1:])
     if message is None:
         return 0
     print(message, file=sys.stderr)

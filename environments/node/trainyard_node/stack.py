@@ -34,11 +34,11 @@ REFUSALS = ("permission denied", "operation not permitted", "ptrace")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the stacks; return 2 for wrong use."""
-    arguments = sys.argv[1:] if argv is None else list(argv)
-    if len(arguments) != 1:
+    argv = sys.argv[1:] if argv is None else argv
+    if len(argv) != 1:
         print("usage: python -m trainyard_node.stack DIR", file=sys.stderr)
         return 2
-    print(describe(Attempt.at(arguments[0])))
+    print(describe(Attempt.at(argv[0])))
     return 0
 
 

@@ -14,7 +14,7 @@ from platform_site.commands import JsonCommand
 LOOK_EVERY = 0.5
 
 
-def add_wait_word(parser: ArgumentParser) -> None:
+def add_wait_option(parser: ArgumentParser) -> None:
     parser.add_argument("--wait", action="store_true", help="wait until the job has ended")
 
 

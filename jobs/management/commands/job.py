@@ -8,7 +8,7 @@ from platform_site.commands import JsonCommand
 class Command(JsonCommand):
     help = "Show one job."
 
-    def add_words(self, parser: ArgumentParser) -> None:
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("id", type=int)
 
     def handle(self, *args: Any, **options: Any) -> None:

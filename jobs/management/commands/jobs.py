@@ -17,7 +17,7 @@ def count(text: str) -> int:
 class Command(JsonCommand):
     help = "List jobs, newest first."
 
-    def add_words(self, parser: ArgumentParser) -> None:
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--status", choices=Status.values)
         parser.add_argument("--kind", choices=[*registry().kinds])
         parser.add_argument("--limit", type=count, default=50)

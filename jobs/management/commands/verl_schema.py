@@ -17,7 +17,7 @@ PATIENCE = 120.0  # seconds; composing takes two
 class Command(JsonCommand):
     help = "Write down the configuration keys of an installed verl, one file for each trainer."
 
-    def add_words(self, parser: ArgumentParser) -> None:
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--python",
             type=Path,

@@ -12,12 +12,12 @@ from jobs.recipebook.management.base import find_recipe
 from jobs.verl.recipes import Recipe
 
 
-def add_recipe_words(parser: ArgumentParser) -> None:
+def add_recipe_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("recipe", help="a recipe's name: see manage.py recipes")
-    add_order_words(parser)
+    add_order_arguments(parser)
 
 
-def add_order_words(parser: ArgumentParser) -> None:
+def add_order_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--set",
         action="append",

@@ -11,7 +11,8 @@ STRIDE = 1000  # a device's number in a group is its machine's index times this,
 @dataclass(frozen=True)
 class GroupRoom(Room):
     """``members`` are the rooms of the machines, the head first. The group owns no devices: a
-    device that a member has given away, by itself or through another group, is taken here too."""
+    device is leased here whenever it is leased at its member, by a job of that machine or of
+    another group."""
 
     members: tuple[Room, ...] = ()
 
@@ -23,7 +24,7 @@ class GroupRoom(Room):
             gpus=frozenset(p * STRIDE + n for p, room in numbered for n in room.gpus or ())
             if known
             else None,
-            taken=frozenset(p * STRIDE + n for p, room in numbered for n in room.taken),
+            leased=frozenset(p * STRIDE + n for p, room in numbered for n in room.leased),
             slots=min(room.slots for room in members),
             busy=max(room.busy + min(r.slots for r in members) - room.slots for room in members),
             members=tuple(members),
@@ -49,8 +50,8 @@ class GroupRoom(Room):
                 return tuple(p * STRIDE + number for p in found for number in free[p][:each])
         return None
 
-    def without_leases(self) -> "GroupRoom":
-        return GroupRoom.of([room.without_leases() for room in self.members])
+    def all_free(self) -> "GroupRoom":
+        return GroupRoom.of([room.all_free() for room in self.members])
 
     def too_small_for(self, gpus: int, one_node: bool = False) -> str:
         has = ", ".join(str(len(room.gpus or ())) for room in self.members)

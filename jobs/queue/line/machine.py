@@ -38,18 +38,20 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Room:
-    """Devices and slots of a machine. ``gpus`` are the numbers of its devices, None while they are
-    unknown; ``taken`` are those that a job leases; ``busy`` counts the CPU ``slots`` in use.
+    """Devices and slots of a machine.
+
+    ``gpus`` are the numbers of its devices, None while they are unknown. ``leased`` are those that
+    a job has a lease of. ``busy`` counts the CPU ``slots`` in use.
     """
 
     gpus: frozenset[int] | None = None
-    taken: frozenset[int] = frozenset()
+    leased: frozenset[int] = frozenset()
     slots: int = 1
     busy: int = 0
 
     @property
     def free(self) -> list[int]:
-        return sorted((self.gpus or frozenset()) - self.taken)
+        return sorted((self.gpus or frozenset()) - self.leased)
 
     @property
     def free_slots(self) -> int:
@@ -61,9 +63,9 @@ class Room:
             return () if self.free_slots else None
         return tuple(self.free[:gpus]) if len(self.free) >= gpus else None
 
-    def without_leases(self) -> "Room":
+    def all_free(self) -> "Room":
         """The same room with all devices and slots free."""
-        return replace(self, taken=frozenset(), busy=0)
+        return replace(self, leased=frozenset(), busy=0)
 
     def too_small_for(self, gpus: int, one_node: bool = False) -> str:
         """A sentence that says why so many GPUs can never be free here."""
@@ -85,7 +87,7 @@ def never_fits(gpus: int, room: Room, one_node: bool = False) -> str:
     """Why a job can never start on this machine, however long it waits; empty when it can."""
     if not gpus or room.gpus is None:
         return ""
-    if room.without_leases().devices_for(gpus, one_node) is not None:
+    if room.all_free().devices_for(gpus, one_node) is not None:
         return ""
     return room.too_small_for(gpus, one_node)
 

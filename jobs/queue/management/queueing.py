@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.core.management.base import CommandError
 from django.forms import Form
 
-from jobs.management.base import add_verb_words, as_json, find_job, find_user
+from jobs.management.base import add_verb_arguments, as_json, find_job, find_user
 from jobs.models import Job
 from jobs.queue.state import reason_of
 from jobs.queue.verbs import QueueError
@@ -17,8 +17,8 @@ from platform_site.commands import JsonCommand
 class QueueCommand(JsonCommand):
     """A verb on one waiting job; prints its place and why it waits."""
 
-    def add_words(self, parser: ArgumentParser) -> None:
-        add_verb_words(parser)
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
+        add_verb_arguments(parser)
 
     def act(self, job: Job, by: User, options: dict[str, Any]) -> bool:
         """Do it; false when it was so already."""

@@ -134,16 +134,16 @@ def test_a_tracker_that_needs_an_account_is_refused_there(user: User, ray: Machi
     assert not any("dashboard" in message for message in here)
 
 
-def command(*words: str, **options: Any) -> Any:
+def command(*argv: str, **options: Any) -> Any:
     out = io.StringIO()
-    call_command("machine", *words, "--json", stdout=out, **options)
+    call_command("machine", *argv, "--json", stdout=out, **options)
     return json.loads(out.getvalue())
 
 
 def test_by_command(home: Path, user: User) -> None:
     (home / "token").write_text(f"{TOKEN}\n")
-    words = ("--ray", "http://192.0.2.9:8265", "--workdir", "/shared/ada")
-    made = command("add", "cluster", *words, "--token-file", str(home / "token"))
+    argv = ("--ray", "http://192.0.2.9:8265", "--workdir", "/shared/ada")
+    made = command("add", "cluster", *argv, "--token-file", str(home / "token"))
     assert made["kind"] == "ray"
     assert made["ray_address"] == "http://192.0.2.9:8265"
     assert made["python"] == "python"

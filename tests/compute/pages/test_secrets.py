@@ -115,13 +115,13 @@ def test_reprs_and_words_do_not_hold_them(box: Machine, key: str) -> None:
 
 def test_commands_and_dumps_do_not_hold_them(box: Machine, key: str) -> None:
     out = io.StringIO()
-    for words in (
+    for argv in (
         ("list",),
         ("list", "--json"),
         ("show", "gpu box"),
         ("show", "gpu box", "--json"),
     ):
-        call_command("machine", *words, stdout=out)
+        call_command("machine", *argv, stdout=out)
     call_command("dumpdata", stdout=out)
     assert '"compute.machinesecret"' in out.getvalue()
     assert "private_key" in out.getvalue()

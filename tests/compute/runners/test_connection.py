@@ -141,7 +141,7 @@ def test_a_password_is_not_sent_to_a_changed_host(
     own_sshd.new_host_key()
     own_sshd.start()
     asked: list[object] = []
-    monkeypatch.setattr(paramiko.Transport, "auth_password", lambda *words: asked.append(words))
+    monkeypatch.setattr(paramiko.Transport, "auth_password", lambda *args: asked.append(args))
     with pytest.raises(HostKeyRefused):
         home_of(address)
     assert asked == []
@@ -355,9 +355,9 @@ def test_a_forked_process_gets_connections_of_its_own(sshd: Sshd) -> None:
     assert ours.run(["echo", "still there"]) == b"still there\n"
 
 
-def test_run_hands_over_the_very_words(sshd: Sshd) -> None:
-    words = ["$(touch pwned)", "a'b", "", "x\ny", "größe"]
-    wrote = connection_to(sshd.address()).run(["printf", "%s|", *words])
+def test_run_hands_over_the_very_arguments(sshd: Sshd) -> None:
+    arguments = ["$(touch pwned)", "a'b", "", "x\ny", "größe"]
+    wrote = connection_to(sshd.address()).run(["printf", "%s|", *arguments])
     assert wrote.decode() == "$(touch pwned)|a'b||x\ny|größe|"
 
 

@@ -35,10 +35,10 @@ def attempt(place: Place) -> Path:
     return place.workdir / "runs/1/attempt-1"
 
 
-def launch(place: Place, attempt: Path, *words: str) -> None:
-    argv = (place.trainer.python, "-m", "verl.trainer.main_ppo", *words)
+def launch(place: Place, attempt: Path, *argv: str) -> None:
+    whole = (place.trainer.python, "-m", "verl.trainer.main_ppo", *argv)
     env = {"VERL_FILE_LOGGER_PATH": f"{attempt}/metrics.jsonl", "PYTHONUNBUFFERED": "1"}
-    place.runner().launch(Launch(str(attempt), argv, env))
+    place.runner().launch(Launch(str(attempt), whole, env))
 
 
 def exit_code(attempt: Path) -> int:
@@ -77,8 +77,8 @@ def test_hostile_names_arrive_as_written_and_harm_nothing(attempt: Path, place: 
     names = [f"trainer.experiment_name={name}" for name in hostile.NAMES]
     launch(place, attempt, *hostile.NAMES, *names)
     assert exit_code(attempt) == 0
-    words = json.loads((attempt / "argv.json").read_text())
-    assert words == ["-m", "verl.trainer.main_ppo", *hostile.NAMES, *names]
+    argv = json.loads((attempt / "argv.json").read_text())
+    assert argv == ["-m", "verl.trainer.main_ppo", *hostile.NAMES, *names]
     assert list(place.workdir.rglob("pwned*")) == []
     expected = {"local": ["runs", "static"], "ssh": ["runs"], "ray": ["runs"]}
     assert sorted(path.name for path in place.workdir.iterdir()) == expected[place.kind]
@@ -242,10 +242,10 @@ def test_a_node_that_is_killed_leaves_the_runner_unsure(
     real = f'"{place.trainer.python}" "$@"'
     start = f'[ "$2" = trainyard_node.run ] || exec {real}; {real}; {end}'
     runner = place.runner(python=place.python(start))
-    argv = (place.trainer.python, "-m", "verl.trainer.main_ppo")
+    whole = (place.trainer.python, "-m", "verl.trainer.main_ppo")
     env = {"VERL_FILE_LOGGER_PATH": f"{attempt}/metrics.jsonl"}
     with pytest.raises(RunnerUnsure, match="killed"):
-        runner.launch(Launch(str(attempt), argv, env))
+        runner.launch(Launch(str(attempt), whole, env))
     assert exit_code(attempt) == 0
 
 
@@ -354,8 +354,8 @@ def test_a_secret_is_in_the_process_and_nowhere_else(
     seen = place.folder("seen") / "env.json"
     place.trainer.plan(steps=1, gated=True, env=str(seen))
     env = {"VERL_FILE_LOGGER_PATH": f"{attempt}/metrics.jsonl"}
-    argv = (place.trainer.python, "-m", "verl.trainer.main_ppo")
-    runner.launch(Launch(str(attempt), argv, env, {"WANDB_API_KEY": SECRET}))
+    whole = (place.trainer.python, "-m", "verl.trainer.main_ppo")
+    runner.launch(Launch(str(attempt), whole, env, {"WANDB_API_KEY": SECRET}))
     eventually((attempt / "metrics.jsonl").exists, what="a start")
     assert json.loads(seen.read_text())["WANDB_API_KEY"] == SECRET
     assert [line for line in command_lines() if "s3cret" in line] == []

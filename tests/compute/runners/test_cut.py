@@ -224,7 +224,7 @@ def test_half_a_request_does_nothing(far: Place, own_sshd: Sshd) -> None:
     from compute.runners.ssh.programs import LOADER, program
 
     folder = str(far.workdir / "runs")
-    asked = {"python": far.trainer.python, "command": "run", "words": [folder], "env": {},
+    asked = {"python": far.trainer.python, "command": "run", "argv": [folder], "env": {},
              "folder": folder, "name": "run.sh", "script": "#!/bin/sh\n"}  # fmt: skip
     whole = program("node") + frame(asked)
     connection = connection_to(own_sshd.address())

@@ -309,9 +309,9 @@ def test_the_lock_is_read_and_compared_as_pip_does() -> None:
 
 
 def ask_the_program(tmp_path: Path, **asked: Any) -> dict[str, Any]:
-    words = {"python": "", "workdir": str(tmp_path / "my runs"), "within": 30} | asked
+    whole = {"python": "", "workdir": str(tmp_path / "my runs"), "within": 30} | asked
     done = subprocess.run(
-        [sys.executable, "-", json.dumps(words)], input=preflight.PROGRAM.read_bytes(),
+        [sys.executable, "-", json.dumps(whole)], input=preflight.PROGRAM.read_bytes(),
         capture_output=True, check=True, timeout=60,
     )  # fmt: skip
     found: dict[str, Any] = json.loads(done.stdout)["parts"]

@@ -231,8 +231,8 @@ def test_a_job_is_gone_once_the_cluster_has_said_so_for_minutes(
 ) -> None:
     spool = Spool(tmp_path / "spool")
     dashboard.job(info("PENDING"), GONE)
-    follower = Tail(RayApi(dashboard.url), "trainyard-1-x", spool)
-    follower.run()
+    reader = Tail(RayApi(dashboard.url), "trainyard-1-x", spool)
+    reader.run()
     assert (spool.over or {})["status"] == "GONE"
     assert clock.now >= tail.GONE_AFTER
 
@@ -248,12 +248,12 @@ def test_one_whose_log_cannot_be_read_any_more_is_not_followed_for_ever(
     assert (spool.over or {})["message"] == "its node died"
 
 
-def test_a_line_that_cannot_be_read_does_not_hide_what_follows(tmp_path: Path) -> None:
+def test_a_line_that_cannot_be_read_does_not_hide_the_next(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool")
-    follower = Tail(RayApi("http://127.0.0.1:1"), "x", spool)
-    follower._take("@trainyard\t{half a li")
-    follower._take("words of a careless library")
-    follower._take(
+    reader = Tail(RayApi("http://127.0.0.1:1"), "x", spool)
+    reader._take("@trainyard\t{half a li")
+    reader._take("words of a careless library")
+    reader._take(
         '@trainyard\t{"file":"exit_code","at":0,"size":2,"crc":2118831378,"modified":5.5,"whole":true}'
         "\teJwz4AIAAGwAOw=="
     )
@@ -267,9 +267,9 @@ def test_what_the_disk_here_does_not_take_says_nothing_of_the_cluster(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Spool, "take", full)
-    follower = Tail(RayApi("http://127.0.0.1:1"), "x", Spool(tmp_path / "spool"))
+    reader = Tail(RayApi("http://127.0.0.1:1"), "x", Spool(tmp_path / "spool"))
     with pytest.raises(tail.NotKept, match="No space left"):
-        follower._take(
+        reader._take(
             '@trainyard\t{"file":"train.log","at":3,"size":6,"crc":909783072,"modified":5.5,'
             '"whole":false}\teAHLSM3JyecCAAhLAh8='
         )

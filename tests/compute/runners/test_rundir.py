@@ -31,7 +31,7 @@ HOSTILE = [
     "=",
     "x=\n; touch pwned",
 ]
-SHOW = "import json,os,sys; print(json.dumps([sys.argv[1:], os.getcwd(), os.environ['WORD']]))"
+SHOW = "import json,os,sys; print(json.dumps([sys.argv[1:], os.getcwd(), os.environ['VALUE']]))"
 
 
 def run(script: str, folder: Path) -> list[object]:
@@ -42,13 +42,13 @@ def run(script: str, folder: Path) -> list[object]:
     return found
 
 
-def test_bash_hands_over_the_very_words(tmp_path: Path) -> None:
+def test_bash_hands_over_the_very_arguments(tmp_path: Path) -> None:
     argv = [sys.executable, "-c", SHOW, *HOSTILE]
-    script = write_script(argv, {"WORD": "x'; touch pwned #"}, str(tmp_path))
-    words, cwd, word = run(script, tmp_path)
-    assert words == HOSTILE
+    script = write_script(argv, {"VALUE": "x'; touch pwned #"}, str(tmp_path))
+    arguments, cwd, value = run(script, tmp_path)
+    assert arguments == HOSTILE
     assert cwd == str(tmp_path)
-    assert word == "x'; touch pwned #"
+    assert value == "x'; touch pwned #"
     assert not (tmp_path / "pwned").exists()
 
 
@@ -56,7 +56,7 @@ def test_bash_hands_over_the_very_words(tmp_path: Path) -> None:
 def test_a_hostile_folder_is_entered(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
     folder.mkdir()
-    script = write_script([sys.executable, "-c", SHOW], {"WORD": ""}, str(folder))
+    script = write_script([sys.executable, "-c", SHOW], {"VALUE": ""}, str(folder))
     assert run(script, tmp_path)[1] == str(folder)
 
 

@@ -27,7 +27,7 @@ from compute.runners.ssh import connection as connections
 from compute.runners.ssh import setup
 from compute.runners.ssh.connection import connection_to
 from compute.setup import settingup
-from monitoring.watch.following_machine import Follower
+from monitoring.watch.watching_machine import MachineWatcher
 from platform_site.work.tasks import start
 from tests import factories
 from tests.compute.runners.test_setup import environments, packages, server  # noqa: F401
@@ -37,22 +37,22 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.django_db
 
 
-def run(*words: str, code: int = 0) -> str:
+def run(*argv: str, code: int = 0) -> str:
     out = io.StringIO()
     if code:
         with pytest.raises(SystemExit) as ended:
-            call_command("machine", *words, stdout=out)
+            call_command("machine", *argv, stdout=out)
         assert ended.value.code == code
     else:
-        call_command("machine", *words, stdout=out)
+        call_command("machine", *argv, stdout=out)
     return out.getvalue()
 
 
-def add(at: Sshd, folder: Path, *words: str, name: str = "gpu box") -> str:
+def add(at: Sshd, folder: Path, *argv: str, name: str = "gpu box") -> str:
     return run(
         "add", name, "--host", "127.0.0.1", "--port", str(at.port),
         "--user", at.account.name, "--key-file", str(at.folder / "login"),
-        "--workdir", f"{folder}/my runs", *words,
+        "--workdir", f"{folder}/my runs", *argv,
     )  # fmt: skip
 
 
@@ -158,11 +158,11 @@ def test_a_refused_login_waits_for_the_user(
     machine = added(sshd, far_folder)
     verbs.change(machine, {}, {"password": "wrong-one"}, ["private_key"])
     monkeypatch.setattr("compute.runners.ssh.connection.FIRST_PAUSE", 0.0)
-    follower = Follower(machine)
+    watcher = MachineWatcher(machine)
 
     def look() -> None:
-        follower.measure_at = 0.0
-        assert follower.turn(threading.Event())
+        watcher.measure_at = 0.0
+        assert watcher.turn(threading.Event())
         machine.refresh_from_db()
 
     for _ in range(5):
@@ -182,17 +182,17 @@ def test_what_a_check_found_lets_the_watcher_try_again(
 ) -> None:
     machine = added(own_sshd, far_folder)
     monkeypatch.setattr("compute.runners.ssh.connection.FIRST_PAUSE", 3600.0)
-    follower = Follower(machine)
+    watcher = MachineWatcher(machine)
     own_sshd.stop()
-    follower.turn(threading.Event())
+    watcher.turn(threading.Event())
     own_sshd.start()
-    follower.measure_at = 0.0
-    follower.turn(threading.Event())
+    watcher.measure_at = 0.0
+    watcher.turn(threading.Event())
     machine.refresh_from_db()
     assert machine.unreachable_since is not None  # it does not try yet
     mark_reachable(machine)  # another process's check came through
-    follower.measure_at = 0.0
-    follower.turn(threading.Event())
+    watcher.measure_at = 0.0
+    watcher.turn(threading.Event())
     machine.refresh_from_db()
     assert machine.unreachable_since is None
 
@@ -313,7 +313,7 @@ def test_the_workers_start_a_process_that_does_what_was_asked(
     work = settingup.ask(machine)
     start("compute.setup", work.pk)
     assert started == [(["manage.py", "work", "compute.setup", str(work.pk)], True)]
-    monkeypatch.setattr(setup, "set_up", lambda *words: "/there/bin/python")
+    monkeypatch.setattr(setup, "set_up", lambda *args: "/there/bin/python")
     monkeypatch.setattr(checking, "check", lambda machine: None)
     call_command("work", "compute.setup", str(work.pk))
     work.refresh_from_db()
@@ -337,7 +337,7 @@ def test_list_show_and_remove(sshd: Sshd, far_folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("argv", "says"),
     [
         (["--host", "a b"], "host: A host is a name"),
         (["--host", "box", "--key-file", "/nowhere/key"], "/nowhere/key cannot be read"),
@@ -345,16 +345,16 @@ def test_list_show_and_remove(sshd: Sshd, far_folder: Path) -> None:
         (["--host", "box", "--key-file", "-", "--password-file", "-"], "Only one secret"),
     ],
 )
-def test_bad_words_are_told(words: list[str], says: str) -> None:
+def test_bad_arguments_are_told(argv: list[str], says: str) -> None:
     with pytest.raises(CommandError, match=says):
-        run("add", "box", *words)
+        run("add", "box", *argv)
     assert not Machine.objects.filter(kind="ssh").exists()
 
 
 def test_a_secret_is_read_from_the_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("the-password\n"))
-    words = ["--host", "127.0.0.1", "--port", "1", "--user", "ada", "--password-file", "-"]
+    argv = ["--host", "127.0.0.1", "--port", "1", "--user", "ada", "--password-file", "-"]
     with pytest.raises(CommandError, match=r"box is kept\. .* refuses connections at port 1"):
-        run("add", "box", *words)
+        run("add", "box", *argv)
     machine = Machine.objects.get(name="box")
     assert machine.secrets.get().value.open() == "the-password"

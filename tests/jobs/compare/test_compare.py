@@ -158,9 +158,9 @@ def test_wrong_method(page: Client) -> None:
     assert refuses_other_methods(page, URL, "get")
 
 
-def compare(*words: str) -> str:
+def compare(*argv: str) -> str:
     out = io.StringIO()
-    call_command("compare", *words, stdout=out)
+    call_command("compare", *argv, stdout=out)
     return out.getvalue()
 
 

@@ -184,10 +184,10 @@ def test_elsewhere_it_runs_where_the_checkpoint_is(kind: Machine.Kind, user: Use
     job = far(machine, user)
     export = services.export(job, services.find(job, 8), user)
     assert (export.machine, export.gpus, export.status) == (machine, 0, Status.QUEUED)
-    words = command_of(export).argv
-    assert words[:3] == (python, "-m", "trainyard_node.export")
-    assert words[3] == f"{work}/runs/{job.uuid}/attempt-1/checkpoints/global_step_8"
-    assert words[4] == f"{work}/runs/{export.uuid}/attempt-1/model"
+    argv = command_of(export).argv
+    assert argv[:3] == (python, "-m", "trainyard_node.export")
+    assert argv[3] == f"{work}/runs/{job.uuid}/attempt-1/checkpoints/global_step_8"
+    assert argv[4] == f"{work}/runs/{export.uuid}/attempt-1/model"
     assert export.job_kind.devices_at_start(export.spec_of_kind) == 0
 
 

@@ -25,7 +25,7 @@ def ignore(done: int, total: int) -> None:
     pass
 
 
-def test_the_links_of_a_hub_cache_are_followed(model: Path, home: Path) -> None:
+def test_the_links_of_a_hub_cache_are_resolved(model: Path, home: Path) -> None:
     blob = home / "blobs/abc"
     blob.parent.mkdir()
     blob.write_bytes(b"weights")

@@ -77,7 +77,7 @@ def test_its_key_metrics_are_names(kind: JobKind, spec: Any) -> None:
 def test_its_command_is_a_list_of_words_in_its_run_directory(kind: JobKind, spec: Any) -> None:
     command = kind.command(spec, PLACE, {})
     assert command.argv[0] == PLACE.python
-    assert all(isinstance(word, str) for word in command.argv)
+    assert all(isinstance(part, str) for part in command.argv)
     assert all(isinstance(value, str) for value in command.env.values())
     assert command.cwd == PLACE.run_dir
     assert Command.from_json(json.loads(json.dumps(command.to_json()))).argv == command.argv

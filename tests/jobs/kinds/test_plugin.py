@@ -32,9 +32,9 @@ PACKAGE = Path(__file__).resolve().parents[2] / "plugin_kind"
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package as pip installs it, with its own dist-info, beside the site's packages."""
     target, wheels = (tmp_path_factory.mktemp(name) for name in ("installed", "wheels"))
-    words = ["--quiet", "--no-index", "--no-deps", "--target", str(target)]
+    argv = ["--quiet", "--no-index", "--no-deps", "--target", str(target)]
     wheel = str(wheel_of(PACKAGE, wheels))
-    subprocess.run([sys.executable, "-m", "pip", "install", *words, wheel], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", *argv, wheel], check=True)
     assert list(target.glob("trainyard_count-0.1.0.dist-info/entry_points.txt"))
     return target
 

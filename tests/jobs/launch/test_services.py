@@ -106,7 +106,7 @@ def test_workers_at_once_keep_to_the_slots(launched: list[base.Launch], user: Us
     together(lambda: start.launch_queued(machine.pk), 4)
     assert len(launched) == 2
     assert len({launch.attempt_dir for launch in launched}) == 2
-    assert Job.objects.holding_slot().count() == 2
+    assert Job.objects.active().count() == 2
     assert Job.objects.queued().count() == 3
 
 
@@ -227,7 +227,7 @@ def test_stop_asks_a_running_job_once(
     user: User, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: OnCommit
 ) -> None:
     stopped: list[tuple[str, int]] = []
-    monkeypatch.setattr(LocalRunner, "stop", lambda self, *words: stopped.append(words))
+    monkeypatch.setattr(LocalRunner, "stop", lambda self, *args: stopped.append(args))
     job = factories.make_job(user, status=Status.RUNNING)
     with django_capture_on_commit_callbacks(execute=True):
         assert end.stop(job, who="ada") is True

@@ -22,7 +22,7 @@ def test_the_command_as_it_would_run(
     assert b"2048 rows, 32 steps an epoch" in response.content
 
 
-def test_it_follows_what_is_typed(page: Client, sft_data: dict[str, str]) -> None:
+def test_it_changes_with_what_is_typed(page: Client, sft_data: dict[str, str]) -> None:
     response = page.post(URL, {**sft_data, "lr": "0.25", "epochs": "1"})
     assert "optim.lr=0.25" in command_in(response)
     assert "trainer.total_epochs=1" in command_in(response)

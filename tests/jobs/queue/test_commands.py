@@ -20,8 +20,8 @@ def waiting(user: User, box: Machine) -> list[Job]:
     return [factories.make_job(user, machine=box, status="queued", gpus=2) for _ in range(3)]
 
 
-def told(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
-    call_command(*words, "--json")
+def told(capsys: pytest.CaptureFixture[str], *argv: str) -> Any:
+    call_command(*argv, "--json")
     return json.loads(capsys.readouterr().out)
 
 

@@ -13,10 +13,10 @@ from jobs.queue.line.machine import Room, Waiting, never_fits, reasons
 from tests import factories
 
 
-def room(*gpus: int, taken: tuple[int, ...] = (), slots: int = 1, busy: int = 0) -> GroupRoom:
-    """``taken`` and ``busy`` are the head's."""
+def room(*gpus: int, leased: tuple[int, ...] = (), slots: int = 1, busy: int = 0) -> GroupRoom:
+    """``leased`` and ``busy`` are the head's."""
     rooms = [Room(frozenset(range(n)), slots=slots) for n in gpus]
-    rooms[0] = Room(rooms[0].gpus, frozenset(taken), slots, busy)
+    rooms[0] = Room(rooms[0].gpus, frozenset(leased), slots, busy)
     return GroupRoom.of(rooms)
 
 
@@ -25,7 +25,7 @@ def room(*gpus: int, taken: tuple[int, ...] = (), slots: int = 1, busy: int = 0)
     [
         (2, room(4, 4), (0, 1)),
         (8, room(4, 4), (0, 1, 2, 3, 1000, 1001, 1002, 1003)),
-        (4, room(4, 4, taken=(0,)), (1, 2, 1000, 1001)),
+        (4, room(4, 4, leased=(0,)), (1, 2, 1000, 1001)),
         (4, room(1, 2, 2), (1000, 1001, 2000, 2001)),
         (3, room(1, 1, 1), (0, 1000, 2000)),
         (3, room(2, 2), None),
@@ -42,8 +42,8 @@ def test_torchrun_stays_on_the_head() -> None:
     assert room(1, 4).devices_for(2, one_node=True) is None
     assert "torchrun starts it, on the first" in never_fits(2, room(1, 4), one_node=True)
     assert "equally many of each" in never_fits(3, room(2, 2))
-    assert never_fits(4, room(2, 2, taken=(0,))) == ""
-    [said] = reasons([Waiting(1, 1, 4)], room(2, 2, taken=(0,)))
+    assert never_fits(4, room(2, 2, leased=(0,))) == ""
+    [said] = reasons([Waiting(1, 1, 4)], room(2, 2, leased=(0,)))
     assert said == "Waits for 4 GPUs; 3 are free."
 
 
@@ -76,8 +76,9 @@ def test_a_device_is_given_once_whichever_way(user: User, trio: list[Machine]) -
     assert start.claim_next(both.pk) == joint
     held = Lease.objects.filter(job=joint).values_list("machine__name", "device")
     assert sorted(held) == [("anna", 0), ("anna", 1), ("bert", 0), ("bert", 1)]
-    words = command.build(joint_now := Job.objects.get(pk=joint.pk), joint_now.spec_of_kind)
-    assert {"trainer.nnodes=2", "trainer.n_gpus_per_node=2"} <= set(words.argv)
-    assert "CUDA_VISIBLE_DEVICES" not in words.env, "Ray hands them out"
+    joint = Job.objects.get(pk=joint.pk)
+    built = command.build(joint, joint.spec_of_kind)
+    assert {"trainer.nnodes=2", "trainer.n_gpus_per_node=2"} <= set(built.argv)
+    assert "CUDA_VISIBLE_DEVICES" not in built.env, "Ray hands them out"
     assert start.claim_next(anna.pk) is None, "its devices are the group's now"
     assert later.status == "queued"

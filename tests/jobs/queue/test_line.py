@@ -13,7 +13,7 @@ def line(*gpus: int, owner: int = ADA) -> list[Waiting]:
 
 
 @pytest.mark.parametrize(
-    ("gpus", "taken", "started"),
+    ("gpus", "leased", "started"),
     [
         ((2, 1), {1}, (1, (0, 2))),
         ((4, 1), {0}, (2, (1,))),  # the small one starts while the large one waits
@@ -23,9 +23,9 @@ def line(*gpus: int, owner: int = ADA) -> list[Waiting]:
     ],
 )
 def test_the_first_that_fits_gets_the_lowest_devices(
-    gpus: tuple[int, ...], taken: set[int], started: tuple[int, tuple[int, ...]] | None
+    gpus: tuple[int, ...], leased: set[int], started: tuple[int, tuple[int, ...]] | None
 ) -> None:
-    found = next_start(line(*gpus), Room(FOUR, frozenset(taken)))
+    found = next_start(line(*gpus), Room(FOUR, frozenset(leased)))
     assert (found and (found[0].id, found[1])) == started
 
 
@@ -47,7 +47,7 @@ def test_gpus_that_are_not_known_are_given_to_nobody() -> None:
 
 
 def test_a_device_that_has_gone_stays_with_who_has_it() -> None:
-    room = Room(frozenset({0, 1}), taken=frozenset({1, 3}))
+    room = Room(frozenset({0, 1}), leased=frozenset({1, 3}))
     assert room.free == [0]
 
 
@@ -126,8 +126,8 @@ def test_each_can_say_why_it_waits() -> None:
 
 def test_free_devices_in_words() -> None:
     said = [
-        next(iter(reasons(line(2), Room(frozenset({0, 1}), frozenset(taken)))))
-        for taken in ((0,), (0, 1))
+        next(iter(reasons(line(2), Room(frozenset({0, 1}), frozenset(leased)))))
+        for leased in ((0,), (0, 1))
     ]
     assert said == ["Waits for 2 GPUs; 1 is free.", "Waits for 2 GPUs; none are free."]
 

@@ -167,8 +167,8 @@ def test_what_may_not_be_is_said(page: Client, user: User, box: Machine) -> None
     response = page.post(f"{URL}{job.pk}/priority/", {"priority": "high"}, headers=HTMX)
     assert "High priority is for staff to give." in response.content.decode()
     Job.objects.filter(pk=job.pk).update(status="running")
-    followed = page.post(f"{URL}{job.pk}/hold/", follow=True)
-    assert f"Job {job.pk} is running: it is not waiting." in followed.content.decode()
+    answer = page.post(f"{URL}{job.pk}/hold/", follow=True)
+    assert f"Job {job.pk} is running: it is not waiting." in answer.content.decode()
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from jobs import work
 from jobs.launch import end as ends
 from jobs.launch import joint, overdue, start
 from jobs.launch import submit as submitting
-from jobs.models import ENDED, HOLDS_SLOT, Job, JobInput, Lease, Priority, Status
+from jobs.models import ACTIVE, ENDED, Job, JobInput, Lease, Priority, Status
 from jobs.queue import claims, verbs
 from jobs.queue.verbs import QueueError
 from tests import factories
@@ -73,7 +73,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.patch.setattr(LocalRunner, "launch", self.launch)
         self.patch.setattr(joint, "bring_up", lambda job, launch: launch)
         self.patch.setattr(joint, "take_down", lambda job: None)
-        self.patch.setattr(LocalRunner, "stop", lambda *words: None)
+        self.patch.setattr(LocalRunner, "stop", lambda *args: None)
 
     def teardown(self) -> None:
         self.patch.undo()
@@ -177,7 +177,7 @@ class QueueMachine(RuleBasedStateMachine):
             start.launch_queued(self.asked.pop())
 
     def end(self, a: int, b: int, c: int) -> None:
-        job = Job.objects.holding_slot().order_by("pk").first()
+        job = Job.objects.active().order_by("pk").first()
         if job:
             ends.finish_as(job, ENDED[b % len(ENDED)], "So it was.")
 
@@ -237,7 +237,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert len({(machine, device) for machine, device, _ in held}) == len(held)
         for machine, _, job in held:
             assert machine in self.members(jobs[job]["machine"])
-        active = [job for job in jobs.values() if job["status"] in HOLDS_SLOT]
+        active = [job for job in jobs.values() if job["status"] in ACTIVE]
         asked = {job["pk"]: job["gpus"] for job in active if job["gpus"]}
         assert Counter(job for _, _, job in held) == asked
 
@@ -251,7 +251,7 @@ class QueueMachine(RuleBasedStateMachine):
         mine = [
             job for job in jobs.values() if not job["gpus"] and pk in self.members(job["machine"])
         ]
-        return sum(job["status"] in HOLDS_SLOT for job in mine)
+        return sum(job["status"] in ACTIVE for job in mine)
 
     def slots_are_kept_to(self, machine: Machine, jobs: Jobs) -> None:
         """No more on the CPU than there are slots, or than there were before there were fewer."""
@@ -266,9 +266,9 @@ class QueueMachine(RuleBasedStateMachine):
     ) -> None:
         """Said in other words than the code that decides it."""
         mine = [job for job in jobs.values() if job["machine"] == machine.pk]
-        taken = [(where, device) for where, device, _ in held]
+        leased = [(where, device) for where, device, _ in held]
         on = [each for each in self.machines if each.pk in self.members(machine.pk)]
-        free = [sum((one.pk, n) not in taken for n in range(one.gpus or 0)) for one in on]
+        free = [sum((one.pk, n) not in leased for n in range(one.gpus or 0)) for one in on]
         slot = all(self.busy_on(one.pk, jobs) < one.slots for one in on)
         known = all(one.gpus is not None for one in on)
         for job in mine:

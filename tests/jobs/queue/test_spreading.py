@@ -23,9 +23,9 @@ def cluster(kind: Machine.Kind, *gpus: int) -> Machine:
 def test_the_command_of_a_job_takes_what_the_cluster_has(kind: Machine.Kind) -> None:
     spec = grpo_spec(device="cuda", gpus=4)
     job = make_job(machine=cluster(kind, 2, 2), kind="grpo", spec=spec.to_json(), gpus=4)
-    words = command.command_of(job).argv
-    assert "trainer.nnodes=2" in words
-    assert "trainer.n_gpus_per_node=2" in words
+    argv = command.command_of(job).argv
+    assert "trainer.nnodes=2" in argv
+    assert "trainer.n_gpus_per_node=2" in argv
     devices = devices_of(job.machine)
     assert devices is not None
     assert (devices.indices, devices.per_node) == (frozenset(range(4)), [2, 2])

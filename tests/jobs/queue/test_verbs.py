@@ -58,7 +58,7 @@ def told(job: Job) -> list[tuple[str, str, str]]:
 
 
 def devices(job: Job) -> tuple[int, ...]:
-    return claims.devices_held(job)
+    return claims.leased_devices(job)
 
 
 def test_a_job_gets_named_devices_and_its_command_says_so(
@@ -137,7 +137,7 @@ def test_workers_at_once_give_each_device_to_one(launched: list[base.Launch], us
     held = list(Lease.objects.values_list("device", flat=True))
     assert sorted(held) == list(range(8))
     assert len({launch.attempt_dir for launch in launched}) == len(launched)
-    assert Job.objects.holding_slot().filter(gpus=0).count() == 2
+    assert Job.objects.active().filter(gpus=0).count() == 2
     assert not claims.could_start(box)
 
 
@@ -165,7 +165,7 @@ def test_what_is_held_released_moved_and_ended_at_once_starts_once(
 
     together(everything, 3)
     for _ in jobs:
-        for job in Job.objects.holding_slot():
+        for job in Job.objects.active():
             ends.finish(job, 1)
         taskqueue.work()
     assert Counter(launch.attempt_dir for launch in launched) == {job.run_dir: 1 for job in jobs}

@@ -130,9 +130,9 @@ def test_wrong_method(page: Client, job: Job) -> None:
     assert refuses_other_methods(page, f"/jobs/{job.pk}/clone/", "get")
 
 
-def clone(*words: str) -> Job:
+def clone(*argv: str) -> Job:
     out = io.StringIO()
-    call_command("clone", *words, "--json", stdout=out, stderr=io.StringIO())
+    call_command("clone", *argv, "--json", stdout=out, stderr=io.StringIO())
     return Job.objects.get(pk=json.loads(out.getvalue())["id"])
 
 

@@ -31,9 +31,9 @@ def job(user: User, samples: Path) -> Job:
     return factories.make_job(user, name="a good one", spec=spec, is_sample=True)
 
 
-def command(*words: str) -> str:
+def command(*argv: str) -> str:
     out = io.StringIO()
-    call_command(*words, stdout=out, stderr=io.StringIO())
+    call_command(*argv, stdout=out, stderr=io.StringIO())
     return out.getvalue()
 
 
@@ -270,7 +270,7 @@ def test_a_saved_recipe_is_submitted_by_its_name(samples: Path, staff: User) -> 
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("argv", "told"),
     [
         (["save", "x"], "x is no job's number"),
         (["save", "99"], "There is no job 99"),
@@ -279,6 +279,6 @@ def test_a_saved_recipe_is_submitted_by_its_name(samples: Path, staff: User) -> 
         (["delete", "sft"], "root has no recipe sft of their own."),
     ],
 )
-def test_the_command_says_what_is_wrong(staff: User, words: list[str], told: str) -> None:
+def test_the_command_says_what_is_wrong(staff: User, argv: list[str], told: str) -> None:
     with pytest.raises(CommandError, match=told):
-        command("recipe", *words)
+        command("recipe", *argv)

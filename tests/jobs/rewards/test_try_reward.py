@@ -154,20 +154,20 @@ def test_answers_are_split_at_lines_of_dashes() -> None:
     assert split_answers("x --- y\n--") == ["x --- y\n--"]
 
 
-def reward(*words: str) -> str:
+def reward(*argv: str) -> str:
     out = StringIO()
-    call_command("reward", "try", *words, stdout=out)
+    call_command("reward", "try", *argv, stdout=out)
     return out.getvalue()
 
 
 def test_command(db: None) -> None:
     path = f"{places()['rewards']}/arithmetic.py"
-    words = [path, "--truth", "12", "--answer", "12", "--answer", "twelve"]
-    document = json.loads(reward(*words, "--json"))
+    argv = [path, "--truth", "12", "--answer", "12", "--answer", "twelve"]
+    document = json.loads(reward(*argv, "--json"))
     assert [answer["score"] for answer in document["answers"]] == [1.0, 0.0]
     assert document["answers"][0]["parts"] == {"acc": 1.0, "number": 1.0}
     assert document["prompts_with_several_answers"] == 1
-    text = reward(*words)
+    text = reward(*argv)
     assert '1  "12"  acc=1.0 number=1.0' in text
     assert "0 of 1 prompts with several answers give them one score" in text
 

@@ -136,11 +136,11 @@ def test_wrong_method(page: Client) -> None:
     assert refuses_other_methods(page, REMOVE, "post")
 
 
-def command(*words: str, typed: str = "", monkeypatch: pytest.MonkeyPatch | None = None) -> str:
+def command(*argv: str, typed: str = "", monkeypatch: pytest.MonkeyPatch | None = None) -> str:
     out = io.StringIO()
     if monkeypatch:
         monkeypatch.setattr("sys.stdin", io.StringIO(typed))
-    call_command("tracker", *words, stdout=out)
+    call_command("tracker", *argv, stdout=out)
     return out.getvalue()
 
 
@@ -172,7 +172,7 @@ def test_the_command_asks_at_a_terminal(staff: User, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("argv", "told"),
     [
         (["set", "wandb", "WANDB_KEY"], "has no variable WANDB_KEY. It has WANDB_API_KEY"),
         (["set", "wandb"], "has no variable without a name"),
@@ -184,10 +184,10 @@ def test_the_command_asks_at_a_terminal(staff: User, monkeypatch: pytest.MonkeyP
     ],
 )
 def test_the_command_says_what_is_wrong(
-    staff: User, monkeypatch: pytest.MonkeyPatch, words: list[str], told: str
+    staff: User, monkeypatch: pytest.MonkeyPatch, argv: list[str], told: str
 ) -> None:
     with pytest.raises(CommandError, match=told):
-        command(*words, typed="\n", monkeypatch=monkeypatch)
+        command(*argv, typed="\n", monkeypatch=monkeypatch)
 
 
 def test_the_command_refuses_what_the_page_refuses(

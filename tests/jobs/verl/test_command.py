@@ -127,7 +127,7 @@ def test_on_gpus_nothing_of_the_cpu_is_set() -> None:
         "hydra.run.dir=/runs/1/attempt-1/hydra",
         "data.use_dynamic_bsz=false",
     )
-    assert not [word for word in command.argv if "cpu" in word]
+    assert not [part for part in command.argv if "cpu" in part]
     assert "VERL_PLATFORM" not in command.env
 
 
@@ -160,7 +160,7 @@ def test_a_run_directory_with_spaces_is_quoted_for_hydra() -> None:
 
 def test_a_seed_of_the_users_takes_the_place_of_the_platforms() -> None:
     argv = build_command(grpo_spec(seed=7), PLACEMENT, {}).argv
-    assert [word for word in argv if word.startswith("data.seed=")] == ["data.seed=7"]
+    assert [part for part in argv if part.startswith("data.seed=")] == ["data.seed=7"]
 
 
 def test_free_overrides_stand_last_and_as_written() -> None:
@@ -171,7 +171,7 @@ def test_free_overrides_stand_last_and_as_written() -> None:
     )
 
 
-def test_a_hostile_path_stays_one_word() -> None:
+def test_a_hostile_path_stays_one_argument() -> None:
     spec = sft_spec(model_path="/m/x'; touch pwned #")
     assert "model.path='/m/x\\'; touch pwned #'" in build_command(spec, PLACEMENT, {}).argv
 

@@ -23,7 +23,7 @@ TOGETHER: dict[str, dict[str, Value]] = {
     "variant": {"variant": "grpo"},
 }
 PLACEMENT = Placement("/runs/attempt-1", "/venv/bin/python", "a-run")
-once_parsed = cache(parse)  # most words stand in every command
+once_parsed = cache(parse)  # most of them stand in every command
 Case = tuple[str, Knob]
 EVERY: list[Case] = [(kind, knob) for kind in ALGORITHMS for knob in knobs_of(kind)]
 HELD = sum(kind in ALGORITHMS for knob in KNOBS for kind in knob.keys)
@@ -62,7 +62,7 @@ def test_setting_the_knob_changes_the_command() -> None:
         after = TrainSpec(
             kind, {**before.values, knob.name: another(knob, before.values.get(knob.name))}
         )
-        assert argv(after) != argv(before)
+        assert argv_of(after) != argv_of(before)
 
     of_every_knob(check)
 
@@ -71,10 +71,10 @@ def test_what_was_set_is_what_hydra_reads() -> None:
     def check(kind: str, knob: Knob) -> None:
         value = another(knob, spec_of(kind).values.get(knob.name))
         wanted = str(value).split(",") if knob.type is list else value
-        words = argv(TrainSpec(kind, {**spec_of(kind).values, knob.name: value}))
+        argv = argv_of(TrainSpec(kind, {**spec_of(kind).values, knob.name: value}))
         read = {
             override.key: override.value
-            for override in map(once_parsed, words[first_override(words) :])
+            for override in map(once_parsed, argv[first_override(argv) :])
         }
         for key in knob.keys[kind]:
             if key != COMMAND:
@@ -109,12 +109,12 @@ def another(knob: Knob, value: Value | None) -> Value:
     return "/somewhere/else"
 
 
-def argv(spec: TrainSpec) -> tuple[str, ...]:
+def argv_of(spec: TrainSpec) -> tuple[str, ...]:
     return build_command(spec, PLACEMENT, {}).argv
 
 
-def first_override(words: tuple[str, ...]) -> int:
-    return next(place for place, word in enumerate(words) if "=" in word and word[0] != "-")
+def first_override(argv: tuple[str, ...]) -> int:
+    return next(place for place, part in enumerate(argv) if "=" in part and part[0] != "-")
 
 
 def test_no_two_knobs_share_a_name_or_a_key() -> None:

@@ -45,8 +45,8 @@ def test_the_cluster_hands_out_its_devices() -> None:
 
 
 def test_a_cluster_that_is_there_is_not_given_its_size() -> None:
-    words = build_command(grpo_spec(gpus=4), CLUSTER, {}).argv
-    assert not [word for word in words if "ray_init" in word]
+    argv = build_command(grpo_spec(gpus=4), CLUSTER, {}).argv
+    assert not [part for part in argv if "ray_init" in part]
     own = build_command(grpo_spec(gpus=4), Placement("/runs/1", "python", "tiny"), {}).argv
     assert "+ray_kwargs.ray_init.num_gpus=4" in own
 

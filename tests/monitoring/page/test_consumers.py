@@ -22,7 +22,7 @@ from jobs.launch import end
 from jobs.models import Job, Status
 from monitoring.page import consumers, live
 from monitoring.store import points
-from monitoring.watch import following_run
+from monitoring.watch import watching_run
 from platform_site.asgi import application
 from tests import factories
 from tests.factories import append_run_file, metrics_line, write_run_file
@@ -124,7 +124,7 @@ def is_points(found: Any) -> bool:
 def add_steps(job: Job, *steps: int) -> None:
     """Write these steps and read them, as trainer and watcher do."""
     append_run_file(job, "metrics.jsonl", "".join(metrics_line(n, a=n) for n in steps))
-    following_run.follow(job)
+    watching_run.watch(job)
     live.ping(job.pk)
 
 
@@ -205,7 +205,7 @@ async def test_a_change_of_state_draws_the_state_again(opened: Open, job: Job, u
 async def test_a_sample_draws_the_load_again(opened: Open, job: Job, user: User) -> None:
     socket = await caught_up(opened, job, user)
     append_run_file(job, "system.jsonl", '{"at": 5, "cpu_percent": 50}\n')
-    await sync_to_async(following_run.follow)(job)
+    await sync_to_async(watching_run.watch)(job)
     sample, html = await message(socket), await message(socket)
     assert sample["samples"] == [{"at": 5.0, "cpu_percent": 50}]
     assert 'id="run-system"' in html
@@ -231,7 +231,7 @@ async def test_of_a_panel_that_the_page_lacks_nothing_is_sent(
     append_run_file(job, "train.log", "a line\n")
     append_run_file(job, "metrics.jsonl", metrics_line(1, a=1))
     append_run_file(job, "system.jsonl", '{"at": 5, "cpu_percent": 50}\n')
-    await sync_to_async(following_run.follow)(job)
+    await sync_to_async(watching_run.watch)(job)
     await sync_to_async(end.lose)(job, "Its processes are gone.")
     socket = opened(f"/ws/jobs/{job.pk}/", user)
     await socket.connect()
@@ -259,7 +259,7 @@ async def test_an_event_from_before_is_put_in_its_place(opened: Open, job: Job, 
     await sync_to_async(lifecycle.record)(job, "later")
     await message(socket)
     append_run_file(job, "events.jsonl", '{"at": 5, "kind": "long ago"}\n')
-    await sync_to_async(following_run.follow)(job)
+    await sync_to_async(watching_run.watch)(job)
     found = await until(socket, lambda found: is_html(found) and "run-events" in found)
     assert found[-1].index("long ago") < found[-1].index("later")
 
@@ -273,7 +273,7 @@ async def test_of_very_many_series_a_page_is_sent_those_it_wants(
     await socket.send_to(json.dumps({"want": ["b", "none"]}))
     await say(socket, job.revision, 0)
     append_run_file(job, "metrics.jsonl", metrics_line(1, a=1, b=2, c=3))
-    await sync_to_async(following_run.follow)(job)
+    await sync_to_async(watching_run.watch)(job)
     found = await message(socket)
     assert (found["wide"], found["series"]) == (True, {"b": [[1, 2.0]]})
 
@@ -414,7 +414,7 @@ async def test_silence_is_broken_by_a_sign_of_life(
 async def test_an_error_closes_the_socket_so_that_the_page_comes_again(
     opened: Open, job: Job, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*words: object) -> int:
+    def broken(*args: object) -> int:
         raise ZeroDivisionError
 
     monkeypatch.setattr(live, "log_size", broken)

@@ -41,7 +41,7 @@ def test_no_page_and_no_command_shows_it(page: Client, job: Job) -> None:
         assert shown == f"wandb: logging in with {stars}\nstep:1\n"
 
 
-def test_a_page_that_follows_sees_no_part_of_it(job: Job) -> None:
+def test_an_open_page_sees_no_part_of_it(job: Job) -> None:
     log, whole = Path(job.run_dir, "train.log"), LINE.encode()
     for cut in range(20, len(whole)):
         log.write_bytes(whole[:cut])

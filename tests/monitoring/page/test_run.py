@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from jobs import lifecycle
 from jobs.models import Job
-from monitoring.watch import following_run
+from monitoring.watch import watching_run
 from tests import factories
 from tests.factories import metrics_line, write_run_file
 from tests.pages import asks_for_login, queries, refuses_other_methods
@@ -26,7 +26,7 @@ def job(user: User) -> Job:
     write_run_file(job, "events.jsonl", told)
     write_run_file(job, "system.jsonl", '{"at": 1, "cpu_percent": 42, "gpus": []}\n')
     write_run_file(job, "checkpoints/global_step_2/model.pt", "123")
-    following_run.follow(job)
+    watching_run.watch(job)
     return job
 
 
@@ -58,16 +58,14 @@ def test_it_has_every_part_that_the_websocket_replaces(page: Client, job: Job, p
 
 
 @pytest.mark.parametrize(
-    ("status", "follows"),
+    ("status", "is_live"),
     [("draft", False), ("queued", True), ("starting", True), ("running", True), ("failed", False)],
 )
-def test_only_what_may_change_is_followed(
-    page: Client, user: User, status: str, follows: bool
-) -> None:
+def test_only_what_may_change_is_live(page: Client, user: User, status: str, is_live: bool) -> None:
     job = factories.make_job(user, status=status, queued_at=timezone.now())
     response = page.get(url(job))
     assert response.status_code == 200
-    assert (b"ws-connect" in response.content) is follows
+    assert (b"ws-connect" in response.content) is is_live
 
 
 def test_an_ended_job_tells_why(page: Client, user: User) -> None:

@@ -15,8 +15,8 @@ from compute.runners.base import FileFact, RunnerError
 from compute.runners.local.runner import LocalRunner
 from jobs.checkpoints import known_of
 from jobs.models import Job, Place, Status
-from monitoring.watch.following_machine import Follower
-from monitoring.watch.following_run import follow
+from monitoring.watch.watching_machine import MachineWatcher
+from monitoring.watch.watching_run import watch
 from tests import factories
 from tests.factories import append_run_file, write_run_file
 
@@ -49,34 +49,34 @@ def steps(job: Job) -> list[int]:
 @pytest.mark.parametrize("kind", ["checkpoint", "paused"])
 def test_a_save_that_was_told_of_is_listed(job: Job, kind: str) -> None:
     save(job, 2)
-    follow(job)
+    watch(job)
     assert steps(job) == []  # nobody walks the disk without a reason
     tell(job, kind, 2)
-    assert follow(job)
+    assert watch(job)
     assert steps(job) == [2]
     job.refresh_from_db()
     assert not job.listing_due
     before = job.revision
-    assert not follow(job)
+    assert not watch(job)
     assert job.revision == before
 
 
 def test_the_end_is_listed_too(job: Job) -> None:
     save(job, 2)
     write_run_file(job, "exit_code", "1\n")
-    follow(job)
+    watch(job)
     assert steps(job) == [2]
 
 
 def test_who_begins_to_watch_looks_at_the_disk(job: Job) -> None:
     save(job, 2)
-    follower = Follower(job.machine)
-    follower.turn(STOP)
+    watcher = MachineWatcher(job.machine)
+    watcher.turn(STOP)
     assert steps(job) == [2]
     shutil.rmtree(Path(job.run_dir, "checkpoints/global_step_2"))
-    follower.turn(STOP)
+    watcher.turn(STOP)
     assert steps(job) == [2]
-    Follower(job.machine).turn(STOP)
+    MachineWatcher(job.machine).turn(STOP)
     assert steps(job) == []
     assert Place.objects.get().gone_by == ""
 
@@ -92,11 +92,11 @@ def test_what_could_not_be_listed_at_the_end_is_listed_later(
     write_run_file(job, "exit_code", "1\n")
     with monkeypatch.context() as patch:
         patch.setattr(LocalRunner, "files", unreadable)
-        follow(job)
+        watch(job)
         job.refresh_from_db()
         assert (job.status, job.listing_due, steps(job)) == (Status.FAILED, True, [])
-    follower = Follower(machine)
-    follower.turn(STOP)
+    watcher = MachineWatcher(machine)
+    watcher.turn(STOP)
     assert steps(job) == [2]
     job.refresh_from_db()
     assert not job.listing_due
@@ -110,6 +110,6 @@ def test_a_disk_that_cannot_be_read_is_not_asked_for_ever(
 
     Job.objects.filter(pk=job.pk).update(status=Status.FAILED, listing_due=True)
     monkeypatch.setattr(LocalRunner, "files", unreadable)
-    Follower(machine).turn(STOP)
+    MachineWatcher(machine).turn(STOP)
     job.refresh_from_db()
     assert not job.listing_due

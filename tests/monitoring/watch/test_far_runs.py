@@ -1,4 +1,4 @@
-"""Runs on another machine, behind a real sshd: started, followed, lost from sight, seen again."""
+"""Runs on another machine, behind a real sshd: started, watched, lost from sight, seen again."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ from jobs.files.telling import Telling
 from jobs.launch import end, start
 from jobs.models import Job, Status
 from monitoring.mirror import keep_log, log_file
-from monitoring.watch.following_machine import Follower
+from monitoring.watch.watching_machine import MachineWatcher
 from platform_site.work import tasks
 from tests import factories
 from tests.compute.runners.conftest import Place, far_place
@@ -93,7 +93,7 @@ def launched(job: Job) -> Job:
 
 def looked(job: Job) -> Job:
     """After one look of the watcher's thread for this machine."""
-    assert Follower(job.machine).turn(STOP)
+    assert MachineWatcher(job.machine).turn(STOP)
     return Job.objects.select_related("machine").get(pk=job.pk)
 
 
@@ -116,9 +116,9 @@ def test_a_whole_run(
     assert losses(job) == [1, 2, 3]
     far_log = Path(job.run_dir, "train.log").read_bytes()
     assert log_file(job).read_bytes() == far_log
-    words = json.loads(Path(job.run_dir, "argv.json").read_text())
+    argv = json.loads(Path(job.run_dir, "argv.json").read_text())
     digest = hashlib.sha256(data.read_bytes()).hexdigest()
-    assert f"data.train_files={place.workdir}/files/{digest}/rows.parquet" in words
+    assert f"data.train_files={place.workdir}/files/{digest}/rows.parquet" in argv
     assert Path(place.workdir, "files", digest, "rows.parquet").read_bytes() == data.read_bytes()
     own_sshd.stop()
     close_all()
@@ -154,8 +154,8 @@ def own_model(home: Path) -> Path:
 
 
 def sent_model(job: Job) -> Path:
-    words = json.loads(Path(job.run_dir, "argv.json").read_text())
-    [path] = [word.partition("=")[2] for word in words if word.startswith("model.path=")]
+    argv = json.loads(Path(job.run_dir, "argv.json").read_text())
+    [path] = [part.partition("=")[2] for part in argv if part.startswith("model.path=")]
     return Path(path)
 
 

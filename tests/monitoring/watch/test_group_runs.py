@@ -21,7 +21,7 @@ from compute.runners.ssh.connection import close_all
 from compute.runners.ssh.runner import SshRunner
 from jobs.launch import start
 from jobs.models import Job, Status
-from monitoring.watch.following_machine import Follower
+from monitoring.watch.watching_machine import MachineWatcher
 from tests import factories
 from tests.fakes import HERE, NODE
 from tests.sshd import PYTHON as FAR_PYTHON
@@ -58,8 +58,8 @@ def folder(tmp_path: Path) -> Path:
 
 def make_member(server: Sshd, folder: Path, name: str) -> Machine:
     python = folder.parent / "python"
-    words = {"python": TRAINING, "fake": HERE / "fake_joint_trainer.py", "folder": folder}
-    python.write_text(PYTHON.format(**{n: shlex.quote(str(w)) for n, w in words.items()}))
+    values = {"python": TRAINING, "fake": HERE / "fake_joint_trainer.py", "folder": folder}
+    python.write_text(PYTHON.format(**{n: shlex.quote(str(value)) for n, value in values.items()}))
     python.chmod(0o755)
     address = server.address()
     made = factories.make_ssh_machine(
@@ -102,7 +102,7 @@ def launch(job: Job) -> Job:
 
 def until(job: Job, status: Status) -> Job:
     def look() -> bool:
-        assert Follower(job.machine).turn(STOP)
+        assert MachineWatcher(job.machine).turn(STOP)
         return Job.objects.get(pk=job.pk).status == status
 
     eventually(look, 60, what=f"{job} {status}")

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from compute.models import Machine, when
 from jobs.models import Job, Status
-from monitoring.watch import following_run
-from monitoring.watch.following_machine import Follower
+from monitoring.watch import watching_run
+from monitoring.watch.watching_machine import MachineWatcher
 from tests import factories
 from tests.factories import append_run_file, metrics_line, write_run_file
 
@@ -32,9 +32,9 @@ def ends(job: Job, **left: float) -> str:
     return when(at)
 
 
-def follow(job: Job) -> Job:
+def watch(job: Job) -> Job:
     job = Job.objects.select_related("machine").get(pk=job.pk)
-    following_run.follow(job)
+    watching_run.watch(job)
     return job
 
 
@@ -46,31 +46,31 @@ def old_release(job: Job) -> str:
 
 
 def test_far_from_its_end_nothing_is_asked(job: Job) -> None:
-    assert follow(job).pause_asked_at is None
+    assert watch(job).pause_asked_at is None
     ends(job, hours=2)
-    assert follow(job).pause_asked_at is None
+    assert watch(job).pause_asked_at is None
 
 
 def test_with_nothing_measured_it_pauses_by_an_estimate_that_says_so(job: Job) -> None:
     ends(job, seconds=320)
-    assert follow(job).pause_asked_at is None
+    assert watch(job).pause_asked_at is None
     at = ends(job, seconds=290)
-    assert follow(job).pause_asked_at is not None
+    assert watch(job).pause_asked_at is not None
     asked = job.events.get(kind="pause asked")
     assert (asked.who, asked.message) == (
         "",
         f"The rental of {job.machine} ends at {at}: it saves and pauses. No step and no save of it "
         "was measured yet: 300 s are an estimate.",
     )
-    follow(job)
+    watch(job)
     assert job.events.count() == 1
 
 
 def test_a_slow_save_that_was_measured_begins_earlier(job: Job) -> None:
     ends(job, seconds=700)
-    assert follow(job).pause_asked_at is None
+    assert watch(job).pause_asked_at is None
     write_run_file(job, "metrics.jsonl", metrics_line(1, timing_s__save_checkpoint=400.0))
-    assert follow(job).pause_asked_at is not None
+    assert watch(job).pause_asked_at is not None
     assert "No step of it was measured yet: 800 s" in job.events.get(kind="pause asked").message
 
 
@@ -80,9 +80,9 @@ def test_a_quick_one_goes_on_to_the_last_minute(job: Job) -> None:
     Job.objects.filter(pk=job.pk).update(step_at=began + timedelta(seconds=3))
     write_run_file(job, "metrics.jsonl", metrics_line(4, timing_s__save_checkpoint=2.0))
     ends(job, seconds=75)
-    assert follow(job).pause_asked_at is None
+    assert watch(job).pause_asked_at is None
     ends(job, seconds=55)
-    assert follow(job).pause_asked_at is not None
+    assert watch(job).pause_asked_at is not None
     asked = job.events.get(kind="pause asked")
     assert asked.message.endswith("60 s are needed, by its measured steps and saves.")
 
@@ -90,11 +90,11 @@ def test_a_quick_one_goes_on_to_the_last_minute(job: Job) -> None:
 def test_an_end_that_is_moved_counts_at_once(job: Job) -> None:
     ends(job, seconds=10)
     ends(job, hours=5)
-    assert follow(job).pause_asked_at is None
+    assert watch(job).pause_asked_at is None
     Machine.objects.filter(pk=job.machine_id).update(rental_ends_at=None)
-    assert follow(job).pause_asked_at is None
+    assert watch(job).pause_asked_at is None
     at = ends(job, seconds=-10)
-    assert follow(job).pause_asked_at is not None
+    assert watch(job).pause_asked_at is not None
     assert f"ended at {at}: it saves" in job.events.get(kind="pause asked").message
 
 
@@ -103,12 +103,12 @@ def test_what_cannot_save_is_told_of_once_for_each_end(page: Client, job: Job) -
     assert why
     ends(job, hours=3)
     assert why in page.get(f"/jobs/{job.pk}/").content.decode()
-    follow(job)
+    watch(job)
     assert job.events.count() == 0
     at = ends(job, minutes=50)
     revision = job.revision
     for _ in range(3):
-        follow(job)
+        watch(job)
     told = job.events.get()
     assert (told.kind, told.message) == (
         "rental", f"The rental of {job.machine} ends at {at}. This run cannot save before it: {why}"
@@ -117,24 +117,24 @@ def test_what_cannot_save_is_told_of_once_for_each_end(page: Client, job: Job) -
     assert job.pause_asked_at is None
     assert job.revision > revision, "open pages see it"
     ends(job, minutes=55)
-    follow(job)
+    watch(job)
     assert job.events.count() == 2
 
 
 def test_a_run_that_is_asked_to_stop_is_left_alone(job: Job) -> None:
     Job.objects.filter(pk=job.pk).update(stop_asked_at=timezone.now())
     ends(job, seconds=10)
-    assert follow(job).pause_asked_at is None
+    assert watch(job).pause_asked_at is None
 
 
 def test_it_pauses_and_goes_on_when_the_rental_is_extended(page: Client, job: Job) -> None:
     ends(job, seconds=100)
-    follow(job)
+    watch(job)
     write_run_file(job, "metrics.jsonl", metrics_line(1) + metrics_line(2))
     paused = '{"at": 1.5, "kind": "paused", "message": "paused after step 2", "step": 2}\n'
     write_run_file(job, "events.jsonl", paused)
     write_run_file(job, "exit_code", "0\n")
-    assert follow(job).status == Status.PAUSED
+    assert watch(job).status == Status.PAUSED
     ends(job, seconds=-10)
     content = page.get(f"/jobs/{job.pk}/").content.decode()
     assert "Extend it to go on there, or <a" in content
@@ -162,11 +162,11 @@ def test_the_watcher_tells_of_the_end_and_shows_another_one(
     def unmeasured(machine: Machine) -> Any:
         return None
 
-    monkeypatch.setattr("monitoring.watch.following_machine.record_sample", unmeasured)
-    follower = Follower(job.machine)
+    monkeypatch.setattr("monitoring.watch.watching_machine.record_sample", unmeasured)
+    watcher = MachineWatcher(job.machine)
 
     def look() -> int:
-        follower.look(Machine.objects.get(pk=job.machine_id))
+        watcher.look(Machine.objects.get(pk=job.machine_id))
         job.refresh_from_db()
         return job.revision
 
@@ -179,7 +179,7 @@ def test_the_watcher_tells_of_the_end_and_shows_another_one(
     ends(job, minutes=50)
     assert look() > second
     look()
-    Follower(job.machine).look(Machine.objects.get(pk=job.machine_id))  # a restarted watcher
+    MachineWatcher(job.machine).look(Machine.objects.get(pk=job.machine_id))  # a restarted watcher
     assert [event.kind for event in job.machine.events.all()] == ["rental near"]
     ends(job, seconds=-1)
     look()
@@ -201,4 +201,4 @@ def test_two_metrics_lines_are_read_as_before(job: Job) -> None:
     ends(job, seconds=10)
     write_run_file(job, "metrics.jsonl", metrics_line(1))
     append_run_file(job, "metrics.jsonl", metrics_line(2))
-    assert follow(job).step == 2
+    assert watch(job).step == 2

@@ -1,4 +1,4 @@
-"""Following a run: its files are written by hand, so that every moment can be chosen."""
+"""Watching a run: its files are written by hand, so that every moment can be chosen."""
 
 import json
 import math
@@ -17,7 +17,7 @@ from compute.runners.local.runner import LocalRunner
 from jobs.models import Job, Status
 from monitoring.models import Cursor, Series
 from monitoring.store import points
-from monitoring.watch import following_run, life
+from monitoring.watch import life, watching_run
 from tests import factories
 from tests.factories import append_run_file, metrics_line, write_run_file
 
@@ -55,7 +55,7 @@ def kinds(job: Job) -> list[str]:
 
 def test_metrics_become_points(job: Job) -> None:
     write_run_file(job, "metrics.jsonl", metrics_line(1, train__loss=0.5, lr=1) + metrics_line(2))
-    assert following_run.follow(job) is True
+    assert watching_run.watch(job) is True
     assert factories.points_of(job) == {
         ("train/loss", 1): 0.5,
         ("lr", 1): 1.0,
@@ -70,19 +70,19 @@ def test_metrics_become_points(job: Job) -> None:
 
 def test_nothing_new_changes_nothing(job: Job) -> None:
     write_run_file(job, "metrics.jsonl", metrics_line(1))
-    following_run.follow(job)
+    watching_run.watch(job)
     revision = job.revision
-    assert following_run.follow(job) is False
+    assert watching_run.watch(job) is False
     assert job.revision == revision
 
 
 def test_a_half_written_line_waits_for_its_end(job: Job) -> None:
     whole = metrics_line(1) + metrics_line(2)
     write_run_file(job, "metrics.jsonl", whole[:-10])
-    following_run.follow(job)
+    watching_run.watch(job)
     assert job.step == 1
     append_run_file(job, "metrics.jsonl", whole[-10:])
-    following_run.follow(job)
+    watching_run.watch(job)
     assert job.step == 2
     assert len(factories.points_of(job)) == 2
 
@@ -96,7 +96,7 @@ def test_any_cut_of_the_file_gives_every_point_once(job: Job) -> None:
         end = position + cuts.randint(1, 200)
         append_run_file(job, "metrics.jsonl", content[position:end])
         position = end
-        following_run.follow(job)
+        watching_run.watch(job)
     assert factories.points_of(job) == {
         (name, step): float(sign * step)
         for step in range(1, 41)
@@ -109,10 +109,10 @@ def test_the_same_bytes_again_double_nothing(job: Job) -> None:
     write_run_file(job, "metrics.jsonl", metrics_line(1) + metrics_line(2))
     write_run_file(job, "events.jsonl", '{"at": 1, "kind": "started", "message": "x"}\n')
     write_run_file(job, "system.jsonl", '{"at": 1, "cpu_percent": 5}\n')
-    following_run.follow(job)
+    watching_run.watch(job)
     before = factories.points_of(job)
     Cursor.objects.all().delete()
-    following_run.follow(job)
+    watching_run.watch(job)
     assert factories.points_of(job) == before
     assert kinds(job) == ["started"]
     assert job.system_samples.count() == 1
@@ -122,7 +122,7 @@ def test_values_that_are_no_plain_numbers(job: Job) -> None:
     write_run_file(
         job, "metrics.jsonl", '{"step": 1, "data": {"a": NaN, "b": Infinity, "c": -1e999}}\n'
     )
-    following_run.follow(job)
+    watching_run.watch(job)
     found = factories.points_of(job)
     assert math.isnan(found["a", 1])
     assert (found["b", 1], found["c", 1]) == (math.inf, -math.inf)
@@ -131,7 +131,7 @@ def test_values_that_are_no_plain_numbers(job: Job) -> None:
 def test_broken_lines_cost_nothing_else(job: Job) -> None:
     broken = b'{"step": 1\n\xff\xfe\n' + b"[" * 100_000 + b"\n" + b'{"step": 99999999999}\n'
     write_run_file(job, "metrics.jsonl", broken + metrics_line(3).encode())
-    following_run.follow(job)
+    watching_run.watch(job)
     assert factories.points_of(job) == {("train/loss", 3): pytest.approx(1 / 3)}
 
 
@@ -148,7 +148,7 @@ def test_text_that_no_database_holds_stops_no_one(job: Job) -> None:
     for name, line in lines.items():
         write_run_file(job, name, line.replace("HOSTILE", HOSTILE) + "\n")
     write_run_file(job, "train.log", "Total training steps: 99999999999999999999\n")
-    following_run.follow(job)
+    watching_run.watch(job)
     assert factories.points_of(job) == {("a\ufffdb\ufffd 🚂", 1): 1.0}
     [event] = job.events.all()
     assert (event.kind, event.message, event.data) == (
@@ -162,9 +162,9 @@ def test_text_that_no_database_holds_stops_no_one(job: Job) -> None:
 
 def test_a_later_value_of_a_step_wins(job: Job) -> None:
     write_run_file(job, "metrics.jsonl", metrics_line(1, a=1))
-    following_run.follow(job)
+    watching_run.watch(job)
     append_run_file(job, "metrics.jsonl", metrics_line(1, a=2))
-    following_run.follow(job)
+    watching_run.watch(job)
     assert factories.points_of(job) == {("a", 1): 2.0}
     assert Series.objects.get(name="a").last_value == 2.0
 
@@ -172,24 +172,24 @@ def test_a_later_value_of_a_step_wins(job: Job) -> None:
 def test_what_is_read_in_one_go_is_not_limited_by_the_chunk(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following_run, "CHUNK", 64)
+    monkeypatch.setattr(watching_run, "CHUNK", 64)
     lines = "".join(metrics_line(step, a=step) for step in range(1, 101))
     write_run_file(job, "metrics.jsonl", lines + metrics_line(101, **{"x" * 150: 1.0}))
-    following_run.follow(job)
+    watching_run.watch(job)
     assert job.step == 101
     assert len(factories.points_of(job)) == 101
 
 
 def test_the_trainers_own_word_on_its_steps_counts(job: Job) -> None:
     write_run_file(job, "train.log", "INFO: Total training steps: 7\nrest")
-    following_run.follow(job)
+    watching_run.watch(job)
     assert job.steps == 7
 
 
 def test_events_of_the_run(job: Job) -> None:
     line = {"at": 1700000000, "kind": "checkpoint", "message": "step 2 saved", "step": 2}
     write_run_file(job, "events.jsonl", json.dumps(line) + "\n")
-    following_run.follow(job)
+    watching_run.watch(job)
     [event] = job.events.all()
     assert (event.kind, event.message, event.source) == ("checkpoint", "step 2 saved", "run")
     assert event.at == datetime.fromtimestamp(1700000000, UTC)
@@ -198,24 +198,24 @@ def test_events_of_the_run(job: Job) -> None:
 
 def test_samples_of_the_run(job: Job) -> None:
     write_run_file(job, "system.jsonl", '{"at": 1, "cpu_percent": 5, "gpus": []}\n')
-    following_run.follow(job)
+    watching_run.watch(job)
     assert job.system_samples.get().data == {"cpu_percent": 5, "gpus": []}
 
 
 def test_a_line_of_metrics_is_news_of_its_own(job: Job) -> None:
     """It changes the job's points, and nothing that a page must draw again."""
     write_run_file(job, "metrics.jsonl", metrics_line(1))
-    following_run.follow(job)
+    watching_run.watch(job)
     seen, revision = points.position([job])[job.pk], job.revision
     append_run_file(job, "metrics.jsonl", metrics_line(2))
-    assert following_run.follow(job) is True
+    assert watching_run.watch(job) is True
     new = points.since(job, seen).points["train/loss"]
     assert (new.steps.tolist(), job.revision) == ([2], revision)
 
 
 def test_the_pace_is_taken_from_the_file(job: Job) -> None:
     write_run_file(job, "metrics.jsonl", metrics_line(2))
-    following_run.follow(job)
+    watching_run.watch(job)
     assert job.anchor_step == 2
     assert job.step_at == job.anchor_at
     assert abs((timezone.now() - job.step_at).total_seconds()) < 60 if job.step_at else False
@@ -234,7 +234,7 @@ def test_the_pace_is_taken_from_the_file(job: Job) -> None:
 def test_the_verdict(job: Job, steps: int, code: int, status: str, reason: str) -> None:
     write_run_file(job, "metrics.jsonl", "".join(map(metrics_line, range(1, steps + 1))))
     write_run_file(job, "exit_code", f"{code}\n")
-    following_run.follow(job)
+    watching_run.watch(job)
     assert (job.status, job.exit_code) == (status, code)
     assert job.reason.startswith(reason)
     assert kinds(job) == [status]
@@ -243,14 +243,14 @@ def test_the_verdict(job: Job, steps: int, code: int, status: str, reason: str) 
 def test_a_failure_quotes_the_error(job: Job) -> None:
     write_run_file(job, "train.log", "Traceback (most recent call last):\nValueError: no such\n")
     write_run_file(job, "exit_code", "1\n")
-    following_run.follow(job)
+    watching_run.watch(job)
     assert job.reason == "Exit code 1 at step 0 of 3. ValueError: no such"
 
 
 def test_all_that_was_written_before_the_end_is_read(job: Job) -> None:
     write_run_file(job, "metrics.jsonl", "".join(map(metrics_line, range(1, 4))))
     write_run_file(job, "exit_code", "0\n")
-    following_run.follow(job)
+    watching_run.watch(job)
     assert job.status == Status.COMPLETED
     assert len(factories.points_of(job)) == 3
 
@@ -258,7 +258,7 @@ def test_all_that_was_written_before_the_end_is_read(job: Job) -> None:
 @pytest.mark.parametrize("content", ["", "   \n", "x"])
 def test_an_exit_code_that_cannot_be_read_is_no_verdict(job: Job, content: str) -> None:
     write_run_file(job, "exit_code", content)
-    following_run.follow(job)
+    watching_run.watch(job)
     assert job.status == Status.RUNNING
 
 
@@ -269,7 +269,7 @@ def silent(job: Job, seconds: float = 16) -> None:
 def test_no_heartbeat_and_no_process_is_lost(job: Job, looks: list[Alive]) -> None:
     write_run_file(job, "metrics.jsonl", "".join(map(metrics_line, range(1, 4))))
     silent(job)
-    following_run.follow(job)
+    watching_run.watch(job)
     assert job.status == Status.LOST
     assert job.reason == (
         "Its processes are gone and left no exit code. The last step seen is 3 of 3."
@@ -285,24 +285,24 @@ def test_a_clock_that_jumped_neither_loses_a_run_nor_hides_that_it_is_gone(
 ) -> None:
     looks[:] = [Alive(wrapper=lives, process=lives)]
     silent(job, seconds)
-    following_run.follow(job)
+    watching_run.watch(job)
     assert job.status == (Status.RUNNING if lives else Status.LOST)
     if lives:  # its wrapper writes the next beat by the clock as it is now
         silent(job, 1)
-        following_run.follow(job)
+        watching_run.watch(job)
         assert (job.status, job.silent_since) == (Status.RUNNING, None)
 
 
 def test_no_heartbeat_but_a_process_runs_on(job: Job, looks: list[Alive]) -> None:
     looks[:] = [Alive(wrapper=False, process=True)]
     silent(job)
-    following_run.follow(job)
+    watching_run.watch(job)
     assert job.status == Status.RUNNING
 
 
 def test_a_fresh_heartbeat_needs_no_look(job: Job, looks: list[Alive]) -> None:
     silent(job, 10)
-    following_run.follow(job)
+    watching_run.watch(job)
     assert job.status == Status.RUNNING
 
 
@@ -316,9 +316,9 @@ def test_a_verdict_that_came_meanwhile_is_not_lost(
     monkeypatch.setattr(LocalRunner, "alive", alive)
     write_run_file(job, "metrics.jsonl", "".join(map(metrics_line, range(1, 4))))
     silent(job)
-    following_run.follow(job)
+    watching_run.watch(job)
     assert job.status == Status.RUNNING
-    following_run.follow(job)
+    watching_run.watch(job)
     assert job.status == Status.COMPLETED
 
 
@@ -331,7 +331,7 @@ def test_a_machine_that_does_not_answer_loses_nothing(
     monkeypatch.setattr(LocalRunner, "alive", alive)
     silent(job)
     with pytest.raises(RunnerUnsure):
-        following_run.follow(job)
+        watching_run.watch(job)
     job.refresh_from_db()
     assert job.status == Status.RUNNING
 
@@ -339,7 +339,7 @@ def test_a_machine_that_does_not_answer_loses_nothing(
 def test_a_start_that_was_unsure_is_seen_by_its_heartbeat(job: Job) -> None:
     Job.objects.filter(pk=job.pk).update(status=Status.STARTING)
     job.refresh_from_db()
-    following_run.follow(job)
+    watching_run.watch(job)
     assert job.status == Status.RUNNING
 
 
@@ -359,7 +359,7 @@ def test_a_start_without_a_sign_of_life(
     started = timezone.now() - timedelta(seconds=age)
     job = factories.make_job(user, status=Status.STARTING, started_at=started)
     write_run_file(job, "lock", "")  # a wrapper was there
-    following_run.follow(job)
+    watching_run.watch(job)
     assert job.status == status
     if status == "lost":
         assert job.reason == (
@@ -375,13 +375,13 @@ def test_a_start_that_was_cut_off_before_anything_began_is_in_line_again(
     job = factories.make_job(user, status=Status.STARTING, started_at=started)
     first = job.run_dir
     for attempt in range(2, 7):
-        following_run.follow(job)
+        watching_run.watch(job)
         assert (job.status, job.attempt, job.started_at) == (Status.QUEUED, attempt, None)
         Job.objects.filter(pk=job.pk).update(status=Status.STARTING, started_at=started)
         job.refresh_from_db()
     with pytest.raises(RunnerError, match="was started already"):
         runner_for(job.machine).launch(Launch(first, ("true",), {}))
-    following_run.follow(job)
+    watching_run.watch(job)
     assert job.status == Status.LOST
     assert job.reason.startswith("Its start was cut off again and again")
 
@@ -390,7 +390,7 @@ def test_a_stop_of_a_start_that_was_cut_off_is_kept(user: User, looks: list[Aliv
     started = timezone.now() - timedelta(seconds=121)
     fields = {"started_at": started, "stop_asked_at": started}
     job = factories.make_job(user, status=Status.STARTING, **fields)
-    following_run.follow(job)
+    watching_run.watch(job)
     assert (job.status, job.reason) == (Status.STOPPED, "Stopped before it started.")
 
 
@@ -398,18 +398,18 @@ def test_a_run_over_before_it_was_seen_running(user: User) -> None:
     job = factories.make_job(user, status=Status.STARTING, started_at=timezone.now())
     write_run_file(job, "metrics.jsonl", "".join(map(metrics_line, range(1, 4))))
     write_run_file(job, "exit_code", "0\n")
-    following_run.follow(job)
+    watching_run.watch(job)
     assert job.status == Status.COMPLETED
 
 
 def test_an_attempt_has_cursors_of_its_own(job: Job) -> None:
     write_run_file(job, "metrics.jsonl", metrics_line(1))
-    following_run.follow(job)
+    watching_run.watch(job)
     Job.objects.filter(pk=job.pk).update(attempt=2)
     job.refresh_from_db()
     write_run_file(job, "heartbeat", f"{time.time()}\n")
     write_run_file(job, "metrics.jsonl", metrics_line(2))
-    following_run.follow(job)
+    watching_run.watch(job)
     assert sorted(factories.points_of(job)) == [("train/loss", 1), ("train/loss", 2)]
     cursors = Cursor.objects.filter(job=job, file="metrics.jsonl").order_by("attempt")
     assert [(cursor.attempt, cursor.offset) for cursor in cursors] == [
@@ -425,5 +425,5 @@ def test_an_attempt_has_cursors_of_its_own(job: Job) -> None:
 def test_a_run_says_itself_how_much_it_will_do(job: Job, told: list[object], steps: int) -> None:
     lines = [{"at": 1.0, "kind": "planned", "message": "so much", "steps": each} for each in told]
     write_run_file(job, "events.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
-    following_run.follow(job)
+    watching_run.watch(job)
     assert job.steps == steps

@@ -21,9 +21,9 @@ from compute.runners.base import RunnerError
 from jobs.launch import end, start
 from jobs.models import Job, Status
 from monitoring.models import Cursor, SystemSample
-from monitoring.watch.following_run import follow as follow_run
 from monitoring.watch.looks import Look
 from monitoring.watch.management.commands.watchjobs import Watcher
+from monitoring.watch.watching_run import watch as watch_run
 from tests import factories, processes, taskqueue
 from tests.factories import metrics_line, write_run_file
 from tests.fakes import FakeTrainer
@@ -247,7 +247,7 @@ def has_open(process: subprocess.Popen[str], name: str) -> bool:
     return any(Path(file.path).name == name for file in psutil.Process(process.pid).open_files())
 
 
-def test_one_run_that_cannot_be_followed_does_not_keep_the_others_from_it(
+def test_one_run_that_cannot_be_watched_does_not_keep_the_others_from_it(
     user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = factories.make_machine(slots=4)
@@ -264,12 +264,12 @@ def test_one_run_that_cannot_be_followed_does_not_keep_the_others_from_it(
         jobs[2].pk: KeyError("x"),
     }
 
-    def follow(job: Job, look: Look) -> bool:
+    def watch(job: Job, look: Look) -> bool:
         if job.pk in errors:
             raise errors[job.pk]
-        return follow_run(job, look)
+        return watch_run(job, look)
 
-    monkeypatch.setattr("monitoring.watch.following_machine.follow", follow)
+    monkeypatch.setattr("monitoring.watch.watching_machine.watch", watch)
     Watcher().look()
     jobs[3].refresh_from_db()
     assert jobs[3].step == 1

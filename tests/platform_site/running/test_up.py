@@ -40,8 +40,8 @@ def env(home: Path) -> dict[str, str]:
 
 @contextmanager
 def up(env: dict[str, str], port: int, output: Path) -> Iterator[subprocess.Popen[str]]:
-    words = ("up", "--no-samples", "--port", str(port))
-    with processes.running(*words, env=env, output=output) as process:
+    argv = ("up", "--no-samples", "--port", str(port))
+    with processes.running(*argv, env=env, output=output) as process:
         eventually(lambda: status(port) == 302, STARTS_WITHIN, "an answer from the web")
         yield process
 
@@ -57,19 +57,19 @@ def status(port: int, path: str = "/") -> int:
         connection.close()
 
 
-def child(process: subprocess.Popen[str], word: str) -> psutil.Process:
-    """The program with this word in its command line, once it is there."""
+def child(process: subprocess.Popen[str], argument: str) -> psutil.Process:
+    """The program with this argument in its command line, once it is there."""
 
     def look() -> psutil.Process | None:
         children = psutil.Process(process.pid).children()
-        return next((found for found in children if word in words_of(found)), None)
+        return next((found for found in children if argument in argv_of(found)), None)
 
-    found = eventually(look, what=word)
+    found = eventually(look, what=argument)
     assert found
     return found
 
 
-def words_of(process: psutil.Process) -> list[str]:
+def argv_of(process: psutil.Process) -> list[str]:
     try:
         return process.cmdline()
     except psutil.Error:
@@ -86,7 +86,7 @@ def alive(process: psutil.Process) -> bool:
 def test_from_the_first_start_to_the_end(env: dict[str, str], port: int, tmp_path: Path) -> None:
     output = tmp_path / "output"
     with up(env, port, output) as process:
-        programs = [child(process, word) for word in ("daphne", "qcluster", "watchjobs")]
+        programs = [child(process, name) for name in ("daphne", "qcluster", "watchjobs")]
         text = output.read_text()
         assert f"Trainyard is at http://127.0.0.1:{port}/" in text
         [password] = re.findall(r"Password  (\S+)", text)
@@ -158,8 +158,8 @@ def test_no_training_environment_does_not_keep_the_site_from_starting(
     env: dict[str, str], port: int, tmp_path: Path
 ) -> None:
     output = tmp_path / "output"
-    words = ("up", "--port", str(port))
-    with processes.running(*words, env=env, output=output) as process:
+    argv = ("up", "--port", str(port))
+    with processes.running(*argv, env=env, output=output) as process:
         eventually(lambda: status(port) == 302, STARTS_WITHIN)
         assert "There is no training environment at /nowhere/python" in output.read_text()
         process.send_signal(signal.SIGTERM)

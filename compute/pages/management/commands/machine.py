@@ -39,7 +39,7 @@ class Command(JsonCommand):
         "- from the standard input; they are never arguments, which every process could read."
     )
 
-    def add_words(self, parser: ArgumentParser) -> None:
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("do", choices=DOES)
         parser.add_argument("name", nargs="?", default="", help="the machine's name")
         for name in PLAIN:

@@ -22,8 +22,8 @@ def fold(state: dict[str, Any], facts: dict[str, Any]) -> int:
     """Add the adapter to the weights of `state`, in place, and give all tensors the names that the
     model itself has. Returns how many weights were changed.
 
-    `facts` are `r` and `lora_alpha` as verl saved them. Raises Refused for what is no pair of two
-    matrices on a weight that is there: such an adapter cannot be folded.
+    `facts` are `r` and `lora_alpha` as verl saved them. Raises Refused unless the adapter
+    consists of pairs of matrices, each for a weight of the model: no other can be folded.
     """
     scale = scale_of(facts)
     layers = _pairs(state)

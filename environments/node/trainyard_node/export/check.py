@@ -10,7 +10,7 @@ from safetensors import safe_open
 from trainyard_node.export.refused import Refused
 
 SHOWN = 3  # names that a sentence can hold
-# Beside the weights: what is in the checkpoint's description must be in the result.
+# Files beside the weights: those that the checkpoint has, the result must have as well.
 KEPT = (
     "config.json", "generation_config.json", "tokenizer_config.json", "tokenizer.json",
     "chat_template.jinja", "preprocessor_config.json",
@@ -20,7 +20,7 @@ KEPT = (
 def check_state(state: Mapping[str, Any], model: Any) -> None:
     """Raises Refused unless `state` has each tensor of `model`, in its shape, and no other.
 
-    Of tensors that are one (tied embeddings) one is enough.
+    Of tied tensors (embeddings) one is enough.
     """
     expected = model.state_dict()
     same = _tied(model)

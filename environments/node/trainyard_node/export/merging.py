@@ -1,4 +1,4 @@
-"""verl's own merger of FSDP shards, watched: what it would leave out is put in or refused."""
+"""Run verl's own merger of FSDP shards; what it would leave out is added or refused."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from trainyard_node.export.place import check_space
 from trainyard_node.export.source import Source
 from trainyard_node.export.told import Growth, Told
 
-BYTES = 2  # of a number in bfloat16, in which verl's merger writes all weights
+BYTES = 2  # of a number in bfloat16: verl's merger writes all weights in it
 
 
 @dataclass(frozen=True)
@@ -104,12 +104,12 @@ class Merger(FSDPModelMerger):
             )
 
     def _expected_size(self) -> int:
-        """Bytes of the weights in bfloat16, each tied one once."""
+        """Bytes of the weights in bfloat16; tied weights count once."""
         numbers = sum(int(parameter.numel()) for parameter in self._empty_model().parameters())
         return numbers * BYTES
 
     def _counted(self, futures: list[Any], **_: Any) -> Iterator[Any]:
-        """In place of the bar that verl draws over the shards that it loads, in their order."""
+        """Tell of each loaded shard, in order; replaces the progress bar that verl draws."""
         for future, path in zip(futures, self._source.shards, strict=False):
             yield future
             self._told.read(path.stat().st_size)

@@ -14,14 +14,14 @@ NO_SPACE = "No space left on device"
 
 @contextmanager
 def making(target: Path) -> Iterator[Path]:
-    """A new folder beside `target`, which takes its place when the block ends well.
+    """A new folder beside `target`, which is moved to `target` when the block ends well.
 
-    Raises Refused when something is there. However the block ends, nothing else is left.
+    Raises Refused when `target` exists. However the block ends, nothing else is left.
     """
     _check_free(target)
     work = _work_beside(target)
     try:
-        # One level down: the temporary folder itself is closed to everybody else.
+        # One level down, since the temporary folder itself is closed to other users.
         made = work / target.name
         made.mkdir()
         yield made
@@ -42,7 +42,7 @@ def check_space(folder: Path, needed: int) -> None:
 
 
 def is_no_space(error: BaseException) -> bool:
-    """Whether a full disk is at the bottom of an error, of safetensors' own kind too."""
+    """Whether a full disk caused the error, which may be one of safetensors' own."""
     number = getattr(error, "errno", None)
     return number in (errno.ENOSPC, errno.EDQUOT) or NO_SPACE in str(error)
 

@@ -65,7 +65,7 @@ class Told:
             if time.monotonic() < self._line_at:
                 return
             self._line_at = time.monotonic() + LINE_EVERY
-        # The last megabyte is the result's, once it is in its place.
+        # The last megabyte is told by `finished`, when the result is in its place.
         self._line(min(sum(self._done.values()) // MB, self._total - 1))
 
     def _line(self, step: int) -> None:
@@ -75,7 +75,7 @@ class Told:
 
 
 class Growth(threading.Thread):
-    """Tells how much lies in a folder that is being written, until it is left."""
+    """Tells the size of a folder while it is written; use it as a context manager."""
 
     def __init__(self, folder: Path, told: Told) -> None:
         super().__init__(name="growth", daemon=True)
@@ -97,7 +97,7 @@ class Growth(threading.Thread):
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of the files in a folder; what goes away meanwhile counts nothing."""
+    """Bytes of the files in a folder, without files that are removed meanwhile."""
     total = 0
     for path in folder.rglob("*"):
         try:

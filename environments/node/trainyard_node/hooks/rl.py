@@ -1,7 +1,7 @@
 """Save and pause on request in verl's RL trainers, the V1 and the former one.
 
 A step's metrics and rollouts are written after its checkpoint, so a pause leaves the loop at the
-start of the next step. Only the driver looks for requests; the workers follow it.
+start of the next step. Only the driver looks for requests; the workers do what it says.
 """
 
 import functools

@@ -13,7 +13,7 @@ from platform_site.commands import JsonCommand
 class Command(JsonCommand):
     help = "List what jobs made and read; pin, unpin and delete it."
 
-    def add_words(self, parser: ArgumentParser) -> None:
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
         listing = verbs.add_parser("list", help="newest first")
         listing.add_argument("--kind", default="", choices=["", *Artifact.Kind.values])

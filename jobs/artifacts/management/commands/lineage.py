@@ -12,7 +12,7 @@ from platform_site.commands import JsonCommand
 class Command(JsonCommand):
     help = "Show what an artifact or a job was made from, and what was made from it."
 
-    def add_words(self, parser: ArgumentParser) -> None:
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("of", metavar="ARTIFACT|job:ID", help="manage.py artifacts list")
 
     def handle(self, *args: Any, **options: Any) -> None:

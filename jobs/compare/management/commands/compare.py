@@ -13,7 +13,7 @@ from platform_site.templatetags.ui import MISSING
 class Command(JsonCommand):
     help = "Show what two or more jobs set differently, the important settings first."
 
-    def add_words(self, parser: ArgumentParser) -> None:
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("id", type=int, nargs="+", help=f"two to {MOST} jobs")
         parser.add_argument("--all", action="store_true", help="show what is equal as well")
 

@@ -6,8 +6,8 @@ from django.core.management.base import CommandError
 
 from jobs.exports import services
 from jobs.exports.services import ExportError
-from jobs.launch.management.submitting import add_wait_word, show_submitted
-from jobs.management.base import add_verb_words, find_job, find_user
+from jobs.launch.management.submitting import add_wait_option, show_submitted
+from jobs.management.base import add_verb_arguments, find_job, find_user
 from platform_site.commands import JsonCommand
 from platform_site.fields import one_line
 
@@ -15,14 +15,14 @@ from platform_site.fields import one_line
 class Command(JsonCommand):
     help = "Export a checkpoint of a job as a Hugging Face folder, by a job on its machine."
 
-    def add_words(self, parser: ArgumentParser) -> None:
-        add_verb_words(parser)
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
+        add_verb_arguments(parser)
         parser.add_argument("--step", type=int, help="of the checkpoint (default: the newest)")
         parser.add_argument("--name", default="", help="the new job's name")
         parser.add_argument(
             "--keep-adapter", action="store_true", help="do not fold a LoRA adapter in"
         )
-        add_wait_word(parser)
+        add_wait_option(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         job, owner = find_job(options["id"]), find_user(options["user"])

@@ -6,15 +6,15 @@ from django.core.management.base import CommandError
 
 from jobs.files import fetching
 from jobs.files.fetching import FetchError
-from jobs.management.base import add_verb_words, find_job, find_user
+from jobs.management.base import add_verb_arguments, find_job, find_user
 from platform_site.commands import JsonCommand
 
 
 class Command(JsonCommand):
     help = "Bring a checkpoint of a run on another machine here, checked by SHA-256."
 
-    def add_words(self, parser: ArgumentParser) -> None:
-        add_verb_words(parser)
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
+        add_verb_arguments(parser)
         parser.add_argument("--step", type=int, required=True, help="manage.py checkpoints ID")
         parser.add_argument("--to", type=Path, help="folder that global_step_N is put into")
 

@@ -6,7 +6,7 @@ from django.core.management.base import CommandError
 from jobs.launch import submit
 from jobs.management.base import as_json, as_line, find_job, find_user
 from jobs.order.forms import form_data, limits_of
-from jobs.order.management.base import add_order_words, checked_form, sets_of
+from jobs.order.management.base import add_order_arguments, checked_form, sets_of
 from jobs.recipebook import book
 from platform_site.commands import JsonCommand
 
@@ -14,9 +14,9 @@ from platform_site.commands import JsonCommand
 class Command(JsonCommand):
     help = "Make a new job with the settings of another. It is a draft unless --start is given."
 
-    def add_words(self, parser: ArgumentParser) -> None:
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("id", type=int)
-        add_order_words(parser)
+        add_order_arguments(parser)
         parser.add_argument("--start", action="store_true", help="put it into the queue at once")
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -1,7 +1,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from jobs.order.management.base import add_recipe_words, filled_form
+from jobs.order.management.base import add_recipe_arguments, filled_form
 from jobs.order.preview import Preview
 from platform_site.commands import JsonCommand
 
@@ -9,8 +9,8 @@ from platform_site.commands import JsonCommand
 class Command(JsonCommand):
     help = "Show the exact command that a recipe would run. Starts nothing."
 
-    def add_words(self, parser: ArgumentParser) -> None:
-        add_recipe_words(parser)
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
+        add_recipe_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         preview = Preview(filled_form(options))

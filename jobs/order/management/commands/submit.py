@@ -2,17 +2,17 @@ from argparse import ArgumentParser
 from typing import Any
 
 from jobs.launch import submit
-from jobs.launch.management.submitting import add_wait_word, show_submitted
-from jobs.order.management.base import add_recipe_words, filled_form
+from jobs.launch.management.submitting import add_wait_option, show_submitted
+from jobs.order.management.base import add_recipe_arguments, filled_form
 from platform_site.commands import JsonCommand
 
 
 class Command(JsonCommand):
     help = "Submit a job from a recipe. With --wait the exit code is 0 only if it completed."
 
-    def add_words(self, parser: ArgumentParser) -> None:
-        add_recipe_words(parser)
-        add_wait_word(parser)
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
+        add_recipe_arguments(parser)
+        add_wait_option(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         job = submit.submit(filled_form(options).order(), start=True)

@@ -12,8 +12,8 @@ from jobs.queue.management.queueing import QueueCommand, read
 class Command(QueueCommand):
     help = "Let a waiting job wait on until it is released."
 
-    def add_words(self, parser: ArgumentParser) -> None:
-        super().add_words(parser)
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
+        super().add_own_arguments(parser)
         parser.add_argument("--why", default="", help="shown in the queue and kept as an event")
 
     def act(self, job: Job, by: User, options: dict[str, Any]) -> bool:

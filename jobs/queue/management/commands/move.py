@@ -12,8 +12,8 @@ from jobs.queue.management.queueing import QueueCommand
 class Command(QueueCommand):
     help = "Move a waiting job to another place among those of its machine and priority."
 
-    def add_words(self, parser: ArgumentParser) -> None:
-        super().add_words(parser)
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
+        super().add_own_arguments(parser)
         place = parser.add_mutually_exclusive_group(required=True)
         place.add_argument("--before", type=int, metavar="ID", help="directly before this job")
         place.add_argument("--after", type=int, metavar="ID", help="directly behind this job")

@@ -11,8 +11,8 @@ from jobs.queue.management.queueing import QueueCommand
 class Command(QueueCommand):
     help = "Give a waiting job another priority: it waits behind every job of a higher one."
 
-    def add_words(self, parser: ArgumentParser) -> None:
-        super().add_words(parser)
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
+        super().add_own_arguments(parser)
         parser.add_argument("priority", choices=[each.name.lower() for each in Priority])
 
     def act(self, job: Job, by: User, options: dict[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from platform_site.commands import JsonCommand
 class Command(JsonCommand):
     help = "Show each machine's devices, what runs there, and what waits, in order and why."
 
-    def add_words(self, parser: ArgumentParser) -> None:
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--machine", default="", help="only the queue of this machine")
 
     def handle(self, *args: Any, **options: Any) -> None:

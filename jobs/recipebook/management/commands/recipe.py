@@ -16,7 +16,7 @@ from platform_site.commands import JsonCommand
 class Command(JsonCommand):
     help = "Keep a job as a recipe of one's own, write one as TOML, read one, or remove one."
 
-    def add_words(self, parser: ArgumentParser) -> None:
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("do", choices=("save", "export", "import", "delete"))
         parser.add_argument("what", help="a job's number, a recipe's name, or a TOML file")
         parser.add_argument("--title", default="", help="of the saved recipe (default: the job's)")

@@ -12,7 +12,7 @@ from platform_site.commands import JsonCommand
 class Command(JsonCommand):
     help = "List the recipes: a user's own, marked by a star, then Trainyard's."
 
-    def add_words(self, parser: ArgumentParser) -> None:
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--user", default="", help="whose (default: the first administrator)")
 
     def handle(self, *args: Any, **options: Any) -> None:

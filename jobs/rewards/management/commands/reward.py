@@ -12,7 +12,7 @@ from platform_site.commands import JsonCommand
 class Command(JsonCommand):
     help = "Try a reward function on rows of a data set or on answers given here."
 
-    def add_words(self, parser: ArgumentParser) -> None:
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("action", choices=["try"])
         parser.add_argument("path", nargs="?", default="", help="the function's file")
         parser.add_argument("--builtin", action="store_true", help="verl's own scorers instead")

@@ -9,7 +9,7 @@ from platform_site.commands import JsonCommand
 class Command(JsonCommand):
     help = "List the checkpoints of a run, newest first, as they are known here."
 
-    def add_words(self, parser: ArgumentParser) -> None:
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("id", type=int)
 
     def handle(self, *args: Any, **options: Any) -> None:

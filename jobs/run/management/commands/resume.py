@@ -4,7 +4,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from jobs import resuming
-from jobs.management.base import add_verb_words, as_json, find_job, find_user
+from jobs.management.base import add_verb_arguments, as_json, find_job, find_user
 from jobs.queue import rental
 from platform_site.commands import JsonCommand
 
@@ -12,8 +12,8 @@ from platform_site.commands import JsonCommand
 class Command(JsonCommand):
     help = "Let a run that was paused or ended early go on from a checkpoint, in a new attempt."
 
-    def add_words(self, parser: ArgumentParser) -> None:
-        add_verb_words(parser)
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
+        add_verb_arguments(parser)
         parser.add_argument(
             "--from", dest="step", type=int, metavar="STEP", help="default: the newest whole one"
         )

@@ -4,15 +4,15 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from jobs import resuming
-from jobs.management.base import add_verb_words, as_json, find_job, find_user
+from jobs.management.base import add_verb_arguments, as_json, find_job, find_user
 from platform_site.commands import JsonCommand
 
 
 class Command(JsonCommand):
     help = "Have a run save a checkpoint after its current step; it goes on."
 
-    def add_words(self, parser: ArgumentParser) -> None:
-        add_verb_words(parser)
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
+        add_verb_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         job = find_job(options["id"])

@@ -5,7 +5,7 @@ from django.core.management.base import CommandError
 
 from jobs import resuming
 from jobs.launch import end
-from jobs.management.base import add_verb_words, as_json, find_job, find_user
+from jobs.management.base import add_verb_arguments, as_json, find_job, find_user
 from jobs.models import Job
 from platform_site.commands import JsonCommand
 
@@ -13,8 +13,8 @@ from platform_site.commands import JsonCommand
 class Command(JsonCommand):
     help = "Stop a job: SIGTERM, then SIGKILL after the grace period; --save keeps its work first."
 
-    def add_words(self, parser: ArgumentParser) -> None:
-        add_verb_words(parser)
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
+        add_verb_arguments(parser)
         parser.add_argument("--save", action="store_true", help="save a checkpoint, then end")
 
     def handle(self, *args: Any, **options: Any) -> None:

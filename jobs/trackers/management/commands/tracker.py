@@ -18,7 +18,7 @@ class Command(JsonCommand):
         "input; it is never an argument, which every process on the machine could read."
     )
 
-    def add_words(self, parser: ArgumentParser) -> None:
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("do", choices=("set", "list", "remove"))
         parser.add_argument("tracker", nargs="?", choices=tuple(TRACKERS))
         parser.add_argument("variable", nargs="?", help="such as WANDB_API_KEY")

@@ -14,7 +14,7 @@ LOOK_EVERY = 0.3
 class Command(JsonCommand):
     help = "Print a job's log; with -f go on until the job ends."
 
-    def add_words(self, parser: ArgumentParser) -> None:
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("id", type=int)
         parser.add_argument("-f", "--follow", action="store_true")
 

@@ -14,7 +14,7 @@ from compute.machines.local import local_machine
 from compute.models import Machine
 from jobs import resuming
 from jobs.launch import overdue
-from monitoring.watch.following_machine import LOOK_EVERY, Follower
+from monitoring.watch.watching_machine import LOOK_EVERY, MachineWatcher
 
 log = logging.getLogger(__name__)
 LEAVES_WITHIN = 5.0
@@ -24,7 +24,7 @@ ASK_EVERY = 60.0
 
 
 class Command(BaseCommand):
-    help = "Follow every active job. One watcher a home: a second one waits for its turn."
+    help = "Watch every active job. One watcher a home: a second one waits for its turn."
 
     def handle(self, *args: Any, **options: Any) -> None:
         stop = threading.Event()
@@ -47,7 +47,7 @@ def take(lock: Any, stop: threading.Event) -> bool:
 
 
 class Watcher:
-    """Follows this machine itself and each other machine in a thread of its own."""
+    """Watches this machine itself, and each other machine in a thread of its own."""
 
     def __init__(self) -> None:
         self.every: dict[Callable[[], None], float] = {
@@ -56,7 +56,7 @@ class Watcher:
             resuming.ask_again: ASK_EVERY,
         }
         self.due = dict.fromkeys(self.every, 0.0)
-        self.here: dict[int, Follower] = {}
+        self.here: dict[int, MachineWatcher] = {}
         self.far: dict[int, threading.Thread] = {}
 
     def run(self, stop: threading.Event) -> None:
@@ -64,7 +64,7 @@ class Watcher:
         while not stop.is_set():
             try:
                 self.look()
-                self.follow_far(stop)
+                self.watch_far(stop)
             except DatabaseError:
                 # What was read is not saved and the cursor has not moved: it is read again.
                 log.exception("The database refused; looking again")
@@ -76,19 +76,19 @@ class Watcher:
 
     def look(self) -> None:
         for machine in Machine.objects.kept().filter(kind=Machine.Kind.LOCAL):
-            self.here.setdefault(machine.pk, Follower(machine)).look(machine)
+            self.here.setdefault(machine.pk, MachineWatcher(machine)).look(machine)
         for act, at in self.due.items():
             if time.monotonic() >= at:
                 self.due[act] = time.monotonic() + self.every[act]
                 self.try_to(act)
 
-    def follow_far(self, stop: threading.Event) -> None:
+    def watch_far(self, stop: threading.Event) -> None:
         """A thread for each confirmed machine; one that ended, ended with its machine."""
         for machine in Machine.objects.ready().exclude(kind=Machine.Kind.LOCAL):
             thread = self.far.get(machine.pk)
             if thread is None or not thread.is_alive():
-                follower = Follower(machine)
-                thread = threading.Thread(target=follower.run, args=(stop,), daemon=True)
+                watcher = MachineWatcher(machine)
+                thread = threading.Thread(target=watcher.run, args=(stop,), daemon=True)
                 self.far[machine.pk] = thread
                 thread.start()
 

@@ -10,7 +10,7 @@ from platform_site.running.samples import SampleError, make_samples
 class Command(JsonCommand):
     help = "Make the sample model and data sets. Doing it again changes nothing."
 
-    def add_words(self, parser: ArgumentParser) -> None:
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
         parser.description = self.help
 
     def handle(self, *args: Any, **options: Any) -> None:

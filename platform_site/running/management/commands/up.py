@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from compute.machines.local import follow_settings
+from compute.machines.local import apply_settings
 from platform_site.running.samples import SampleError, make_samples, submit_sample_runs
 from platform_site.running.supervisor import Program, Supervisor
 
@@ -33,7 +33,7 @@ class Command(BaseCommand):
             only_one(lock)
             must_be_free(host, port)
             call_command("migrate", verbosity=0, interactive=False)
-            follow_settings()
+            apply_settings()
             self.first_start(samples=not options["no_samples"])
             url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
             self.say("up", f"Trainyard is at {url}  (Ctrl-C stops it; training goes on)", url=url)

@@ -1,4 +1,4 @@
-"""Follow a run: read on in its files, exactly once, and settle what it has become."""
+"""Watches a run: reads on in its files, exactly once, and settles what it has become."""
 
 import logging
 from datetime import UTC, datetime
@@ -32,11 +32,11 @@ LOG_END = 256 * 1024  # where an error is looked for
 FULL = 64 * 1024  # bytes that a full disk may still have, in the corner of a block
 
 
-def follow(job: Job, look: Look | None = None) -> bool:
+def watch(job: Job, look: Look | None = None) -> bool:
     """Read on in all files of an active job and settle its status; true when anything changed.
 
-    The exit code is looked at first: whatever the run wrote before it is then in the files, so a
-    job ends only after its last line was read.
+    The exit code is read first, and the other files after it. So they have everything that the run
+    wrote before it ended, and a job ends only after its last line was read.
     """
     look, before = look or look_at(job.machine, [job]), job.revision
     exit_code = rundir.read_exit_code(look.small_file(job, rundir.EXIT_CODE))
@@ -107,7 +107,7 @@ def _keep(job: Job, look: Look, cursor: Cursor, lines: list[Line], save: Save) -
         return False
     with transaction.atomic():
         if is_metrics and cursor.pk is None and job.resume_step is not None:
-            # What an earlier attempt did after this checkpoint is another story.
+            # The new attempt starts at this checkpoint: the points after it do not count.
             points.rewind(job, job.resume_step)
         changes = save(job, lines, lambda: _written_at(job, look)) if lines else {}
         if is_state or (job.is_stalled and "step" in changes):
@@ -127,7 +127,7 @@ def _written_at(job: Job, look: Look) -> datetime:
 
 
 def _why(look: Look, job: Job) -> str:
-    """What a run that failed said last. On a full disk it could say nothing, so that is said."""
+    """Why a run failed: its last error, or that its disk is full, where it could write none."""
     said = _last_error(look, job)
     try:
         load = {} if said else look.runner.sample()

@@ -1,4 +1,4 @@
-"""Following the runs of one machine, so that a machine that hangs holds up nobody else's."""
+"""Watches the runs of one machine: a machine that hangs does not delay those of another."""
 
 import logging
 import threading
@@ -18,10 +18,10 @@ from compute.models import Machine
 from compute.runners.base import RunnerError, Unreachable
 from jobs import lifecycle
 from jobs.checkpoints import list_checkpoints
-from jobs.models import HOLDS_SLOT, Job
+from jobs.models import ACTIVE, Job
 from monitoring.page import live
-from monitoring.watch.following_run import follow
 from monitoring.watch.looks import Look, look_at
+from monitoring.watch.watching_run import watch
 
 log = logging.getLogger(__name__)
 LOOK_EVERY = 0.25  # seconds; this machine's files cost next to nothing to look at
@@ -30,7 +30,7 @@ MEASURE_EVERY = 5.0
 Stop: TypeAlias = threading.Event
 
 
-class Follower:
+class MachineWatcher:
     """Reads on in every active run of a machine, and measures the machine now and then."""
 
     def __init__(self, machine: Machine) -> None:
@@ -69,33 +69,33 @@ class Follower:
         if self.was_unreachable and machine.unreachable_since is None:
             retry_now(machine)  # a check found that it answers, or somebody changed it
         self.was_unreachable = machine.unreachable_since is not None
-        running = Job.objects.holding_slot().filter(machine=machine)
+        running = Job.objects.active().filter(machine=machine)
         jobs = list(running.select_related("machine", "owner"))
         if not self.has_begun:
             self.has_begun = True
             self.list_again(jobs)
         self.mind_rental(machine, jobs)
         if jobs:
-            self.attempt(machine, lambda: self.follow_all(machine, jobs))
+            self.attempt(machine, lambda: self.watch_all(machine, jobs))
         if time.monotonic() >= self.measure_at:
             self.measure_at = time.monotonic() + MEASURE_EVERY
             self.attempt(machine, lambda: record_sample(machine))
             self.list_ended(machine)
 
     def list_again(self, jobs: list[Job]) -> None:
-        """What happened to checkpoints while nobody watched is seen by a look at the disk."""
+        """List the checkpoints again: nobody watched the disk while the watcher was away."""
         Job.objects.filter(pk__in=[job.pk for job in jobs]).update(listing_due=True)
         for job in jobs:
             job.listing_due = True
 
     def list_ended(self, machine: Machine) -> None:
-        """Runs that ended before their checkpoints could be listed; one of them at a time."""
-        ended = Job.objects.filter(machine=machine, listing_due=True).exclude(status__in=HOLDS_SLOT)
+        """List the checkpoints of a run that ended before they could be listed; one run a call."""
+        ended = Job.objects.filter(machine=machine, listing_due=True).exclude(status__in=ACTIVE)
         if machine.unreachable_since is None and (job := ended.select_related("machine").first()):
             self.attempt(job, lambda: self.list_once(job))
 
     def list_once(self, job: Job) -> None:
-        """A disk that answers and cannot be read is not asked again and again."""
+        """List a run's checkpoints; if its disk cannot be read, do not ask it again."""
         try:
             list_checkpoints(job)
         except Unreachable:
@@ -114,14 +114,14 @@ class Follower:
             self.show_again(jobs)
         self.rental = now
 
-    def follow_all(self, machine: Machine, jobs: list[Job]) -> None:
+    def watch_all(self, machine: Machine, jobs: list[Job]) -> None:
         look = look_at(machine, jobs)
         if not machine.is_local:
             mark_reachable(machine)
         if machine.unreachable_since:
             self.show_again(jobs)
         for job in jobs:
-            self.attempt(job, lambda job=job: self.follow(job, look))  # type: ignore[misc]
+            self.attempt(job, lambda job=job: self.watch_run(job, look))  # type: ignore[misc]
 
     def show_again(self, jobs: list[Job]) -> None:
         """Let open pages say that the machine went, or came back."""
@@ -129,20 +129,20 @@ class Follower:
             lifecycle.touch(job)
             live.ping(job.pk)
 
-    def follow(self, job: Job, look: Look) -> None:
-        if follow(job, look):
+    def watch_run(self, job: Job, look: Look) -> None:
+        if watch(job, look):
             live.ping(job.pk)
 
     def attempt(self, subject: Machine | Job, act: Callable[[], object]) -> None:
-        """One run that cannot be followed must not keep the others from it."""
+        """Act. If it fails for one run or machine, the others are still watched."""
         try:
             act()
         except Unreachable as error:
             machine = subject if isinstance(subject, Machine) else subject.machine
             mark_unreachable(machine, error)
-            if machine.unreachable_since is None:  # as it was before this look
+            if machine.unreachable_since is None:  # before this look it answered
                 here = Q(machine=machine) | Q(machine__memberships__machine=machine)
-                self.show_again(list(Job.objects.holding_slot().filter(here)))
+                self.show_again(list(Job.objects.active().filter(here)))
         except Exception as error:
             self.complain(subject, error)
         else:
@@ -152,5 +152,5 @@ class Follower:
         """Say it once, not four times a second."""
         if self.said.get(subject) != str(error):
             trace = None if isinstance(error, RunnerError) else error
-            log.error("%s cannot be followed: %s", subject, error, exc_info=trace)
+            log.error("%s cannot be watched: %s", subject, error, exc_info=trace)
         self.said[subject] = str(error)
