@@ -117,7 +117,9 @@ def test_a_jump_host_has_its_own_secrets_or_the_machines(boss: Client) -> None:
         ("private_key", "rubbish", "This is no private key"),
         ("private_key", "ssh-ed25519 AAAA ada@home", "This is the public half of a key"),
         ("private_key", "PuTTY-User-Key-File-3: x", "Open it in PuTTYgen"),
-        ("private_key", private_key("locked"), "locked with a passphrase"),
+        pytest.param(
+            "private_key", private_key("locked"), "locked with a passphrase", id="a locked key"
+        ),
         ("key_path", "/etc/passwd", "outside the folders"),
         ("key_path", "HOME", "it is no file"),
         ("key_path", "HOME/none", "cannot be read: No such file or directory."),
