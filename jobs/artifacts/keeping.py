@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -138,14 +139,21 @@ def keep_made(
     return artifact
 
 
-def keep_products(job: Job) -> None:
-    """Write down the models that a completed job made, but for those within its checkpoints."""
+def keep_products(job: Job, said: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write down the models that a completed job made, but for those within its checkpoints.
+
+    ``said`` is the data of the last event of each kind that the job told.
+    """
     products = job.job_kind.makes(job.spec_of_kind)
     saved = [f"{product.path}/" for product in products if product.sort == CHECKPOINTS]
     for product in products:
         if product.sort == MODEL and not product.path.startswith(tuple(saved)):
             path = f"{job.run_dir}/{product.path}"
-            keep_made(job, Artifact.Kind.HUGGINGFACE, product.path, path, has_model=True)
+            told = job.job_kind.measured(product, said)
+            keep_made(
+                job, Artifact.Kind.HUGGINGFACE, product.path, path,
+                size=told.size, digest=told.digest, has_model=True,
+            )  # fmt: skip
 
 
 def keep_place(artifact: Artifact, machine: Machine, path: str) -> Place:

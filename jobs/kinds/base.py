@@ -65,6 +65,14 @@ class Product:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """What a job told of a product: ``size`` in bytes, and ``digest``, a SHA-256 in hex."""
+
+    size: int | None = None
+    digest: str = ""
+
+
+@dataclass(frozen=True)
 class End:
     """How a process ended, and what is known of it.
 
@@ -157,6 +165,10 @@ class JobKind(ABC):
     def makes(self, spec: Any) -> Sequence[Product]:
         """What it makes. The one place where a job's products are declared."""
         return ()
+
+    def measured(self, product: Product, said: Mapping[str, Mapping[str, Any]]) -> Measured:
+        """What the job told of a product, in the data of its last event of each kind."""
+        return Measured()
 
     def leaves_no_model(self, spec: Any) -> str:
         """Why another job cannot train on from what it makes; empty when it can."""

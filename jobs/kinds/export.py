@@ -1,5 +1,6 @@
 """A checkpoint as a Hugging Face folder, by verl's merger on the machine where it lies."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
@@ -9,6 +10,7 @@ from jobs.kinds.base import (
     End,
     FileFact,
     JobKind,
+    Measured,
     Product,
     Read,
     Reads,
@@ -19,6 +21,7 @@ from jobs.process import Command, Placement
 from jobs.verl.saved_model import is_whole
 
 FOLDER = "model"  # below the run directory
+SHA_256 = re.compile(r"[0-9a-f]{64}")
 DONE = "exported"  # what the process says when the folder is there and whole
 
 
@@ -75,6 +78,12 @@ class Export(JobKind):
 
     def makes(self, spec: ExportSpec) -> Sequence[Product]:
         return (Product(MODEL, FOLDER),)
+
+    def measured(self, product: Product, said: Mapping[str, Mapping[str, Any]]) -> Measured:
+        told = said.get(DONE, {})
+        size, digest = told.get("bytes"), str(told.get("digest", ""))
+        is_size = type(size) is int and 0 <= size < 2**63
+        return Measured(size if is_size else None, digest if SHA_256.fullmatch(digest) else "")
 
     def newest_model(self, files: Iterable[FileFact], read: Read) -> str | None:
         names = {file.path for file in files if file.size and "/" not in file.path}

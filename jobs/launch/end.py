@@ -87,11 +87,12 @@ def finish(job: Job, exit_code: int, error: str = "") -> None:
     """
     if job.status == Status.STARTING:  # over before anyone saw it run
         tell_resumed(job)
-    verdict = job.job_kind.judge(job.spec_of_kind, end_of(job, exit_code))
+    ended = end_of(job, exit_code)
+    verdict = job.job_kind.judge(job.spec_of_kind, ended)
     if verdict.status != Status.FAILED:
         finish_as(job, Status(verdict.status), verdict.reason, exit_code=exit_code)
         if verdict.status == Status.COMPLETED:
-            keep_products(job)
+            keep_products(job, ended.said)
         return
     error = accounts.mask(error, job)
     reason = f"{verdict.reason} {error}" if error else verdict.reason

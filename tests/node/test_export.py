@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from trainyard_node.export.__main__ import main
 from trainyard_node.export.adapter import fold
 from trainyard_node.export.check import check_adapter, check_state
+from trainyard_node.export.digest import digest_of
 from trainyard_node.export.place import is_no_space, making
 from trainyard_node.export.refused import Refused
 from trainyard_node.export.source import find_source
@@ -123,6 +124,7 @@ def exports(checkpoint: Path, run_dir: Path) -> None:
     weights = load_file(target / "model.safetensors")
     assert said["exported"]["path"] == str(target)
     assert said["exported"]["bytes"] == size_of(target)
+    assert said["exported"]["digest"] == digest_of(target)
     assert said["exported"]["tensors"] == len(weights) == 50
     assert read_lines(run_dir / "metrics.jsonl")[-1]["step"] == said["planned"]["steps"]
 

@@ -1,6 +1,8 @@
 """From a checkpoint on a run's page to the job that exports it."""
 
 import json
+import subprocess
+import sys
 import uuid as uuids
 from pathlib import Path
 
@@ -8,21 +10,31 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import Client
+from django.utils import timezone
 
 from compute.models import Machine
 from compute.runners.base import RunnerError
+from compute.runners.ssh import folders
 from jobs.artifacts.inputs import keep_inputs
 from jobs.checkpoints import list_checkpoints
 from jobs.exports import services
 from jobs.exports.services import ExportError
 from jobs.files import parents
+from jobs.files.model_folders import pieces_of
 from jobs.kinds.export import ExportSpec
+from jobs.launch import end
 from jobs.launch.command import command_of
-from jobs.models import Job, Status
+from jobs.models import Artifact, Job, Status
 from tests import factories
+from tests.fakes import NODE
 from tests.pages import HTMX, asks_for_login, queries, refuses_other_methods
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("queue")]
+DIGEST = """
+import sys, pathlib
+from trainyard_node.export.digest import digest_of
+print(digest_of(pathlib.Path(sys.argv[1])))
+"""
 FILES = ("model_world_size_1_rank_0.pt", "optim_world_size_1_rank_0.pt", "fsdp_config.json")
 
 
@@ -189,6 +201,33 @@ def test_elsewhere_it_runs_where_the_checkpoint_is(kind: Machine.Kind, user: Use
     assert argv[3] == f"{work}/runs/{job.uuid}/attempt-1/checkpoints/global_step_8"
     assert argv[4] == f"{work}/runs/{export.uuid}/attempt-1/model"
     assert export.job_kind.devices_at_start(export.spec_of_kind) == 0
+
+
+def test_the_folder_that_it_made_is_listed_with_the_size_and_digest_that_it_told(
+    job: Job, user: User
+) -> None:
+    export = services.export(job, services.find(job, 4), user)
+    Job.objects.filter(pk=export.pk).update(status=Status.RUNNING, attempt=1)
+    export.refresh_from_db()
+    facts = {"bytes": 2_066_679, "digest": "a0" * 32}
+    export.events.create(
+        kind="exported", source="run", attempt=1, at=timezone.now(), data=facts, message="done"
+    )
+    end.finish(export, 0)
+    made = Artifact.objects.get(job=export)
+    assert (made.name, made.size, made.digest) == ("model", 2_066_679, "a0" * 32)
+    assert made.places.get().path == f"{export.run_dir}/model"
+
+
+def test_both_sides_compute_the_same_digest(home: Path) -> None:
+    folder = home / "model"
+    (folder / "lora_adapter").mkdir(parents=True)
+    for name in ("model.safetensors", "lora_adapter/adapter.safetensors", "größe.json"):
+        (folder / name).write_bytes(name.encode() * 9)
+    told = subprocess.check_output(
+        [sys.executable, "-c", DIGEST, str(folder)], env={"PYTHONPATH": str(NODE)}, text=True
+    )
+    assert told.strip() == folders.digest_of(pieces_of(folder, lambda done, total: None))
 
 
 def test_a_job_can_train_on_from_what_it_makes(job: Job, user: User) -> None:

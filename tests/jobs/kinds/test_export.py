@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from compute.runners.base import FileFact
-from jobs.kinds.base import End, Product, Reads
+from jobs.kinds.base import End, Measured, Product, Reads
 from jobs.kinds.export import Export, ExportSpec
 from jobs.process import Placement
 
@@ -52,6 +52,23 @@ def test_it_takes_no_gpu_and_reads_a_checkpoint() -> None:
     assert KIND.makes(SPEC) == (Product("model", "model"),)
     assert "cannot be paused" in KIND.cannot_save(SPEC)
     assert KIND.key_metrics(SPEC) == ()
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"bytes": 2_066_679, "digest": "a0" * 32}, Measured(2_066_679, "a0" * 32)),
+        ({"bytes": 2_066_679}, Measured(2_066_679)),  # of a node package without the digest
+        ({"bytes": -1, "digest": "A0" * 32}, Measured()),
+        ({"bytes": 1 << 70, "digest": ["a0"]}, Measured()),
+        ({"bytes": True, "digest": "a0" * 33}, Measured()),
+        ({}, Measured()),
+    ],
+)
+def test_size_and_digest_are_what_it_told_and_junk_is_nothing(
+    told: dict[str, object], expected: Measured
+) -> None:
+    assert KIND.measured(Product("model", "model"), {"exported": told}) == expected
 
 
 def test_another_job_can_train_on_the_folder_once_it_is_whole() -> None:

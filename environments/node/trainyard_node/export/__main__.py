@@ -14,8 +14,9 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from trainyard_node.export.digest import digest_of
 from trainyard_node.export.place import is_no_space, making
 from trainyard_node.export.refused import Refused
 from trainyard_node.export.source import Source, find_source
@@ -51,13 +52,10 @@ def export(checkpoint: Path, target: Path, told: Told, **choice: bool) -> None:
 
         chosen = Choice(**choice)
         merged = Merger(source, folder, chosen, told).merge()
-        size = size_of(folder)
+        facts = {"bytes": size_of(folder), "digest": digest_of(folder), "tensors": merged.tensors}
     told.finished()
-    told.event("exported", _said(source, target, merged, chosen), **_facts(target, merged, size))
-
-
-def _facts(target: Path, merged: "Merged", size: int) -> dict[str, Any]:
-    return {"path": str(target), "bytes": size, "tensors": merged.tensors}
+    said = _said(source, target, merged, chosen)
+    told.event("exported", said, path=str(target), **facts)
 
 
 def _said(source: Source, target: Path, merged: "Merged", choice: "Choice") -> str:
