@@ -149,7 +149,8 @@ def test_a_model_that_is_not_there_starts_nothing(
 def own_model(home: Path) -> Path:
     """A model of 6 MB on the platform's machine."""
     folder = factories.make_model_folder(home / "models/own")
-    (folder / "model.safetensors").write_bytes(random.Random(3).randbytes(6 << 20))
+    weights = factories.safetensors({}, random.Random(3).randbytes(6 << 20))
+    (folder / "model.safetensors").write_bytes(weights)
     return folder
 
 
