@@ -68,16 +68,24 @@ def _of_parts(folder: Path, index: str) -> dict[str, Shape]:
 
 
 def _placed(index: Path) -> Mapping[str, str]:
-    """The file of each tensor."""
     refuse_pointer(index)
+    with index.open("rb") as file:
+        data = file.read(MOST_READ)
     try:
-        with index.open("rb") as file:
-            places = json.loads(file.read(MOST_READ))["weight_map"]
-        if not places or not all(isinstance(name, str) for name in places.values()):
-            raise ValueError
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return placed(data)
+    except ValueError:
         raise WeightsError(f"{index} names no files of weights: it has no weight_map.") from None
-    return places  # type: ignore[no-any-return]
+
+
+def placed(index: bytes) -> Mapping[str, str]:
+    """The file of each tensor, as an index names them. Raises ``ValueError``."""
+    try:
+        places: Mapping[str, str] = json.loads(index)["weight_map"]
+        if places and all(isinstance(name, str) for name in places.values()):
+            return places
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+    raise ValueError
 
 
 def _shapes(path: Path) -> Mapping[str, Shape]:
@@ -107,7 +115,7 @@ def _header(path: Path, modified: int, size: int) -> Mapping[str, Shape]:
             return {}
         header = file.read(length)
     tensors = dict(_tensors(path, header))
-    whole = 8 + length + max((end for _, end in tensors.values()), default=0)
+    whole = whole_size(path, header)
     if size < whole:
         raise WeightsError(f"{path} is cut off: it has {size} bytes of {whole}.")
     if size > whole:
@@ -122,6 +130,11 @@ def _tensors(path: Path, header: bytes) -> Iterator[tuple[str, tuple[Shape, int]
                 yield name, (tuple(map(int, told["shape"])), _end(told))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise WeightsError(f"{path} is no safetensors file: its header cannot be read.") from None
+
+
+def whole_size(path: Path, header: bytes) -> int:
+    """The bytes of a safetensors file with this header. Raises ``WeightsError``."""
+    return 8 + len(header) + max((end for _, (_, end) in _tensors(path, header)), default=0)
 
 
 def _end(told: Mapping[str, Any]) -> int:
