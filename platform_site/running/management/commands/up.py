@@ -16,6 +16,8 @@ from compute.machines.local import apply_settings
 from platform_site.running.samples import SampleError, make_samples, submit_sample_runs
 from platform_site.running.supervisor import Program, Supervisor
 
+WEB = "platform_site.running.web"
+
 
 class Command(BaseCommand):
     help = "Start Trainyard: web, workers and watcher. The first start makes a user and samples."
@@ -95,7 +97,7 @@ def must_be_free(host: str, port: int) -> None:
 def programs(host: str, port: int) -> list[Program]:
     manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
     endpoint = f"tcp:{port}:interface={host.replace(':', chr(92) + ':')}"
-    web = [sys.executable, "-m", "daphne", "-v", "0", "-e", endpoint]
+    web = [sys.executable, "-m", WEB, "-v", "0", "-e", endpoint]
     return [
         Program("web", [*web, "platform_site.asgi:application"]),
         Program("workers", [*manage, "qcluster"]),
