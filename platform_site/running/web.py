@@ -101,7 +101,7 @@ class Request(WebRequest):  # type: ignore[misc]
 def new_file() -> "tempfile.SpooledTemporaryFile[bytes]":
     """A file without a name in the home; what is small stays in memory."""
     folder = str(settings.FILE_UPLOAD_TEMP_DIR)
-    return tempfile.SpooledTemporaryFile(IN_MEMORY, dir=folder)  # noqa: SIM115 (outlives this)
+    return tempfile.SpooledTemporaryFile(IN_MEMORY, dir=folder)
 
 
 def is_logged_in(key: str) -> bool:
