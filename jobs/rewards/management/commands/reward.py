@@ -6,7 +6,7 @@ from django.core.management.base import CommandError
 
 from jobs.rewards.forms import RewardForm
 from jobs.rewards.trial import Scored, Trial, TrialError, try_reward
-from platform_site.commands import JsonCommand
+from platform_site.commands import FormError, JsonCommand
 
 
 class Command(JsonCommand):
@@ -31,7 +31,7 @@ class Command(JsonCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         form = RewardForm(form_data(options))
         if not form.is_valid() or form.subject is None:
-            raise CommandError("\n".join(faults(form)))
+            raise FormError("\n".join(faults(form)), form)
         try:
             trial = try_reward(form.subject, form.cases)
         except TrialError as error:

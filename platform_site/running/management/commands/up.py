@@ -13,6 +13,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from compute.machines.local import apply_settings
+from platform_site.home import lock_of
 from platform_site.running.samples import SampleError, make_samples, submit_sample_runs
 from platform_site.running.supervisor import Program, Supervisor
 
@@ -31,7 +32,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         host, port = options["host"], options["port"]
         self.as_json: bool = options["json"]
-        with (settings.TRAINYARD_HOME / "up.lock").open("w") as lock:
+        with lock_of(settings.TRAINYARD_HOME).open("w") as lock:
             only_one(lock)
             must_be_free(host, port)
             call_command("migrate", verbosity=0, interactive=False)
