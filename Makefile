@@ -1,5 +1,10 @@
 # Everything a developer or a new user runs. `make help` lists it.
-PYTHON ?= python3
+# The first of these that verl 0.9.1 runs on.
+PYTHON ?= $(shell for python in python3 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && \
+	echo $$python && break; done)
+NO_PYTHON := Trainyard needs Python 3.11 or 3.12, and there is none here: verl 0.9.1 refuses 3.13. \
+Install one, such as by "uv python install 3.12", and name it: make run PYTHON=PATH
 VENV := .venv
 PY := $(VENV)/bin/python
 TRAIN := environments/verl-0.9/.venv
@@ -42,6 +47,7 @@ bench: install $(DEV_READY) $(PEERS_READY) ## measure: metric to page, submit to
 
 # An install that fails half-way leaves no stamp, so the next call repairs it.
 $(PLATFORM_READY): pyproject.toml environments/platform.lock
+	@test -x $(PY) || test -n "$(PYTHON)" || { echo '$(NO_PYTHON)' >&2; exit 1; }
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the platform into $(VENV)"
 	@$(PY) -m pip install --quiet --disable-pip-version-check -c environments/platform.lock -e .
@@ -54,6 +60,7 @@ $(DEV_READY): $(PLATFORM_READY)
 
 $(TRAIN_READY): environments/verl-0.9/lock.txt environments/verl-0.9/requirements.txt environments/install.sh environments/node/pyproject.toml
 	@echo "Installing verl for the CPU into $(TRAIN) (a few minutes the first time)"
+	@test -x $(TRAIN)/bin/python || test -n "$(PYTHON)" || { echo '$(NO_PYTHON)' >&2; exit 1; }
 	@bash environments/install.sh 0.9 $(TRAIN) $(PYTHON)
 	@touch $@
 

@@ -1,10 +1,38 @@
 """The base class of management commands in every app."""
 
 import json
+import sys
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import (
+    BaseCommand,
+    CommandError,
+    CommandParser,
+    handle_default_options,
+)
+from django.db import DatabaseError, OperationalError, ProgrammingError, connection, connections
+from django.db.migrations.executor import MigrationExecutor
+from django.forms import BaseForm
+
+Problem = dict[str, str]  # code, field, message
+
+
+class FormError(CommandError):
+    """What is wrong with the fields that a command was given."""
+
+    def __init__(self, message: str, form: BaseForm) -> None:
+        super().__init__(message)
+        self.problems: list[Problem] = [
+            {
+                "code": str(error["code"]) or "invalid",
+                "field": name if name in form.fields else "",
+                "message": str(error["message"]),
+            }
+            for name, errors in form.errors.get_json_data().items()
+            for error in errors
+        ]
 
 
 class JsonCommand(BaseCommand):
@@ -19,3 +47,57 @@ class JsonCommand(BaseCommand):
 
     def show(self, options: dict[str, Any], data: Any, text: str) -> None:
         self.stdout.write(json.dumps(data, ensure_ascii=False) if options["json"] else text)
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        try:
+            return super().execute(*args, **options)
+        except (OperationalError, ProgrammingError):
+            if not is_behind():
+                raise
+        raise CommandError(
+            "The database of this home is not made, or older than this version: run manage.py "
+            "migrate, or start Trainyard by manage.py up."
+        )
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        """As Django does, but with ``--json`` an error is JSON on the standard output, too."""
+        if "--json" not in argv[2:]:
+            super().run_from_argv(argv)
+            return
+        try:
+            self._run(argv)
+        except CommandError as error:
+            self.stdout.write(json.dumps({"errors": problems_of(error)}, ensure_ascii=False))
+            sys.exit(error.returncode)
+        finally:
+            connections.close_all()
+
+    def _run(self, argv: Sequence[str]) -> None:
+        self._called_from_command_line = False  # so that the parser raises and does not exit
+        try:
+            options = self.create_parser(argv[0], argv[1]).parse_args(argv[2:])
+        except CommandError as error:
+            raise UsageError(str(error)) from None
+        handle_default_options(options)
+        given = vars(options)
+        self.execute(*given.pop("args", ()), **given)
+
+
+class UsageError(CommandError):
+    """The command line is none of this command's."""
+
+
+def problems_of(error: CommandError) -> list[Problem]:
+    if isinstance(error, FormError):
+        return error.problems
+    code = "usage" if isinstance(error, UsageError) else "refused"
+    return [{"code": code, "field": "", "message": str(error)}]
+
+
+def is_behind() -> bool:
+    """Whether migrations are still to be made."""
+    try:
+        executor = MigrationExecutor(connection)
+        return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+    except DatabaseError:
+        return False

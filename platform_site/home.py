@@ -1,5 +1,6 @@
 """The folder that holds all state: database, key, samples and runs."""
 
+import fcntl
 import os
 import secrets
 import tempfile
@@ -39,3 +40,20 @@ def instance_name(database: Mapping[str, Any]) -> str:
     clashes."""
     where = f"{database.get('HOST', '')}/{database['NAME']}"
     return f"trainyard-{sha256(where.encode()).hexdigest()[:8]}"
+
+
+def lock_of(home: Path) -> Path:
+    """The file that ``manage.py up`` locks for as long as it runs."""
+    return home / "up.lock"
+
+
+def is_up(home: Path) -> bool:
+    """Whether ``manage.py up`` runs on this home."""
+    try:
+        with lock_of(home).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

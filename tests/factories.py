@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import uuid as uuids
 from datetime import UTC, datetime
 from pathlib import Path
@@ -216,15 +217,33 @@ def add_points(job: Job, name: str, values: dict[int, float]) -> None:
 
 
 def make_model_folder(path: Path, context: int | None = 512) -> Path:
-    """A folder that looks like a model; its weights are empty."""
+    """A folder that looks like a model; its weights are one small tensor."""
     path.mkdir(parents=True, exist_ok=True)
-    config: dict[str, Any] = {"model_type": "qwen2"}
+    config: dict[str, Any] = {
+        "model_type": "qwen2",
+        "architectures": ["Qwen2ForCausalLM"],
+        "tie_word_embeddings": True,
+    }
     if context:
         config["max_position_embeddings"] = context
     (path / "config.json").write_text(json.dumps(config))
-    (path / "model.safetensors").write_bytes(b"")
+    (path / "model.safetensors").write_bytes(safetensors({"model.norm.weight": [4]}))
     (path / "tokenizer.json").write_text("{}")
     return path
+
+
+def safetensors(shapes: dict[str, list[int]], data: bytes | None = None) -> bytes:
+    """A file of 8-bit tensors. Without ``data`` they are zeros; with it, there is one more."""
+    tensors, at = {}, 0
+    sizes = [(name, shape, math.prod(shape)) for name, shape in shapes.items()]
+    filled = bytes(sum(size for _, _, size in sizes)) + (data or b"")
+    if data is not None:
+        sizes.append(("data", [len(data)], len(data)))
+    for name, shape, size in sizes:
+        tensors[name] = {"dtype": "U8", "shape": shape, "data_offsets": [at, at + size]}
+        at += size
+    header = json.dumps(tensors).encode()
+    return len(header).to_bytes(8, "little") + header + filled
 
 
 def write_sft_rows(path: Path, rows: int) -> Path:

@@ -39,8 +39,8 @@ UsePAM no
 PasswordAuthentication yes
 KbdInteractiveAuthentication no
 MaxStartups 100
-Subsystem sftp internal-sftp
 """
+SFTP = "Subsystem sftp internal-sftp\n"
 
 
 @dataclass(frozen=True)
@@ -100,12 +100,14 @@ def far_trainer(of: Account, folder: Path) -> FakeTrainer:
 class Sshd:
     """One server with its own host keys. Call ``stop``, or leave its ``with`` block."""
 
-    def __init__(self, of: Account, kinds: tuple[str, ...] = ("ed25519",)) -> None:
+    def __init__(
+        self, of: Account, kinds: tuple[str, ...] = ("ed25519",), *, has_sftp: bool = True
+    ) -> None:
         self.account = of
         self.folder = Path(tempfile.mkdtemp(prefix="trainyard-sshd-"))
         self.folder.chmod(0o755)  # a process of the account itself reads the authorized keys
         self.port = free_port()
-        self.kinds = kinds
+        self.kinds, self.has_sftp = kinds, has_sftp
         self._process: subprocess.Popen[bytes] | None = None
         for kind in kinds:
             self.new_host_key(kind)
@@ -124,7 +126,8 @@ class Sshd:
         if os.getuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         values = {"port": self.port, "folder": self.folder, "keys": self._key_lines()}
-        (self.folder / "config").write_text(CONFIG.format(**values))
+        more = SFTP if self.has_sftp else ""
+        (self.folder / "config").write_text(CONFIG.format(**values) + more)
         log = (self.folder / "log").open("ab")
         self._process = subprocess.Popen(
             self.argv(), stdin=subprocess.DEVNULL, stdout=log, stderr=log

@@ -3,6 +3,7 @@
 import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from django.db import transaction
 from django.utils import timezone
@@ -13,6 +14,7 @@ from compute.checks import together
 from compute.machines import history
 from compute.machines.addresses import address_of, token_of
 from compute.machines.reachability import mark_reachable, mark_unreachable
+from compute.machines.runners import runner_for
 from compute.models import Machine
 from compute.runners.base import RunnerError, Unreachable
 from compute.runners.check import preflight
@@ -73,9 +75,23 @@ def _check_machine(machine: Machine) -> CheckReport:
     if not machine.is_local:
         connection_to(address_of(machine)).retry_now()
     report = preflight.check_machine(watched, expected_of(machine))
-    if not machine.is_local:
-        _mark(machine, seen)
-    return report
+    if machine.is_local:
+        return report
+    _mark(machine, seen)
+    return replace(report, lines=[*report.lines, _files(machine, report)])
+
+
+def _files(machine: Machine, report: CheckReport) -> CheckLine:
+    """Ask about the work folder by the very process that every run is read by."""
+    if not report.facts:
+        return CheckLine("files", "Files", "unknown", "", preflight.NOT_ASKED)
+    try:
+        is_there = runner_for(machine).exists(machine.workdir)
+    except RunnerError as error:
+        fix = expected_of(machine).set_up
+        return CheckLine("files", "Files", "fail", "no answer", str(error), fix)
+    will = "is there" if is_there else "will be made"
+    return CheckLine("files", "Files", "pass", f"{machine.workdir} {will}")
 
 
 def _check_cluster(machine: Machine) -> CheckReport:

@@ -91,7 +91,7 @@ def read_facts(source: Path | str | Mapping[str, Any]) -> ModelFacts:
         head_dim=head_dim_of(config, hidden, heads, latent, family),
         intermediate=config.whole("intermediate_size", "n_inner", most=WIDEST),
         vocab=config.needed("vocab_size", most=MOST_TOKENS),
-        tied=_tied(config, family),
+        tied=tied_of(config, family),
         biases=biases_of(config, family),
         qk_norm=qk_norm_of(config, family) if family else None,
         gated_mlp=family.gated_mlp if family else None,
@@ -116,7 +116,8 @@ def _architecture(config: ModelConfig) -> str | None:
     return first.word("architectures")
 
 
-def _tied(config: ModelConfig, family: Family | None) -> bool | None:
+def tied_of(config: ModelConfig, family: Family | None) -> bool | None:
+    """Whether embedding and output head are one matrix; None where nothing tells."""
     key = "tie_word_embeddings"
     around = ModelConfig("", config.outer, config.outer)
     for place in (config, around):

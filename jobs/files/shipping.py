@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from compute.models import Machine
-from compute.runners.base import Runner, RunnerError, RunnerUnsure, Unreachable
+from compute.runners.base import Runner, RunnerError
 from jobs.files.digests import digest_of
 from jobs.files.model_folders import files_of, own_model, pieces_of
+from jobs.files.models_there import lack_of
 from jobs.files.parents import AWAITED
 from jobs.files.telling import Telling, megabytes
 from jobs.kinds.base import Spec
@@ -40,14 +41,15 @@ def _models(spec: Spec) -> Iterator[tuple[str, str]]:
 
 def model_there(job: Job, runner: Runner, path: str) -> str:
     """The path on the machine of a model: as it is where it is there, else after it was sent."""
-    if _is_there(runner, path):
+    lack = lack_of(runner, path)
+    if not lack:
         return path
     try:
         folder = own_model(path)
     except ValueError as error:
         raise RunnerError(
-            f"The machine has no model at {path}: there is no config.json in it. There is none to "
-            f"send from here either: {error}."
+            f"The machine has no model at {path}: {lack}. There is none to send from here either: "
+            f"{error}."
         ) from None
     pieces = pieces_of(folder, Telling(job, f"model {folder.name}", "Reading"))
     return runner.put_folder(folder, pieces, Telling(job, f"model {folder.name}"))
@@ -59,20 +61,10 @@ def check_models(spec: Spec, head: Runner, other: Runner) -> None:
     What was sent lies in the work folder, which they share. Raises ``RunnerError``.
     """
     for _, path in _models(spec):
-        if _is_there(head, path) and not _is_there(other, path):
+        if not lack_of(head, path) and (lack := lack_of(other, path)):
             raise RunnerError(
-                f"It has no model at {path}, where the first machine has one: there is no "
-                "config.json in it."
+                f"It has no model at {path}, where the first machine has one: {lack}."
             )
-
-
-def _is_there(runner: Runner, path: str) -> bool:
-    try:
-        return runner.exists(str(PurePosixPath(path) / "config.json"))
-    except (Unreachable, RunnerUnsure):
-        raise
-    except RunnerError:  # on the way is a folder that its user may not enter, as /root is
-        return False
 
 
 def model_notes(spec: Spec, machine: Machine) -> Iterator[str]:

@@ -18,9 +18,11 @@ from jobs.order.knob_fields import figure, knob_field, shown
 from jobs.order.preflight import Preflight
 from jobs.places import places
 from jobs.queue import claims
-from jobs.rewards import trial
+from jobs.rewards.before_submit import check_function
+from jobs.rewards.trial import rl_rows
 from jobs.trackers import accounts
 from jobs.verl.knobs import find, knobs_of
+from jobs.verl.overrides import below
 from jobs.verl.recipes import Recipe
 from jobs.verl.spec import Problem, TrainSpec
 from platform_site.fields import one_line
@@ -30,6 +32,7 @@ OPEN_GROUPS = ("Data", "Model", "Preference", "Algorithm", "Optimiser")
 LIMITS = ("retries", "max_hours")
 SET_FIELDS = ("name", "machine", "after", "after_checkpoint", "uuid", "dataset", *LIMITS)
 TICK = forms.CheckboxInput()
+REWARD_KWARGS = "reward.custom_reward_function.reward_kwargs"
 TRIED_ROWS = 4  # rows of the data on which the reward function is tried before a run
 
 
@@ -182,8 +185,9 @@ class JobForm(forms.Form):
         path, name = str(values.get("reward_file", "")), str(values.get("reward_name", ""))
         if not path or values.get("reward_model"):  # verl then passes its router too
             return []
-        rows = trial.rl_rows(inside(str(values["train_files"])), TRIED_ROWS)
-        return trial.check_function(path, name or "compute_score", rows)
+        rows = rl_rows(inside(str(values["train_files"])), TRIED_ROWS)
+        kwargs = below(self.spec.overrides, REWARD_KWARGS)
+        return check_function(path, name or "compute_score", rows, kwargs)
 
     @property
     def spec(self) -> TrainSpec:

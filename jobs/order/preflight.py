@@ -8,6 +8,8 @@ from pathlib import Path
 
 from django.conf import settings
 
+from compute.machines.local import local_machine
+from compute.machines.packages import lacking_packages
 from datasets.formats.parquet import ParquetFacts, column_problem, read_facts
 from datasets.formats.sources import unscored
 from jobs.rewards.paths import reward_path
@@ -18,7 +20,9 @@ from jobs.verl.contradictions import check_contradictions
 from jobs.verl.lint import check_companions
 from jobs.verl.model_dir import HUB_NAME, ModelFolder, cached_model, inspect_model
 from jobs.verl.overrides import readable
-from jobs.verl.releases import refusal
+from jobs.verl.quantised import PACKAGES
+from jobs.verl.releases import BEFORE_09, refusal
+from jobs.verl.saved_model import saves_model
 from jobs.verl.spec import Problem, TrainSpec
 from jobs.verl.steps import promised, rows_used, steps_per_epoch
 from platform_site.paths import allowed, inside
@@ -79,8 +83,8 @@ class Preflight:
             if message:
                 yield Problem(field, message)
         for field in ("model_path", "critic_model", "reward_model"):
-            problem = self._model(field).problem
-            if problem:
+            folder = self._model(field)
+            if problem := folder.problem or self._unfit(field, folder):
                 yield Problem(field, problem)
         yield from self._reward()
 
@@ -89,6 +93,15 @@ class Preflight:
         if field == "model_path":
             return self.model
         return find_model(text) if text and self.is_here else ModelFolder()
+
+    def _unfit(self, field: str, folder: ModelFolder) -> str:
+        """Why a model that is whole cannot be used as this field wants."""
+        trained = field == "model_path"
+        if trained and folder.headless and self.spec.verl not in BEFORE_09:
+            return folder.headless
+        if trained and folder.unsaved and saves_model(self.spec):
+            return folder.unsaved
+        return lacks_package(folder.quantised)
 
     def _data(self, field: str) -> tuple[ParquetFacts, str | None]:
         kind = algorithm_of(self.spec.kind)
@@ -126,6 +139,23 @@ class Preflight:
                 names = ", ".join(unknown)
                 what = f"verl has no scorer for the data source {names} of {field}"
                 yield Problem("reward_file", f"{what}: name a reward function.")
+
+
+def lacks_package(method: str) -> str:
+    """Why this machine cannot load weights that are quantised in this way; empty if it can."""
+    if not method:
+        return ""
+    if method not in PACKAGES:
+        return f"config.json quantises the weights by {method}, which transformers does not load."
+    needed = PACKAGES[method]
+    lacking = lacking_packages(local_machine(), needed) if needed else frozenset[str]()
+    if not lacking:
+        return ""
+    names = " ".join(name for name in needed if name in lacking)
+    return (
+        f"The weights are quantised by {method}, and the training environment has no {names}. "
+        "Take the model that is not quantised, or install that."
+    )
 
 
 def is_allowed(path: str) -> bool:

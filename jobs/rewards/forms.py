@@ -9,6 +9,7 @@ from django import forms
 
 from datasets.formats.scorers import DATA_SOURCES, scorer_of
 from datasets.models import Target, Version
+from datasets.services import find_version
 from jobs.places import places
 from jobs.rewards.paths import reward_path
 from jobs.rewards.trial import Case, Subject, cases_of, rl_rows, truth_of
@@ -16,6 +17,9 @@ from platform_site.paths import inside
 
 BETWEEN_ANSWERS = re.compile(r"^-{3,}[ \t]*$", re.MULTILINE)
 MOST_CASES = 500
+# The field that each place of the prompts is named by, and what is asked for where it is empty.
+FIELDS = {"pasted": "data_source", "version": "dataset", "file": "data_file"}
+UNNAMED = {"dataset": "Name the data set.", "data_file": "Name the parquet file."}
 LONGEST = 200_000
 
 
@@ -23,7 +27,7 @@ class RewardForm(forms.Form):
     scorer = forms.ChoiceField(
         choices=[("file", "A function in a file"), ("builtin", "verl's own, by data source")],
         initial="file",
-        label="Scorer",
+        label="Score by",
     )
     path = forms.CharField(
         required=False, max_length=500, label="File", help_text="A Python file on this machine."
@@ -39,9 +43,13 @@ class RewardForm(forms.Form):
         help_text='A JSON object, such as {"strict": 1}.',
     )
     rows = forms.ChoiceField(
-        choices=[("pasted", "What I paste"), ("file", "Rows of a data set")],
+        choices=[
+            ("pasted", "What I paste"),
+            ("version", "A data set"),
+            ("file", "A parquet file"),
+        ],
         initial="pasted",
-        label="Prompts",
+        label="Take prompts from",
     )
     question = forms.CharField(
         required=False,
@@ -55,6 +63,12 @@ class RewardForm(forms.Form):
     data_source = forms.CharField(
         required=False, max_length=200, help_text="Chooses among verl's own scorers."
     )
+    dataset = forms.CharField(
+        required=False,
+        max_length=300,
+        label="Version of a data set",
+        help_text="As name@3, or a name for its newest version; its rows for training are read.",
+    )
     data_file = forms.CharField(
         required=False, max_length=500, label="Parquet file", help_text="RL data: train or val."
     )
@@ -65,10 +79,10 @@ class RewardForm(forms.Form):
         choices=[
             ("pasted", "Those below, for every prompt"),
             ("truth", "The ground truth itself"),
-            ("column", "A column of the file"),
+            ("column", "A column of the rows"),
         ],
         initial="pasted",
-        label="Answers",
+        label="Take answers from",
     )
     column = forms.CharField(
         required=False,
@@ -80,6 +94,7 @@ class RewardForm(forms.Form):
         max_length=LONGEST,
         strip=False,
         widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false"}),
+        label="Text of the answers",
         help_text="Several answers with a line of --- between them.",
     )
 
@@ -117,12 +132,13 @@ class RewardForm(forms.Form):
         return Subject(str(real), name, self.cleaned_data["kwargs"])
 
     def _cases(self) -> Iterator[Case]:
-        rows = self._file_rows() if self.cleaned_data["rows"] == "file" else [self._pasted_row()]
+        place = self.cleaned_data["rows"]
+        rows = [self._pasted_row()] if place == "pasted" else self._stored_rows(FIELDS[place])
         sources = {str(row.get("data_source")) for row in rows}
         unknown = sorted(source for source in sources if scorer_of(source) is None)
         if self.cleaned_data["scorer"] == "builtin" and unknown:
             self.add_error(
-                "data_source" if self.cleaned_data["rows"] == "pasted" else "data_file",
+                FIELDS[place],
                 f"verl has no scorer for {unknown[0]!r}. It has for: {', '.join(DATA_SOURCES)}, "
                 "and whatever begins with aime.",
             )
@@ -139,15 +155,16 @@ class RewardForm(forms.Form):
             "extra_info": {"index": 0},
         }
 
-    def _file_rows(self) -> list[dict[str, Any]]:
-        text = self.cleaned_data["data_file"]
+    def _stored_rows(self, field: str) -> list[dict[str, Any]]:
+        text = self.cleaned_data[field]
         if not text:
-            self.add_error("data_file", "Name the parquet file.")
+            self.add_error(field, UNNAMED[field])
             return []
         try:
-            return rl_rows(inside(text), self.cleaned_data["count"] or 8)
+            file = find_version(text, Target.RL).train_file if field == "dataset" else text
+            return rl_rows(inside(file), self.cleaned_data["count"] or 8)
         except ValueError as error:
-            self.add_error("data_file", str(error))
+            self.add_error(field, str(error))
             return []
 
     def _answers(self, row: dict[str, Any]) -> list[str]:
@@ -170,9 +187,11 @@ class RewardForm(forms.Form):
 
     @property
     def suggestions(self) -> dict[str, list[str]]:
-        versions = Version.objects.ready().for_target(Target.RL).newest_first()[:50]
+        known = Version.objects.ready().for_target(Target.RL).select_related("dataset")
+        versions = list(known.newest_first()[:50])
         files = [file for found in versions for file in (found.val_file, found.train_file) if file]
         return {
+            "dataset": [str(version) for version in versions],
             "path": [f"{places()['rewards']}/arithmetic.py"],
             "data_file": files,
             "data_source": list(DATA_SOURCES),

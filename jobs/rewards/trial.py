@@ -7,15 +7,12 @@ import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from django.conf import settings
-
-from jobs.rewards.paths import reward_path
 
 COLUMNS = ("data_source", "prompt", "reward_model")
 KEPT = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "HF_HOME")
@@ -99,11 +96,14 @@ class Scored:
 
 @dataclass(frozen=True)
 class Trial:
-    """``problem`` and ``traceback`` say why the function could not be loaded, else are empty."""
+    """``problem``, ``kind`` and ``traceback`` say why the function could not be loaded, else are
+    empty.
+    """
 
     scored: tuple[Scored, ...]
     seconds: float
     problem: str = ""
+    kind: str = ""
     traceback: str = ""
     signature_problem: str = ""
     output: str = ""
@@ -159,6 +159,7 @@ def read_trial(document: Mapping[str, Any], cases: Sequence[Case]) -> Trial:
         scored=tuple(_scored(row, case) for row, case in zip(document["rows"], cases, strict=True)),
         seconds=document["seconds"],
         problem=load.get("problem", ""),
+        kind=load.get("kind", ""),
         traceback="\n".join(load.get("traceback", [])),
         signature_problem=load.get("signature_problem", ""),
         output=load.get("output", ""),
@@ -260,55 +261,3 @@ def truth_of(row: Mapping[str, Any]) -> str:
     """The ground truth as the text of an answer."""
     truth = (row.get("reward_model") or {}).get("ground_truth")
     return truth if isinstance(truth, str) else json.dumps(truth, default=str)
-
-
-def check_function(
-    path: str,
-    name: str,
-    rows: Sequence[Mapping[str, Any]],
-    kwargs: Mapping[str, Any] | None = None,
-) -> list[str]:
-    """Problems of this reward function with these rows of RL data, as sentences.
-
-    Each row is tried with its ground truth and with an empty answer. The same file, function and
-    rows are tried once. The result is also empty where no training Python can try it.
-    """
-    try:
-        real = reward_path(path)
-        state = real.stat()
-    except (OSError, ValueError) as error:
-        return [str(error)]
-    given = (name, json.dumps(dict(kwargs or {})), json.dumps(list(rows), default=str))
-    try:
-        return list(_checked(str(real), state.st_mtime_ns, state.st_size, *given))
-    except TrialError:
-        return []
-
-
-@lru_cache(maxsize=64)
-def _checked(
-    path: str, modified: int, size: int, name: str, kwargs: str, rows: str
-) -> tuple[str, ...]:
-    subject = Subject(path, name, json.loads(kwargs))
-    cases = [
-        case
-        for group, row in enumerate(json.loads(rows))
-        for case in cases_of(row, group, [truth_of(row), ""])
-    ]
-    trial = try_reward(subject, cases, Limits(call=10, load=30, total=30))
-    return tuple(problems_of(trial))
-
-
-def problems_of(trial: Trial) -> Iterator[str]:
-    """Problems that a run with this function would have: each kind once."""
-    if trial.problem:
-        yield f"The reward function cannot be loaded. {trial.problem}"
-    elif trial.signature_problem:
-        yield f"The reward function cannot be called. {trial.signature_problem}"
-    else:
-        found: dict[str, int] = {}
-        for answer in trial.scored:
-            if answer.problem and answer.kind != "not_run":
-                found[answer.problem] = found.get(answer.problem, 0) + 1
-        for message, count in found.items():
-            yield f"The reward function failed on {count} of {len(trial.scored)} tries. {message}"

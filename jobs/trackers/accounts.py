@@ -1,17 +1,14 @@
 """Users' accounts at trackers: stored encrypted, and given to a run's process only."""
 
 from collections.abc import Iterable, Mapping
-from hashlib import sha256
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.core.cache import cache
 from django.utils import timezone
 
 from compute.machines.local import local_machine
-from compute.machines.runners import runner_for
+from compute.machines.packages import lacking_packages
 from compute.models import Machine
-from compute.runners.base import RunnerError
 from jobs.kinds.base import Spec
 from jobs.kinds.registry import kind_of
 from jobs.models import Job, TrackerSecret
@@ -20,7 +17,7 @@ from jobs.verl.trackers import ALL, TRACKERS, Tracker, asked_by
 from platform_site.secrets import SecretError
 
 LONGEST = 4000
-BELIEVED_FOR = 20  # seconds to cache the training Python's list of packages
+PACKAGES = frozenset(tracker.package for tracker in ALL)
 
 
 class TrackerError(Exception):
@@ -69,7 +66,7 @@ def overview(user: User) -> list[dict[str, Any]]:
     """Each tracker with its variables and the times when the user set them, but no values."""
     found = TrackerSecret.objects.filter(owner=user).defer("value")
     times = {(secret.tracker, secret.variable): secret.set_at for secret in found}
-    lacking = lacking_packages(local_machine())
+    lacking = lacking_packages(local_machine(), PACKAGES)
     return [
         {
             "tracker": tracker,
@@ -160,26 +157,10 @@ def _missing(tracker: Tracker, values: Mapping[str, str]) -> str | None:
 
 
 def _packages_lacking(chosen: list[Tracker], machine: Machine) -> list[str]:
-    lacking = lacking_packages(machine) if chosen else frozenset[str]()
+    lacking = lacking_packages(machine, PACKAGES) if chosen else frozenset[str]()
     return [
         f"The training environment of {machine} has no {tracker.package}. Install it there: "
         f"{machine.python} -m pip install {tracker.package}"
         for tracker in chosen
         if tracker.package in lacking
     ]
-
-
-def lacking_packages(machine: Machine) -> frozenset[str]:
-    """The trackers' packages that a machine's training Python lacks.
-
-    The result is empty if the machine cannot be asked: other checks report its problems.
-    """
-    key = f"packages-{machine.pk}-{sha256(machine.python.encode()).hexdigest()}"
-    known: frozenset[str] | None = cache.get(key)
-    if known is None:
-        try:
-            known = frozenset(runner_for(machine).lacking([tracker.package for tracker in ALL]))
-        except RunnerError:
-            return frozenset()
-        cache.set(key, known, BELIEVED_FOR)
-    return known

@@ -61,6 +61,40 @@ def readable(texts: Iterable[str]) -> Iterator[Override]:
             yield parse(text)
 
 
+def below(texts: Iterable[str], node: str) -> dict[str, Any]:
+    """What the overrides set at ``node`` and below it, as a nested dict."""
+    found: dict[str, Any] = {}
+    for override in readable(texts):
+        if override.removes:
+            continue
+        value = _unquoted(override.value)
+        if override.key == node and isinstance(value, dict):
+            found |= value
+        elif override.key.startswith(f"{node}."):
+            *folders, last = override.key.removeprefix(f"{node}.").split(".")
+            _inside(found, folders)[last] = value
+    return found
+
+
+def _inside(node: dict[str, Any], folders: Iterable[str]) -> dict[str, Any]:
+    for name in folders:
+        if not isinstance(node.get(name), dict):
+            node[name] = {}
+        node = node[name]
+    return node
+
+
+def _unquoted(value: Any) -> Any:
+    """The value with plain text in place of Hydra's quoted text."""
+    from hydra.core.override_parser.types import QuotedString
+
+    if isinstance(value, dict):
+        return {str(_unquoted(key)): _unquoted(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_unquoted(entry) for entry in value]
+    return value.text if isinstance(value, QuotedString) else value
+
+
 def _first_line(error: Exception) -> str:
     lines = str(error).splitlines()
     return lines[0] if lines else "it cannot be read"

@@ -19,11 +19,24 @@ def leaves_no_model(spec: TrainSpec) -> str:
     """The reason why a run's last checkpoint will hold no complete model; empty when it will."""
     if number(spec, "lora_rank", 0):
         return "it trains a LoRA adapter, and what it saves is no whole model"
-    if "hf_model" not in chosen(spec, "save_contents"):
+    if not _has_folder(spec):
         return "its checkpoints have no Hugging Face folder ('In a checkpoint')"
-    if is_rl(spec.kind) and number(spec, "save_freq", -1) <= 0:
+    if _never_saves(spec):
         return "it never saves ('Save every')"
     return ""
+
+
+def saves_model(spec: TrainSpec) -> bool:
+    """Whether a run writes a model in Hugging Face format, be it one with an adapter."""
+    return _has_folder(spec) and not _never_saves(spec)
+
+
+def _has_folder(spec: TrainSpec) -> bool:
+    return "hf_model" in chosen(spec, "save_contents")
+
+
+def _never_saves(spec: TrainSpec) -> bool:
+    return is_rl(spec.kind) and number(spec, "save_freq", -1) <= 0
 
 
 def expected_folder(spec: TrainSpec) -> str:

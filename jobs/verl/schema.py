@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -147,14 +147,37 @@ def fits(value: Any, wanted: str) -> bool:
 
 
 def nearest(key: str, known: Mapping[str, Any], count: int = 3) -> list[str]:
-    """The known keys most like ``key``: those with the same last word first, then by spelling."""
-    leaf = key.rsplit(".", 1)[-1]
-    same_leaf = [name for name in known if name.rsplit(".", 1)[-1] == leaf]
-    by_spelling = difflib.get_close_matches(key, list(known), n=count, cutoff=0.6)
-    leaves = {name.rsplit(".", 1)[-1]: name for name in known}
-    by_leaf = [leaves[name] for name in difflib.get_close_matches(leaf, list(leaves), n=count)]
-    ranked = sorted(same_leaf, key=lambda name: -difflib.SequenceMatcher(None, key, name).ratio())
-    return list(dict.fromkeys(ranked + by_spelling + by_leaf))[:count]
+    """The known keys most like ``key``: those of the same part of the configuration first, and
+    there those with the same last word, then by spelling."""
+    part, found = key, list[str]()
+    while "." in part and not found:
+        part = part.rpartition(".")[0]
+        below = [name for name in known if name.startswith(f"{part}.")]
+        if found := _by_leaf(key, below, count):
+            found += _by_spelling(key, below, count)
+    if not found:
+        spelt = _by_spelling(key, known, count)
+        found = [*_same_leaf(key, known), *spelt, *_by_leaf(key, known, count)]
+    return list(dict.fromkeys(found))[:count]
+
+
+def _same_leaf(key: str, names: Iterable[str]) -> list[str]:
+    same = [name for name in names if _leaf(name) == _leaf(key)]
+    return sorted(same, key=lambda name: -difflib.SequenceMatcher(None, key, name).ratio())
+
+
+def _by_leaf(key: str, names: Collection[str], count: int) -> list[str]:
+    leaves = {_leaf(name): name for name in names}
+    close = difflib.get_close_matches(_leaf(key), list(leaves), n=count)
+    return [*_same_leaf(key, names), *(leaves[name] for name in close)]
+
+
+def _by_spelling(key: str, names: Iterable[str], count: int) -> list[str]:
+    return difflib.get_close_matches(key, list(names), n=count, cutoff=0.6)
+
+
+def _leaf(key: str) -> str:
+    return key.rsplit(".", 1)[-1]
 
 
 @lru_cache

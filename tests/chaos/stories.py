@@ -196,6 +196,5 @@ def make_ssh_ground(place: Any, server: Sshd, data: Path) -> Ground:
     )  # fmt: skip
     secret = {"name": "private_key", "value": address.login.private_key, "set_at": timezone.now()}
     machine.secrets.create(**secret)
-    model = place.folder("model")
-    (model / "config.json").write_text("{}")
+    model = factories.make_model_folder(place.folder("model"))
     return Ground(machine, place.trainer, data, str(model), server)

@@ -21,7 +21,7 @@ LAUNCH, STARTER, SUPERVISOR, ALL = "a launch", "a starter", "supervisor", "every
 WEIGHTS = {
     WEB: 3, WATCHER: 4, WORKERS: 4, OF_WORKERS: 4, LAUNCH: 5, STARTER: 5, SUPERVISOR: 3, ALL: 4,
 }  # fmt: skip
-PROGRAMS = {"daphne": WEB, "watchjobs": WATCHER, "qcluster": WORKERS}
+PROGRAMS = {"platform_site.running.web": WEB, "watchjobs": WATCHER, "qcluster": WORKERS}
 STARTS_WITHIN = 60.0
 DIES_WITHIN = 30.0
 
@@ -87,7 +87,7 @@ class Yard:
 
     def _is_own(self, process: psutil.Process) -> bool:
         argv = argv_of(process)
-        if not any(part.endswith("manage.py") or part == "daphne" for part in argv):
+        if not any(part.endswith(("manage.py", "platform_site.running.web")) for part in argv):
             return False
         with suppress(psutil.Error):
             return process.environ().get("TRAINYARD_HOME") == str(self.home) and lives(process)

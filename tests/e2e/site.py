@@ -90,7 +90,7 @@ class Site:
             ["ps", "-o", "pid=,args=", "--ppid", str(self.process.pid)],
             capture_output=True, text=True, check=True,
         ).stdout  # fmt: skip
-        names = {"daphne": "web", "qcluster": "workers", "watchjobs": "watcher"}
+        names = {"platform_site.running.web": "web", "qcluster": "workers", "watchjobs": "watcher"}
         rows = [line.split(None, 1) for line in listed.splitlines()]
         return {
             name: int(pid) for pid, args in rows for part, name in names.items() if part in args

@@ -1,3 +1,4 @@
+import fcntl
 import io
 import json
 from pathlib import Path
@@ -14,6 +15,7 @@ from compute.models import MachineSample
 from jobs.launch.command import script_of
 from jobs.models import Job
 from jobs.verl.recipes import all_recipes
+from platform_site.home import lock_of
 from tests import factories, taskqueue
 from tests.factories import write_run_file
 
@@ -152,6 +154,23 @@ def test_submit_says_when_nothing_runs_the_queue(samples: Path, staff: User) -> 
     )
     err = io.StringIO()
     call_command("submit", "sample-sft", stdout=io.StringIO(), stderr=err)
+    assert err.getvalue() == ""
+
+
+def test_submit_says_nothing_of_the_queue_while_the_platform_runs(
+    samples: Path, home: Path, staff: User
+) -> None:
+    """Also for a machine whose load was not measured yet, and before the first look at ours."""
+    err = io.StringIO()
+    with lock_of(home).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        call_command("submit", "sample-sft", stdout=io.StringIO(), stderr=err)
+    assert err.getvalue() == ""
+    MachineSample.objects.create(
+        machine=local_machine(), at=timezone.now(), data={"cpu_percent": 1}
+    )
+    factories.make_ssh_machine(name="box", workdir="/far", python="/p")
+    call_command("submit", "sample-sft", "--set", "machine=box", stdout=io.StringIO(), stderr=err)
     assert err.getvalue() == ""
 
 

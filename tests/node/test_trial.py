@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 from trainyard_node.rewards import arithmetic
+from trainyard_node.rewards.plain import plain
 
 Document = dict[str, Any]
 Try = Callable[..., Document]
@@ -94,6 +95,7 @@ def test_an_infinite_loop_ends_and_the_rest_still_runs(attempt: Try) -> None:
         ("return '1.0'", "wrong_return", "It is '1.0' (str)"),
         ("return {'acc': 1}", "wrong_return", "no key 'score'; it has acc"),
         ("return {'score': None}", "wrong_return", "The dict's score is None"),
+        ("return {'score': 1, 'cost': {'a': 1}}", "wrong_return", "Its part 'cost' is {'a': 1}"),
         ("async def later(): return 1\nreturn later()", "wrong_return", "a coroutine"),
     ],
 )
@@ -116,22 +118,22 @@ def test_a_traceback_begins_in_the_users_file(attempt: Try) -> None:
     assert "trainyard_node" not in "".join(trace)
 
 
-def test_numbers_that_a_tensor_takes(attempt: Try) -> None:
-    body = "return {'i': 1, 't': True, 'n': np.float32(.5), 'z': np.array(2)}[solution_str]"
-    document = attempt(body, ["i", "t", "n", "z"], head="import numpy as np")
-    assert scores(document) == [1.0, 1.0, 0.5, 2.0]
-
-
 def test_parts_become_plain_json(attempt: Try) -> None:
     body = (
-        "return {'score': 1, 'n': np.float64(2), 'nan': float('nan'), 'big': 10**5000,"
-        " 'text': 'x' * 10**6, 'deep': {'a': [1, (2, 3)]}, 'object': {1}}"
+        "return {'score': 1, 'n': np.float64(2), 'nan': float('nan'), 'list': (1, 2),"
+        " 'text': 'x' * 10**6, 'none': None}"
     )
     parts = attempt(body, ["a"], head="import numpy as np")["rows"][0]["parts"]
-    assert (parts["n"], parts["nan"], parts["deep"]) == (2.0, "nan", {"a": [1, [2, 3]]})
-    assert parts["object"] == "{1}"
-    assert parts["big"].endswith("bits)")
+    assert (parts["n"], parts["nan"], parts["list"]) == (2.0, "nan", [1, 2])
+    assert parts["none"] is None
     assert len(parts["text"]) == 10_001
+
+
+def test_any_value_becomes_plain_json() -> None:
+    found = plain({"big": 10**5000, "deep": {"a": [1, (2, 3)]}, "object": {1}})
+    assert found["big"].endswith("bits)")
+    assert found["deep"] == {"a": [1, [2, 3]]}
+    assert found["object"] == "{1}"
 
 
 def test_output_is_kept_short_and_counted(attempt: Try) -> None:
@@ -196,11 +198,12 @@ def test_an_async_function_is_awaited(tmp_path: Path) -> None:
 
 def test_what_the_function_is_given(tmp_path: Path) -> None:
     file = tmp_path / "reward.py"
-    file.write_text("def f(**given):\n    return {'score': 0, 'given': given}\n")
+    body = "return {'score': 0, 'given': json.dumps(given)}"
+    file.write_text(f"import json\ndef f(**given):\n    {body}\n")
     rows = [row("abc", [1, 2], extra_info={"index": 7})]
     options = ["--name", "f", "--kwargs", '{"style": "strict", "data_source": "y"}']
     given = run(rows, "--path", str(file), *options)["rows"][0]["parts"]["given"]
-    assert given == {
+    assert json.loads(given) == {
         "data_source": "y",
         "solution_str": "abc",
         "ground_truth": [1, 2],

@@ -1,5 +1,6 @@
 """What the training environment's installer refuses, before it fetches anything."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -48,3 +49,39 @@ def test_another_python_than_verl_runs_on_is_refused(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "needs Python 3.11 or 3.12" in done.stderr
     assert "Python 3.9.9" in done.stderr
+
+
+def made(
+    folder: Path, python3: int | None, python312: int | None
+) -> subprocess.CompletedProcess[str]:
+    """What ``make install`` would do where these are the minor versions of the two commands."""
+    programs = folder / "bin"
+    programs.mkdir()
+    for name, minor in (("python3", python3), ("python3.12", python312)):
+        if minor is not None:
+            fits = 0 if minor in (11, 12) else 1
+            (programs / name).write_text(f"#!/bin/sh\nexit {fits}\n")
+            (programs / name).chmod(0o755)
+    for name in ("make", "sh", "bash"):
+        (programs / name).symlink_to(shutil.which(name) or "")
+    return subprocess.run(
+        ["make", "-n", "install", f"VENV={folder}/venv", f"TRAIN={folder}/train"],
+        env={"PATH": str(programs)}, cwd=SCRIPT.parent.parent,
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("python3", "python312", "chosen"),
+    [(12, None, "python3"), (11, 12, "python3"), (13, 12, "python3.12"), (None, 12, "python3.12")],
+)
+def test_make_takes_a_python_that_verl_runs_on(
+    tmp_path: Path, python3: int | None, python312: int | None, chosen: str
+) -> None:
+    assert f"{chosen} -m venv {tmp_path}/venv\n" in made(tmp_path, python3, python312).stdout
+
+
+def test_make_says_which_python_to_install(tmp_path: Path) -> None:
+    said = made(tmp_path, 13, None).stdout
+    assert 'test -n "" || { echo \'Trainyard needs Python 3.11 or 3.12, and there is none' in said
+    assert "make run PYTHON=PATH' >&2; exit 1" in said

@@ -11,6 +11,7 @@ hangs holds up nothing else.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -134,10 +135,17 @@ def speed(folder: str) -> dict[str, Any]:
 
 
 def writable(folder: str) -> dict[str, Any]:
-    """Raises when nothing can be written to the folder, or to the place where it would be made."""
-    there = _there(folder)
+    """Raises when a file cannot be written, locked and read back in the folder, or in the place
+    where it would be made."""
+    there, told = _there(folder), os.urandom(4096)
     with tempfile.TemporaryFile(dir=there) as file:
-        file.write(b"x")
+        file.write(told)
+        file.flush()
+        os.fsync(file.fileno())
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file.seek(0)
+        if file.read() != told:
+            raise RuntimeError("what is read there is not what was written")
     return {"folder": _path(folder), "is_there": there == _path(folder)}
 
 

@@ -81,20 +81,6 @@ class Connection:
         finally:
             self._sessions.release()
 
-    def sftp(self) -> paramiko.SFTPClient:
-        """A new SFTP session over this connection; the caller closes it."""
-        channel = self._open_session()
-        try:
-            channel.settimeout(ANSWERS_WITHIN)
-            _in_time(channel, lambda: channel.invoke_subsystem("sftp"))
-            return paramiko.SFTPClient(channel)
-        except (*LOST, paramiko.SFTPError) as error:
-            channel.close()
-            raise RunnerError(
-                f"{self.address} lets nobody send files (SFTP): {error}. Its sshd needs the "
-                "subsystem sftp, and the user's shell must print nothing when it starts."
-            ) from error
-
     def files_by(self, python: str) -> FarFiles:
         """The process that answers questions about files, by this Python; started once and kept."""
         with self._lock:
@@ -110,10 +96,10 @@ class Connection:
     def home(self) -> str:
         """The far user's home, asked for once."""
         if not self._home:
+            said = self.run(["pwd"])  # a session begins in it; a server need not have SFTP
             try:
-                with self.sftp() as sftp:
-                    self._home = _checked_home(sftp.normalize("."))
-            except (*LOST, paramiko.SFTPError, ValueError) as error:
+                self._home = _checked_home(said.decode())
+            except ValueError as error:
                 raise RunnerError(
                     f"{self.address} does not say where its user's home is: {error}."
                 ) from error
@@ -226,8 +212,12 @@ class Connection:
                 self._next_try = time.monotonic() + REFUSED_PAUSE
 
 
-def _checked_home(path: str) -> str:
-    """The far user's home, which paths are built on. Raises ``ValueError`` when it is no folder."""
+def _checked_home(said: str) -> str:
+    """The far user's home, which paths are built on: the last line, since a shell may greet.
+
+    Raises ``ValueError`` when it is no folder.
+    """
+    path = (said.splitlines() or [""])[-1]
     if not path.startswith("/") or len(path) > LONGEST_HOME or not path.isprintable():
         raise ValueError(f"{path[:60]!r} is no folder")
     return path

@@ -5,11 +5,15 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
+
 from compute.machines.load import load_of
+from compute.machines.local import local_machine
 from jobs.management.base import as_json, as_line
 from jobs.models import Job, Status
 from jobs.queue import rental
 from platform_site.commands import JsonCommand
+from platform_site.home import is_up
 
 LOOK_EVERY = 0.5
 
@@ -20,7 +24,7 @@ def add_wait_option(parser: ArgumentParser) -> None:
 
 def show_submitted(command: JsonCommand, options: dict[str, Any], job: Job) -> None:
     """Exits with 1 when it was waited for and did not complete."""
-    if load_of(job.machine)["sample"] is None:
+    if not is_up(settings.TRAINYARD_HOME) and load_of(local_machine())["sample"] is None:
         command.stderr.write("Queued, but nothing runs the queue: start manage.py up.")
     if told := rental.warning(job):
         command.stderr.write(told)

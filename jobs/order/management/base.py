@@ -10,6 +10,7 @@ from jobs.management.base import find_user
 from jobs.order.forms import JobForm, form_data
 from jobs.recipebook.management.base import find_recipe
 from jobs.verl.recipes import Recipe
+from platform_site.commands import FormError
 
 
 def add_recipe_arguments(parser: ArgumentParser) -> None:
@@ -48,7 +49,7 @@ def sets_of(options: dict[str, Any]) -> list[str]:
 def checked_form(recipe: Recipe, user: User, data: dict[str, Any]) -> JobForm:
     form = JobForm(recipe, user, data, is_final=True)
     if not form.is_valid():
-        raise CommandError(faults(form))
+        raise FormError(faults(form), form)
     return form
 
 

@@ -1,10 +1,13 @@
 """The preflight: what a machine answers, and what is made of it."""
 
 import ast
+import fcntl
+import io
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -379,3 +382,32 @@ def test_gpus_are_read_from_nvidia_smi(tmp_path: Path, monkeypatch: pytest.Monke
     }  # fmt: skip
     fake.write_text("#!/bin/sh\necho No devices were found\nexit 6\n")
     assert probe.gpus() == {"gpus": [], "cards": 1, "why": "No devices were found"}
+
+
+def test_a_folder_without_locks_is_not_writable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(37, "No locks available")
+
+    assert probe.writable(str(tmp_path))["is_there"]
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(OSError, match="No locks available"):
+        probe.writable(str(tmp_path))
+
+
+def test_a_folder_that_does_not_give_back_what_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Forgetful(io.BytesIO):
+        def fileno(self) -> int:
+            return 0
+
+        def read(self, size: int | None = -1) -> bytes:
+            return b"other"
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda dir: Forgetful())
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    monkeypatch.setattr(fcntl, "flock", lambda *_: None)
+    with pytest.raises(RuntimeError, match="is not what was written"):
+        probe.writable(str(tmp_path))

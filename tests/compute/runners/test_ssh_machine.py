@@ -22,10 +22,11 @@ from compute.machines.load import record_sample
 from compute.machines.reachability import mark_reachable
 from compute.machines.runners import runner_for
 from compute.models import Machine, SetUp
-from compute.runners.base import LoginRefused
+from compute.runners.base import LoginRefused, RunnerError
 from compute.runners.ssh import connection as connections
 from compute.runners.ssh import setup
-from compute.runners.ssh.connection import connection_to
+from compute.runners.ssh.connection import close_all, connection_to
+from compute.runners.ssh.runner import SshRunner
 from compute.setup import settingup
 from monitoring.watch.watching_machine import MachineWatcher
 from platform_site.work.tasks import start
@@ -113,6 +114,33 @@ def test_a_work_folder_in_the_home_with_a_space(sshd: Sshd, far_folder: Path) ->
     found = next(check["found"] for check in machine.checks if check["name"] == "workdir")
     assert found.startswith(f"{sshd.account.home}/none such; touch 'x can be written to")
     assert not (sshd.account.home / "x").exists()
+
+
+def test_a_server_without_sftp_is_enough(far_account: Account, far_folder: Path) -> None:
+    """Nothing that a run needs goes by SFTP, so a work folder in the home is found without it."""
+    with Sshd(far_account, has_sftp=False) as plain:
+        machine = added(plain, far_folder)
+        verbs.change(machine, {"workdir": "~/none such"}, {})
+        checking.check(machine)
+        assert {outcomes(machine)[name] for name in ("workdir", "files")} == {"pass"}
+        runner = runner_for(machine)
+        assert isinstance(runner, SshRunner)
+        assert runner.workdir == f"{far_account.home}/none such"
+        close_all()
+
+
+def test_files_that_nobody_answers_about_fail_the_check(
+    sshd: Sshd, far_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: SshRunner, path: str) -> bool:
+        raise RunnerError("Channel closed.")
+
+    monkeypatch.setattr(SshRunner, "exists", refuse)
+    machine = added(sshd, far_folder)
+    checking.check(machine)
+    check = next(check for check in machine.checks if check["name"] == "files")
+    assert (check["outcome"], check["says"]) == ("fail", "Channel closed.")
+    assert check["fix"] == "manage.py machine setup 'gpu box'"
 
 
 def test_a_changed_key_refuses_until_it_is_replaced(

@@ -56,7 +56,8 @@ def test_what_would_be_sent_is_said_before(
     sft_data: dict[str, str], user: User, machine: Machine, home: Path
 ) -> None:
     model = factories.make_model_folder(home / "big")
-    (model / "model.safetensors").write_bytes(b"x" * 3_000_000)
+    weights = factories.safetensors({}, b"x" * 3_000_000)
+    (model / "model.safetensors").write_bytes(weights)
     said = " ".join(Preview(form(sft_data, user, machine=machine.pk, model_path=model)).notes)
     assert f"Where {machine} has no {model}, this one is sent before the start: 3 MB" in said
     assert "in 3 files" in said

@@ -7,19 +7,19 @@ import pytest
 from compute.runners.base import RunnerError
 from compute.runners.local.runner import LocalRunner
 from jobs.files.shipping import check_models
-from tests.factories import grpo_spec
+from tests.factories import grpo_spec, make_model_folder
 
 
 class FakeOtherMachine(LocalRunner):
     """Has nothing of what this machine has."""
 
-    def exists(self, path: str) -> bool:
-        return False
+    def read(self, path: str, offset: int, limit: int) -> bytes:
+        return b""
 
 
 def test_a_model_that_only_the_head_has_is_refused(tmp_path: Path) -> None:
     here, there = LocalRunner("python", str(tmp_path)), FakeOtherMachine("python", str(tmp_path))
-    (tmp_path / "config.json").touch()
+    make_model_folder(tmp_path)
     spec = grpo_spec(model_path=str(tmp_path))
     check_models(spec, here, here)
     with pytest.raises(RunnerError, match="where the first machine has one"):

@@ -195,6 +195,22 @@ def test_bad_input_of_grpo(
     assert Job.objects.count() == 0
 
 
+def test_a_reward_function_gets_the_arguments_of_the_overrides(
+    page: Client, grpo_data: dict[str, str], home: Path
+) -> None:
+    file = home / "reward.py"
+    file.write_text(
+        "def compute_score(data_source, solution_str, ground_truth, extra_info, strict):\n"
+        "    return 1 if strict == 'very' else None\n"
+    )
+    key = "+reward.custom_reward_function.reward_kwargs.strict"
+    data = {**grpo_data, "reward_file": str(file), "action": "start"}
+    assert page.post(GRPO, {**data, "overrides": f"{key}='very'"}).status_code == 302
+    response = page.post(GRPO, {**data, "uuid": uuids.uuid4(), "overrides": f"{key}=no"})
+    assert "It is None" in errors(response.content)["reward_file"]
+    assert Job.objects.count() == 1
+
+
 def test_invalid_under_htmx_is_the_form_alone(page: Client, sft_data: dict[str, str]) -> None:
     response = page.post(URL, {**sft_data, "lr": "abc"}, headers=HTMX)
     assert response.status_code == 422

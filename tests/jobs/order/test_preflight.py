@@ -1,7 +1,9 @@
+import json
 from pathlib import Path
 
 import pytest
 
+from compute.runners.local.runner import LocalRunner
 from jobs.order.preflight import Preflight, find_model
 from jobs.places import places
 from jobs.verl.recipes import all_recipes
@@ -67,3 +69,60 @@ def test_a_model_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_ones_own_reward_function(samples: Path, home: Path) -> None:
     (home / "reward.py").write_text("")
     assert Preflight(spec("sample-grpo", reward_file=str(home / "reward.py"))).problems == []
+
+
+def write_config(model: Path, **values: object) -> None:
+    config = json.loads((model / "config.json").read_text()) | values
+    (model / "config.json").write_text(json.dumps(config))
+
+
+def told(slug: str, **values: object) -> list[tuple[str, str]]:
+    found = Preflight(spec(slug, **values)).problems
+    return [(problem.field, problem.message) for problem in found]
+
+
+@pytest.mark.parametrize("slug", ["sample-sft", "sample-dpo", "sample-grpo", "sample-ppo"])
+def test_a_model_that_cannot_be_trained_is_refused(samples: Path, slug: str) -> None:
+    model = Path(str(spec(slug).values["model_path"]))
+    write_config(model, architectures=["Qwen2Model"])
+    ((field, message),) = told(slug)
+    assert field == "model_path"
+    assert "the class Qwen2Model, which verl would load without a language head" in message
+
+
+def test_a_critic_needs_no_language_head(samples: Path, home: Path) -> None:
+    critic = factories.make_model_folder(home / "critic")
+    write_config(critic, architectures=["Qwen2ForTokenClassification"])
+    assert told("sample-ppo", critic_model=str(critic)) == []
+    (critic / "model.safetensors").write_bytes(b"")
+    assert told("sample-ppo", critic_model=str(critic)) == [
+        ("critic_model", f"{critic}/model.safetensors is empty.")
+    ]
+
+
+def test_a_model_that_cannot_be_saved_is_refused_where_it_is_saved(samples: Path) -> None:
+    file = samples / "model/generation_config.json"
+    file.write_text('{"temperature": 0.5}')
+    ((field, message),) = told("sample-sft", save_contents="model,hf_model")
+    assert field == "model_path"
+    assert message.startswith(f"{file} would end the run at its first save")
+    assert told("sample-sft", save_contents="model,optimizer,extra") == []
+
+
+def test_a_quantisation_without_its_package(
+    samples: Path, db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lacking = {"gptqmodel", "bitsandbytes"}
+    monkeypatch.setattr(LocalRunner, "lacking", lambda self, names: lacking & set(names))
+    write_config(samples / "model", quantization_config={"quant_method": "gptq"})
+    assert told("sample-sft") == [
+        (
+            "model_path",
+            "The weights are quantised by gptq, and the training environment has no gptqmodel. "
+            "Take the model that is not quantised, or install that.",
+        )
+    ]
+    write_config(samples / "model", quantization_config={"quant_method": "torchao"})
+    assert told("sample-sft") == []
+    write_config(samples / "model", quantization_config={"quant_method": "mine"})
+    assert "quantises the weights by mine, which transformers" in told("sample-sft")[0][1]

@@ -1,5 +1,6 @@
 """Reward functions tried by the node's own trial, from the site's side."""
 
+import json
 import os
 import threading
 from pathlib import Path
@@ -8,7 +9,6 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from jobs.places import places
 from jobs.rewards import trial
 from jobs.rewards.trial import (
     KEPT,
@@ -16,7 +16,6 @@ from jobs.rewards.trial import (
     Limits,
     Subject,
     TrialError,
-    check_function,
     rl_rows,
     try_reward,
 )
@@ -62,9 +61,10 @@ def test_a_hang_ends_with_the_limit(home: Path) -> None:
 def test_the_function_sees_nothing_of_the_site(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRAINYARD_SECRET_KEY", "abc")
     monkeypatch.setenv("DATABASE_URL", "postgres://me:secret@host/db")
-    path = function(home, "import os; return {'score': 0, 'seen': dict(os.environ)}")
+    body = "import json, os; return {'score': 0, 'seen': json.dumps(dict(os.environ))}"
+    path = function(home, body)
     trial = try_reward(Subject(path), [case("1")], QUICK)
-    seen = trial.scored[0].parts["seen"]
+    seen = json.loads(trial.scored[0].parts["seen"])
     # The last is set by the launcher of these tests, the one before by Python itself.
     assert set(seen) <= {*KEPT, "PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE", "PYTHONPATH"}
     assert "secret" not in str(seen)
@@ -75,7 +75,6 @@ def test_a_missing_training_python_is_told(home: Path, settings: Settings) -> No
     path = function(home, "return 1")
     with pytest.raises(TrialError, match="see TRAINYARD_TRAIN_PYTHON"):
         try_reward(Subject(path), [case("1")], QUICK)
-    assert check_function(path, "compute_score", [RL_ROW]) == []
 
 
 def test_a_trial_without_an_answer_is_told(home: Path, settings: Settings) -> None:
@@ -106,61 +105,6 @@ def test_only_so_many_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(trial, "MARGIN", 0.01)
     with trial.AT_ONCE, pytest.raises(TrialError, match="Other trials are running"):
         try_reward(Subject(function(home, "return 1")), [case("1")], QUICK)
-
-
-RL_ROW = {
-    "data_source": "x",
-    "prompt": [{"role": "user", "content": "5+7=?"}],
-    "reward_model": {"style": "rule", "ground_truth": "12"},
-    "extra_info": {"index": 0},
-}
-
-
-def test_check_finds_nothing_in_a_good_function() -> None:
-    path = f"{places()['rewards']}/arithmetic.py"
-    assert check_function(path, "compute_score", [RL_ROW]) == []
-
-
-@pytest.mark.parametrize(
-    ("code", "name", "problem"),
-    [
-        (
-            "def compute_score(**k): return None",
-            "compute_score",
-            "2 of 2 tries. It is None",
-        ),
-        ("def compute_score(a, b): return 1", "compute_score", "cannot be called. It takes (a, b)"),
-        ("def f(**k): return 1", "compute_score", "There is no compute_score in"),
-        ("import nothing_like_it", "compute_score", "cannot be loaded. ModuleNotFoundError"),
-        ("import os; os._exit(1)", "f", "cannot be loaded. It ended the process: exit code 1."),
-    ],
-)
-def test_check_tells_what_would_fail(home: Path, code: str, name: str, problem: str) -> None:
-    file = home / "reward.py"
-    file.write_text(code + "\n")
-    found = check_function(str(file), name, [RL_ROW])
-    assert len(found) == 1
-    assert problem in found[0]
-
-
-def test_check_tries_the_same_file_once(home: Path) -> None:
-    count = home / "count"
-    path = function(home, f"open({str(count)!r}, 'a').write('x'); return 1")
-    for _ in range(3):
-        assert check_function(path, "compute_score", [RL_ROW]) == []
-    assert count.read_text() == "xx"  # two answers, one trial
-    Path(path).write_text(Path(path).read_text() + "\n# changed\n")
-    check_function(path, "compute_score", [RL_ROW])
-    assert count.read_text() == "xxxx"
-
-
-def test_check_reads_no_file_outside(tmp_path: Path, home: Path) -> None:
-    outside = function(tmp_path, "return 1")
-    (home / "link.py").symlink_to(outside)
-    for path in (outside, str(home / "link.py")):
-        assert "outside the allowed folders" in check_function(path, "compute_score", [])[0]
-    assert "not a whole path" in check_function("reward.py", "compute_score", [])[0]
-    assert "There is no file" in check_function(f"{home}/none.py", "compute_score", [])[0]
 
 
 def test_rl_rows(home: Path) -> None:

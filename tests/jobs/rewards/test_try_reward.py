@@ -1,11 +1,13 @@
 """The page "Try reward" and the command `reward try`."""
 
 import json
+import re
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.test import Client
 
@@ -29,6 +31,7 @@ def posted(**changes: Any) -> dict[str, Any]:
         "question": "5+7=?",
         "ground_truth": "12",
         "data_source": "",
+        "dataset": "",
         "data_file": "",
         "count": "8",
         "answers_from": "pasted",
@@ -85,6 +88,8 @@ def test_rows_of_a_data_set(page: Client, home: Path) -> None:
         ({"answers": ""}, None, "There is no answer to score"),
         ({"answers": "a\n---\n" * 501}, None, "500 at a time are enough"),
         ({"rows": "file"}, "data_file", "Name the parquet file"),
+        ({"rows": "version"}, "dataset", "Name the data set"),
+        ({"rows": "version", "dataset": "none"}, "dataset", "There is no data set none"),
         ({"rows": "file", "data_file": "/etc/passwd"}, "data_file", "outside the allowed folders"),
         ({"scorer": "builtin", "data_source": "mine"}, "data_source", "verl has no scorer for"),
     ],
@@ -144,8 +149,41 @@ def test_versions_are_offered_and_queries_do_not_grow(page: Client) -> None:
 
 
 def offer(dataset: Dataset, number: int, file: str, **fields: Any) -> None:
-    given = {"target": Target.RL, "state": State.DONE, "val_file": file}
+    given: dict[str, Any] = {"target": Target.RL, "state": State.DONE, "val_file": file}
     Version.objects.create(dataset=dataset, number=number, **given | fields)
+
+
+def test_rows_of_a_version(page: Client, home: Path) -> None:
+    dataset = Dataset.objects.create(name="sums")
+    for number, rows in ((1, 3), (2, 6)):
+        train = factories.write_rl_rows(home / f"{number}.parquet", rows=rows)
+        offer(dataset, number, "/nowhere", train_file=str(train))
+    offer(dataset, 3, "/nowhere", target=Target.SFT, train_file="/nowhere")
+    more = {"rows": "version", "answers_from": "truth", "count": "100"}
+    trial = page.post(URL, posted(**more, dataset="sums@1")).context["trial"]
+    assert [answer.score for answer in trial.scored] == [1.0] * 3
+    path = f"{places()['rewards']}/arithmetic.py"
+    argv = [path, "--dataset", "sums@2", "--rows", "100", "--truth-as-answer", "--json"]
+    assert len(json.loads(reward(*argv))["answers"]) == 6
+    with pytest.raises(CommandError, match="dataset: sums@3 holds"):
+        reward(path, "--dataset", "sums@3", "--truth-as-answer")
+
+
+def test_each_thing_is_labelled_once(page: Client) -> None:
+    text = page.get(URL).content.decode()
+    titles = re.findall(r"<(?:label|h2)[^>]*>([^<]+)</", text)
+    assert len(titles) > 15
+    assert sorted(titles) == sorted(set(titles))
+
+
+def test_a_field_belongs_to_the_choice_that_needs_it(page: Client) -> None:
+    """The style sheet shows it with its choice; each rule names a class that the page has."""
+    text = page.get(URL).content.decode()
+    rules = (settings.BASE_DIR / "static/css/reward.css").read_text()
+    found = dict(re.findall(r'class="field[^"]*(for-[a-z-]+)[^"]*"\s+data-field="(\w+)"', text))
+    assert set(found) == set(re.findall(r"\.(for-[a-z-]+)", rules))
+    for name, value in re.findall(r'\[name="(\w+)"\] > \[value="(\w+)"\]', rules):
+        assert re.search(rf'<select name="{name}".*?<option value="{value}"', text, re.DOTALL)
 
 
 def test_answers_are_split_at_lines_of_dashes() -> None:

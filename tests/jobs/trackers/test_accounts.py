@@ -13,6 +13,7 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from compute.machines.packages import lacking_packages
 from compute.models import Machine
 from compute.runners.local.runner import LocalRunner
 from jobs.launch import end, start
@@ -176,7 +177,7 @@ def test_the_python_is_asked_once_for_a_while(
 
 def test_a_machine_that_does_not_answer_lacks_nothing_here(user: User, machine: Machine) -> None:
     machine.python = "/nowhere/python"
-    assert accounts.lacking_packages(machine) == frozenset()
+    assert lacking_packages(machine, ["wandb"]) == frozenset()
 
 
 def test_setting_again_replaces(user: User) -> None:

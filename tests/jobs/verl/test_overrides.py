@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from jobs.verl.overrides import Override, parse, write_value
+from jobs.verl.overrides import Override, below, parse, write_value
 from jobs.verl.spec import Value
 
 HOSTILE = [
@@ -160,3 +160,10 @@ def test_what_is_no_override_is_refused_by_its_text(text: str) -> None:
         parse(text)
     assert str(caught.value).startswith(f"'{text}' is not key=value: ")
     assert "\n" not in str(caught.value)
+
+
+def test_what_stands_below_a_node() -> None:
+    lines = ["+a.b.c=1", "+a.b.d.e='x y'", "a.bb=2", "~a.b.f", "junk", "+a.b={g: ['h'], c: 3}"]
+    assert below(lines, "a.b") == {"c": 3, "d": {"e": "x y"}, "g": ["h"]}
+    assert below(["+a.b.c=1", "+a.b.c.d=2"], "a.b") == {"c": {"d": 2}}
+    assert below([], "a.b") == {}

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from jobs.verl.overrides import parse
+from jobs.verl.releases import ENVIRONMENTS
 from jobs.verl.schema import Schema, fits, load, nearest
 
 FOLDER = Path(__file__).resolve().parents[3] / "environments"
@@ -87,7 +88,23 @@ def test_refused(text: str, problem: str) -> None:
 
 def test_nearest_names_the_same_last_word_first() -> None:
     known: dict[str, object] = {"actor.optim.lr": {}, "critic.optim.lr": {}, "actor.optim.lrs": {}}
-    assert nearest("actor.lr", known) == ["actor.optim.lr", "critic.optim.lr", "actor.optim.lrs"]
+    assert nearest("lr", known)[:2] == ["actor.optim.lr", "critic.optim.lr"]
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["critic.lr", "critic.optim.lrr", "actor_rollout_ref.actor.optim.lrr", "trainer.save_frq",
+     "actor_rollout_ref.rollout.temprature"],
+)  # fmt: skip
+def test_nearest_stays_in_the_same_part(key: str) -> None:
+    known = load(ENVIRONMENTS, "ppo").keys
+    part = key.rpartition(".")[0]
+    assert {name.startswith(f"{part}.") for name in nearest(key, known)} == {True}
+
+
+def test_nearest_looks_elsewhere_where_its_part_has_nothing_like_it() -> None:
+    known: dict[str, object] = {"trainer.save_freq": {}, "actor.optim.lr": {}}
+    assert nearest("trainer.lr", known)[0] == "actor.optim.lr"
 
 
 def test_nearest_stops_at_its_count() -> None:

@@ -67,9 +67,7 @@ def machine(place: Place, own_sshd: Sshd) -> Machine:
 
 @pytest.fixture
 def model(place: Place) -> str:
-    folder = place.folder("model")
-    (folder / "config.json").write_text("{}")
-    return str(folder)
+    return str(factories.make_model_folder(place.folder("model")))
 
 
 @pytest.fixture
@@ -149,7 +147,8 @@ def test_a_model_that_is_not_there_starts_nothing(
 def own_model(home: Path) -> Path:
     """A model of 6 MB on the platform's machine."""
     folder = factories.make_model_folder(home / "models/own")
-    (folder / "model.safetensors").write_bytes(random.Random(3).randbytes(6 << 20))
+    weights = factories.safetensors({}, random.Random(3).randbytes(6 << 20))
+    (folder / "model.safetensors").write_bytes(weights)
     return folder
 
 
@@ -173,6 +172,19 @@ def test_a_model_that_is_here_only_is_sent_once(
     other = until(launched(queued(user, machine, data, str(model))), Status.COMPLETED)
     assert sent_model(other) == path
     assert (path / "model.safetensors").stat().st_ino == inode
+
+
+def test_a_model_that_its_user_may_not_read_there_is_sent(
+    user: User, machine: Machine, place: Place, data: Path, settings: Settings
+) -> None:
+    """The tests' root makes the file, so that the account of the machine cannot read it."""
+    there = factories.make_model_folder(place.folder("models/shared"))
+    (there / "model.safetensors").chmod(0o600)
+    settings.TRAINYARD_PATHS = [*settings.TRAINYARD_PATHS, there]
+    job = until(launched(queued(user, machine, data, str(there))), Status.COMPLETED)
+    path = sent_model(job)
+    assert path.parent == place.workdir / "models"
+    assert (path / "model.safetensors").read_bytes() == (there / "model.safetensors").read_bytes()
 
 
 def test_a_model_cut_while_it_is_sent_goes_on(

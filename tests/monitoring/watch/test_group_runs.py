@@ -81,9 +81,7 @@ def group(db: None, server: Sshd, folder: Path) -> Machine:
 @pytest.fixture
 def job(user: User, group: Machine, folder: Path, home: Path) -> Job:
     data = factories.write_rl_rows(home / "rows.parquet", 64)
-    model = folder / "model"
-    model.mkdir()
-    (model / "config.json").write_text("{}")
+    model = factories.make_model_folder(folder / "model")
     files = {"train_files": str(data), "val_files": str(data), "model_path": str(model)}
     spec = factories.grpo_spec(**files, gpus=2, device="cpu", reward_file="")
     return factories.make_job(

@@ -56,8 +56,7 @@ def ground(
     )  # fmt: skip
     key = {"name": "private_key", "value": address.login.private_key, "set_at": timezone.now()}
     box.secrets.create(**key)
-    model = place.folder("model")
-    (model / "config.json").write_text("{}")
+    model = factories.make_model_folder(place.folder("model"))
     spec = factories.sft_spec(train_files=str(data), val_files=str(data), model_path=str(model))
     return Ground(box, place.trainer, spec.to_json())
 

@@ -34,9 +34,7 @@ def machine(db: None, cluster: RayCluster, trainer: FakeTrainer, tmp_path: Path)
 
 def claimed(user: User, machine: Machine, home: Path, tmp_path: Path) -> Job:
     data = factories.write_sft_rows(home / "rows.parquet", 64)
-    model = tmp_path / "model"
-    model.mkdir(exist_ok=True)
-    (model / "config.json").write_text("{}")
+    model = factories.make_model_folder(tmp_path / "model")
     spec = factories.sft_spec(train_files=str(data), val_files=str(data), model_path=str(model))
     given = {"status": Status.QUEUED, "queued_at": timezone.now(), "spec": spec.to_json()}
     job = start.claim_next(factories.make_job(user, machine=machine, **given).machine_id)

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from platform_site.running.management.commands.up import WEB
 from tests import processes
 from tests.waiting import eventually
 
@@ -86,7 +87,7 @@ def alive(process: psutil.Process) -> bool:
 def test_from_the_first_start_to_the_end(env: dict[str, str], port: int, tmp_path: Path) -> None:
     output = tmp_path / "output"
     with up(env, port, output) as process:
-        programs = [child(process, name) for name in ("daphne", "qcluster", "watchjobs")]
+        programs = [child(process, name) for name in (WEB, "qcluster", "watchjobs")]
         text = output.read_text()
         assert f"Trainyard is at http://127.0.0.1:{port}/" in text
         [password] = re.findall(r"Password  (\S+)", text)

@@ -9,17 +9,12 @@ awaited.
 import asyncio
 import importlib.util
 import inspect
-import math
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 Function = Callable[..., Any]
 SINGLE_TURN = 2  # verl counts the user's turn and the answer
-
-
-class WrongReturn(Exception):
-    """The function returned a value that verl cannot use as a reward."""
 
 
 def load_function(path: str, name: str) -> Function:
@@ -92,36 +87,3 @@ async def _call(function: Function, given: dict[str, Any]) -> Any:
     if inspect.iscoroutinefunction(function):
         return await function(**given)
     return await asyncio.get_running_loop().run_in_executor(None, lambda: function(**given))
-
-
-def judge(result: Any) -> tuple[float, dict[str, Any]]:
-    """The score, and the other entries of a dict. Raises WrongReturn with advice."""
-    if not isinstance(result, dict):
-        return _number(result, "It"), {}
-    if "score" not in result:
-        raise WrongReturn(f"The dict has no key 'score'; it has {', '.join(map(str, result))}.")
-    parts = {str(key): value for key, value in result.items() if key != "score"}
-    return _number(result["score"], "The dict's score"), parts
-
-
-def _number(value: Any, what: str) -> float:
-    if inspect.iscoroutine(value):
-        value.close()
-        raise WrongReturn("It returned a coroutine: write it as `async def`, or await inside.")
-    # verl writes the score into a tensor, which takes numbers, bools and scalars of numpy and
-    # torch.
-    scalar = value.item() if getattr(value, "ndim", None) == 0 else value
-    if not isinstance(scalar, int | float):
-        raise WrongReturn(
-            f"{what} is {_short(value)} ({type(value).__name__}); verl needs a number, "
-            "or a dict with a number as 'score'."
-        )
-    number = float(scalar) if abs(scalar) < 1e300 or isinstance(scalar, float) else math.inf
-    if not math.isfinite(number):
-        raise WrongReturn(f"{what} is {number}; such a reward spoils the whole step.")
-    return number
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:79] + "…"

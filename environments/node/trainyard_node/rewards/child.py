@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from trainyard_node.rewards import call
+from trainyard_node.rewards.judging import WrongReturn, judge
 from trainyard_node.rewards.plain import LONGEST_TEXT, plain
 
 MEBI = 1024 * 1024
@@ -75,8 +76,8 @@ def _score(
     try:
         result = call.call(loop, function, row, job["kwargs"])
         seconds = time.monotonic() - started
-        score, parts = call.judge(result)
-    except call.WrongReturn as error:
+        score, parts = judge(result)
+    except WrongReturn as error:
         return {"seconds": seconds, "kind": "wrong_return", "message": str(error)}
     except BaseException as error:  # the user's code may raise anything
         return {"seconds": time.monotonic() - started, **told(error, job["path"])}

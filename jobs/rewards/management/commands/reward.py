@@ -6,7 +6,7 @@ from django.core.management.base import CommandError
 
 from jobs.rewards.forms import RewardForm
 from jobs.rewards.trial import Scored, Trial, TrialError, try_reward
-from platform_site.commands import JsonCommand
+from platform_site.commands import FormError, JsonCommand
 
 
 class Command(JsonCommand):
@@ -18,6 +18,7 @@ class Command(JsonCommand):
         parser.add_argument("--builtin", action="store_true", help="verl's own scorers instead")
         parser.add_argument("--name", default="compute_score", help="the function in that file")
         parser.add_argument("--kwargs", default="", help="further arguments, as a JSON object")
+        parser.add_argument("--dataset", default="", help="a data set, or a version as name@3")
         parser.add_argument("--data", default="", help="an RL parquet file to take prompts from")
         parser.add_argument("--rows", type=int, default=8, help="how many of its rows")
         parser.add_argument("--column", default="", help="its column with the answers")
@@ -30,7 +31,7 @@ class Command(JsonCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         form = RewardForm(form_data(options))
         if not form.is_valid() or form.subject is None:
-            raise CommandError("\n".join(faults(form)))
+            raise FormError("\n".join(faults(form)), form)
         try:
             trial = try_reward(form.subject, form.cases)
         except TrialError as error:
@@ -45,7 +46,8 @@ def form_data(options: dict[str, Any]) -> dict[str, Any]:
         "path": options["path"],
         "name": options["name"],
         "kwargs": options["kwargs"],
-        "rows": "file" if options["data"] else "pasted",
+        "rows": place_of_rows(options),
+        "dataset": options["dataset"],
         "data_file": options["data"],
         "count": options["rows"],
         "answers_from": "truth" if options["truth_as_answer"] else answers_from,
@@ -55,6 +57,12 @@ def form_data(options: dict[str, Any]) -> dict[str, Any]:
         "data_source": options["data_source"],
         "answers": "\n---\n".join(options["answer"]),
     }
+
+
+def place_of_rows(options: dict[str, Any]) -> str:
+    if options["dataset"]:
+        return "version"
+    return "file" if options["data"] else "pasted"
 
 
 def faults(form: RewardForm) -> list[str]:

@@ -13,8 +13,11 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from compute.machines.local import apply_settings
+from platform_site.home import lock_of
 from platform_site.running.samples import SampleError, make_samples, submit_sample_runs
 from platform_site.running.supervisor import Program, Supervisor
+
+WEB = "platform_site.running.web"
 
 
 class Command(BaseCommand):
@@ -29,7 +32,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         host, port = options["host"], options["port"]
         self.as_json: bool = options["json"]
-        with (settings.TRAINYARD_HOME / "up.lock").open("w") as lock:
+        with lock_of(settings.TRAINYARD_HOME).open("w") as lock:
             only_one(lock)
             must_be_free(host, port)
             call_command("migrate", verbosity=0, interactive=False)
@@ -95,7 +98,7 @@ def must_be_free(host: str, port: int) -> None:
 def programs(host: str, port: int) -> list[Program]:
     manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
     endpoint = f"tcp:{port}:interface={host.replace(':', chr(92) + ':')}"
-    web = [sys.executable, "-m", "daphne", "-v", "0", "-e", endpoint]
+    web = [sys.executable, "-m", WEB, "-v", "0", "-e", endpoint]
     return [
         Program("web", [*web, "platform_site.asgi:application"]),
         Program("workers", [*manage, "qcluster"]),
