@@ -45,7 +45,9 @@ def _import(work: Source) -> dict[str, Any]:
         work.path = str(hub.fetch(work.name, work.folder.with_suffix(".hub"), progress))
         work.save(update_fields=["path"])
     name = Path(work.path).name if work.origin == Source.Origin.HUB else work.name
-    facts = source.import_file(Path(work.path), work.folder, name=name, progress=progress)
+    facts = source.import_file(
+        Path(work.path), work.folder, name=name, progress=progress, encoding=work.encoding
+    )
     return {
         "facts": facts.to_json(),
         "rows": facts.rows,

@@ -45,6 +45,19 @@ def detect(rows: Rows) -> list[Proposal]:
     )
 
 
+def why_not(rows: Rows) -> str:
+    """Why the likeliest shape does not take the first row; "" where no column is known."""
+    guesses = [guess for find in FINDERS for guess in find(rows)]
+    if not guesses:
+        return ""
+    mapping, _, reason = max(guesses, key=lambda guess: guess[1])
+    try:
+        convert(rows[0], mapping, 0, 0, "")
+    except RowProblem as problem:
+        return f"{reason} But the first row cannot be used: {problem.message}"
+    return ""
+
+
 Guess = tuple[ColumnMapping, float, str]
 
 

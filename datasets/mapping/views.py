@@ -13,7 +13,7 @@ from datasets.formats.columns import SHAPES
 from datasets.formats.mapping import convert
 from datasets.formats.source import read_source
 from datasets.forms import MapForm, initial_of
-from datasets.mapping.proposals import proposals
+from datasets.mapping.proposals import nothing_fits, proposals
 from datasets.models import Source
 from datasets.services import DatasetError
 from datasets.views import changeable
@@ -49,7 +49,8 @@ def _form_page(request: HtmxHttpRequest, source: Source) -> HttpResponse:
     form = MapForm(source, shape, initial=initial)
     defaults = {name: str(form[name].value() or "") for name in form.fields}
     trial = MapForm(source, shape, defaults)
-    context = {"form": form, "proposals": offered, **_facts(source), **_preview(trial)}
+    why = "" if offered else nothing_fits(source)
+    context = {"form": form, "proposals": offered, "why": why, **_facts(source), **_preview(trial)}
     part = "#mapbody" if request.htmx else ""
     return render(request, "datasets/mapping/map.html" + part, context)
 

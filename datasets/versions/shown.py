@@ -51,6 +51,25 @@ def version_line(version: Version) -> str:
     return f"{version.label:<40} {version.target:<4} {state_of(version):<9} {rows:>20} rows"
 
 
+def source_text(source: Source) -> str:
+    """What an import gave: its rows, and those that could not be read."""
+    bad = source.facts.get("bad", 0)
+    head = [f"{bad} could not be read:", *source.reasons] if bad else []
+    return _text_of(f"{source.dataset}: {source.rows} rows", head, source.facts.get("examples", []))
+
+
+def version_text(version: Version) -> str:
+    """A version in one line, and the rows that were left out of it."""
+    gone = version.rows_removed
+    head = [f"{gone} were left out:", *version.reasons] if gone else []
+    return _text_of(version_line(version), head, version.problems.get("examples", []))
+
+
+def _text_of(first: str, more: list[str], examples: list[dict[str, Any]]) -> str:
+    lines = [f"  line {one['line']}: {one['message']} {one['excerpt']}" for one in examples]
+    return "\n".join([first, *more, *(lines if more else [])])
+
+
 def row_parts(row: dict[str, Any], width: int | None = 200) -> list[tuple[str, Any]]:
     """A compiled row by column: turns as turns, other values as text, cut to ``width``."""
     return [

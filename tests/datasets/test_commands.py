@@ -48,6 +48,18 @@ def test_from_a_file_to_a_clean_version(rows: str) -> None:
     assert "Nothing was found" in text("check", "say@2")
 
 
+def test_rows_that_could_not_be_used_are_named(rows: str) -> None:
+    said = text("import", rows, "--name", "say")
+    assert "say: 20 rows\n1 could not be read:\nBroken JSON: 1. Mend the line" in said
+    assert "line 21: It is not JSON: unexpected character" in said
+    columns = ("--map", "instruction=output", "--map", "input=")
+    Path(rows).write_text('{"instruction": "a", "output": ""}\n' + Path(rows).read_text())
+    text("import", rows, "--name", "say")
+    made = text("compile", "say", *columns)
+    assert "1 were left out:\nNo prompt: 1. Leave these rows out." in made
+    assert "line 1: output is empty." in made
+
+
 def test_columns_and_options_by_hand(rows: str) -> None:
     data("import", rows, "--name", "say")
     made = data(

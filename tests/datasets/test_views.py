@@ -282,3 +282,25 @@ def test_every_page_asks_for_a_login_and_refuses_other_methods(page: Client, use
 def test_no_such_data_set(page: Client) -> None:
     assert page.get("/datasets/999/").status_code == 404
     assert page.get("/datasets/999/sources/1/map/").status_code == 404
+
+
+def test_text_in_another_encoding(page: Client) -> None:
+    def sent(**fields: str) -> str:
+        rows = SimpleUploadedFile("rows.csv", "q,a\nwas,1\ncafé,2\n".encode("cp1252"))
+        page.post(NEW, {"name": "x", "file": rows, **fields})
+        dataset = Dataset.objects.get()
+        imported(dataset)
+        content = page.get(f"/datasets/{dataset.pk}/").content.decode()
+        services.delete(dataset)
+        return content
+
+    assert "Not valid UTF-8: 1. Name the file&#x27;s encoding" in sent()
+    assert "Not valid UTF-8" not in sent(encoding="cp1252")
+    assert page.post(NEW, {"name": "x", "hub": "a/b", "encoding": "x"}).status_code == 422
+
+
+def test_a_file_without_rows_is_refused_at_once(page: Client) -> None:
+    response = page.post(NEW, {"name": "x", "file": SimpleUploadedFile("a.txt", b"hello\n")})
+    assert response.status_code == 422
+    assert "Plain text has no rows" in response.content.decode()
+    assert Dataset.objects.count() == 0
