@@ -175,6 +175,12 @@ class Version(Work):
         return reasons(self.problems.get("counts", {}))
 
     @property
+    def lost(self) -> dict[str, int]:
+        """What of its source it does not hold: name -> rows."""
+        found: dict[str, int] = self.problems.get("lost", {})
+        return found
+
+    @property
     def removed_file(self) -> Path:
         return self.folder / "removed.parquet"
 

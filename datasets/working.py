@@ -97,7 +97,11 @@ def _made(work: Version, made: compile.Compiled) -> dict[str, Any]:
         "rows_val": made.rows_val,
         "rows_removed": sum(made.problem_counts.values()),
         "sha256": made.sha256,
-        "problems": {"counts": made.problem_counts, "examples": made.examples},
+        "problems": {
+            "counts": made.problem_counts,
+            "examples": made.examples,
+            "lost": made.lost,
+        },
         "done": rows,
         "total": rows,
     }

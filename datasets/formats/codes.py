@@ -37,6 +37,11 @@ CODES: Mapping[str, Fault] = {
     "empty_turn": Fault("Empty turn", "Fill the turn or clean."),
     "missing_truth": Fault("No ground truth", "A rule-based reward needs one: map it, or clean."),
     "different_prompts": Fault("No common prompt", "Both answers must follow the same turns."),
+    "not_carried": Fault("What a run cannot read", "Change it in the source, or leave it out."),
+    "mixed_types": Fault(
+        "A field of another type", "Write the field alike in all rows, such as both as text."
+    ),
+    "media": Fault("Images and marks differ", "Map the images: each has a mark such as <image>."),
     "filtered": Fault("Left out on purpose", "Nothing to do."),
     # codes that a check of compiled rows finds
     "role_order": Fault("Wrong role order", "Turns go system, then user and assistant in turn."),

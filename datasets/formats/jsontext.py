@@ -5,6 +5,7 @@ import datetime
 import decimal
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -72,6 +73,15 @@ def read(text: str) -> Any:
     """Parse a value that ``dumps`` wrote."""
     raw = text.encode()
     return json.loads(text) if has_big(raw) else orjson.loads(raw)
+
+
+def pruned(value: Any) -> Any:
+    """A value without the empty fields that parquet gives an object where others have them."""
+    if isinstance(value, Mapping):
+        return {key: pruned(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [pruned(inner) for inner in value]
+    return value
 
 
 def kind(value: Any) -> str:

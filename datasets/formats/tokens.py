@@ -5,7 +5,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from datasets.formats.chat import Chat, ChatOptions, Pieces, Refusal, Row, sft_messages, sft_tools
+from datasets.formats.chat import (
+    Chat,
+    ChatOptions,
+    Pieces,
+    Refusal,
+    Row,
+    present,
+    sft_messages,
+    sft_tools,
+)
 from datasets.formats.pairs import Pair, pair_of, truncate
 from datasets.formats.token_text import TokenTexts
 from datasets.formats.tokenizer_dir import read_tokenizer
@@ -107,7 +116,8 @@ class ChatTokenizer:
     def _text(self, row: Row, target: str) -> str | None:
         try:
             if target == "rl":
-                return self._chat.render(row["prompt"], generation=True)
+                prompt = [present(turn) for turn in row["prompt"]]
+                return self._chat.render(prompt, generation=True)
             messages, tools = sft_messages(row), sft_tools(row)
             return self._chat.render(messages, tools=tools, thinking=self._chat.thinking(row))
         except Exception:  # a template may raise anything

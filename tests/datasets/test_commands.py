@@ -60,6 +60,13 @@ def test_rows_that_could_not_be_used_are_named(rows: str) -> None:
     assert "line 1: output is empty." in made
 
 
+def test_what_is_not_carried_is_named(home: Path, staff: User) -> None:
+    rows = [{"instruction": f"Say {n}", "output": "x", "id": n} for n in range(9)]
+    data("import", str(factories.write_lines(home / "rows.jsonl", rows)), "--name", "say")
+    assert "Not carried into it, by rows: id (9)." in text("compile", "say")
+    assert data("show", "say")["lost"] == {"id": 9}
+
+
 def test_columns_and_options_by_hand(rows: str) -> None:
     data("import", rows, "--name", "say")
     made = data(

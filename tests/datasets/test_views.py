@@ -165,7 +165,7 @@ def mapped(**fields: Any) -> dict[str, Any]:
 
 
 def test_a_mapping_is_previewed_and_compiled(page: Client, home: Path, user: User) -> None:
-    rows = [{"q": f"{n}+1=?", "a": n + 1} for n in range(4)]
+    rows = [{"q": f"{n}+1=?", "a": n + 1, "id": n} for n in range(4)]
     path = factories.write_lines(home / "rows.jsonl", [*rows, {"a": "no question"}])
     dataset = services.create("sums", user)
     services.import_path(dataset, str(path), user)
@@ -174,12 +174,15 @@ def test_a_mapping_is_previewed_and_compiled(page: Client, home: Path, user: Use
     preview = page.post(f"{url}preview/", mapped()).content.decode()
     assert "0+1=?" in preview
     assert "It has no q" in preview
+    assert "Of the first 5 rows, 4 can be used." in " ".join(preview.split())
     response = page.post(url, mapped())
     assert response.headers["Location"] == f"/datasets/{dataset.pk}/versions/1/"
     again = page.post(url, mapped())
     assert again.headers["Location"] == response.headers["Location"]
     working.work_off(Version.objects.get())
-    assert Version.objects.get().rows_train == 3
+    version = Version.objects.get()
+    assert (version.rows_train, version.lost) == (3, {"id": 4})
+    assert "<code>id</code> of 4 rows" in page.get(version.get_absolute_url()).content.decode()
 
 
 @pytest.mark.parametrize(
