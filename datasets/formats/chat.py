@@ -77,11 +77,15 @@ class Chat:
 
     def prompt(self, row: Row) -> list[int]:
         """An RL prompt, up to the start of the model's answer. Raises Refusal."""
+        return self.encode(self.prompt_text(row))
+
+    def prompt_text(self, row: Row) -> str:
+        """The same as text, of which many are counted at once. Raises Refusal."""
         messages = [present(turn) for turn in row["prompt"] or []]
         if not messages:
             raise Refusal("The prompt is empty.")
         try:
-            return self.encode(self.render(messages, generation=True))
+            return self.render(messages, generation=True)
         except Exception as error:  # a template may raise anything
             raise Refusal(f"The chat template refuses this prompt: {said(error)}") from error
 

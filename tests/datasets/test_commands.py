@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
 from datasets.models import Dataset, Version
-from tests import factories
+from tests import factories, tokenizers
 
 pytestmark = pytest.mark.django_db
 
@@ -65,6 +65,16 @@ def test_what_is_not_carried_is_named(home: Path, staff: User) -> None:
     data("import", str(factories.write_lines(home / "rows.jsonl", rows)), "--name", "say")
     assert "Not carried into it, by rows: id (9)." in text("compile", "say")
     assert data("show", "say")["lost"] == {"id": 9}
+
+
+def test_a_check_tells_what_the_template_refuses(home: Path, staff: User, rows: str) -> None:
+    refusing = "{% if messages[0].role == 'system' %}{{ raise_exception('No.') }}{% endif %}"
+    model = tokenizers.save(home / "model", refusing + tokenizers.CHATML)
+    data("import", rows, "--name", "say")
+    data("compile", "say", "--option", "system=Be kind.")
+    assert data("check", "say", "--model", str(model))["counts"]["template_refused"] == 20
+    assert "Refused by the chat template: 20" in text("check", "say", "--model", str(model))
+    assert "No chat template was tried" in text("check", "say")
 
 
 def test_columns_and_options_by_hand(rows: str) -> None:

@@ -65,7 +65,10 @@ class Command(JsonCommand):
         self.finish(report)
         counts = report.data["counts"]
         lines = [f"{CODES[code].label}: {count}" for code, count in counts.items() if count]
-        self.show(options, report.data, "\n".join(lines) or "Nothing was found.")
+        lines = lines or ["Nothing was found."]
+        if not options["model"]:
+            lines.append("No chat template was tried: name a model with --model.")
+        self.show(options, report.data, "\n".join(lines))
 
     def do_clean(self, options: dict[str, Any]) -> None:
         unknown = set(options["drop"]) - set(CODES)
