@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 
 from datasets.formats.columns import OPTIONS, SHAPES, ColumnMapping
+from datasets.formats.encodings import ENCODINGS, UTF8
 from datasets.formats.splitting import Split
 from datasets.models import Source
 from platform_site.fields import one_line
@@ -46,6 +47,16 @@ class AddForm(forms.Form):
         widget=forms.TextInput(attrs=CODE),
     )
 
+    encoding = forms.ChoiceField(
+        required=False,
+        choices=list(ENCODINGS.items()),
+        initial=UTF8,
+        help_text="Of JSON and CSV. Most files are UTF-8; Excel on Windows often is not.",
+    )
+
+    def clean_encoding(self) -> str:
+        return self.cleaned_data["encoding"] or UTF8
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         given = [name for name in ("file", "path", "hub") if cleaned.get(name)]
@@ -55,7 +66,7 @@ class AddForm(forms.Form):
 
 
 class NewForm(AddForm, NameForm):
-    field_order = ("name", "description", "file", "path", "hub")
+    field_order = ("name", "description", "file", "path", "hub", "encoding")
 
 
 class MapForm(forms.Form):

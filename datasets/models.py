@@ -8,6 +8,8 @@ from django.db import models
 from django.db.models import OuterRef, Subquery
 from django.urls import reverse
 
+from datasets.formats.codes import reasons
+from datasets.formats.encodings import UTF8
 from platform_site.work.models import State, Work
 
 
@@ -73,6 +75,7 @@ class Source(Work):
     path = models.CharField(
         max_length=1000, blank=True, help_text="Where the original lies until it is imported."
     )
+    encoding = models.CharField(max_length=20, default=UTF8, help_text="That of its text.")
     size = models.PositiveBigIntegerField(null=True, blank=True, help_text="Bytes.")
     sha256 = models.CharField(max_length=64, blank=True)
     rows = models.PositiveBigIntegerField(null=True, blank=True)
@@ -90,6 +93,11 @@ class Source(Work):
     @property
     def folder(self) -> Path:
         return self.dataset.folder / "sources" / str(self.uuid)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why rows could not be read, and how often."""
+        return reasons(self.facts.get("problem_counts", {}))
 
     @property
     def rows_file(self) -> Path:
@@ -160,6 +168,17 @@ class Version(Work):
     @property
     def folder(self) -> Path:
         return self.dataset.folder / "versions" / str(self.uuid)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why rows were left out, and how often."""
+        return reasons(self.problems.get("counts", {}))
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """What of its source it does not hold: name -> rows."""
+        found: dict[str, int] = self.problems.get("lost", {})
+        return found
 
     @property
     def removed_file(self) -> Path:

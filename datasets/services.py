@@ -12,8 +12,11 @@ from django.db import transaction
 from django.db.models import Max, ProtectedError
 
 from datasets.formats.columns import ColumnMapping
+from datasets.formats.encodings import UTF8
 from datasets.formats.parquet import read_facts
+from datasets.formats.sniff import format_of
 from datasets.formats.splitting import Split
+from datasets.formats.stream import Limits
 from datasets.models import Dataset, Report, Source, Target, Version
 from platform_site.paths import inside
 from platform_site.work import verbs
@@ -53,10 +56,16 @@ def create(name: str, owner: User | None, description: str = "") -> Dataset:
     return dataset
 
 
-def import_upload(dataset: Dataset, upload: UploadedFile[Any], who: User | None) -> Source:
-    """Keep an uploaded file, and import it. A full disk leaves nothing behind."""
+def import_upload(
+    dataset: Dataset, upload: UploadedFile[Any], who: User | None, encoding: str = UTF8
+) -> Source:
+    """Keep an uploaded file, and import it. A full disk leaves nothing behind.
+
+    Raises ``DatasetError`` at once for a file of a kind that cannot be imported.
+    """
     source = Source(dataset=dataset, origin=Source.Origin.UPLOAD, who=_named(who), size=upload.size)
     source.name = Path(upload.name or "upload").name[:LONGEST_NAME]
+    source.encoding = encoding
     kept = source.folder.with_suffix(".upload")
     kept.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -65,6 +74,11 @@ def import_upload(dataset: Dataset, upload: UploadedFile[Any], who: User | None)
         kept.unlink(missing_ok=True)
         raise DatasetError(f"The upload could not be kept: {error.strerror}.") from None
     source.path = str(kept)
+    try:
+        _must_be_rows(kept, source.name, encoding)
+    except DatasetError:
+        kept.unlink(missing_ok=True)
+        raise
     return _start(source)
 
 
@@ -78,14 +92,25 @@ def _keep(upload: UploadedFile[Any], kept: Path) -> None:
             file.write(chunk)
 
 
-def import_path(dataset: Dataset, path: str, who: User | None) -> Source:
-    """Import a file on this machine. Raises ``DatasetError`` when it may not be read."""
+def _must_be_rows(path: Path, name: str, encoding: str) -> None:
+    """Look at the beginning of a file. Raises ``DatasetError``, also for a folder."""
+    try:
+        format_of(path, name, Limits(), encoding)
+    except (OSError, ValueError) as error:
+        raise DatasetError(str(error)) from None
+
+
+def import_path(dataset: Dataset, path: str, who: User | None, encoding: str = UTF8) -> Source:
+    """Import a file on this machine. Raises ``DatasetError`` when it may not be read, and at once
+    for a file of a kind that cannot be imported.
+    """
     try:
         real = inside(path)
     except ValueError as error:
         raise DatasetError(str(error)) from None
-    if not real.is_file():
+    if not real.exists():
         raise DatasetError(f"There is no file {path}.")
+    _must_be_rows(real, real.name, encoding)
     return _start(
         Source(
             dataset=dataset,
@@ -94,13 +119,17 @@ def import_path(dataset: Dataset, path: str, who: User | None) -> Source:
             name=real.name[:LONGEST_NAME],
             path=str(real),
             size=real.stat().st_size,
+            encoding=encoding,
         )
     )
 
 
-def import_hub(dataset: Dataset, name: str, who: User | None) -> Source:
+def import_hub(dataset: Dataset, name: str, who: User | None, encoding: str = UTF8) -> Source:
     """Fetch a data set of the Hugging Face hub, and import it."""
-    return _start(Source(dataset=dataset, origin=Source.Origin.HUB, who=_named(who), name=name))
+    hub = Source.Origin.HUB
+    return _start(
+        Source(dataset=dataset, origin=hub, who=_named(who), name=name, encoding=encoding)
+    )
 
 
 def compile_version(

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django.views.decorators.vary import vary_on_headers
 
 from datasets import services
+from datasets.formats.sniff import BY_SUFFIX
 from datasets.forms import AddForm, NameForm, NewForm
 from datasets.models import Dataset, Source, Target, Version
 from datasets.services import DatasetError
@@ -24,7 +25,7 @@ from platform_site.work.models import BUSY, State, Work
 PAGE = 50
 MOST_FILES = 500
 SORTS = ("name", "created_at", "newest_rows", "count")
-ENDINGS = (".json", ".jsonl", ".ndjson", ".csv", ".parquet", ".gz")
+ENDINGS = (*BY_SUFFIX, ".gz")
 
 
 @require_GET
@@ -77,7 +78,7 @@ def dataset_new(request: HtmxHttpRequest) -> HttpResponse:
         else:
             if add_rows(form, dataset, request.user):
                 return redirect(dataset)
-            dataset.delete()  # it is empty
+            services.delete(dataset)  # it is empty
     return render(request, "datasets/new.html", {"form": form, **limits()}, status=422)
 
 
@@ -108,7 +109,7 @@ def add_rows(form: AddForm, dataset: Dataset, who: User) -> bool:
         if given[name]
     )
     try:
-        add(dataset, given[field], who)
+        add(dataset, given[field], who, given["encoding"])
     except DatasetError as error:
         form.add_error(field, str(error))
         return False

@@ -45,7 +45,9 @@ def _import(work: Source) -> dict[str, Any]:
         work.path = str(hub.fetch(work.name, work.folder.with_suffix(".hub"), progress))
         work.save(update_fields=["path"])
     name = Path(work.path).name if work.origin == Source.Origin.HUB else work.name
-    facts = source.import_file(Path(work.path), work.folder, name=name, progress=progress)
+    facts = source.import_file(
+        Path(work.path), work.folder, name=name, progress=progress, encoding=work.encoding
+    )
     return {
         "facts": facts.to_json(),
         "rows": facts.rows,
@@ -95,7 +97,11 @@ def _made(work: Version, made: compile.Compiled) -> dict[str, Any]:
         "rows_val": made.rows_val,
         "rows_removed": sum(made.problem_counts.values()),
         "sha256": made.sha256,
-        "problems": {"counts": made.problem_counts, "examples": made.examples},
+        "problems": {
+            "counts": made.problem_counts,
+            "examples": made.examples,
+            "lost": made.lost,
+        },
         "done": rows,
         "total": rows,
     }

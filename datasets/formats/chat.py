@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from datasets.formats.jsontext import pruned
+from datasets.formats.turns import is_trained
+
 Row = Mapping[str, Any]
 Messages = list[dict[str, Any]]
 MEDIA = ("images", "videos")
@@ -65,7 +68,7 @@ class Chat:
             turn = self._turn(message, tools if place == 0 else None, thinking)
             if place != 0 and message.get("role") != "system":
                 turn = turn[len(system) :]
-            bears = message.get("role") == "assistant"
+            bears = message.get("role") == "assistant" and is_trained(message)
             pieces.ids.extend(turn)
             pieces.mask.extend(int(bears and at >= len(generation)) for at in range(len(turn)))
         if not self.options.ignore_mismatch:
@@ -74,11 +77,15 @@ class Chat:
 
     def prompt(self, row: Row) -> list[int]:
         """An RL prompt, up to the start of the model's answer. Raises Refusal."""
-        messages = row["prompt"]
+        return self.encode(self.prompt_text(row))
+
+    def prompt_text(self, row: Row) -> str:
+        """The same as text, of which many are counted at once. Raises Refusal."""
+        messages = [present(turn) for turn in row["prompt"] or []]
         if not messages:
             raise Refusal("The prompt is empty.")
         try:
-            return self.encode(self.render(messages, generation=True))
+            return self.render(messages, generation=True)
         except Exception as error:  # a template may raise anything
             raise Refusal(f"The chat template refuses this prompt: {said(error)}") from error
 
@@ -169,7 +176,7 @@ class Chat:
 
 def sft_messages(row: Row) -> Messages:
     """A row's turns, checked to be readable by verl's SFT. Raises Refusal."""
-    messages: Messages = list(row["messages"] or [])
+    messages: Messages = [present(turn) for turn in row["messages"] or []]
     if not messages:
         raise Refusal("There are no messages: verl expects a non-empty list.")
     if any("content" not in message for message in messages):
@@ -184,7 +191,16 @@ def sft_tools(row: Row) -> Any:
     """A row's tools. Raises Refusal for an empty cell, which pandas reads as NA."""
     if "tools" in row and row["tools"] is None:
         raise Refusal("tools is empty in this row; verl needs a list there once it is a column.")
-    return row.get("tools")
+    return pruned(row.get("tools"))
+
+
+def present(turn: Mapping[str, Any]) -> dict[str, Any]:
+    """A turn without the empty fields that parquet gives it where other turns have them.
+
+    ``trainyard_node.hooks.absent`` has the trainers read rows so.
+    """
+    content = {"content": turn["content"]} if "content" in turn else {}
+    return {**pruned(turn), **content}
 
 
 def said(error: Exception) -> str:

@@ -19,7 +19,11 @@ CODES: Mapping[str, Fault] = {
     "too_long": Fault("Row too large", "Shorten the row, or leave it out of the file."),
     "too_deep": Fault("Nested too deeply", "Flatten the row's lists and objects."),
     "nul": Fault("NUL byte", "The file is damaged or not UTF-8 text: write it anew."),
-    "encoding": Fault("Not valid Unicode", "Write the file as UTF-8; a lone surrogate is no text."),
+    "encoding": Fault(
+        "Not valid UTF-8",
+        "Name the file's encoding when you import it (cp1252 is usual on Windows), or write it as "
+        "UTF-8.",
+    ),
     "broken_csv": Fault("Broken quotes", "Double each quote within a quoted field."),
     "columns": Fault("Wrong number of columns", "Quote fields that hold commas or line ends."),
     "value": Fault("A value that JSON cannot hold", "Write it as text in the file."),
@@ -33,6 +37,11 @@ CODES: Mapping[str, Fault] = {
     "empty_turn": Fault("Empty turn", "Fill the turn or clean."),
     "missing_truth": Fault("No ground truth", "A rule-based reward needs one: map it, or clean."),
     "different_prompts": Fault("No common prompt", "Both answers must follow the same turns."),
+    "not_carried": Fault("What a run cannot read", "Change it in the source, or leave it out."),
+    "mixed_types": Fault(
+        "A field of another type", "Write the field alike in all rows, such as both as text."
+    ),
+    "media": Fault("Images and marks differ", "Map the images: each has a mark such as <image>."),
     "filtered": Fault("Left out on purpose", "Nothing to do."),
     # codes that a check of compiled rows finds
     "role_order": Fault("Wrong role order", "Turns go system, then user and assistant in turn."),
@@ -45,6 +54,15 @@ CODES: Mapping[str, Fault] = {
     "unknown_source": Fault("Unknown data source", "verl has no scorer for it: give a reward."),
     "same_answers": Fault("Chosen equals rejected", "No preference can be learnt: clean."),
 }
+
+
+def reasons(counts: Mapping[str, int]) -> list[str]:
+    """A sentence for each fault that was counted, with what to do about it."""
+    return [
+        f"{CODES[code].label}: {count}. {CODES[code].advice}"
+        for code, count in sorted(counts.items(), key=lambda one: -one[1])
+        if code in CODES
+    ]
 
 
 class RowProblem(Exception):

@@ -34,13 +34,27 @@ SYSTEM = Role("system", "System prompt")
 TRUTH = Role("truth", "Ground truth (RL)")
 SOURCE = Role("data_source", "Data source (RL)")
 ABILITY = Role("ability", "Ability (RL)")
-FOR_RL = (TRUTH, SOURCE, ABILITY)
+EXTRA = Role("extra_info", "Extra info (RL)")
+AGENT = Role("agent_name", "Agent loop (RL)")
+FOR_RL = (TRUTH, SOURCE, ABILITY, EXTRA, AGENT)
+TOOLS = Role("tools", "Tools (SFT)")
+THINKING = Role("enable_thinking", "Thinking on or off (SFT)")
+IMAGES = Role("images", "Images")
+VIDEOS = Role("videos", "Videos")
+AUDIOS = Role("audios", "Audios (RL)")
 
 SHAPES: Mapping[str, Shape] = {
     "messages": Shape(
         "Conversation of role and content",
         ("sft", "rl"),
-        (Role("messages", "Conversation", True), SYSTEM, *FOR_RL),
+        (
+            Role("messages", "Conversation", True),
+            SYSTEM,
+            TOOLS,
+            THINKING,
+            IMAGES,
+            *FOR_RL,
+        ),
     ),
     "prompt_response": Shape(
         "Prompt and response",
@@ -49,6 +63,8 @@ SHAPES: Mapping[str, Shape] = {
             Role("prompt", "Prompt (text or turns)", True),
             Role("response", "Response", True),
             SYSTEM,
+            TOOLS,
+            IMAGES,
             *FOR_RL,
         ),
     ),
@@ -66,7 +82,7 @@ SHAPES: Mapping[str, Shape] = {
     "sharegpt": Shape(
         "Conversation of from and value (ShareGPT)",
         ("sft", "rl"),
-        (Role("conversations", "Conversation", True), SYSTEM, *FOR_RL),
+        (Role("conversations", "Conversation", True), SYSTEM, TOOLS, IMAGES, *FOR_RL),
     ),
     "preference": Shape(
         "Chosen and rejected",
@@ -85,8 +101,11 @@ SHAPES: Mapping[str, Shape] = {
             Role("question", "Question", True),
             Role("answer", "Answer or ground truth", True),
             SYSTEM,
+            IMAGES,
             SOURCE,
             ABILITY,
+            EXTRA,
+            AGENT,
         ),
     ),
     "verl_rl": Shape(
@@ -98,9 +117,18 @@ SHAPES: Mapping[str, Shape] = {
             SYSTEM,
             SOURCE,
             ABILITY,
+            EXTRA,
+            AGENT,
+            IMAGES,
+            VIDEOS,
+            AUDIOS,
         ),
     ),
-    "verl_sft": Shape("verl's own for SFT", ("sft",), (Role("messages", "Conversation", True),)),
+    "verl_sft": Shape(
+        "verl's own for SFT",
+        ("sft",),
+        (Role("messages", "Conversation", True), TOOLS, THINKING, IMAGES, VIDEOS),
+    ),
     "text": Shape("Text without turns", ("sft",), (Role("text", "Text", True),)),
 }
 ROLES = {name: shape.roles for name, shape in SHAPES.items()}

@@ -2,20 +2,21 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from datasets.formats.carried import Carried
 from datasets.formats.codes import RowProblem
 from datasets.formats.jsontext import dumps, excerpt, read
 from datasets.formats.kept import Kept
-from datasets.formats.mapping import ColumnMapping, convert, value_at
+from datasets.formats.mapping import ColumnMapping, converted, value_at
 from datasets.formats.splitting import Groups, Split, divide
 from datasets.formats.staging import Progress, staged
-from datasets.formats.tables import REMOVED, ROW_GROUP, prompt_text, schema_of, writer
+from datasets.formats.tables import EVERY, REMOVED, ROW_GROUP, prompt_text, writer
 from datasets.formats.written import hash_of
 
 __all__ = ["Compiled", "Keep", "Removed", "Split", "compile_version", "compiled"]
@@ -34,6 +35,7 @@ class Compiled:
     sha256: str
     problem_counts: dict[str, int] = field(default_factory=dict)
     examples: list[dict[str, Any]] = field(default_factory=list)
+    lost: dict[str, int] = field(default_factory=dict)  # name -> rows whose value is not carried
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -59,12 +61,14 @@ def compile_version(
     with staged(out_dir) as folder:
         every = folder / "every.parquet"
         with Removed(folder) as removed:
-            kept = Kept(mapping)
-            groups = _convert(source, every, mapping, split, kept, removed, keep, progress)
+            work = Conversion(mapping, split, removed, keep)
+            work.write(source, every, progress)
+        groups = work.groups
         _must_have_rows(groups, removed)
-        rows_val = divide(every, folder, groups.validation(split), mapping.target, kept)
+        rows_val = divide(every, folder, groups.validation(split), work.carried)
         every.unlink()
-        return compiled(folder, len(groups) - rows_val, rows_val, removed)
+        made = compiled(folder, len(groups) - rows_val, rows_val, removed)
+        return replace(made, lost=dict(work.lost.most_common()))
 
 
 class Removed:
@@ -106,43 +110,41 @@ def compiled(folder: Path, rows_train: int, rows_val: int, removed: Removed) -> 
     )
 
 
-def _convert(
-    source: Path,
-    every: Path,
-    mapping: ColumnMapping,
-    split: Split,
-    kept: Kept,
-    removed: Removed,
-    keep: Keep | None,
-    progress: Progress | None,
-) -> Groups:
-    """Write all rows that convert into one file; return the group of each."""
-    groups, schema = Groups(split.seed), schema_of(mapping.target, kept.as_text())
-    with writer(every, schema) as out:
-        for lines, texts in _batches(source, progress):
-            rows = []
-            for line, text in zip(lines, texts, strict=True):
-                try:
-                    data = read(text)
-                    row = _one(data, mapping, len(groups), line, keep)
-                except RowProblem as problem:
-                    removed.add(line, problem, text)
-                    continue
-                row["extra_info"].update(kept.texts(row["extra_info"]))
-                groups.add(_group(data, row, mapping, split))
-                rows.append(row)
-            if rows:
-                out.write_table(pa.Table.from_pylist(rows, schema=schema))
-    return groups
+class Conversion:
+    """Rows on their way to a trainer's: their groups, their types, and what is lost of them."""
 
+    def __init__(
+        self, mapping: ColumnMapping, split: Split, removed: Removed, keep: Keep | None
+    ) -> None:
+        self.groups = Groups(split.seed)
+        self.kept = Kept(mapping)
+        self.carried = Carried(mapping.target, self.kept)
+        self.lost: Counter[str] = Counter()
+        self._mapping, self._split, self._removed, self._keep = mapping, split, removed, keep
 
-def _one(
-    data: dict[str, Any], mapping: ColumnMapping, index: int, line: int, keep: Keep | None
-) -> dict[str, Any]:
-    row = convert(data, mapping, index, line, "")
-    if keep and (problem := keep(row)):
-        raise problem
-    return row
+    def write(self, source: Path, every: Path, progress: Progress | None) -> None:
+        """Write all rows that convert into one file, as JSON: their types are known at the end."""
+        with writer(every, EVERY) as out:
+            for lines, texts in _batches(source, progress):
+                found = map(self._made, lines, texts)
+                rows = [row.decode() for row in found if row is not None]
+                if rows:
+                    out.write_table(pa.table({"json": rows}, schema=EVERY))
+
+    def _made(self, line: int, text: str) -> bytes | None:
+        data = read(text)
+        try:
+            row, lost = converted(data, self._mapping, len(self.groups), line, "")
+            if self._keep and (problem := self._keep(row)):
+                raise problem
+            self.carried.add(row)
+        except RowProblem as problem:
+            self._removed.add(line, problem, text)
+            return None
+        self.kept.add(row["extra_info"])
+        self.lost.update(lost)
+        self.groups.add(_group(data, row, self._mapping, self._split))
+        return dumps(row)
 
 
 def _group(

@@ -5,25 +5,26 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from datasets.formats.codes import RowProblem
+from datasets.formats.codes import CODES, RowProblem
+from datasets.formats.csv_head import layout_of
 from datasets.formats.json_rows import too_long
-from datasets.formats.jsontext import dumps
+from datasets.formats.jsontext import NOT_UTF8, dumps
 from datasets.formats.sink import Sink
-from datasets.formats.stream import Limits, Stream, lines, size_text
-
-DELIMITERS = ",;\t"
+from datasets.formats.stream import Limits, Stream, beginning, lines, size_text
 
 
 def read_csv(stream: Stream, sink: Sink, limits: Limits, folder: Path) -> None:
     """Read a CSV file. Raises ValueError if the header names no columns or a quote never closes."""
     before = csv.field_size_limit(limits.max_line_bytes)
     try:
-        source = Lines(stream, sink, limits)
-        header = next(source, "")
-        delimiter = max(DELIMITERS, key=header.count)
-        names = _names(next(csv.reader([header], delimiter=delimiter), []))
-        rows = csv.reader(source, delimiter=delimiter, strict=True)
-        _read_rows(rows, source, sink, names)
+        head, blocks = beginning(stream.blocks())
+        layout = layout_of(head)
+        source = Lines(blocks, sink, limits, layout.line_end)
+        if layout.is_hinted:
+            next(source)
+        source.row_ends()
+        rows = csv.reader(source, delimiter=layout.delimiter, strict=True)
+        _read_rows(rows, source, sink, _names(_header(rows)))
     finally:
         csv.field_size_limit(before)
 
@@ -31,12 +32,12 @@ def read_csv(stream: Stream, sink: Sink, limits: Limits, folder: Path) -> None:
 class Lines:
     """Lines as text for csv.reader. A line that exceeds the limit is refused and left out."""
 
-    def __init__(self, stream: Stream, sink: Sink, limits: Limits) -> None:
+    def __init__(self, blocks: Iterator[bytes], sink: Sink, limits: Limits, end: bytes) -> None:
         self.first = 0  # the first line of the row that is being read
         self._number = 0
         self._held = 0
         self._sink, self._limits = sink, limits
-        self._lines = self._texts(stream)
+        self._lines = self._texts(blocks, end)
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -55,13 +56,21 @@ class Lines:
     def row_ends(self) -> None:
         self.first = self._held = 0
 
-    def _texts(self, stream: Stream) -> Iterator[str]:
-        for first, some in lines(stream, self._limits.max_line_bytes):
+    def _texts(self, blocks: Iterator[bytes], end: bytes) -> Iterator[str]:
+        for first, some in lines(blocks, self._limits.max_line_bytes, end):
             for self._number, line in enumerate(some, first):
                 if line is None:
                     self._sink.refuse(self._number, too_long(self._limits), "")
                 else:
-                    yield line.decode("utf-8", "surrogateescape") + "\n"
+                    yield line.decode("utf-8", "surrogateescape") + end.decode()
+
+
+def _header(rows: Iterator[list[str]]) -> list[str]:
+    """The first row that is not blank."""
+    try:
+        return next((row for row in rows if row), [])
+    except csv.Error as error:
+        raise ValueError(f"The header cannot be read: {_why(str(error))}") from None
 
 
 def _read_rows(rows: Iterator[list[str]], source: Lines, sink: Sink, names: list[str]) -> None:
@@ -85,8 +94,15 @@ def _refuse(sink: Sink, line: int, said: str) -> None:
             f"The row that begins on line {line} never ends: a quote is not closed. Nothing was "
             "imported."
         )
-    told = f"A quoted field goes on after its quote ({said}); a quote within it is doubled."
-    sink.refuse(line, RowProblem("broken_csv", told), "")
+    sink.refuse(line, RowProblem("broken_csv", _why(said)), "")
+
+
+def _why(said: str) -> str:
+    if "unexpected end" in said:
+        return "A quote is not closed."
+    if "new-line character" in said:
+        return "A line end of another kind stands outside of quotes."
+    return f"A quoted field goes on after its quote ({said}); a quote within it is doubled."
 
 
 def _take(sink: Sink, line: int, row: list[str], names: list[str]) -> None:
@@ -94,7 +110,7 @@ def _take(sink: Sink, line: int, row: list[str], names: list[str]) -> None:
         if len(row) != len(names):
             raise RowProblem("columns", f"It has {len(row)} fields; the header names {len(names)}.")
         data = dict(zip(names, row, strict=True))
-        text = dumps(data)
+        text = _json(data)
         if b"\\u0000" in text and any("\0" in value for value in row):
             raise RowProblem("nul", "It holds a NUL byte.")
         sink.add(line, data, text)
@@ -102,11 +118,23 @@ def _take(sink: Sink, line: int, row: list[str], names: list[str]) -> None:
         sink.refuse(line, problem, ",".join(row))
 
 
+def _json(data: dict[str, str]) -> bytes:
+    try:
+        return dumps(data)
+    except RowProblem as problem:
+        if problem.code == "encoding":  # bytes that are no UTF-8 were kept as surrogates
+            raise RowProblem("encoding", NOT_UTF8) from None
+        raise
+
+
 def _names(header: list[str]) -> list[str]:
-    names = [name.strip() or f"column_{place}" for place, name in enumerate(header, 1)]
+    """Names of columns in one line each, as the form and the command take them."""
+    names = [" ".join(name.split()) or f"column_{place}" for place, name in enumerate(header, 1)]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if not names:
         raise ValueError("The first line names no columns.")
+    if any(0xDC80 <= ord(character) <= 0xDCFF for name in names for character in name):
+        raise ValueError(f"The header is not valid UTF-8. {CODES['encoding'].advice}")
     if twice:
         raise ValueError(f"The header names {twice[0]} twice; each column needs a name of its own.")
     return names

@@ -33,7 +33,7 @@ def _turn_faults(turns: Turns, *, answer: bool) -> Iterator[str]:
     if not turns:
         yield "no_messages" if answer else "no_prompt"
         return
-    if any(not (turn["content"] or "").strip() for turn in turns):
+    if any(not ((turn["content"] or "").strip() or turn.get("tool_calls")) for turn in turns):
         yield "empty_turn"
     roles = [turn["role"] for turn in turns]
     if any(role not in KNOWN_ROLES for role in roles):

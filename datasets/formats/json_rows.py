@@ -5,17 +5,19 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from datasets.formats.codes import RowProblem
+from datasets.formats.codes import CODES, RowProblem
 from datasets.formats.jsontext import dumps, has_big, kind, loads_object, refuse_constant, unique
 from datasets.formats.sink import Sink
-from datasets.formats.stream import MIB, Limits, Stream, lines, size_text
+from datasets.formats.stream import MIB, Limits, Stream, beginning, lines, size_text
 
 BLANK = " \t\r\n"
 
 
 def read_lines(stream: Stream, sink: Sink, limits: Limits, folder: Path) -> None:
     """Read one object a line; a bad line is counted and skipped."""
-    for first, some in lines(stream, limits.max_line_bytes):
+    head, blocks = beginning(stream.blocks())
+    end = b"\r" if b"\r" in head and b"\n" not in head else b"\n"
+    for first, some in lines(blocks, limits.max_line_bytes, end):
         big = has_big(b" ".join(line for line in some if line and len(line) < MIB))
         for number, line in enumerate(some, first):
             if line is None:
@@ -157,7 +159,7 @@ class Text:
         try:
             text = self._utf8.decode(block, final=self._ended)
         except UnicodeDecodeError:
-            raise self.broken("it is not valid UTF-8") from None
+            raise self.broken(f"it is not valid UTF-8. {CODES['encoding'].advice}") from None
         self._lines += self._buffer.count("\n", 0, self._at)
         self._buffer, self._at = self._buffer[self._at :] + text, 0
         return True

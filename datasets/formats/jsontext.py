@@ -5,6 +5,7 @@ import datetime
 import decimal
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -15,6 +16,8 @@ DIGITS = bytes(ord("0") if chr(byte).isdigit() and byte < 128 else ord(" ") for 
 BIG = b"0" * 19  # the shortest digits of an integer that may not fit 64 bits
 LONG_RUN = re.compile(rb"\d{19}")
 DEEPEST = 254  # the depth limit of orjson when it writes
+HALF = "It holds half of a surrogate pair (\\ud800 to \\udfff)."
+NOT_UTF8 = "It is not valid UTF-8."
 SPACES = bytes.maketrans(b"\0\r\n\t", b"    ")
 
 
@@ -35,6 +38,8 @@ def loads(raw: bytes, big: bool = False) -> Any:
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
+        if b"NaN" in raw or b"Infinity" in raw:
+            _slowly(raw)  # Python's own parser names them
         raise _problem(raw, error) from None
 
 
@@ -59,14 +64,24 @@ def dumps(value: Any) -> bytes:
             return _dumps_slowly(value)
         if "ecursion" in str(error):
             raise _too_deep() from None
-        code = "encoding" if "UTF-8" in str(error) else "value"
-        raise RowProblem(code, f"It cannot be written as JSON: {error}.") from None
+        if "UTF-8" in str(error):
+            raise RowProblem("encoding", HALF) from None
+        raise RowProblem("value", f"It cannot be written as JSON: {error}.") from None
 
 
 def read(text: str) -> Any:
     """Parse a value that ``dumps`` wrote."""
     raw = text.encode()
     return json.loads(text) if has_big(raw) else orjson.loads(raw)
+
+
+def pruned(value: Any) -> Any:
+    """A value without the empty fields that parquet gives an object where others have them."""
+    if isinstance(value, Mapping):
+        return {key: pruned(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [pruned(inner) for inner in value]
+    return value
 
 
 def kind(value: Any) -> str:
@@ -120,13 +135,19 @@ def _problem(raw: bytes, error: Exception) -> RowProblem:
         return _too_deep()
     if b"\0" in raw:
         return RowProblem("nul", "It holds a NUL byte, which JSON does not allow.")
-    if "surrogate" in said:
-        return RowProblem("encoding", "It holds half of a surrogate pair (\\ud800 to \\udfff).")
-    if "UTF-8" in said or isinstance(error, UnicodeDecodeError):
-        return RowProblem("encoding", "It is not valid UTF-8.")
+    if "surrogate" in said or "UTF-8" in said or isinstance(error, UnicodeDecodeError):
+        return RowProblem("encoding", HALF if _is_utf8(raw) else NOT_UTF8)
     if isinstance(error, json.JSONDecodeError):
         return RowProblem("broken_json", f"It is not JSON: {error.msg} at column {error.colno}.")
     return RowProblem("value", f"It holds a value that cannot be read: {said}.")
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _too_deep() -> RowProblem:
@@ -142,7 +163,7 @@ def _dumps_slowly(value: Any) -> bytes:
     except RecursionError:
         raise _too_deep() from None
     except UnicodeEncodeError:
-        raise RowProblem("encoding", "It holds half of a surrogate pair.") from None
+        raise RowProblem("encoding", HALF) from None
     except (ValueError, TypeError) as error:
         raise RowProblem("value", f"It cannot be written as JSON: {error}.") from None
 

@@ -12,25 +12,29 @@ BIGGEST = 2**63
 
 
 class Kept:
-    """Collects the types of the kept columns while rows are converted as text."""
+    """Collects the types of the kept columns while rows are converted."""
 
     def __init__(self, mapping: ColumnMapping) -> None:
+        self.names = kept_columns(mapping)
         self._types: dict[str, set[type]] = {name: set() for name in kept_columns(mapping)}
-
-    def as_text(self) -> list[tuple[str, pa.DataType]]:
-        return [(name, pa.string()) for name in self._types]
 
     def as_found(self) -> list[tuple[str, pa.DataType]]:
         """For each column, the type that holds every value seen."""
         return [(name, _type_for(types)) for name, types in self._types.items()]
 
-    def texts(self, values: Mapping[str, Any]) -> dict[str, str | None]:
-        """The kept values as text; values of other types as JSON."""
+    def add(self, values: Mapping[str, Any]) -> None:
+        """Take the types of a row's values."""
         for name, types in self._types.items():
             if (value := values[name]) is not None:
                 big = type(value) is int and not -BIGGEST <= value < BIGGEST
                 types.add(object if big else type(value))
-        return {name: _text(values[name]) for name in self._types}
+
+    def fitting(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The kept values in the types that hold all of them; where that is text, as JSON."""
+        texts = {name for name, kind in self.as_found() if kind == pa.string()}
+        return {
+            name: _text(values[name]) if name in texts else values[name] for name in self._types
+        }
 
 
 def _text(value: Any) -> str | None:

@@ -4,79 +4,47 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from datasets.formats.answers import truth_of
+from datasets.formats.beside import (
+    agent_column,
+    extra_info,
+    lost,
+    media_columns,
+    sft_columns,
+    structured,
+)
 from datasets.formats.codes import RowProblem
-from datasets.formats.columns import OPTIONS, ROLES, SHAPES, ColumnMapping, kept_columns
-from datasets.formats.jsontext import dumps
+from datasets.formats.columns import OPTIONS, ROLES, SHAPES, ColumnMapping
+from datasets.formats.jsontext import pruned
+from datasets.formats.reader import Reader, Row, value_at
 from datasets.formats.turns import (
     Turn,
     before_answer,
     common_prefix,
+    is_trained,
     prompt_turns,
     text_of,
     turns_of,
-    with_system,
 )
 
 __all__ = ["OPTIONS", "ROLES", "SHAPES", "ColumnMapping", "RowProblem", "convert", "value_at"]
 
-Row = Mapping[str, Any]
-
 
 def convert(data: Row, mapping: ColumnMapping, index: int, line: int, split: str) -> dict[str, Any]:
     """Convert a row for the trainer. Raises RowProblem."""
+    return converted(data, mapping, index, line, split)[0]
+
+
+def converted(
+    data: Row, mapping: ColumnMapping, index: int, line: int, split: str
+) -> tuple[dict[str, Any], set[str]]:
+    """A row for the trainer, and the names of what is lost of it. Raises RowProblem."""
     reader = Reader(data, mapping)
     row = WRITERS[mapping.target](reader)
-    row["extra_info"] = {"index": index, "line": line, "split": split, **reader.kept()}
-    return row
-
-
-class Reader:
-    """A row with its mapping; it gives values by role."""
-
-    def __init__(self, data: Row, mapping: ColumnMapping) -> None:
-        self.data, self.mapping, self.shape = data, mapping, mapping.shape
-
-    def get(self, role: str) -> Any:
-        """A role's value; None when the role has no column, or the row has no value there."""
-        return value_at(self.data, self.mapping.columns.get(role, ""))
-
-    def need(self, role: str) -> Any:
-        value = self.get(role)
-        if value is None:
-            raise RowProblem("missing_column", f"It has no {self.name(role)}.")
-        return value
-
-    def name(self, role: str) -> str:
-        return self.mapping.columns.get(role) or role
-
-    def text(self, role: str) -> str:
-        value = self.get(role)
-        return "" if value is None else text_of(value, self.name(role))
-
-    def option(self, name: str) -> str:
-        return self.mapping.options.get(name, "")
-
-    def opened(self, turns: list[Turn]) -> list[Turn]:
-        """Turns with the row's system prompt, or else the mapping's, and with the suffix."""
-        turns = with_system(turns, self.text("system") or self.option("system"))
-        if suffix := self.option("suffix"):
-            asked = max((i for i, t in enumerate(turns) if t["role"] == "user"), default=None)
-            if asked is not None:
-                content = f"{turns[asked]['content']}{suffix}"
-                turns[asked] = {**turns[asked], "content": content}
-        return turns
-
-    def kept(self) -> dict[str, Any]:
-        return {name: value_at(self.data, name) for name in kept_columns(self.mapping)}
-
-
-def value_at(data: Any, path: str) -> Any:
-    """The value at a column, or at a dotted path into objects; None when it is missing."""
-    if not path or path in data:
-        return data.get(path)
-    for name in path.split("."):
-        data = data.get(name) if isinstance(data, Mapping) else None
-    return data
+    row |= media_columns(reader, row)
+    given = extra_info(reader) if mapping.target == "rl" else {}
+    place = {"index": index, **given, "line": line, "split": split}
+    row["extra_info"] = {**place, **reader.kept()}
+    return row, lost(reader, row)
 
 
 def _conversation(reader: Reader) -> list[Turn]:
@@ -133,9 +101,9 @@ def _answer(value: Any, column: str) -> list[Turn]:
 
 def _sft(reader: Reader) -> dict[str, Any]:
     turns = _conversation(reader)
-    if not any(turn["role"] == "assistant" for turn in turns):
+    if not any(map(is_trained, turns)):
         raise RowProblem("no_answer", "No turn is an assistant's: there is nothing to learn.")
-    return {"messages": turns}
+    return {"messages": turns, **sft_columns(reader)}
 
 
 def _rl(reader: Reader) -> dict[str, Any]:
@@ -147,17 +115,19 @@ def _rl(reader: Reader) -> dict[str, Any]:
         "prompt": prompt,
         "ability": reader.text("ability") or reader.option("ability"),
         "reward_model": _reward(reader),
+        **agent_column(reader),
     }
 
 
-def _reward(reader: Reader) -> dict[str, str]:
+def _reward(reader: Reader) -> dict[str, Any]:
     given = reader.get("reward_model") if reader.shape == "verl_rl" else None
     if isinstance(given, Mapping):
-        truth = given.get("ground_truth")
         style = str(given.get("style") or "rule")
-        text = "" if truth is None else truth if isinstance(truth, str) else dumps(truth).decode()
-        return {"style": style, "ground_truth": text}
+        given_truth = structured(given.get("ground_truth"))
+        return {**pruned(given), "style": style, "ground_truth": given_truth}
     style = reader.option("style") or "rule"
+    if isinstance(found := reader.get("truth"), Mapping | list) and found:
+        return {"style": style, "ground_truth": pruned(found)}
     truth = truth_of(_truth_text(reader), reader.option("extract") or "auto")
     if not truth and style == "rule":
         raise RowProblem("missing_truth", "It has no ground truth for the reward.")
@@ -177,6 +147,8 @@ def _truth_text(reader: Reader) -> str:
 
 def _dpo(reader: Reader) -> dict[str, Any]:
     prompt, chosen, rejected = _pair(reader)
+    if not all(is_trained(turn) for turn in (*chosen, *rejected) if turn["role"] == "assistant"):
+        raise RowProblem("not_carried", "An answer is not to be trained on; DPO trains on both.")
     return {"prompt": prompt, "chosen": chosen, "rejected": rejected}
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from datasets.formats.chat import Pieces, Refusal, Row, said
+from datasets.formats.jsontext import pruned
 
 Messages = list[dict[str, Any]]
 
@@ -88,8 +89,7 @@ def _turns(row: Row, name: str) -> Messages:
         raise Refusal(f"{name} is not a list of messages.")
     if not all(isinstance(turn, Mapping) and turn.get("role") for turn in turns):
         raise Refusal(f"{name} holds a message without a role.")
-    # Parquet gives each message the columns of all others, empty where it has no value.
-    return [{key: value for key, value in turn.items() if value is not None} for turn in turns]
+    return [pruned(turn) for turn in turns]
 
 
 def _answer(row: Row, name: str) -> Messages:

@@ -1,12 +1,14 @@
 """Recognise the shape of rows, and propose a mapping for it."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from datasets.formats.answers import HASHES
 from datasets.formats.codes import RowProblem
-from datasets.formats.mapping import ColumnMapping, convert
+from datasets.formats.columns import ROLES
+from datasets.formats.mapping import ColumnMapping, converted
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -15,17 +17,31 @@ RESPONSES = ("response", "completion", "output", "answer", "target", "reply")
 QUESTIONS = ("question", "problem", "prompt", "query")
 ANSWERS = ("answer", "solution", "final_answer", "ground_truth", "target", "label")
 SOURCES = {"after_hashes": "openai/gsm8k", "boxed": "lighteval/MATH"}  # data sets of this form
+BESIDE: Mapping[str, Sequence[str]] = {
+    "tools": ("tools", "functions"),
+    "images": ("images", "image"),
+    "videos": ("videos", "video"),
+    "audios": ("audios", "audio"),
+    "enable_thinking": ("enable_thinking",),
+    "extra_info": ("extra_info",),
+    "agent_name": ("agent_name",),
+}
 TALKS = ("messages", "conversation", "conversations", "dialog", "dialogue", "chat", "turns")
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A possible shape of the rows. ``confidence`` is 0 to 1; ``reason`` is a sentence."""
+    """A possible shape of the rows. ``confidence`` is 0 to 1; ``reason`` is a sentence.
+
+    ``fits`` is the share of the rows that convert; ``lost`` counts the rows by what is not carried.
+    """
 
     shape: str
     mapping: ColumnMapping
     confidence: float
     reason: str
+    fits: float
+    lost: dict[str, int]
 
 
 def detect(rows: Rows) -> list[Proposal]:
@@ -35,28 +51,50 @@ def detect(rows: Rows) -> list[Proposal]:
     """
     if not rows:
         return []
-    guesses = [guess for find in FINDERS for guess in find(rows)]
-    tried = [
-        Proposal(mapping.shape, mapping, round(trust * _share(rows, mapping), 3), reason)
-        for mapping, trust, reason in guesses
-    ]
+    guesses = _guesses(rows)
+    tried = [_tried(rows, *guess) for guess in guesses]
     return sorted(
         (one for one in tried if one.confidence > 0), key=lambda one: one.confidence, reverse=True
     )
 
 
+def why_not(rows: Rows) -> str:
+    """Why the likeliest shape does not take the first row; "" where no column is known."""
+    guesses = _guesses(rows)
+    if not guesses:
+        return ""
+    mapping, _, reason = max(guesses, key=lambda guess: guess[1])
+    try:
+        converted(rows[0], mapping, 0, 0, "")
+    except RowProblem as problem:
+        return f"{reason} But the first row cannot be used: {problem.message}"
+    return ""
+
+
 Guess = tuple[ColumnMapping, float, str]
 
 
-def _share(rows: Rows, mapping: ColumnMapping) -> float:
-    return sum(_converts(row, mapping) for row in rows) / len(rows)
+def _guesses(rows: Rows) -> list[Guess]:
+    found = (guess for find in FINDERS for guess in find(rows))
+    return [(_with_more(rows, mapping), trust, said) for mapping, trust, said in found]
 
 
-def _converts(row: Mapping[str, Any], mapping: ColumnMapping) -> bool:
-    try:
-        return bool(convert(row, mapping, 0, 0, ""))
-    except RowProblem:
-        return False
+def _tried(rows: Rows, mapping: ColumnMapping, trust: float, reason: str) -> Proposal:
+    fitting, gone = trial(rows, mapping)
+    share = fitting / len(rows)
+    return Proposal(mapping.shape, mapping, round(trust * share, 3), reason, share, dict(gone))
+
+
+def trial(rows: Rows, mapping: ColumnMapping) -> tuple[int, Counter[str]]:
+    """How many rows convert, and of how many what is lost, by name."""
+    fitting, gone = 0, Counter[str]()
+    for row in rows:
+        try:
+            gone.update(converted(row, mapping, 0, 0, "")[1])
+        except RowProblem:
+            continue
+        fitting += 1
+    return fitting, gone
 
 
 def _names(rows: Rows) -> dict[str, str]:
@@ -74,6 +112,14 @@ def _sample(rows: Rows, name: str) -> Any:
 
 def _columns(**columns: str) -> dict[str, str]:
     return {role: name for role, name in columns.items() if name}
+
+
+def _with_more(rows: Rows, mapping: ColumnMapping) -> ColumnMapping:
+    """The mapping, with the columns that stand beside the turns under their usual names."""
+    names = _names(rows)
+    roles = {role.name for role in ROLES[mapping.shape]} & BESIDE.keys()
+    found = {role: _first(names, BESIDE[role]) for role in BESIDE if role in roles}
+    return replace(mapping, columns={**_columns(**found), **mapping.columns})
 
 
 def _verl_rl(rows: Rows) -> Iterator[Guess]:
@@ -104,7 +150,8 @@ def _talks(rows: Rows) -> Iterator[Guess]:
             said = f"{name} holds turns of from and value, as ShareGPT writes them."
             yield ColumnMapping("sft", "sharegpt", columns, {}), 0.95, said
         elif "role" in turn and "content" in turn:
-            shape = "verl_sft" if set(names.values()) <= {name, "extra_info"} else "messages"
+            verls = {name, "extra_info", "tools", "enable_thinking", "images", "videos"}
+            shape = "verl_sft" if set(names.values()) <= verls else "messages"
             said = f"{name} holds turns of role and content."
             yield ColumnMapping("sft", shape, {"messages": name}, {}), 0.95, said
 

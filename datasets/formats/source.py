@@ -8,6 +8,8 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from datasets.formats import csv_rows, json_rows, parquet_rows
+from datasets.formats.codes import CODES
+from datasets.formats.encodings import UTF8
 from datasets.formats.jsontext import read
 from datasets.formats.rows import slice_rows
 from datasets.formats.sink import Sink
@@ -67,16 +69,18 @@ def import_file(
     name: str | None = None,
     limits: Limits | None = None,
     progress: Progress | None = None,
+    encoding: str = UTF8,
 ) -> SourceFacts:
     """Import JSON, JSONL, CSV or parquet (gz or not) into ``out_dir``: rows.parquet and
     problems.jsonl.
 
-    ``name`` is the original file's. Raises ValueError with a sentence when the file cannot be
-    imported at all, and then leaves ``out_dir`` unchanged.
+    ``name`` is the original file's, ``encoding`` that of its text. Raises ValueError with a
+    sentence when the file cannot be imported at all, and then leaves ``out_dir`` unchanged.
     """
     limits = limits or Limits()
-    kind = format_of(path, name or path.name, limits)
-    with staged(out_dir) as folder, Stream(path, limits, progress) as stream:
+    kind = format_of(path, name or path.name, limits, encoding)
+    encoding = UTF8 if kind == "parquet" else encoding
+    with staged(out_dir) as folder, Stream(path, limits, progress, encoding) as stream:
         with Sink(folder, limits.max_rows) as sink:
             READERS[kind](stream, sink, limits, folder)
         _must_have_rows(sink)
@@ -110,5 +114,5 @@ def _must_have_rows(sink: Sink) -> None:
     first = sink.examples[0]
     raise ValueError(
         f"None of the {sink.problem_counts.total()} rows can be read. Row {first['line']}: "
-        f"{first['message']}"
+        f"{first['message']} {CODES[first['code']].advice}"
     )

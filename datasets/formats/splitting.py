@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from datasets.formats.kept import Kept
-from datasets.formats.tables import ROW_GROUP, schema_of, writer
+from datasets.formats.carried import Carried
+from datasets.formats.jsontext import read
+from datasets.formats.tables import ROW_GROUP, writer
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,9 @@ class Groups:
         return np.isin(hashes, names[chosen])
 
 
-def divide(every: Path, folder: Path, validates: "np.ndarray", target: str, kept: Kept) -> int:
+def divide(every: Path, folder: Path, validates: "np.ndarray", carried: Carried) -> int:
     """Write train.parquet and val.parquet from all rows; return the number of validation rows."""
-    schema, start = schema_of(target, kept.as_found()), 0
+    schema, start = carried.schema(), 0
     with (
         pq.ParquetFile(every, pre_buffer=False, buffer_size=2**20) as file,
         writer(folder / "train.parquet", schema) as train,
@@ -74,10 +75,14 @@ def divide(every: Path, folder: Path, validates: "np.ndarray", target: str, kept
     ):
         for batch in file.iter_batches(batch_size=ROW_GROUP, use_threads=False):
             mask = validates[start : start + len(batch)]
-            for out, which, name in ((train, ~mask, "train"), (val, mask, "val")):
-                part = batch.filter(pa.array(which))
-                if len(part):
-                    out.write_table(_named(part, schema, name))
+            texts: list[Any] = batch["json"].to_pylist()
+            rows = [carried.completed(read(text), schema) for text in texts]
+            for out, is_val, name in ((train, False, "train"), (val, True, "val")):
+                part = [row for row, chosen in zip(rows, mask, strict=True) if chosen == is_val]
+                for row in part:
+                    row["extra_info"]["split"] = name
+                if part:
+                    out.write_table(pa.Table.from_pylist(part, schema=schema))
             start += len(batch)
     return int(validates.sum())
 
@@ -95,16 +100,3 @@ def _draw(sizes: "np.ndarray", wanted: int) -> "np.ndarray":
     if not chosen.any():
         chosen[int(np.argmin(sizes))] = True
     return chosen
-
-
-def _named(part: pa.RecordBatch, schema: pa.Schema, split: str) -> pa.Table:
-    """The rows with the split's name, and with the kept columns in their final types."""
-    extra: Any = part["extra_info"]
-    wanted = schema.field("extra_info").type
-    values = [
-        pa.array([split] * len(part)) if field.name == "split"
-        else extra.field(field.name).cast(field.type)
-        for field in wanted
-    ]  # fmt: skip
-    columns = [*part.columns[:-1], pa.StructArray.from_arrays(values, fields=list(wanted))]
-    return pa.Table.from_arrays(columns, schema=schema)

@@ -5,10 +5,12 @@ import os
 import zlib
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from datasets.formats.encodings import UTF8, as_utf8
 from datasets.formats.staging import Progress
 
 MIB = 2**20
@@ -33,12 +35,19 @@ class Stream:
     ``bytes_read`` counts the bytes of the file, ``unpacked_bytes`` the bytes after unpacking.
     """
 
-    def __init__(self, path: Path, limits: Limits, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        limits: Limits,
+        progress: Progress | None = None,
+        encoding: str = UTF8,
+    ) -> None:
         self.path = path
         self.bytes_read = 0
         self.unpacked_bytes = 0
         self._limits = limits
         self._progress = progress
+        self._encoding = encoding
         self._hash = hashlib.sha256()
         self._file = _open(path)
         self._before = os.fstat(self._file.fileno())
@@ -62,7 +71,12 @@ class Stream:
         return self._hash.hexdigest()
 
     def blocks(self) -> Generator[bytes, None, None]:
-        """Blocks of about 1 MiB. Raises ValueError when the file is damaged or exceeds a limit."""
+        """Blocks of about 1 MiB, text in UTF-8. Raises ValueError when the file is damaged or
+        exceeds a limit.
+        """
+        yield from as_utf8(self._whole(), self._encoding)
+
+    def _whole(self) -> Iterator[bytes]:
         for block in self._unpacked() if self.packed else self._raw():
             self.unpacked_bytes += len(block)
             self._within_limits()
@@ -120,17 +134,29 @@ def size_text(count: int) -> str:
     return f"{count / MIB:g} MiB" if count >= MIB else f"{count} bytes"
 
 
-def lines(stream: Stream, limit: int) -> Iterator[tuple[int, list[bytes | None]]]:
+def beginning(blocks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """The first MiB or so to look at, and all blocks to read."""
+    held: list[bytes] = []
+    size = 0
+    while size < BLOCK and (block := next(blocks, None)) is not None:
+        held.append(block)
+        size += len(block)
+    return b"".join(held), chain(held, blocks)
+
+
+def lines(
+    blocks: Iterator[bytes], limit: int, end: bytes = b"\n"
+) -> Iterator[tuple[int, list[bytes | None]]]:
     """Lists of lines without their ends, each with the number of its first line (from 1).
 
     None replaces a line of more than ``limit`` bytes, of which at most that many were held.
     """
     pieces: list[bytes] = []
     number, held, first = 1, 0, True
-    for whole in stream.blocks():
+    for whole in blocks:
         block = whole.removeprefix(b"\xef\xbb\xbf") if first and whole else whole
         first = first and not whole
-        start, *rest = block.split(b"\n")
+        start, *rest = block.split(end)
         held += len(start)
         pieces = [*pieces, start] if held <= limit else []
         if not rest:

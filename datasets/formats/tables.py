@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from datasets.formats.jsontext import dumps
 from datasets.formats.turns import first_prompt
 
 TURNS = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
@@ -21,7 +22,9 @@ COLUMNS: Mapping[str, tuple[tuple[str, pa.DataType], ...]] = {
     ),
     "dpo": (("prompt", TURNS), ("chosen", TURNS), ("rejected", TURNS)),
 }
-EXTRA = (("index", pa.int64()), ("line", pa.int64()), ("split", pa.string()))
+TURN_COLUMNS = ("messages", "prompt", "chosen", "rejected")
+MEDIA: Mapping[str, str] = {"images": "<image>", "videos": "<video>", "audios": "<audio>"}
+EVERY = pa.schema({"json": pa.large_string()})
 REMOVED_COLUMNS: dict[str, pa.DataType] = {
     "line": pa.int64(),
     "code": pa.string(),
@@ -30,12 +33,6 @@ REMOVED_COLUMNS: dict[str, pa.DataType] = {
 }
 REMOVED = pa.schema(REMOVED_COLUMNS)
 ROW_GROUP = 2_000
-
-
-def schema_of(target: str, kept: Sequence[tuple[str, pa.DataType]] = ()) -> pa.Schema:
-    """The columns of a compiled file; ``kept`` adds fields to extra_info."""
-    extra = pa.struct([*EXTRA, *kept])
-    return pa.schema([*COLUMNS[target], ("extra_info", extra)])
 
 
 def writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
@@ -55,7 +52,17 @@ def batches(path: Path, size: int = ROW_GROUP) -> Iterator[list[dict[str, Any]]]
 
 def turns_text(turns: Sequence[Mapping[str, Any]] | None) -> str:
     """Turns as one text with their roles, so that equal words of other roles differ."""
-    return "\n".join(f"{turn['role']}\t{turn['content']}" for turn in turns or ())
+    return "\n".join(f"{turn['role']}\t{turn['content']}{more_text(turn)}" for turn in turns or ())
+
+
+def more_text(turn: Mapping[str, Any]) -> str:
+    """What a turn holds beside its text, as text: two tool calls differ by it."""
+    more = {
+        key: value
+        for key, value in turn.items()
+        if key not in ("role", "content") and value is not None
+    }
+    return f"\t{dumps(more).decode()}" if more else ""
 
 
 def prompt_text(row: Mapping[str, Any], target: str) -> str:

@@ -12,6 +12,10 @@ FILES = (
 Fingerprint = tuple[tuple[str, int, int], ...]
 
 
+class NoTemplate(ValueError):
+    """The tokenizer has no chat template: no run can read conversations with it."""
+
+
 def read_tokenizer(folder: Path) -> Any:
     """The tokenizer; the last few stay in memory while their files are unchanged.
 
@@ -42,7 +46,7 @@ def _read(folder: str, files: Fingerprint) -> Any:
     except Exception as error:  # transformers raises many kinds of errors for a broken file
         raise ValueError(_why_not(folder, error)) from error
     if not tokenizer.chat_template:
-        raise ValueError(
+        raise NoTemplate(
             f"The tokenizer in {folder} has no chat template, and conversations are read through "
             "one. Take the tokenizer of the instruction-tuned model, or add a chat_template.jinja."
         )

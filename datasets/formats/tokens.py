@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from datasets.formats.chat import Chat, ChatOptions, Pieces, Refusal, Row, sft_messages, sft_tools
+from datasets.formats.chat import Chat, ChatOptions, Pieces, Refusal, Row
 from datasets.formats.pairs import Pair, pair_of, truncate
 from datasets.formats.token_text import TokenTexts
 from datasets.formats.tokenizer_dir import read_tokenizer
@@ -94,9 +94,16 @@ class ChatTokenizer:
     def _batch_lengths(self, rows: Sequence[Row], target: str) -> list[int]:
         if target == "dpo":
             return [self._pair_length(row) for row in rows]
-        if target == "sft" and self.options.ignore_mismatch:
-            return [self._sft_view(row, None, "error").total or REFUSED for row in rows]
-        return self._counted([self._text(row, target) for row in rows])
+        if target == "sft":
+            return [self._sft_length(row) for row in rows]
+        return self._counted([self._text(row) for row in rows])
+
+    def _sft_length(self, row: Row) -> int:
+        """Turn by turn, as the view and verl read it: what verl refuses is refused here."""
+        try:
+            return len(self._chat.sft(row).ids) or REFUSED
+        except Refusal:
+            return REFUSED
 
     def _pair_length(self, row: Row) -> int:
         try:
@@ -104,13 +111,10 @@ class ChatTokenizer:
         except Refusal:
             return REFUSED
 
-    def _text(self, row: Row, target: str) -> str | None:
+    def _text(self, row: Row) -> str | None:
         try:
-            if target == "rl":
-                return self._chat.render(row["prompt"], generation=True)
-            messages, tools = sft_messages(row), sft_tools(row)
-            return self._chat.render(messages, tools=tools, thinking=self._chat.thinking(row))
-        except Exception:  # a template may raise anything
+            return self._chat.prompt_text(row)
+        except Refusal:
             return None
 
     def _counted(self, texts: Sequence[str | None]) -> list[int]:

@@ -4,8 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datasets.formats.codes import RowProblem
+from datasets.formats.jsontext import loads, pruned
 
-Turn = dict[str, str]
+Turn = dict[str, Any]
+MARKS = ("weight", "train", "training", "trainable", "loss")  # false or 0: not to be trained on
+TALK = ("tool_calls", "tool_call_id", "name", "reasoning_content", "reasoning", "thinking")
+TEXTS = ("role", "content", "from", "value")
 ROLES_OF_OTHERS = {
     "human": "user",
     "gpt": "assistant",
@@ -17,6 +21,7 @@ ROLES_OF_OTHERS = {
     "function_response": "tool",
     "developer": "system",
 }
+PLAIN = {*TEXTS}
 KNOWN_ROLES = ("system", "user", "assistant", "tool")
 
 
@@ -92,13 +97,56 @@ def _turn(item: Any, column: str, place: int) -> Turn:
     content = item.get("content", item.get("value"))
     if isinstance(content, list):
         content = _parts(content, column, place)
-    if content is None and item.get("tool_calls"):
-        raise RowProblem(
-            "wrong_type", f"Turn {place} of {column} is a tool call; only text turns can be used."
-        )
     if content is not None and not isinstance(content, str):
         raise RowProblem("wrong_type", f"The content of turn {place} of {column} is not text.")
-    return {"role": role, "content": content or ""}
+    return {"role": role, "content": content or "", **_more(item, f"Turn {place} of {column}")}
+
+
+def is_trained(turn: Turn) -> bool:
+    """Whether an answer is to be learnt: nothing marks it as not to be trained on."""
+    marks = [turn[mark] for mark in MARKS if turn.get(mark) is not None]
+    return turn["role"] == "assistant" and all(marks)
+
+
+def objects_of(value: Any, what: str) -> list[dict[str, Any]]:
+    """A list of objects, or the same as JSON text. Raises RowProblem."""
+    if isinstance(value, str):
+        value = _parsed(value)
+    if isinstance(value, list):
+        value = [_parsed(item) if isinstance(item, str) else item for item in value]
+        if all(isinstance(item, Mapping) for item in value):
+            return [pruned(item) for item in value]
+    raise RowProblem("not_carried", f"{what} is not a list of objects.")
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return loads(text.encode())
+    except (RowProblem, UnicodeEncodeError):
+        return None
+
+
+def _more(item: Mapping[str, Any], what: str) -> Turn:
+    """What a turn has beside its text, as far as a chat template or the trainer reads it."""
+    if item.keys() <= PLAIN:
+        return {}
+    if item.get("function_call"):
+        raise RowProblem("not_carried", f"{what} has a function_call: write it as tool_calls.")
+    found = {key: pruned(item[key]) for key in TALK if item.get(key) not in (None, "", [])}
+    if "tool_calls" in found:
+        found["tool_calls"] = objects_of(found["tool_calls"], f"tool_calls of {what}")
+    for mark in MARKS:
+        if item.get(mark) is not None:
+            found[mark] = _mark(item[mark], f"{mark} of {what}")
+    return found
+
+
+def _mark(value: Any, what: str) -> int:
+    if value in (0, 1) and isinstance(value, int | float):
+        return value if isinstance(value, bool) else int(value)
+    raise RowProblem(
+        "not_carried", f"{what} is {str(value)[:40]!r}: a run trains on a turn, or does not."
+    )
 
 
 def _parts(parts: list[Any], column: str, place: int) -> str:

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from datasets.formats.columns import SHAPES, ColumnMapping
-from datasets.formats.shapes import Proposal, detect
+from datasets.formats.shapes import Proposal, detect, why_not
 from datasets.formats.source import read_source
 from datasets.models import Source
 from datasets.services import DatasetError
@@ -14,7 +15,18 @@ LOOKED_AT = 200
 
 def proposals(source: Source) -> list[Proposal]:
     """Possible mappings for the first rows of a source, the best guess first."""
-    return detect([row.data for row in read_source(source.rows_file, 0, LOOKED_AT)])
+    return detect(first_rows(source))
+
+
+def first_rows(source: Source) -> list[dict[str, Any]]:
+    return [row.data for row in read_source(source.rows_file, 0, LOOKED_AT)]
+
+
+def nothing_fits(source: Source) -> str:
+    """A sentence that says why no shape fits the rows."""
+    names = ", ".join(source.facts.get("fields", {}))
+    said = f"No shape fits the rows: say which, with its columns. They have: {names}."
+    return f"{said} {why_not(first_rows(source))}".strip()
 
 
 def propose(
@@ -30,10 +42,7 @@ def propose(
     found = [p.mapping for p in proposals(source) if shape in ("", p.shape)]
     found = [m for m in found if target in ("", *SHAPES[m.shape].targets)]
     if not found and not shape:
-        names = ", ".join(source.facts.get("fields", {}))
-        raise DatasetError(
-            f"No shape fits the rows: say which, with its columns. They have: {names}."
-        )
+        raise DatasetError(nothing_fits(source))
     mapping = found[0] if found else ColumnMapping(SHAPES[shape].targets[0], shape, {})
     mapping = replace(
         mapping,

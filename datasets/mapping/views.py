@@ -1,6 +1,5 @@
 """The mapping form: from a source's columns to a version, with a preview of the first rows."""
 
-import json
 from typing import Any
 
 from django.http import HttpResponse
@@ -11,9 +10,11 @@ from datasets import services
 from datasets.formats.codes import RowProblem
 from datasets.formats.columns import SHAPES
 from datasets.formats.mapping import convert
+from datasets.formats.parts import row_parts
+from datasets.formats.shapes import trial
 from datasets.formats.source import read_source
 from datasets.forms import MapForm, initial_of
-from datasets.mapping.proposals import proposals
+from datasets.mapping.proposals import LOOKED_AT, nothing_fits, proposals
 from datasets.models import Source
 from datasets.services import DatasetError
 from datasets.views import changeable
@@ -49,7 +50,8 @@ def _form_page(request: HtmxHttpRequest, source: Source) -> HttpResponse:
     form = MapForm(source, shape, initial=initial)
     defaults = {name: str(form[name].value() or "") for name in form.fields}
     trial = MapForm(source, shape, defaults)
-    context = {"form": form, "proposals": offered, **_facts(source), **_preview(trial)}
+    why = "" if offered else nothing_fits(source)
+    context = {"form": form, "proposals": offered, "why": why, **_facts(source), **_preview(trial)}
     part = "#mapbody" if request.htmx else ""
     return render(request, "datasets/mapping/map.html" + part, context)
 
@@ -79,7 +81,14 @@ def _preview(form: MapForm) -> dict[str, Any]:
             (form[n].label if n in form.fields else "", list(e)) for n, e in form.errors.items()
         ]
         return {"rows": [], "errors": errors}
-    return {"rows": [_row(row, form) for row in read_source(form.source.rows_file, 0, SHOWN)]}
+    found = read_source(form.source.rows_file, 0, LOOKED_AT)
+    fitting, lost = trial([row.data for row in found], form.mapping)
+    return {
+        "rows": [_row(row, form) for row in found[:SHOWN]],
+        "looked_at": len(found),
+        "fitting": fitting,
+        "lost": dict(lost.most_common()),
+    }
 
 
 def _row(row: Any, form: MapForm) -> dict[str, Any]:
@@ -87,12 +96,4 @@ def _row(row: Any, form: MapForm) -> dict[str, Any]:
         made = convert(row.data, form.mapping, 0, row.line, "train")
     except RowProblem as problem:
         return {"line": row.line, "problem": str(problem)}
-    made.pop("extra_info")
-    return {"line": row.line, "fields": [(name, _shown(value)) for name, value in made.items()]}
-
-
-def _shown(value: Any) -> Any:
-    """Turns as turns; any other value as text."""
-    if isinstance(value, list):
-        return value
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return {"line": row.line, "fields": row_parts(made, None)}

@@ -1,6 +1,5 @@
 """Views of data sets that pages and commands share."""
 
-import json
 from typing import Any
 
 from datasets.formats.tokens import RowView
@@ -42,6 +41,7 @@ def version_json(version: Version) -> dict[str, Any]:
         "mapping": version.mapping,
         "options": version.options,
         "problems": version.problems.get("counts", {}),
+        "lost": version.lost,
         "created_at": version.created_at.isoformat(),
     }
 
@@ -51,32 +51,26 @@ def version_line(version: Version) -> str:
     return f"{version.label:<40} {version.target:<4} {state_of(version):<9} {rows:>20} rows"
 
 
-def row_parts(row: dict[str, Any], width: int | None = 200) -> list[tuple[str, Any]]:
-    """A compiled row by column: turns as turns, other values as text, cut to ``width``."""
-    return [
-        (name, _turns(value, width) if _is_turns(value) else _cut(_text(value), width))
-        for name, value in row.items()
-        if name != "extra_info"
-    ]
+def source_text(source: Source) -> str:
+    """What an import gave: its rows, and those that could not be read."""
+    bad = source.facts.get("bad", 0)
+    head = [f"{bad} could not be read:", *source.reasons] if bad else []
+    return _text_of(f"{source.dataset}: {source.rows} rows", head, source.facts.get("examples", []))
 
 
-def _is_turns(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+def version_text(version: Version) -> str:
+    """A version in one line, and the rows that were left out of it."""
+    gone = version.rows_removed
+    head = [f"{gone} were left out:", *version.reasons] if gone else []
+    if version.lost:
+        named = ", ".join(f"{name} ({count})" for name, count in version.lost.items())
+        head.append(f"Not carried into it, by rows: {named}.")
+    return _text_of(version_line(version), head, version.problems.get("examples", []))
 
 
-def _turns(value: list[dict[str, Any]], width: int | None) -> list[dict[str, str]]:
-    return [
-        {"role": str(turn.get("role")), "content": _cut(_text(turn.get("content")), width)}
-        for turn in value
-    ]
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _cut(text: str, width: int | None) -> str:
-    return text if width is None or len(text) <= width else text[: width - 1] + "…"
+def _text_of(first: str, more: list[str], examples: list[dict[str, Any]]) -> str:
+    lines = [f"  line {one['line']}: {one['message']} {one['excerpt']}" for one in examples]
+    return "\n".join([first, *more, *(lines if more else [])])
 
 
 INVISIBLE = {"\n": "\u21b5", "\t": "\u21e5", "\r": "\u240d"}

@@ -11,11 +11,12 @@ from django.views.decorators.vary import vary_on_headers
 
 from datasets.formats import distribution as fields_of
 from datasets.formats import rows as pages
+from datasets.formats.parts import row_parts
 from datasets.formats.rows import OPS
 from datasets.models import Dataset, Version
 from datasets.versions.elsewhere import links_of
 from datasets.versions.forms import TokensForm
-from datasets.versions.shown import row_parts, token_view
+from datasets.versions.shown import token_view
 from platform_site.htmx import HtmxHttpRequest
 from platform_site.paths import inside
 

@@ -163,6 +163,8 @@ class JobForm(forms.Form):
         for problem in [*found, *self._account_problems(cleaned)]:
             self.add_error(problem.field or None, problem.message)
         if self.is_final and not self.errors:
+            for problem in self.preflight.refused:
+                self.add_error(problem.field, problem.message)
             for message in self._reward_problems():
                 self.add_error("reward_file", message)
         return cleaned

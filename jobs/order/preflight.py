@@ -12,6 +12,7 @@ from compute.machines.local import local_machine
 from compute.machines.packages import lacking_packages
 from datasets.formats.parquet import ParquetFacts, column_problem, read_facts
 from datasets.formats.sources import unscored
+from jobs.order import rendering
 from jobs.rewards.paths import reward_path
 from jobs.verl import checks, schema
 from jobs.verl.algorithms import algorithm_of
@@ -59,6 +60,14 @@ class Preflight:
         if not (self.knows_model and self.is_here):
             return ModelFolder()
         return find_model(str(self.spec.values["model_path"]))
+
+    @property
+    def refused(self) -> list[Problem]:
+        """Rows that the model's own template refuses. It takes seconds: ask it at the end."""
+        if not self.knows_model:
+            return []
+        folder = model_folder(str(self.spec.values["model_path"]))
+        return rendering.problems(self.spec, folder) if folder else []
 
     @cached_property
     def rows(self) -> int:
@@ -176,6 +185,11 @@ def find_model(text: str) -> ModelFolder:
         return inspect_model(inside(text))
     except ValueError as error:
         return ModelFolder(str(error))
+
+
+def model_folder(text: str) -> Path | None:
+    """Where a model that is on this machine lies."""
+    return cached_model(text, hub_cache()) if HUB_NAME.fullmatch(text) else allowed(text)
 
 
 def hub_cache() -> Path:

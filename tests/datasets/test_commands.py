@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
 from datasets.models import Dataset, Version
-from tests import factories
+from tests import factories, tokenizers
 
 pytestmark = pytest.mark.django_db
 
@@ -46,6 +46,35 @@ def test_from_a_file_to_a_clean_version(rows: str) -> None:
     assert "say@2" in text("list")
     assert "sha256" in text("show", "say")
     assert "Nothing was found" in text("check", "say@2")
+
+
+def test_rows_that_could_not_be_used_are_named(rows: str) -> None:
+    said = text("import", rows, "--name", "say")
+    assert "say: 20 rows\n1 could not be read:\nBroken JSON: 1. Mend the line" in said
+    assert "line 21: It is not JSON: unexpected character" in said
+    columns = ("--map", "instruction=output", "--map", "input=")
+    Path(rows).write_text('{"instruction": "a", "output": ""}\n' + Path(rows).read_text())
+    text("import", rows, "--name", "say")
+    made = text("compile", "say", *columns)
+    assert "1 were left out:\nNo prompt: 1. Leave these rows out." in made
+    assert "line 1: output is empty." in made
+
+
+def test_what_is_not_carried_is_named(home: Path, staff: User) -> None:
+    rows = [{"instruction": f"Say {n}", "output": "x", "id": n} for n in range(9)]
+    data("import", str(factories.write_lines(home / "rows.jsonl", rows)), "--name", "say")
+    assert "Not carried into it, by rows: id (9)." in text("compile", "say")
+    assert data("show", "say")["lost"] == {"id": 9}
+
+
+def test_a_check_tells_what_the_template_refuses(home: Path, staff: User, rows: str) -> None:
+    refusing = "{% if messages[0].role == 'system' %}{{ raise_exception('No.') }}{% endif %}"
+    model = tokenizers.save(home / "model", refusing + tokenizers.CHATML)
+    data("import", rows, "--name", "say")
+    data("compile", "say", "--option", "system=Be kind.")
+    assert data("check", "say", "--model", str(model))["counts"]["template_refused"] == 20
+    assert "Refused by the chat template: 20" in text("check", "say", "--model", str(model))
+    assert "No chat template was tried" in text("check", "say")
 
 
 def test_columns_and_options_by_hand(rows: str) -> None:

@@ -155,6 +155,28 @@ def test_a_path_outside_the_allowed_folders(user: User, path: str, words: str) -
         services.import_path(services.create("x", user), path, user)
 
 
+def test_what_cannot_be_imported_is_said_at_once(home: Path, user: User) -> None:
+    dataset = services.create("x", user)
+    (home / "notes.txt").write_text("hello\n")
+    (home / "saved").mkdir()
+    (home / "saved/state.json").write_text("{}")
+    for name, words in (("notes.txt", "Plain text has no rows"), ("saved", "save_to_disk")):
+        with pytest.raises(DatasetError, match=words):
+            services.import_path(dataset, str(home / name), user)
+    upload = SimpleUploadedFile("notes.txt", b"hello\n")
+    with pytest.raises(DatasetError, match="Plain text has no rows"):
+        services.import_upload(dataset, upload, user)
+    assert Source.objects.count() == 0
+    assert [path for path in dataset.folder.rglob("*") if path.is_file()] == []
+
+
+def test_the_encoding_is_kept_for_the_import(user: User) -> None:
+    upload = SimpleUploadedFile("a.csv", "q,a\ncafé,1\n".encode("cp1252"))
+    source = services.import_upload(services.create("x", user), upload, user, "cp1252")
+    assert done(source).state == State.DONE
+    assert (source.rows, source.facts["bad"]) == (1, 0)
+
+
 def test_a_name_is_taken_once(user: User) -> None:
     services.create("sums", user)
     with pytest.raises(DatasetError, match="already"):

@@ -165,7 +165,7 @@ def mapped(**fields: Any) -> dict[str, Any]:
 
 
 def test_a_mapping_is_previewed_and_compiled(page: Client, home: Path, user: User) -> None:
-    rows = [{"q": f"{n}+1=?", "a": n + 1} for n in range(4)]
+    rows = [{"q": f"{n}+1=?", "a": n + 1, "id": n} for n in range(4)]
     path = factories.write_lines(home / "rows.jsonl", [*rows, {"a": "no question"}])
     dataset = services.create("sums", user)
     services.import_path(dataset, str(path), user)
@@ -174,12 +174,15 @@ def test_a_mapping_is_previewed_and_compiled(page: Client, home: Path, user: Use
     preview = page.post(f"{url}preview/", mapped()).content.decode()
     assert "0+1=?" in preview
     assert "It has no q" in preview
+    assert "Of the first 5 rows, 4 can be used." in " ".join(preview.split())
     response = page.post(url, mapped())
     assert response.headers["Location"] == f"/datasets/{dataset.pk}/versions/1/"
     again = page.post(url, mapped())
     assert again.headers["Location"] == response.headers["Location"]
     working.work_off(Version.objects.get())
-    assert Version.objects.get().rows_train == 3
+    version = Version.objects.get()
+    assert (version.rows_train, version.lost) == (3, {"id": 4})
+    assert "<code>id</code> of 4 rows" in page.get(version.get_absolute_url()).content.decode()
 
 
 @pytest.mark.parametrize(
@@ -282,3 +285,25 @@ def test_every_page_asks_for_a_login_and_refuses_other_methods(page: Client, use
 def test_no_such_data_set(page: Client) -> None:
     assert page.get("/datasets/999/").status_code == 404
     assert page.get("/datasets/999/sources/1/map/").status_code == 404
+
+
+def test_text_in_another_encoding(page: Client) -> None:
+    def sent(**fields: str) -> str:
+        rows = SimpleUploadedFile("rows.csv", "q,a\nwas,1\ncafé,2\n".encode("cp1252"))
+        page.post(NEW, {"name": "x", "file": rows, **fields})
+        dataset = Dataset.objects.get()
+        imported(dataset)
+        content = page.get(f"/datasets/{dataset.pk}/").content.decode()
+        services.delete(dataset)
+        return content
+
+    assert "Not valid UTF-8: 1. Name the file&#x27;s encoding" in sent()
+    assert "Not valid UTF-8" not in sent(encoding="cp1252")
+    assert page.post(NEW, {"name": "x", "hub": "a/b", "encoding": "x"}).status_code == 422
+
+
+def test_a_file_without_rows_is_refused_at_once(page: Client) -> None:
+    response = page.post(NEW, {"name": "x", "file": SimpleUploadedFile("a.txt", b"hello\n")})
+    assert response.status_code == 422
+    assert "Plain text has no rows" in response.content.decode()
+    assert Dataset.objects.count() == 0

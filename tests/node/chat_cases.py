@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from trainyard_node.hooks import absent
+
 SPECIAL = ["<|end|>", "<|im_start|>", "<|im_end|>", "<|bos|>", "<|head|>", "<|/head|>", "<|eot|>"]
 SPECIAL += ["<start_of_turn>", "<end_of_turn>", "<think>", "</think>"]
 
@@ -104,11 +106,26 @@ CHATS = [
     turns(("user", "long " * 30), ("assistant", "and longer " * 30)),
     [],
 ]
+CALLED: list[dict[str, Any]] = [
+    *turns(("user", "Weather?")),
+    {"role": "assistant", "content": "", "tool_calls": [{"name": "sky", "arguments": {"at": "x"}}]},
+    *turns(("tool", "blue"), ("assistant", "It is blue.")),
+]
+COUNTED: list[dict[str, Any]] = [
+    *turns(("user", "Sum?")),
+    {"role": "assistant", "content": "so", "tool_calls": [{"name": "sum", "arguments": {"n": 2}}]},
+    {"role": "assistant", "content": "skipped", "weight": 0},
+    {"role": "assistant", "content": "learnt", "weight": 1},
+]
+CALLABLE = [[{"name": "sky", "has": {"at": 1}}], [{"name": "sum", "has": {"n": "int"}}]]
 TOOL = [{"type": "function", "function": {"name": "look", "description": "Looks."}}]
 SFT_FILES: dict[str, dict[str, list[Any]]] = {
     "chats": {"messages": CHATS},
     "thinking": {"messages": [CHATS[0]] * 3, "enable_thinking": [True, False, None]},
     "tools": {"messages": [CHATS[11]] * 2, "tools": [TOOL, None]},
+    "calls": {"messages": [CALLED, COUNTED], "tools": CALLABLE},
+    "call-0": {"messages": [CALLED], "tools": CALLABLE[:1]},
+    "call-1": {"messages": [COUNTED], "tools": CALLABLE[1:]},
     "images": {"messages": [CHATS[0]], "images": [["a.png"]]},
 }
 PAIRS: dict[str, list[Any]] = {
@@ -231,6 +248,7 @@ def attempt(function: Any, *arguments: Any) -> Any:
 
 
 def main(folder: Path, sample: Path) -> None:
+    absent.install()
     make(folder)
     models = {name: folder / name for name in TEMPLATES} | {"sample": sample}
     sft = {

@@ -107,6 +107,22 @@ def test_sft_tokens_and_masks_are_those_of_verl(both: Any) -> None:
     assert compared > 600
 
 
+def test_a_turn_that_is_marked_so_is_not_trained_on(both: Any) -> None:
+    counted = both[0]["sft"]["chatml|calls|no_padding|error|4096"][1]
+    runs = "".join(map(str, counted["mask"])).strip("0").split("0")
+    assert len([run for run in runs if run]) == 2  # the first and the last of three answers
+
+
+def test_no_empty_field_is_rendered(both: Any) -> None:
+    """With another row's tool beside it, a row has the tokens that it has alone."""
+    by_verl, _ = both
+    for index in (0, 1):
+        row = by_verl["sft"]["tools|calls|no_padding|error|4096"][index]
+        alone = by_verl["sft"][f"tools|call-{index}|no_padding|error|4096"][0]
+        assert "error" not in row
+        assert row == alone
+
+
 def test_every_kind_of_refusal_was_met(both: Any) -> None:
     errors = {row.get("error", "") for rows in both[0]["sft"].values() for row in rows}
     wanted = [

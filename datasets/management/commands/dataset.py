@@ -8,6 +8,7 @@ from django.core.management.base import CommandError
 
 from datasets import services, working
 from datasets.formats.check import CODES
+from datasets.formats.encodings import ENCODINGS, UTF8
 from datasets.formats.splitting import Split
 from datasets.mapping.proposals import propose
 from datasets.models import Dataset, Source, Version
@@ -36,13 +37,13 @@ class Command(JsonCommand):
         dataset = known or services.create(options["name"], owner())
         add = services.import_path if Path(options["file"]).is_absolute() else services.import_hub
         try:
-            source = add(dataset, options["file"], owner())
+            source = add(dataset, options["file"], owner(), options["encoding"])
             self.finish(source)
         except (DatasetError, CommandError):
             if known is None:  # the new data set is empty
                 services.delete(dataset)
             raise
-        self.show(options, shown.source_json(source), f"{dataset}: {source.rows} rows")
+        self.show(options, shown.source_json(source), shown.source_text(source))
 
     def do_compile(self, options: dict[str, Any]) -> None:
         source = find_source(options["name"])
@@ -56,7 +57,7 @@ class Command(JsonCommand):
         split = Split(validation=share(options["val"]), seed=options["seed"])
         version = services.compile_version(source, mapping, split, owner())
         self.finish(version)
-        self.show(options, shown.version_json(version), shown.version_line(version))
+        self.show(options, shown.version_json(version), shown.version_text(version))
 
     def do_check(self, options: dict[str, Any]) -> None:
         version = services.find_version(options["name"])
@@ -64,7 +65,10 @@ class Command(JsonCommand):
         self.finish(report)
         counts = report.data["counts"]
         lines = [f"{CODES[code].label}: {count}" for code, count in counts.items() if count]
-        self.show(options, report.data, "\n".join(lines) or "Nothing was found.")
+        lines = lines or ["Nothing was found."]
+        if not options["model"]:
+            lines.append("No chat template was tried: name a model with --model.")
+        self.show(options, report.data, "\n".join(lines))
 
     def do_clean(self, options: dict[str, Any]) -> None:
         unknown = set(options["drop"]) - set(CODES)
@@ -74,7 +78,7 @@ class Command(JsonCommand):
         asked = options["model"], options["max_length"]
         version = services.clean(found, options["drop"], owner(), *asked)
         self.finish(version)
-        self.show(options, shown.version_json(version), shown.version_line(version))
+        self.show(options, shown.version_json(version), shown.version_text(version))
 
     def do_list(self, options: dict[str, Any]) -> None:
         versions = Version.objects.select_related("dataset").newest_first()
@@ -112,6 +116,7 @@ def add_verbs(parser: ArgumentParser) -> None:
     verb = verbs.add_parser("import", help="import a file, or owner/name of the Hugging Face hub")
     verb.add_argument("file", help="a whole path, or a hub name")
     verb.add_argument("--name", required=True, help="the data set to make, or to add to")
+    verb.add_argument("--encoding", default=UTF8, choices=list(ENCODINGS), help="of JSON and CSV")
     verb = verbs.add_parser("compile", help="make a version from the newest source")
     verb.add_argument("name")
     verb.add_argument("--shape", default="", help="default: the one that fits best")

@@ -215,7 +215,7 @@ def test_damaged_gz(put: Put, tmp_path: Path) -> None:
         (b'[1, "a", null]', "a.json", r"None of the 3 rows can be read. Row 1: It is int"),
         (b"{\n", "a.jsonl", "None of the 1 rows can be read. Row 1: It is not JSON"),
         (b"PK\x03\x04....", "a.jsonl", "a zip archive"),
-        (b"\xff\xfe{\0", "a.jsonl", "UTF-16 text: save it as UTF-8"),
+        (b"\xff\xfe{\0", "a.jsonl", "UTF-16 text: name the encoding utf-16"),
         (b"\x28\xb5\x2f\xfd..", "a.jsonl.zst", "packed with zstd: unpack it"),
         (b'{"a":1}\n', "a.parquet", "says that it is parquet, but it holds json"),
         (b'{"a":1}\n{"a":2}\n', "a.parquet", "says that it is parquet, but it holds jsonl"),
@@ -223,7 +223,9 @@ def test_damaged_gz(put: Put, tmp_path: Path) -> None:
         (b'[\n {"a":1}\n]', "a.jsonl", "it holds a JSON array: call it .json"),
         (b"PAR1....PAR1", "a.csv", "says that it is csv, but it holds parquet"),
         (b'{"a":1}\n', "a.jsonl.gz", "says that it is packed with gzip, and it is not"),
-        (b"hello\n", "a.txt", "What a.txt holds is not known"),
+        (b"hello\n", "a.txt", "What a.txt holds is not known: .* Plain text has no rows: write"),
+        (b"\xff\xff\xff\xff\x10", "data.arrow", "an Arrow file: save it as parquet, with"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a.parquet", "git lfs pull"),
     ],
 )
 def test_what_cannot_be_imported(

@@ -1,7 +1,6 @@
 """Tokens and what bears loss, by tokenizers made on the spot. Agreement with verl itself is tested
 in tests/node/test_tokens.py."""
 
-import importlib
 import json
 import subprocess
 import sys
@@ -15,37 +14,12 @@ import pytest
 from datasets.formats.chat import ChatOptions
 from datasets.formats.token_text import byte_alphabet
 from datasets.formats.tokens import REFUSED, ChatTokenizer, load
+from tests.tokenizers import CHATML, save
 
-CHATML = (
-    "{% for m in messages %}<|a|>{{ m.role }}\n{{ m.content }}<|z|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|a|>assistant\n{% endif %}"
-)
 SYSTEM = "{% if messages[0].role != 'system' %}<|a|>system\nBe kind.<|z|>\n{% endif %}"
 STRICT = "{% if messages | length > 1 and messages[0].role == messages[1].role %}"
 STRICT += "{{ raise_exception('Roles must alternate.') }}{% endif %}" + CHATML
 Make = Callable[..., ChatTokenizer]
-
-
-def save(folder: Path, template: str | None) -> Path:
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-
-    transformers: Any = importlib.import_module("transformers")
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=259,  # single bytes, so that every token can be told by hand
-        special_tokens=["<|a|>", "<|z|>", "<|pad|>"],
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(["abc"], trainer)
-    fast = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token="<|z|>", pad_token="<|pad|>"
-    )
-    fast.chat_template = template
-    fast.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture
@@ -181,6 +155,60 @@ def test_lengths_are_those_of_the_views(make: Make) -> None:
     assert [lengths[n] - lengths[0] for n in (0, 1, 999, 1000, 2099)] == [0, 1, 999, 1000, 2099]
     assert lengths[7] == tokenizer.view(rows[7], "sft").total
     assert tokenizer.lengths([], "sft") == []
+
+
+LAST = "{% set last = messages | length - 1 %}"
+THINKING = LAST + CHATML.replace(
+    "{{ m.content }}",
+    "{% if m.reasoning_content and loop.index0 == last %}"
+    "<t>{{ m.reasoning_content }}</t>{% endif %}"
+    "{{ m.content }}",
+)
+NO_SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('No system.') }}{% endif %}"
+NEEDS_USER = (
+    "{% if not messages | selectattr('role', 'equalto', 'user') | list %}"
+    "{{ raise_exception('No user.') }}{% endif %}"
+    "{% if messages | length == 2 and messages[1].role == 'system' %}"
+    "{{ raise_exception('System first.') }}{% endif %}"
+)
+THOUGHT = [
+    {"role": "user", "content": "a"},
+    {"role": "assistant", "content": "b", "reasoning_content": "so"},
+    {"role": "user", "content": "c"},
+    {"role": "assistant", "content": "d", "reasoning_content": "so"},
+]
+WITH_SYSTEM = turns(("system", "Be kind."), ("user", "hi"), ("assistant", "yo"))
+
+
+@pytest.mark.parametrize(
+    ("template", "messages"),
+    [
+        (THINKING, THOUGHT),
+        (NO_SYSTEM + CHATML, WITH_SYSTEM),
+        (NEEDS_USER + CHATML, WITH_SYSTEM),
+        (STRICT, ROW["messages"]),
+    ],
+)
+def test_a_check_refuses_what_the_view_refuses(make: Make, template: str, messages: Any) -> None:
+    tokenizer = make(template)
+    bad, good = {"messages": messages}, {"messages": turns(("user", "a"), ("assistant", "b"))}
+    assert tokenizer.view(bad, "sft").refusal
+    assert tokenizer.lengths([bad], "sft") == [REFUSED]
+    if template != STRICT:  # which no row can be read with
+        assert tokenizer.lengths([good], "sft") == [tokenizer.view(good, "sft").total]
+
+
+def test_empty_fields_are_not_rendered(make: Make) -> None:
+    template = CHATML.replace("{{ m.content }}", "{{ m.tool_calls | default('-') }}{{ m.content }}")
+    messages = [{**turn, "tool_calls": None} for turn in ROW["messages"]]
+    assert "None" not in text(make(template).view({"messages": messages}, "sft").tokens)
+    assert "None" not in text(make(template).view({"prompt": messages[:1]}, "rl").tokens)
+
+
+def test_a_marked_turn_bears_no_loss(make: Make) -> None:
+    marked = [*ROW["messages"], {**ROW["messages"][1], "weight": 0}, ROW["messages"][1]]
+    view = make().view({"messages": marked}, "sft")
+    assert text(t for t in view.tokens if t.bears_loss) == "yo<|z|>\n" * 2
 
 
 def test_several_threads_may_ask_at_once(make: Make) -> None:

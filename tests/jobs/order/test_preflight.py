@@ -1,6 +1,8 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from compute.runners.local.runner import LocalRunner
@@ -8,7 +10,7 @@ from jobs.order.preflight import Preflight, find_model
 from jobs.places import places
 from jobs.verl.recipes import all_recipes
 from jobs.verl.spec import TrainSpec
-from tests import factories
+from tests import factories, tokenizers
 
 
 def spec(slug: str, *overrides: str, **values: object) -> TrainSpec:
@@ -126,3 +128,38 @@ def test_a_quantisation_without_its_package(
     assert told("sample-sft") == []
     write_config(samples / "model", quantization_config={"quant_method": "mine"})
     assert "quantises the weights by mine, which transformers" in told("sample-sft")[0][1]
+
+
+NO_SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('No system.') }}{% endif %}"
+
+
+def with_system(path: Path) -> str:
+    """Three conversations; the last one begins with a system prompt."""
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    rows = [turns, turns, [{"role": "system", "content": "c"}, *turns]]
+    pq.write_table(pa.table({"messages": rows}), path)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("template", "overrides", "told"),
+    [
+        (tokenizers.CHATML, (), []),
+        (NO_SYSTEM + tokenizers.CHATML, (), ["train_files", "val_files"]),
+        (NO_SYSTEM + tokenizers.CHATML, ("data.custom_cls.path=x.py",), []),
+        ("{{ style }}" + tokenizers.CHATML, (), []),
+        (None, (), ["model_path"]),
+    ],
+)
+def test_rows_that_the_template_refuses(
+    samples: Path, home: Path, template: str | None, overrides: tuple[str, ...], told: list[str]
+) -> None:
+    factories.make_model_folder(home / "model", 64)
+    tokenizers.save(home / "model", template)
+    rows = with_system(home / "rows.parquet")
+    changes = {"model_path": str(home / "model"), "train_files": rows, "val_files": rows}
+    found = Preflight(spec("sample-sft", *overrides, **changes)).refused
+    assert [problem.field for problem in found] == told
+    if "train_files" in told:
+        assert found[0].message.startswith("The run would stop at row 2: The chat template refuses")
+    assert Preflight(spec("sample-sft", *overrides, **changes), knows_model=False).refused == []

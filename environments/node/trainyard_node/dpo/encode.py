@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainyard_node.dpo.refused import Refused
+from trainyard_node.hooks.absent import pruned
 
 Messages = Sequence[Mapping[str, Any]]
 TRUNCATIONS = ("error", "left", "right")
@@ -98,7 +99,8 @@ def _message(turn: Any, name: str) -> dict[str, Any]:
     if not isinstance(turn, Mapping) or not turn.get("role"):
         raise Refused(f"{name} holds a message without a role")
     # Parquet gives each message the columns of all others, empty where it has no value.
-    return {key: value for key, value in turn.items() if value is not None}
+    found: dict[str, Any] = pruned(turn)
+    return found
 
 
 def _answer(row: Mapping[str, Any], name: str) -> list[dict[str, Any]]:

@@ -22,11 +22,11 @@ def check(function: Any, parameters: Sequence[str], uses: Sequence[str] = ()) ->
         raise Different(f"{plain.__qualname__} does not use {', '.join(missing)}")
 
 
-def attached(attach: Callable[[], None]) -> bool:
+def attached(attach: Callable[[], None], what: str = "be paused, nor saved on request") -> bool:
     """Call `attach`. If verl differs from what it expects, return False and log a line."""
     try:
         attach()
     except (Different, AttributeError, TypeError, ValueError) as error:
-        say_once(f"this verl cannot be paused, nor saved on request: {error}")
+        say_once(f"this verl cannot {what}: {error}")
         return False
     return True
