@@ -17,6 +17,7 @@ from datasets import services
 from datasets.forms import AddForm, NameForm, NewForm
 from datasets.models import Dataset, Source, Target, Version
 from datasets.services import DatasetError
+from platform_site.fields import asked
 from platform_site.htmx import HtmxHttpRequest
 from platform_site.paths import allowed
 from platform_site.work.models import BUSY, State, Work
@@ -30,7 +31,7 @@ ENDINGS = (".json", ".jsonl", ".ndjson", ".csv", ".parquet", ".gz")
 @require_GET
 @vary_on_headers("HX-Request")
 def dataset_list(request: HtmxHttpRequest) -> HttpResponse:
-    filters = {name: request.GET.get(name, "").replace("\0", "") for name in ("target", "q")}
+    filters = {name: asked(request.GET.get(name)) for name in ("target", "q")}
     sort = request.GET.get("sort", "name")
     if sort.removeprefix("-") not in SORTS:
         sort = "name"

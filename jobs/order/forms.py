@@ -23,14 +23,21 @@ from jobs.trackers import accounts
 from jobs.verl.knobs import find, knobs_of
 from jobs.verl.recipes import Recipe
 from jobs.verl.spec import Problem, TrainSpec
-from platform_site.fields import one_line
+from platform_site.fields import LONGEST_WORDS, one_line
 from platform_site.paths import inside
 
 OPEN_GROUPS = ("Data", "Model", "Preference", "Algorithm", "Optimiser")
 LIMITS = ("retries", "max_hours")
 SET_FIELDS = ("name", "machine", "after", "after_checkpoint", "uuid", "dataset", *LIMITS)
 TICK = forms.CheckboxInput()
+LONGEST_OVERRIDES = 50_000  # characters
+MOST_OVERRIDES = 500  # lines
 TRIED_ROWS = 4  # rows of the data on which the reward function is tried before a run
+
+
+def is_a_word(value: Any) -> bool:
+    """Whether a database can look for it, and anything could be called so."""
+    return len(str(value)) <= LONGEST_WORDS and str(value).isprintable()
 
 
 class MachineField(forms.ModelChoiceField):  # type: ignore[type-arg]
@@ -40,6 +47,8 @@ class MachineField(forms.ModelChoiceField):  # type: ignore[type-arg]
         super().__init__(Machine.objects.for_jobs(), empty_label=None)
 
     def to_python(self, value: Any) -> Machine | None:
+        if not is_a_word(value):
+            raise forms.ValidationError("No machine is called so.")
         if value and not str(value).isdecimal():
             there = Machine.objects.for_jobs()
             named = there.filter(name__iexact=value).first()
@@ -66,6 +75,8 @@ class VersionField(forms.ModelChoiceField):  # type: ignore[type-arg]
         )
 
     def to_python(self, value: Any) -> Version | None:
+        if not is_a_word(value):
+            raise forms.ValidationError("No data set is called so.")
         if value and not str(value).isdecimal():
             try:
                 value = find_version(str(value), self.target).pk
@@ -98,6 +109,7 @@ class JobForm(forms.Form):
     )
     overrides = forms.CharField(
         required=False,
+        max_length=LONGEST_OVERRIDES,
         label="Further overrides",
         help_text="One Hydra override a line, such as optim.num_cycles=0.1",
         widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false"}),
@@ -147,6 +159,12 @@ class JobForm(forms.Form):
         if Job.objects.filter(uuid=uuid).exclude(owner=self.user).exists():
             raise forms.ValidationError("This form was used before. Open a new one.")
         return uuid
+
+    def clean_overrides(self) -> str:
+        text: str = self.cleaned_data["overrides"]
+        if text.count("\n") >= MOST_OVERRIDES:
+            raise forms.ValidationError(f"{MOST_OVERRIDES} lines are the most.")
+        return text
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
