@@ -20,6 +20,7 @@ from jobs.places import places
 from jobs.queue import claims
 from jobs.rewards import trial
 from jobs.trackers import accounts
+from jobs.verl.checks import check_code
 from jobs.verl.knobs import find, knobs_of
 from jobs.verl.recipes import Recipe
 from jobs.verl.spec import Problem, TrainSpec
@@ -173,6 +174,8 @@ class JobForm(forms.Form):
         is_here = cleaned["machine"].is_local
         self.preflight = Preflight(self.spec, not self.trains_on, is_here)
         found = [*self._queue_problems(cleaned), *self.preflight.problems]
+        if not self.user.is_staff:
+            found += check_code(self.spec)
         if not is_here:
             found += shipping.model_problems(self.spec)
         for problem in [*found, *self._account_problems(cleaned)]:
