@@ -18,6 +18,7 @@ from datasets.formats.sniff import BY_SUFFIX
 from datasets.forms import AddForm, NameForm, NewForm
 from datasets.models import Dataset, Source, Target, Version
 from datasets.services import DatasetError
+from platform_site.fields import asked
 from platform_site.htmx import HtmxHttpRequest
 from platform_site.paths import allowed
 from platform_site.work.models import BUSY, State, Work
@@ -31,7 +32,7 @@ ENDINGS = (*BY_SUFFIX, ".gz")
 @require_GET
 @vary_on_headers("HX-Request")
 def dataset_list(request: HtmxHttpRequest) -> HttpResponse:
-    filters = {name: request.GET.get(name, "").replace("\0", "") for name in ("target", "q")}
+    filters = {name: asked(request.GET.get(name)) for name in ("target", "q")}
     sort = request.GET.get("sort", "name")
     if sort.removeprefix("-") not in SORTS:
         sort = "name"

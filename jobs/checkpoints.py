@@ -96,7 +96,8 @@ def _last_steps(job: Job) -> dict[int | None, int]:
 
 def _began(job: Job) -> dict[int, int]:
     """The step that each attempt went on from; an attempt that never started has none."""
-    rows = job.events.filter(kind=events.RESUMED).values_list("attempt", "data")
+    told = job.events.of_platform().filter(kind=events.RESUMED)
+    rows = told.values_list("attempt", "data")
     return {attempt: int(data.get("step", 0)) for attempt, data in rows}
 
 

@@ -60,6 +60,7 @@ RESUMED = _note("resumed", words="Goes on")
 SILENT = _warning("silent", words="No sign of life")
 HEARD_AGAIN = _note("heard again", words="Signs of life again")
 STALLED = _warning("stalled", words="A step takes unusually long")
+LINES_LEFT_OUT = _warning("lines left out", words="Lines that cannot be read were left out")
 LOG_LEFT_OUT = _warning("log left out", words="The rest of the log is not kept here")
 
 # Checkpoints that are brought from a far machine.

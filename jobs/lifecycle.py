@@ -76,7 +76,7 @@ def record(job: Job, kind: str, *, who: str = "", message: str = "", **data: Any
 
 def record_once(job: Job, kind: str, message: str, *, since: datetime | None) -> None:
     """Write an event unless there is one of the kind since then."""
-    if since is None or not job.events.filter(kind=kind, at__gte=since).exists():
+    if since is None or not job.events.of_platform().filter(kind=kind, at__gte=since).exists():
         record(job, kind, message=message)
 
 

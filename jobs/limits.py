@@ -49,6 +49,6 @@ def keep_rental(job: Job, clock: float, save_seconds: float | None) -> None:
 
 def _tell(job: Job, message: str, ends: str) -> None:
     """Once for each end that the rental has had."""
-    if not job.events.filter(kind=events.RENTAL, data__ends=ends).exists():
+    if not job.events.of_platform().filter(kind=events.RENTAL, data__ends=ends).exists():
         lifecycle.record(job, events.RENTAL, message=message, ends=ends)
         lifecycle.touch(job)

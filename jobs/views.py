@@ -10,6 +10,7 @@ from django.views.decorators.vary import vary_on_headers
 from jobs import measured
 from jobs.kinds.registry import registry
 from jobs.models import Job, JobQuerySet, Status
+from platform_site.fields import asked
 from platform_site.htmx import HtmxHttpRequest
 
 PAGE = 50
@@ -30,7 +31,7 @@ LOOKED_AT = 5  # jobs of the page whose metrics are suggested
 @vary_on_headers("HX-Request")
 def job_list(request: HtmxHttpRequest) -> HttpResponse:
     mine = Job.objects.visible_to(request.user)
-    filters = {name: request.GET.get(name, "").replace("\0", "") for name in FILTERS}
+    filters = {name: asked(request.GET.get(name)) for name in FILTERS}
     metric, kinds = filters["metric"], kinds_of(mine)
     sort = known_sort(request.GET.get("sort", ""), metric)
     jobs = filtered(mine, filters, kinds).with_duration().select_related("machine", "owner")

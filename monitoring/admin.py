@@ -44,4 +44,4 @@ class SystemSampleAdmin(admin.ModelAdmin[SystemSample]):
 
 @admin.register(Cursor)
 class CursorAdmin(admin.ModelAdmin[Cursor]):
-    list_display = ("job", "attempt", "file", "offset")
+    list_display = ("job", "attempt", "file", "offset", "broken", "first_broken")

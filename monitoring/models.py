@@ -14,6 +14,12 @@ class Cursor(models.Model):
     attempt = models.PositiveIntegerField()
     file = models.CharField(max_length=40)
     offset = models.PositiveBigIntegerField(default=0)
+    broken = models.PositiveIntegerField(
+        default=0, help_text="Lines that could not be read and were left out."
+    )
+    first_broken = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="The byte at which the first of them begins."
+    )
 
     class Meta:
         constraints = [

@@ -1,8 +1,15 @@
-"""Checks of form fields that several apps use."""
+"""What several apps do with the fields of their forms and addresses."""
 
 from django.core.exceptions import ValidationError
+
+LONGEST_WORDS = 200  # characters; no list is searched for more
 
 
 def one_line(text: str) -> None:
     if not text.isprintable():
         raise ValidationError("A name is one line of printable characters.")
+
+
+def asked(text: str | None) -> str:
+    """A word of an address as a database can look for it."""
+    return (text or "").replace("\0", "")[:LONGEST_WORDS]

@@ -1,4 +1,4 @@
-"""The request type that htmx adds, and a login redirect that replaces the whole page."""
+"""The request type that htmx adds, a login redirect that replaces the whole page, and HEAD."""
 
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -14,6 +14,18 @@ from django_htmx.middleware import HtmxDetails
 class HtmxHttpRequest(HttpRequest):
     htmx: HtmxDetails
     user: User  # LoginRequiredMiddleware lets no one else through
+
+
+class HeadMiddleware:
+    """Answer HEAD as GET: the server leaves out the body. No view has to think of it."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.method == "HEAD":
+            request.method = "GET"
+        return self.get_response(request)
 
 
 class LoginRedirectMiddleware:

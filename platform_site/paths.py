@@ -1,8 +1,11 @@
 """The files that the site may read."""
 
+import os
 from pathlib import Path
 
 from django.conf import settings
+
+LONGEST_PART, LONGEST = 255, 4095  # bytes that a disk takes for a name, and a system for a path
 
 
 def allowed(path: str) -> Path | None:
@@ -11,6 +14,8 @@ def allowed(path: str) -> Path | None:
     Symbolic links and ``..`` are resolved first, so they cannot lead outside.
     """
     try:
+        if not fits(path):
+            return None
         real = Path(path).expanduser().resolve()
     except (OSError, RuntimeError, ValueError):
         return None
@@ -18,11 +23,22 @@ def allowed(path: str) -> Path | None:
     return real if inside else None
 
 
+def fits(path: str) -> bool:
+    """Whether any disk could have it."""
+    try:
+        data = os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+    return len(data) <= LONGEST and all(len(part) <= LONGEST_PART for part in data.split(b"/"))
+
+
 def inside(path: str) -> Path:
     """The real path. Raises ``ValueError`` with a sentence if it is outside the allowed folders."""
     if not Path(path).is_absolute():
         # Runs start in another folder, and no shell expands "~" there.
         raise ValueError(f"{path} is not a whole path: it begins with /.")
+    if not fits(path):
+        raise ValueError(f"{path[:80]}… is no path that a disk takes: it is too long.")
     real = allowed(path)
     if real is None:
         roots = ", ".join(str(root) for root in settings.TRAINYARD_PATHS)

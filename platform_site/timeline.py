@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -14,9 +15,11 @@ from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 
 from platform_site.events import EventKind, Severity, kind_of, kinds_of
+from platform_site.fields import asked
 from platform_site.htmx import HtmxHttpRequest
 
 PAGE = 50
+NUMBER = re.compile(r"[0-9]{1,9}")
 SORTS = ("at", "kind", "who")
 TEMPLATE = "events.html"
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a cell that begins so runs in a spreadsheet
@@ -38,13 +41,13 @@ class Wanted:
 
     @classmethod
     def read(cls, given: Mapping[str, Any], sources: Collection[str]) -> "Wanted":
-        said = {name: str(given.get(name) or "").replace("\0", "") for name in FILTERS}
+        said = {name: asked(str(given.get(name) or "")) for name in FILTERS}
         attempt, sort = said["attempt"], said["sort"]
         return cls(
             kind=said["kind"],
             severity=said["severity"] if said["severity"] in list(Severity) else "",
             source=said["source"] if said["source"] in sources else "",
-            attempt=int(attempt) if attempt.isascii() and attempt.isdigit() else None,
+            attempt=int(attempt) if NUMBER.fullmatch(attempt) else None,
             text=said["q"],
             sort=sort if sort.removeprefix("-") in SORTS else "-at",
         )

@@ -20,6 +20,7 @@ from compute.models import Machine, MachineSample, SetUp
 from compute.pages.forms import RentalForm
 from compute.setup import settingup
 from compute.sizing.devices import Devices, of_members
+from platform_site.fields import asked
 from platform_site.htmx import HtmxHttpRequest
 
 PAGE = 50
@@ -35,7 +36,7 @@ STATES = {
 @require_GET
 @vary_on_headers("HX-Request")
 def machine_list(request: HtmxHttpRequest) -> HttpResponse:
-    filters = {name: request.GET.get(name, "").replace("\0", "") for name in ("state", "q")}
+    filters = {name: asked(request.GET.get(name)) for name in ("state", "q")}
     sort = request.GET.get("sort", "name")
     if sort.removeprefix("-") not in SORTS:
         sort = "name"

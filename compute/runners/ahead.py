@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from compute.runners.base import Runner, Stretch
+from compute.runners.base import Runner, RunnerError, Stretch, Unreachable
 
 
 class Reader(Protocol):
@@ -17,12 +17,20 @@ class ReadAhead:
     """Reads ``stretches`` at once, in their order; anything else is asked of the runner.
 
     A stretch that came back shorter than its limit ends where its file ended at that moment: what
-    was written later is seen by the next reader, not by this one. Raises ``RunnerError``.
+    was written later is seen by the next reader, not by this one. Where one of them cannot be read,
+    each is asked for by itself: a file of one run does not keep those of others out. Raises
+    ``Unreachable``.
     """
 
     def __init__(self, runner: Runner, stretches: Sequence[Stretch]) -> None:
         self._runner = runner
-        found = runner.read_many(stretches)
+        self._known: dict[str, tuple[int, bytes, bool]] = {}
+        try:
+            found = runner.read_many(stretches)
+        except Unreachable:
+            raise
+        except RunnerError:
+            return
         self._known = {
             part.path: (part.offset, data, len(data) < part.limit)
             for part, data in zip(stretches, found, strict=True)

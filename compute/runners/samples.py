@@ -5,6 +5,7 @@ from typing import Any
 
 FIGURES = ("cpu_percent", "memory_used", "memory_total", "disk_used", "disk_total")
 GPU_FIGURES = ("util_percent", "memory_used", "memory_total", "temperature_c", "power_w")
+RUN_FIGURES = (*FIGURES, "process_cpu_percent", "process_memory")
 MOST = 2**60  # bytes, and anything else that is measured
 MOST_GPUS = 64
 LONGEST_NAME = 100
@@ -23,6 +24,22 @@ def clean_sample(told: Any) -> dict[str, Any]:
         raise ValueError("figures are missing")
     gpus = told.get("gpus")
     return {**kept, "gpus": list(_gpus(gpus)) if isinstance(gpus, list) else []}
+
+
+def clean_run_sample(told: dict[str, Any]) -> dict[str, Any]:
+    """The known figures that a run's own sample has. Raises ``ValueError`` where a word stands in
+    place of a number or of the list of GPUs."""
+    kept: dict[str, Any] = {name: _figure(told[name]) for name in RUN_FIGURES if name in told}
+    wrong = [name for name, value in kept.items() if value is None and told[name] is not None]
+    if wrong:
+        raise ValueError(f"{wrong[0]} is no figure")
+    if "gpus" in told:
+        if not isinstance(told["gpus"], list):
+            raise ValueError("gpus is no list")
+        kept["gpus"] = list(_gpus(told["gpus"]))
+    if not kept:
+        raise ValueError("it has no figure")
+    return kept
 
 
 def _gpus(told: list[Any]) -> Iterator[dict[str, Any]]:

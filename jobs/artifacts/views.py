@@ -18,6 +18,7 @@ from jobs.artifacts.lineage import lineage
 from jobs.artifacts.refusals import warnings, why_not
 from jobs.models import Artifact, Place
 from jobs.requests import get_job
+from platform_site.fields import asked
 from platform_site.htmx import HtmxHttpRequest
 
 PAGE = 50
@@ -27,7 +28,7 @@ NEWEST = "-made_at"
 @require_GET
 @vary_on_headers("HX-Request")
 def artifact_list(request: HtmxHttpRequest) -> HttpResponse:
-    filters = {name: request.GET.get(name, "").replace("\0", "") for name in shown.FILTERS}
+    filters = {name: asked(request.GET.get(name)) for name in shown.FILTERS}
     sort = request.GET.get("sort", NEWEST)
     if sort.removeprefix("-") not in shown.SORTS:
         sort = NEWEST

@@ -24,7 +24,8 @@ def tell_resumed(job: Job) -> None:
 
     By whoever sees it first, who may be killed before it says so.
     """
-    if job.attempt > 1 and not job.events.filter(kind=events.RESUMED, attempt=job.attempt).exists():
+    told = job.events.of_platform().filter(kind=events.RESUMED, attempt=job.attempt)
+    if job.attempt > 1 and not told.exists():
         step = job.resume_step or 0
         whence = f"from the checkpoint of step {step}" if step else "anew: no checkpoint was saved"
         lifecycle.record(job, events.RESUMED, message=f"Goes on {whence}.", step=step)

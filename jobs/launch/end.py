@@ -1,5 +1,6 @@
 """Ending jobs: asked for by a user, or judged by what the run left."""
 
+import logging
 from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
@@ -12,13 +13,15 @@ from django.utils import timezone
 from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
 from jobs import events, lifecycle
 from jobs.artifacts.keeping import keep_products
-from jobs.kinds.base import End
+from jobs.kinds.base import End, Verdict
 from jobs.launch import joint
 from jobs.launch.attempt import Attempt, tell_resumed
-from jobs.models import ACTIVE, ENDED, Event, Job, Status
+from jobs.models import ACTIVE, ENDED, Job, Status
 from jobs.trackers import accounts
 from jobs.verl.retries import Crash, Decision, decide
 from jobs.work import kick, later
+
+log = logging.getLogger(__name__)
 
 
 def stop(job: Job, *, who: str) -> bool:
@@ -88,7 +91,7 @@ def finish(job: Job, exit_code: int, error: str = "") -> None:
     if job.status == Status.STARTING:  # over before anyone saw it run
         tell_resumed(job)
     ended = end_of(job, exit_code)
-    verdict = job.job_kind.judge(job.spec_of_kind, ended)
+    verdict = judged(job, ended)
     if verdict.status != Status.FAILED:
         finish_as(job, Status(verdict.status), verdict.reason, exit_code=exit_code)
         if verdict.status == Status.COMPLETED:
@@ -99,9 +102,19 @@ def finish(job: Job, exit_code: int, error: str = "") -> None:
     crashed(job, Status.FAILED, reason, exit_code, error)
 
 
+def judged(job: Job, end: End) -> Verdict:
+    """What its kind says of the end. A kind that fails at what a run told does not hold it up."""
+    try:
+        return job.job_kind.judge(job.spec_of_kind, end)
+    except Exception:
+        log.exception("The kind %s cannot judge the end of %s", job.kind, job)
+        why = "What the run told of itself cannot be judged"
+        return Verdict("failed", f"Exit code {end.exit_code} at step {end.step}. {why}.")
+
+
 def end_of(job: Job, exit_code: int) -> End:
     """What is known of the end of a job's attempt."""
-    told = job.events.filter(source=Event.Source.RUN, attempt=job.attempt)
+    told = job.events.of_run().filter(attempt=job.attempt)
     return End(
         exit_code=exit_code,
         step=job.step,

@@ -1,5 +1,6 @@
 """Asking again for a start or a stop that should have happened by now."""
 
+import time
 from datetime import timedelta
 
 from django.conf import settings
@@ -12,7 +13,9 @@ from jobs.queue import claims
 from jobs.work import kick, later
 
 STUCK_QUEUE = timedelta(seconds=5)
-STUCK_STOP = timedelta(seconds=30)  # beyond the grace period
+STUCK_STOP = timedelta(seconds=30)  # beyond the grace period, and between two that ask again
+
+_asked: dict[int, float] = {}  # when each was asked again, by this process's clock
 
 
 def kick_stuck() -> None:
@@ -25,5 +28,11 @@ def kick_stuck() -> None:
             kick(machine.pk)
     overdue = timezone.now() - STUCK_STOP - timedelta(seconds=settings.TRAINYARD_STOP_GRACE)
     reached = Job.objects.active().filter(machine__unreachable_since=None)
-    for job in reached.filter(stop_asked_at__lt=overdue):
-        later("jobs.tasks.stop_run", job.pk)
+    stuck = set(reached.filter(stop_asked_at__lt=overdue).values_list("pk", flat=True))
+    now = time.monotonic()
+    for pk in stuck:
+        if now >= _asked.get(pk, 0.0) + STUCK_STOP.total_seconds():
+            _asked[pk] = now
+            later("jobs.tasks.stop_run", pk)
+    for pk in _asked.keys() - stuck:
+        del _asked[pk]

@@ -35,7 +35,7 @@ def start_again(job: Job, why: str = "") -> None:
     says of it."""
     if stop_before_start(job):
         return
-    if job.events.filter(kind=events.CUT_OFF).count() >= MOST_CUT_OFF:
+    if job.events.of_platform().filter(kind=events.CUT_OFF).count() >= MOST_CUT_OFF:
         lose(job, f"Its start was cut off again and again before anything was started. {why}")
         return
     joint.take_down(job)

@@ -283,6 +283,15 @@ class Lease(models.Model):
         return f"GPU {self.device} of {self.machine}"
 
 
+class EventQuerySet(models.QuerySet["Event"]):
+    def of_platform(self) -> Self:
+        """Those that Trainyard itself told: what a run writes is none of them, whatever it is."""
+        return self.filter(source=Event.Source.PLATFORM)
+
+    def of_run(self) -> Self:
+        return self.filter(source=Event.Source.RUN)
+
+
 class Event(models.Model):
     """What happened to a job, when, who asked, and why. Never changed, never removed."""
 
@@ -301,6 +310,8 @@ class Event(models.Model):
     position = models.PositiveBigIntegerField(
         null=True, blank=True, help_text="Byte offset in the run's own events file."
     )
+
+    objects = EventQuerySet.as_manager()
 
     class Meta:
         ordering = ("at", "pk")

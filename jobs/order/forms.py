@@ -21,11 +21,12 @@ from jobs.queue import claims
 from jobs.rewards.before_submit import check_function
 from jobs.rewards.trial import rl_rows
 from jobs.trackers import accounts
+from jobs.verl.checks import check_code
 from jobs.verl.knobs import find, knobs_of
 from jobs.verl.overrides import below
 from jobs.verl.recipes import Recipe
 from jobs.verl.spec import Problem, TrainSpec
-from platform_site.fields import one_line
+from platform_site.fields import LONGEST_WORDS, one_line
 from platform_site.paths import inside
 
 OPEN_GROUPS = ("Data", "Model", "Preference", "Algorithm", "Optimiser")
@@ -33,7 +34,14 @@ LIMITS = ("retries", "max_hours")
 SET_FIELDS = ("name", "machine", "after", "after_checkpoint", "uuid", "dataset", *LIMITS)
 TICK = forms.CheckboxInput()
 REWARD_KWARGS = "reward.custom_reward_function.reward_kwargs"
+LONGEST_OVERRIDES = 50_000  # characters
+MOST_OVERRIDES = 500  # lines
 TRIED_ROWS = 4  # rows of the data on which the reward function is tried before a run
+
+
+def is_a_word(value: Any) -> bool:
+    """Whether a database can look for it, and anything could be called so."""
+    return len(str(value)) <= LONGEST_WORDS and str(value).isprintable()
 
 
 class MachineField(forms.ModelChoiceField):  # type: ignore[type-arg]
@@ -43,6 +51,8 @@ class MachineField(forms.ModelChoiceField):  # type: ignore[type-arg]
         super().__init__(Machine.objects.for_jobs(), empty_label=None)
 
     def to_python(self, value: Any) -> Machine | None:
+        if not is_a_word(value):
+            raise forms.ValidationError("No machine is called so.")
         if value and not str(value).isdecimal():
             there = Machine.objects.for_jobs()
             named = there.filter(name__iexact=value).first()
@@ -69,6 +79,8 @@ class VersionField(forms.ModelChoiceField):  # type: ignore[type-arg]
         )
 
     def to_python(self, value: Any) -> Version | None:
+        if not is_a_word(value):
+            raise forms.ValidationError("No data set is called so.")
         if value and not str(value).isdecimal():
             try:
                 value = find_version(str(value), self.target).pk
@@ -101,6 +113,7 @@ class JobForm(forms.Form):
     )
     overrides = forms.CharField(
         required=False,
+        max_length=LONGEST_OVERRIDES,
         label="Further overrides",
         help_text="One Hydra override a line, such as optim.num_cycles=0.1",
         widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false"}),
@@ -151,6 +164,12 @@ class JobForm(forms.Form):
             raise forms.ValidationError("This form was used before. Open a new one.")
         return uuid
 
+    def clean_overrides(self) -> str:
+        text: str = self.cleaned_data["overrides"]
+        if text.count("\n") >= MOST_OVERRIDES:
+            raise forms.ValidationError(f"{MOST_OVERRIDES} lines are the most.")
+        return text
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         if self.errors:
@@ -158,6 +177,8 @@ class JobForm(forms.Form):
         is_here = cleaned["machine"].is_local
         self.preflight = Preflight(self.spec, not self.trains_on, is_here)
         found = [*self._queue_problems(cleaned), *self.preflight.problems]
+        if not self.user.is_staff:
+            found += check_code(self.spec)
         if not is_here:
             found += shipping.model_problems(self.spec)
         for problem in [*found, *self._account_problems(cleaned)]:

@@ -39,6 +39,8 @@ def import_recipe(owner: User, text: str) -> SavedRecipe:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"That is not TOML: {error}.") from None
+    except ValueError:  # a number of thousands of digits
+        raise RecipeError("That is not TOML: a number in it is too long.") from None
     except RecursionError:
         raise RecipeError("That is no recipe: its lists lie too deep in each other.") from None
     spec, title = _read_spec(data), _word(data, "title")[:200]

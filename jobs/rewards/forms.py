@@ -11,6 +11,7 @@ from datasets.formats.scorers import DATA_SOURCES, scorer_of
 from datasets.models import Target, Version
 from datasets.services import find_version
 from jobs.places import places
+from jobs.rewards.json_field import JsonField
 from jobs.rewards.paths import reward_path
 from jobs.rewards.trial import Case, Subject, cases_of, rl_rows, truth_of
 from platform_site.paths import inside
@@ -35,7 +36,7 @@ class RewardForm(forms.Form):
     name = forms.CharField(
         required=False, max_length=200, initial="compute_score", label="Name of the function"
     )
-    kwargs = forms.JSONField(
+    kwargs = JsonField(
         required=False,
         initial=dict,
         label="Further arguments",

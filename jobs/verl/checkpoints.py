@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 NEWEST_STEP_FILE = "latest_checkpointed_iteration.txt"
+LARGEST = 2**63 - 1  # bytes that a column holds; holes in files count as bytes, too
 STEP_DIR = re.compile(r"global_step_([0-9]{1,9})")  # a step of nine figures fits every database
 
 
@@ -58,7 +59,7 @@ def _checkpoint(name: str, files: list[FileFact], latest: int) -> Checkpoint:
         step=step,
         complete=step <= latest,
         path=f"checkpoints/{name}",
-        size=sum(file.size for file in files),
+        size=min(sum(file.size for file in files), LARGEST),
         modified=datetime.fromtimestamp(newest, UTC),
         has_hf=any("/huggingface/" in f.path and f.path.endswith(".safetensors") for f in files),
     )

@@ -25,6 +25,34 @@ RESERVED = frozenset(
     }
 )
 
+# Keys by which verl, Hydra or transformers load code that the value or the model brings.
+CODE = frozenset(
+    {
+        "_target_",
+        "_call_",
+        "external_lib",
+        "external_libs",
+        "custom_cls",
+        "custom_chat_template",
+        "custom_reward_function",
+        "custom_reward_functions",
+        "trust_remote_code",
+        "module",
+        "agent_loop_config_path",
+        "agent_loop_manager_class",
+        "function_tool_path",
+        "tool_config_path",
+        "interaction_config_path",
+        "runtime_env",
+        "worker_extension_cls",
+        "checkpoint_callback_class",
+        "reward_loop_module_path",
+        "reward_loop_class_name",
+        "class_path",
+        "datagen",
+    }
+)
+
 
 def check_overrides(spec: TrainSpec, schema: Schema) -> Iterator[Problem]:
     """Check free overrides: readable, known to this verl, of the right type, given once, and not a
@@ -36,12 +64,43 @@ def check_overrides(spec: TrainSpec, schema: Schema) -> Iterator[Problem]:
         except ValueError as error:
             yield Problem("overrides", str(error))
             continue
-        message = _owned(spec, override.key) or schema.problem(override)
+        message = _of_hydra(override.key) or _owned(spec, override.key) or schema.problem(override)
         if override.key in seen:
             message = f"{override.key} is given twice."
         seen.add(override.key)
         if message:
             yield Problem("overrides", message)
+
+
+def check_code(spec: TrainSpec) -> Iterator[Problem]:
+    """Free overrides that name code, or let a model bring its own: only staff may write them."""
+    for override in readable(spec.overrides):
+        if name := names_code(override.key, override.value):
+            what = f"{override.key}: {name} names code that the run would load"
+            yield Problem("overrides", f"{what}. Only staff may set it.")
+
+
+def names_code(key: str, value: object) -> str | None:
+    """The part of a key, or of the dictionaries in its value, that names code."""
+    parts = key.replace("/", ".").replace("@", ".").split(".")
+    return next((part for part in (*parts, *_keys_within(value)) if part in CODE), None)
+
+
+def _keys_within(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from str(key).split(".")
+            yield from _keys_within(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _keys_within(inner)
+
+
+def _of_hydra(key: str) -> str | None:
+    """Hydra's own settings can start programs before verl begins, so no run may change them."""
+    if key in RESERVED or key.replace("/", ".").replace("@", ".").split(".")[0] != "hydra":
+        return None
+    return f"{key} is Hydra's own setting, and none of a run's: it can start programs."
 
 
 def _owned(spec: TrainSpec, key: str) -> str | None:

@@ -12,6 +12,9 @@ from typing import Any
 
 from jobs.verl.spec import Value
 
+LONGEST = 5000  # characters
+DEEPEST = 30  # brackets within each other
+SHOWN = 80
 PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./")
 # OmegaConf reads a backslash as an escape only before "${".
 INTERPOLATION = re.compile(r"(\\*)\$\{")
@@ -38,6 +41,8 @@ def parse(text: str) -> Override:
     from hydra.core.override_parser.types import OverrideType, QuotedString
     from hydra.errors import HydraException
 
+    if len(text) > LONGEST or depth(text) > DEEPEST:
+        raise ValueError(f"'{text[:SHOWN]}…' is too long for an override, or nested too deep")
     try:
         parsed = OverridesParser.create().parse_override(text)
     except HydraException as error:
@@ -93,6 +98,15 @@ def _unquoted(value: Any) -> Any:
     if isinstance(value, list):
         return [_unquoted(entry) for entry in value]
     return value.text if isinstance(value, QuotedString) else value
+
+
+def depth(text: str) -> int:
+    """How deep brackets lie in each other, at the most; those within quotes count as well."""
+    deepest = now = 0
+    for letter in text:
+        now += (letter in "[{(") - (letter in "]})")
+        deepest = max(deepest, now)
+    return deepest
 
 
 def _first_line(error: Exception) -> str:

@@ -76,5 +76,5 @@ def _has_weights(names: Collection[str], read: Read) -> bool:
         return "model.safetensors" in names or "pytorch_model.bin" in names
     try:
         return set(json.loads(read(INDEX))["weight_map"].values()) <= set(names)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return False

@@ -115,7 +115,7 @@ class RunConsumer(NewsConsumer):
                 self.wanted = frozenset(map(str, said["want"][:WIDE]))
                 return
             self.seen = live.Seen.said(said)
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             return
         self.begin()
 
@@ -229,3 +229,11 @@ class OverviewConsumer(NewsConsumer):
         last_event = Event.objects.order_by("-pk").values_list("pk").first()
         last_sample = MachineSample.objects.order_by("-pk").values_list("pk").first()
         return active, last_event, last_sample
+
+
+class NobodyConsumer(AsyncWebsocketConsumer):
+    """At an address where there is nothing."""
+
+    async def connect(self) -> None:
+        await self.accept()
+        await self.close(NOT_THERE)

@@ -1,4 +1,4 @@
-from django.urls import path
+from django.urls import path, re_path
 
 from monitoring.page import consumers
 
@@ -6,4 +6,5 @@ from monitoring.page import consumers
 urlpatterns = [
     path("ws/jobs/<int:pk>/", consumers.RunConsumer.as_asgi()),  # type: ignore[arg-type]
     path("ws/overview/", consumers.OverviewConsumer.as_asgi()),  # type: ignore[arg-type]
+    re_path("", consumers.NobodyConsumer.as_asgi()),  # type: ignore[arg-type]
 ]

@@ -10,6 +10,7 @@ from jobs.models import ACTIVE, ENDED, Job, JobQuerySet, Status
 from jobs.queue.claims import leased_devices
 from jobs.queue.state import reason_of
 from monitoring.mirror import left_out
+from monitoring.models import Cursor
 from monitoring.page import panels
 from monitoring.store import points
 
@@ -46,14 +47,25 @@ def page_context(job: Job) -> dict[str, Any]:
     return {**header_context(job), "number": number, **panels.context_of(job)}
 
 
+def broken_lines(job: Job) -> list[str]:
+    """A sentence for each file of the attempt of which lines were left out."""
+    cursors = Cursor.objects.filter(job=job, attempt=job.attempt, broken__gt=0)
+    return [
+        f"Left out: {cursor.broken} line{'s'[: cursor.broken > 1]} of {cursor.file} that cannot be "
+        f"read. The first begins at byte {cursor.first_broken}."
+        for cursor in cursors.order_by("file")
+    ]
+
+
 def header_context(job: Job) -> dict[str, Any]:
     """What the top of a job's page says."""
-    silent = job.events.filter(kind=kinds.SILENT).last() if job.silent_since else None
+    silent = job.events.of_platform().filter(kind=kinds.SILENT).last() if job.silent_since else None
     return {
         "job": job,
         "revision": job.revision,
         "waits": reason_of(job),
         "left_out": left_out(job),
+        "broken": broken_lines(job),
         "devices": leased_devices(job),
         "silent_why": silent.message if silent else "",
     }

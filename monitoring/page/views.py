@@ -15,6 +15,7 @@ from compute.runners.base import RunnerError
 from jobs.launch import command as commands
 from jobs.models import NEEDS_ATTENTION, Job
 from monitoring.page import live, panels, shown
+from platform_site.fields import asked
 from platform_site.htmx import HtmxHttpRequest
 
 BLOCK = 1 << 20
@@ -96,7 +97,7 @@ def checkpoints(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 @vary_on_headers("HX-Request")
 def figures_list(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """All figures of a run, a page at a time: there may be ten thousand."""
-    job, words = get_job(request, pk), request.GET.get("q", "").replace("\0", "")
+    job, words = get_job(request, pk), asked(request.GET.get("q"))
     rows = job.series.filter(name__icontains=words) if words else job.series.all()
     page = Paginator(rows, FIGURES).get_page(request.GET.get("page"))
     context = {"job": job, "words": words, "page": page}

@@ -1,32 +1,42 @@
-"""From whole lines of a run's files to rows. Each returns the job's fields that changed."""
+"""From whole lines of a run's files to rows. Whatever is no such line is left out, and told."""
 
-import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from compute.runners import rundir
+from compute.runners.samples import clean_run_sample
 from jobs import events as kinds
 from jobs.models import Event, Job
 from monitoring.models import SystemSample
 from monitoring.readers.lines import Line
 from monitoring.readers.pace import remember
 from monitoring.readers.records import Record, read_records
+from monitoring.readers.told import clean_event
 from monitoring.readers.verl_metrics import read_metrics
 from monitoring.store import points
 
-log = logging.getLogger(__name__)
 MOST_STEPS = 2**31 - 1  # that a column holds
 When = Callable[[], datetime]  # says when the newest line was written; asking may take a moment
-Save = Callable[[Job, list[Line], When], dict[str, object]]
 
 
-def save_metrics(job: Job, lines: list[Line], when: When) -> dict[str, object]:
+@dataclass(frozen=True)
+class Kept:
+    """The job's fields that changed, and the lines that were left out."""
+
+    changes: dict[str, object] = field(default_factory=dict)
+    broken: Sequence[Line] = ()
+
+
+Save = Callable[[Job, list[Line], When], Kept]
+
+
+def save_metrics(job: Job, lines: list[Line], when: When) -> Kept:
     at = when()
     found = read_metrics(lines, at.timestamp())
-    for line in found.broken:
-        log.warning("%s: byte %d of the metrics is not readable", job, line.position)
     points.append(job, found.frames, found.times)
-    return _pace(job, found.last_step, at) if found.last_step > job.step else {}
+    changes = _pace(job, found.last_step, at) if found.last_step > job.step else {}
+    return Kept(changes, found.broken)
 
 
 def _pace(job: Job, step: int, at: datetime) -> dict[str, object]:
@@ -36,7 +46,8 @@ def _pace(job: Job, step: int, at: datetime) -> dict[str, object]:
     return {"step": step, "step_at": at, "recent_steps": recent, **anchor}
 
 
-def save_system(job: Job, lines: list[Line], when: When) -> dict[str, object]:
+def save_system(job: Job, lines: list[Line], when: When) -> Kept:
+    records = read_records(lines, clean_run_sample)
     SystemSample.objects.bulk_create(
         [
             SystemSample(
@@ -46,20 +57,21 @@ def save_system(job: Job, lines: list[Line], when: When) -> dict[str, object]:
                 attempt=job.attempt,
                 position=record.position,
             )
-            for record in read_records(lines)
+            for record in records.found
         ],
         ignore_conflicts=True,
     )
-    return {}
+    return Kept(broken=records.broken)
 
 
-def save_events(job: Job, lines: list[Line], when: When) -> dict[str, object]:
-    events = [_event(job, record) for record in read_records(lines)]
+def save_events(job: Job, lines: list[Line], when: When) -> Kept:
+    records = read_records(lines, clean_event)
+    events = [_event(job, record) for record in records.found]
     Event.objects.bulk_create(events, ignore_conflicts=True)
     changes: dict[str, object] = _planned(job, events)
     if kinds.SAVES & {event.kind for event in events}:
         changes["listing_due"] = True
-    return changes
+    return Kept(changes, records.broken)
 
 
 def _planned(job: Job, events: Iterable[Event]) -> dict[str, object]:
@@ -73,8 +85,8 @@ def _event(job: Job, record: Record) -> Event:
     return Event(
         job=job,
         at=record.at,
-        kind=str(record.data.pop("kind", "event"))[:40],
-        message=str(record.data.pop("message", "")),
+        kind=record.data.pop("kind"),
+        message=record.data.pop("message"),
         source=Event.Source.RUN,
         data=record.data,
         attempt=job.attempt,
@@ -82,12 +94,12 @@ def _event(job: Job, record: Record) -> Event:
     )
 
 
-def save_log(job: Job, lines: list[Line], when: When) -> dict[str, object]:
+def save_log(job: Job, lines: list[Line], when: When) -> Kept:
     """The log stays where it is; only its own word on how much it will do is taken from it."""
     if job.step:
-        return {}  # it says so before the first step; later the words may be an answer's
+        return Kept()  # it says so before the first step; later the words may be an answer's
     steps = job.job_kind.planned(line.text for line in lines)
-    return {"steps": steps} if steps and steps != job.steps else {}
+    return Kept({"steps": steps} if steps and steps != job.steps else {})
 
 
 FILES: Mapping[str, Save] = {

@@ -68,7 +68,7 @@ def _lose_if_gone(job: Job, look: Look, reason: str, fault: str = "Its wrapper i
     if alive.wrapper or alive.process:
         _is_silent(job, "Its wrapper gives no sign of life" if alive.wrapper else fault, alive.why)
         return
-    if look.runner.read(f"{job.run_dir}/{rundir.EXIT_CODE}", 0, 1):
+    if look.verdict_now(job) is not None:
         return
     if job.status == Status.STARTING and look.runner.bar(job.run_dir):
         wait.start_again(job, alive.why)

@@ -7,7 +7,7 @@ from compute.machines.runners import runner_for
 from compute.models import Machine
 from compute.runners import rundir
 from compute.runners.ahead import ReadAhead, Reader
-from compute.runners.base import Runner, Stretch
+from compute.runners.base import Runner, RunnerError, RunnerUnsure, Stretch, Unreachable
 from jobs.models import Job
 from monitoring.models import Cursor
 from monitoring.watch.ingest import FILES
@@ -25,8 +25,22 @@ class Look:
     now: float
 
     def small_file(self, job: Job, name: str) -> str | None:
-        data = self.reader.read(f"{job.run_dir}/{name}", 0, SMALL)
-        return data.decode("ascii", "replace") if data else None
+        return read_small(self.reader, job, name)
+
+    def verdict_now(self, job: Job) -> int | None:
+        """The exit code by a read of its own, whatever was read before."""
+        return rundir.read_exit_code(read_small(self.runner, job, rundir.EXIT_CODE))
+
+
+def read_small(reader: Reader, job: Job, name: str) -> str | None:
+    """The text of a small file. What a run put in its place, and is no file, counts as none."""
+    try:
+        data = reader.read(f"{job.run_dir}/{name}", 0, SMALL)
+    except (Unreachable, RunnerUnsure):
+        raise
+    except RunnerError:
+        return None
+    return data.decode("ascii", "replace") if data else None
 
 
 def look_at(machine: Machine, jobs: Iterable[Job]) -> Look:

@@ -130,8 +130,12 @@ class MachineWatcher:
             live.ping(job.pk)
 
     def watch_run(self, job: Job, look: Look) -> None:
-        if watch(job, look):
-            live.ping(job.pk)
+        has_news = True  # of what was read before anything failed
+        try:
+            has_news = watch(job, look)
+        finally:
+            if has_news:
+                live.ping(job.pk)
 
     def attempt(self, subject: Machine | Job, act: Callable[[], object]) -> None:
         """Act. If it fails for one run or machine, the others are still watched."""

@@ -1,14 +1,17 @@
 """Watches a run: reads on in its files, exactly once, and settles what it has become."""
 
 import logging
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from django.db import transaction
+from django.db import DatabaseError, DataError, transaction
 from django.db.models import F
 from django.utils import timezone
 
 from compute.runners import rundir
-from compute.runners.base import RunnerError
+from compute.runners.base import RunnerError, Unreachable
+from compute.runners.text import bounded
+from jobs import events, lifecycle
 from jobs.checkpoints import list_checkpoints
 from jobs.launch import end as ends
 from jobs.limits import keep_limit, keep_rental
@@ -19,7 +22,7 @@ from monitoring.models import Cursor
 from monitoring.readers.failure import last_error
 from monitoring.readers.lines import Line, whole_lines
 from monitoring.store import points
-from monitoring.watch.ingest import FILES, Save, save_log
+from monitoring.watch.ingest import FILES, Kept, Save, save_log
 from monitoring.watch.life import check_life
 from monitoring.watch.looks import Look, look_at
 
@@ -29,6 +32,8 @@ LARGEST_CHUNK = 8 << 20  # of a file that is far ahead of us
 LONGEST_LINE = 16 << 20
 STATE = {rundir.EVENTS, rundir.LOG}  # files whose lines change what a page says of the job
 LOG_END = 256 * 1024  # where an error is looked for
+SHOWN = 200  # characters of a line that cannot be read
+PATIENCE = 30.0  # seconds after a run's end in which each of its files must become readable
 FULL = 64 * 1024  # bytes that a full disk may still have, in the corner of a block
 
 
@@ -36,13 +41,16 @@ def watch(job: Job, look: Look | None = None) -> bool:
     """Read on in all files of an active job and settle its status; true when anything changed.
 
     The exit code is read first, and the other files after it. So they have everything that the run
-    wrote before it ended, and a job ends only after its last line was read.
+    wrote before it ended, and a job ends only after its last line was read. A file that cannot be
+    read holds up neither the others nor, for long, the end.
     """
     look, before = look or look_at(job.machine, [job]), job.revision
     exit_code = rundir.read_exit_code(look.small_file(job, rundir.EXIT_CODE))
-    news = [read_on(job, look, name, save) for name, save in FILES.items()]
-    if any(news):
+    news, faults = _read_all(job, look)
+    if news:
         job.refresh_from_db()
+    if faults and exit_code is not None:
+        _give_up_on(job, look, faults)
     if job.listing_due or exit_code is not None:
         _list_checkpoints(job)
     if exit_code is not None:
@@ -52,7 +60,40 @@ def watch(job: Job, look: Look | None = None) -> bool:
         longest = _longest_save(job)
         keep_limit(job, longest)
         keep_rental(job, look.now, longest)
-    return any(news) or job.revision != before
+        for fault in faults.values():
+            raise fault
+    return news or job.revision != before
+
+
+def _read_all(job: Job, look: Look) -> tuple[bool, dict[str, Exception]]:
+    """Read on in all files: whether there is anything new, and what kept any of them from it."""
+    has_news, faults = False, dict[str, Exception]()
+    for name, save in FILES.items():
+        try:
+            has_news |= read_on(job, look, name, save)
+        except Unreachable:
+            raise
+        except DatabaseError as error:
+            if not isinstance(error, DataError):  # that one refuses what the run wrote
+                raise
+            faults[name] = error
+        except Exception as error:  # whatever a run wrote, it does not keep its end out
+            faults[name] = error
+    return has_news, faults
+
+
+def _give_up_on(job: Job, look: Look, faults: Mapping[str, Exception]) -> None:
+    """Let a run end without the files that cannot be read. Raises what was wrong while it may yet
+    pass: a disk may be slow, and what is not read now is never read."""
+    ended = look.runner.stat(f"{job.run_dir}/{rundir.EXIT_CODE}")
+    if ended and abs(look.now - ended.modified) < PATIENCE:
+        for fault in faults.values():
+            raise fault
+    for name, fault in faults.items():
+        log.error("%s of %s is left out", name, job, exc_info=fault)
+        said = str(fault) if isinstance(fault, RunnerError) else "What is in it cannot be read."
+        message = f"{name} was not read to its end. {said}"
+        lifecycle.record(job, events.LINES_LEFT_OUT, message=message, file=name)
 
 
 def _list_checkpoints(job: Job) -> None:
@@ -102,15 +143,17 @@ def _cursor(job: Job, name: str) -> Cursor:
 def _keep(job: Job, look: Look, cursor: Cursor, lines: list[Line], save: Save) -> bool:
     """Save lines and move the cursor behind them; true when a page has something to show."""
     is_metrics, is_state = cursor.file == rundir.METRICS, cursor.file in STATE
-    if cursor.file == rundir.LOG and not save_log(job, lines, timezone.now):
+    if cursor.file == rundir.LOG and not save_log(job, lines, timezone.now).changes:
         cursor.save()  # pages read the log by themselves: nothing of the job has changed
         return False
     with transaction.atomic():
         if is_metrics and cursor.pk is None and job.resume_step is not None:
             # The new attempt starts at this checkpoint: the points after it do not count.
             points.rewind(job, job.resume_step)
-        changes = save(job, lines, lambda: _written_at(job, look)) if lines else {}
-        if is_state or (job.is_stalled and "step" in changes):
+        kept = save(job, lines, lambda: _written_at(job, look)) if lines else Kept()
+        changes = kept.changes
+        _count_broken(job, cursor, kept.broken)
+        if is_state or kept.broken or (job.is_stalled and "step" in changes):
             Job.objects.filter(pk=job.pk).update(revision=F("revision") + 1, **changes)
         elif changes:
             Job.objects.filter(pk=job.pk).update(**changes)
@@ -118,6 +161,17 @@ def _keep(job: Job, look: Look, cursor: Cursor, lines: list[Line], save: Save) -
     for name, value in changes.items():
         setattr(job, name, value)
     return True
+
+
+def _count_broken(job: Job, cursor: Cursor, broken: Sequence[Line]) -> None:
+    """Count the lines that were left out; the first of a file is told by an event as well."""
+    if broken and not cursor.broken:
+        first = broken[0]
+        cursor.first_broken = first.position
+        said = bounded(first.text[:SHOWN])
+        what = f"The line at byte {first.position} of {cursor.file} cannot be read: {said}"
+        lifecycle.record(job, events.LINES_LEFT_OUT, message=what, file=cursor.file)
+    cursor.broken += len(broken)
 
 
 def _written_at(job: Job, look: Look) -> datetime:
@@ -128,10 +182,13 @@ def _written_at(job: Job, look: Look) -> datetime:
 
 def _why(look: Look, job: Job) -> str:
     """Why a run failed: its last error, or that its disk is full, where it could write none."""
-    said = _last_error(look, job)
+    said = ""
     try:
+        said = _last_error(look, job)
         load = {} if said else look.runner.sample()
-    except RunnerError:  # nothing is known of its disk, then
+    except Unreachable:
+        raise
+    except RunnerError:  # nothing is known of its log, or of its disk
         load = {}
     is_full = load and load["disk_total"] - load["disk_used"] < FULL
     return f"The disk of {job.machine} is full." if is_full else said

@@ -104,6 +104,26 @@ def test_checkpoints_are_told(make_run: MakeRun) -> None:
     assert told == [5]
 
 
+@pytest.mark.parametrize("make", ["mkdir", "mkfifo", "ln -s /dev/zero", "ln -s nowhere/at/all"])
+def test_what_a_run_puts_in_the_place_of_its_files_holds_nothing_up(
+    make_run: MakeRun, make: str
+) -> None:
+    run = make_run(f"""
+mkdir -p checkpoints control; until [ -s heartbeat ]; do sleep 0.02; done
+for name in events.jsonl system.jsonl heartbeat pid .heartbeat.part exit_code .exit_code.part \\
+    control/stop checkpoints/latest_checkpointed_iteration.txt; do
+  rm -rf "$name"; {make} "$name"
+done
+echo ready > up; until [ -e go ]; do sleep 0.02; done; rm -rf pid; exit 6
+""")
+    wrapper = run.start()
+    until((run.root / "up").exists)
+    assert run.tool("alive")["wrapper"] is False  # nobody knows it any more
+    (run.root / "go").touch()
+    assert wrapper.wait(timeout=PATIENCE) == 6
+    assert (run.root / "exit_code").read_text() == "6\n"
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_the_wrapper_ends_the_run_kindly(make_run: MakeRun, signum: int) -> None:
     run = make_run("trap 'echo bye; exit 9' TERM; echo ready; while :; do sleep 0.05; done")

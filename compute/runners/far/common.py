@@ -1,9 +1,11 @@
 """Far side: frames of JSON over the standard streams, and names that are bytes."""
 
+import errno
 import json
 import os
 import sys
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import Any, BinaryIO
 
 HEAD = 4  # bytes of a frame's length
@@ -22,6 +24,21 @@ def place(name: str) -> Path:
 def text(path: Path) -> str:
     """The reverse of ``place``; it goes through JSON unharmed."""
     return os.fsencode(path).decode("utf-8", "surrogateescape")
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Open a file to read. What a run may have put in its place (a pipe, a device) is refused, and
+    never waited for. Raises ``OSError``."""
+    return open(path, "rb", opener=_regular)
+
+
+def _regular(path: str, flags: int) -> int:
+    file = os.open(path, flags | os.O_NONBLOCK)
+    mode = os.fstat(file).st_mode
+    if S_ISREG(mode) or S_ISDIR(mode):  # Python itself refuses a folder
+        return file
+    os.close(file)
+    raise OSError(errno.EINVAL, "It is no plain file", path)
 
 
 def frame(header: Any) -> bytes:

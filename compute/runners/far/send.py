@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from compute.runners.far.common import give, place, take
+from compute.runners.far.common import give, open_file, place, take
 
 CHUNK = 1 << 20
 
@@ -16,7 +16,7 @@ def main() -> None:
     if asked is None:
         return
     try:
-        with place(asked["path"]).open("rb") as file:
+        with open_file(place(asked["path"])) as file:
             send(file, os.fstat(file.fileno()).st_size, asked)
     except OSError as error:
         give({"error": error.strerror or str(error)})

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from compute.runners.far.common import give, place, take, text
+from compute.runners.far.common import give, open_file, place, take, text
 
 first_look = [0.2]  # seconds: the load of a processor is told since the look before
 
@@ -38,7 +38,7 @@ def read(asked: Any) -> tuple[Any, bytes]:
 
 def read_one(path: str, offset: int, limit: int) -> bytes:
     try:
-        with place(path).open("rb") as file:
+        with open_file(place(path)) as file:
             file.seek(offset)
             return file.read(limit)
     except FileNotFoundError:

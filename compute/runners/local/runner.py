@@ -23,7 +23,9 @@ from compute.runners.base import (
     Stretch,
     Told,
 )
+from compute.runners.facts import LAST
 from compute.runners.far import remove
+from compute.runners.far.common import open_file
 from compute.runners.local.gpus import read_gpus
 from compute.runners.local.parts import CHUNK, Part, hash_start
 from compute.runners.local.stretches import read_stretch
@@ -85,7 +87,7 @@ class LocalRunner:
             facts = Path(path).stat()
         except OSError:
             return None
-        return FileFact(path, facts.st_size, facts.st_mtime)
+        return FileFact(path, facts.st_size, min(max(0.0, facts.st_mtime), LAST))
 
     def files(self, path: str) -> Iterator[FileFact]:
         for folder, _, names in os.walk(path):
@@ -161,7 +163,7 @@ class LocalRunner:
 
     def get(self, path: str, target: Path, told: Told) -> None:
         try:
-            with Path(path).open("rb") as file:
+            with open_file(Path(path)) as file:
                 if not target.exists() or not target.samefile(path):
                     _copy(file, target, told)
         except OSError as error:

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from compute.runners.base import RunnerError
+from compute.runners.far.common import open_file
 
 
 def read_stretch(path: Path, offset: int, limit: int, name: str) -> bytes:
     """Up to ``limit`` bytes; none where there is no such file. Raises ``RunnerError``, which calls
     the file by ``name``."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             file.seek(offset)
             return file.read(limit)
     except FileNotFoundError:

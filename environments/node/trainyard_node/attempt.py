@@ -9,7 +9,10 @@ from typing import Any
 
 from trainyard_node.events import EventName
 
-OPEN_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+# Without O_NONBLOCK a pipe that the run put in a file's place would be waited for.
+OPEN_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
+
+LONGEST = 1 << 16  # characters of a small file
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Attempt:
     def read_exit_code(self) -> int | None:
         """The exit code, or None while there is none (or none that can be read)."""
         try:
-            return int(self.exit_code.read_text())
+            return int(read_small(self.exit_code))
         except (OSError, ValueError):
             return None
 
@@ -80,15 +83,27 @@ def part_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.part")
 
 
+def read_small(path: Path) -> str:
+    """The text of a file of a few words. What a run put in its place (a pipe, a device, more than
+    memory holds) is never waited for, nor read whole. Raises OSError, ValueError."""
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    with path.open() as file:
+        return file.read(LONGEST)
+
+
 def write_atomic(path: Path, text: str, *, sync: bool = False) -> None:
     """Replace `path` in one step. Raises OSError and then keeps the old content."""
-    part = part_of(path)
-    with part.open("w") as file:
+    with open(part_of(path), "w", opener=_without_waiting) as file:
         file.write(text)
         file.flush()
         if sync:
             os.fsync(file.fileno())
-    part.replace(path)
+    part_of(path).replace(path)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK, 0o666)
 
 
 class Lines:

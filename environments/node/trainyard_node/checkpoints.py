@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from trainyard_node.attempt import read_small
+
 TRACKER = "latest_checkpointed_iteration.txt"
 
 
@@ -22,7 +24,7 @@ class CheckpointWatch:
 
     def _latest(self) -> int | None:
         try:
-            step = int((self._directory / TRACKER).read_text())
+            step = int(read_small(self._directory / TRACKER))
         except (OSError, ValueError):
             return None
         return step if (self._directory / f"global_step_{step}").is_dir() else None

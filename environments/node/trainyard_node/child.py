@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 
-from trainyard_node.attempt import Attempt
+from trainyard_node.attempt import Attempt, read_small
 from trainyard_node.record import MARK, RUN_DIR
 
 
@@ -37,6 +37,6 @@ def exit_code(status: int | None) -> int:
 def grace_asked(attempt: Attempt, default: float) -> float:
     """Seconds from SIGTERM to SIGKILL in `control/stop`, else `default`."""
     try:
-        return max(0.0, float(json.loads(attempt.stop_request.read_text())["grace"]))
-    except (OSError, ValueError, TypeError, KeyError):
+        return max(0.0, float(json.loads(read_small(attempt.stop_request))["grace"]))
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return default

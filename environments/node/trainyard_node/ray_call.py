@@ -69,6 +69,8 @@ def answer(order: dict[str, Any]) -> dict[str, Any]:
 
 def _read(path: str, offset: int, limit: int) -> str:
     try:
+        if Path(path).exists() and not Path(path).is_file():  # a pipe would be waited for
+            raise Refused(f"{path} cannot be read: It is no plain file")
         with Path(path).open("rb") as file:
             file.seek(offset)
             return base64.b64encode(file.read(min(limit, MOST_READ))).decode()

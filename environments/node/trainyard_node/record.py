@@ -5,7 +5,7 @@ import os
 import socket
 from dataclasses import asdict, dataclass
 
-from trainyard_node.attempt import Attempt, write_atomic
+from trainyard_node.attempt import Attempt, read_small, write_atomic
 from trainyard_node.identity import Identity, boot_id, identify
 
 # All processes of the run inherit it; it tells survivors from other processes.
@@ -51,7 +51,7 @@ def write_record(attempt: Attempt, record: Record) -> None:
 def read_record(attempt: Attempt) -> Record | None:
     """The record, or None if there is none or it cannot be read."""
     try:
-        content = json.loads(attempt.pid.read_text())
+        content = json.loads(read_small(attempt.pid))
         wrapper, process = content["wrapper"], content["process"]
         return Record(
             wrapper=Identity(int(wrapper["pid"]), wrapper["started"]),
@@ -61,5 +61,5 @@ def read_record(attempt: Attempt) -> Record | None:
             boot_id=str(content["boot_id"]),
             mark=str(content.get("mark", "")),
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None

@@ -92,8 +92,11 @@ class Relay:
 
     def _tell_growth(self, name: str) -> None:
         """Send up to the size of the opened file: a network disk may show an older size before."""
+        path = self._root / name
         try:
-            file = (self._root / name).open("rb")
+            if not path.is_file():  # a pipe in its place would be waited for
+                return
+            file = path.open("rb")
         except OSError:
             return  # the next look tries again
         with file:
@@ -105,8 +108,11 @@ class Relay:
                 at = self._told[name] = at + len(data)
 
     def _read_whole(self, name: str) -> bytes | None:
+        path = self._root / name
         try:
-            with (self._root / name).open("rb") as file:
+            if not path.is_file():
+                return None
+            with path.open("rb") as file:
                 return file.read(MOST_REPLACED)
         except OSError:
             return None

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import time
+from pathlib import Path
 
 from trainyard_node.attempt import Attempt, part_of
 
@@ -33,6 +34,8 @@ def write(attempt: Attempt, code: int) -> None:
 
 def _write_once(attempt: Attempt, code: int) -> None:
     part = part_of(attempt.exit_code)
+    for path in (part, attempt.exit_code):
+        _put_away(path)
     # Overwriting the reserved bytes needs no new block on most file systems.
     with part.open("r+" if part.exists() else "w") as file:
         file.write(f"{code}\n")
@@ -40,3 +43,9 @@ def _write_once(attempt: Attempt, code: int) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(attempt.exit_code)
+
+
+def _put_away(path: Path) -> None:
+    """Move what the run left in the place of a file: a folder, a pipe, a link."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        path.rename(path.with_name(f".{path.name}.{time.time_ns()}"))

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from compute.runners.ahead import ReadAhead
-from compute.runners.base import Stretch
+from compute.runners.base import RunnerError, Stretch
 from compute.runners.local.runner import LocalRunner
 
 
@@ -55,3 +55,11 @@ def test_other_places_are_asked_for(file: str) -> None:
     assert ahead.read(file, 0, 2) == b"01"
     assert ahead.read(file, 11, 2) == b""
     assert runner.reads == [(file, 0), (file, 11)]
+
+
+def test_a_file_that_cannot_be_read_keeps_no_other_out(file: str, tmp_path: Path) -> None:
+    runner = CountingRunner()
+    ahead = ReadAhead(runner, [Stretch(str(tmp_path), 0, 4), Stretch(file, 0, 4)])
+    assert ahead.read(file, 0, 4) == b"0123"
+    with pytest.raises(RunnerError, match="Is a directory"):
+        ahead.read(str(tmp_path), 0, 4)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import time
 from pathlib import Path
@@ -286,6 +287,17 @@ def test_read(runner: Runner, place: Place) -> None:
 def test_what_cannot_be_read_is_an_error(runner: Runner, place: Place) -> None:
     with pytest.raises(RunnerError, match="cannot be read: Is a directory"):
         runner.read(str(place.workdir), 0, 1)
+
+
+def test_what_is_no_file_is_not_waited_for(runner: Runner, place: Place) -> None:
+    """A run may put a pipe or a device in a file's place."""
+    os.mkfifo(place.workdir / "pipe")
+    (place.workdir / "endless").symlink_to("/dev/zero")
+    for name in ("pipe", "endless"):
+        with pytest.raises(RunnerError, match="cannot be read: It is no plain file"):
+            runner.read(str(place.workdir / name), 0, 1)
+        with pytest.raises(RunnerError, match="It is no plain file"):
+            runner.get(str(place.workdir / name), place.workdir / "copy", lambda *_: None)
 
 
 @everywhere

@@ -1,6 +1,6 @@
 import pytest
 
-from compute.runners.samples import clean_sample
+from compute.runners.samples import clean_run_sample, clean_sample
 
 GOOD = {
     "cpu_percent": 12.5,
@@ -51,3 +51,19 @@ def test_a_gpu_without_a_number_is_left_out(index: object) -> None:
 def test_a_name_is_one_line_of_its_own_length() -> None:
     told = GOOD | {"gpus": [GPU | {"name": "a\x1b[31m\ud800\n" + "b" * 500}]}
     assert clean_sample(told)["gpus"][0]["name"] == "a[31m?" + "b" * 94
+
+
+def test_a_runs_own_sample_has_what_it_has() -> None:
+    told = {"cpu_percent": 5, "process_memory": 7, "power_w": None, "x": "y", "gpus": [GPU, 5]}
+    kept = {"cpu_percent": 5, "process_memory": 7, "gpus": [GPU]}
+    assert clean_run_sample(told) == kept
+    assert clean_run_sample({"cpu_percent": None}) == {"cpu_percent": None}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [{}, {"x": 1}, {"gpus": "notalist"}, {"cpu_percent": "5"}, {"memory_used": -1}, {"gpus": None}],
+)
+def test_a_line_of_a_run_that_is_no_sample_is_refused(told: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"figure|list"):
+        clean_run_sample(told)

@@ -47,6 +47,50 @@ def test_a_bad_override_is_named(override: str, words: str) -> None:
     assert words in problem.message
 
 
+@pytest.mark.parametrize(
+    "override",
+    [
+        "+hydra.job.env_set.PATH=/tmp",
+        "++hydra.callbacks.x={_target_:os.system}",
+        "hydra.job_logging={version:1}",
+        "~hydra.job",
+        "hydra/launcher=joblib",
+        "+hydra={job:{chdir:true}}",
+        "hydra.sweep.dir=/tmp",
+    ],
+)
+def test_nothing_of_hydras_own_is_set(override: str) -> None:
+    [problem] = problems_of(sft_spec(override))
+    assert "is Hydra's own setting, and none of a run's" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("override", "name"),
+    [
+        ("+model.override_config.x={_target_:os.system}", "_target_"),
+        ("+model.override_config.x=[1,{a:{_target_:x}}]", "_target_"),
+        ("+a._target_=os.system", "_target_"),
+        ("model.external_lib=os", "external_lib"),
+        ("data.custom_cls.path=/x.py", "custom_cls"),
+        ("model.trust_remote_code=true", "trust_remote_code"),
+        ("model.custom_chat_template=x", "custom_chat_template"),
+        ("reward.reward_manager.module.path=/x.py", "module"),
+        ("+ray_kwargs.ray_init.runtime_env.py_modules=[/x]", "runtime_env"),
+        ("actor_rollout_ref.rollout.multi_turn.tool_config_path=/x.yaml", "tool_config_path"),
+    ],
+)
+def test_what_names_code_is_for_staff(override: str, name: str) -> None:
+    [problem] = checks.check_code(sft_spec(override))
+    assert (problem.field, f": {name} names code" in problem.message) == ("overrides", True)
+
+
+def test_plain_overrides_name_no_code() -> None:
+    assert (
+        list(checks.check_code(sft_spec("optim.num_cycles=0.1", "+model.override_config.x={a:1}")))
+        == []
+    )
+
+
 def test_a_key_that_is_given_twice() -> None:
     spec = sft_spec("optim.num_cycles=0.1", "++optim.num_cycles=0.2")
     assert problems_of(spec) == [Problem("overrides", "optim.num_cycles is given twice.")]

@@ -3,11 +3,15 @@ from datetime import UTC, datetime
 import pytest
 
 from monitoring.readers.lines import Line
-from monitoring.readers.records import Record, read_records
+from monitoring.readers.records import Record, Records, read_records
 
 
 def read(*texts: str) -> list[Record]:
-    return list(read_records([Line(n, text.encode()) for n, text in enumerate(texts)]))
+    return all_of(*texts).found
+
+
+def all_of(*texts: str) -> Records:
+    return read_records([Line(n, text.encode()) for n, text in enumerate(texts)], dict)
 
 
 def test_a_record() -> None:
@@ -37,11 +41,26 @@ def test_a_record() -> None:
         '{"at": Infinity}',
         '{"at": 1e300}',
         '{"at": [1]}',
+        '{"at": -1}',
+        '{"at": 253402300799}',
+        '{"at": 1, "x": ' + "[" * 9 + "]" * 9 + "}",
+        '{"at": 1, "x": ' + "[" * 900 + "]" * 900 + "}",
+        '{"at": 1, "x": "' + "y" * (1 << 16) + '"}',
         "[" * 100_000,
     ],
 )
 def test_what_cannot_be_read_is_left_out(text: str) -> None:
-    assert [record.position for record in read(text, '{"at": 1}')] == [1]
+    records = all_of(text, '{"at": 1}')
+    assert [record.position for record in records.found] == [1]
+    assert [line.position for line in records.broken] == [0]
+
+
+def test_what_the_reader_of_a_file_refuses_is_left_out() -> None:
+    def refuse(data: dict[str, object]) -> dict[str, object]:
+        raise ValueError(data)
+
+    records = read_records([Line(7, b'{"at": 1}')], refuse)
+    assert (records.found, [line.position for line in records.broken]) == ([], [7])
 
 
 def test_what_no_database_holds_is_made_readable() -> None:
