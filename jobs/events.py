@@ -62,6 +62,8 @@ HEARD_AGAIN = _note("heard again", words="Signs of life again")
 STALLED = _warning("stalled", words="A step takes unusually long")
 LOG_LEFT_OUT = _warning("log left out", words="The rest of the log is not kept here")
 
+OWN_ERROR = _error("own error", words="The user's own code failed")
+
 # Checkpoints that are brought from a far machine.
 FETCH_ASKED = _note("checkpoint asked for", words="Checkpoint asked for")
 FETCH_NOT_WANTED = _note("checkpoint not wanted", words="Checkpoint not wanted any more")

@@ -16,7 +16,7 @@ from jobs.measured import longest_saves
 from jobs.models import Job
 from monitoring.mirror import keep_log
 from monitoring.models import Cursor
-from monitoring.readers.failure import last_error
+from monitoring.readers.failure import Cause, find_cause
 from monitoring.readers.lines import Line, whole_lines
 from monitoring.store import points
 from monitoring.watch.ingest import FILES, Save, save_log
@@ -28,7 +28,7 @@ CHUNK = 1 << 20
 LARGEST_CHUNK = 8 << 20  # of a file that is far ahead of us
 LONGEST_LINE = 16 << 20
 STATE = {rundir.EVENTS, rundir.LOG}  # files whose lines change what a page says of the job
-LOG_END = 256 * 1024  # where an error is looked for
+LOG_END = 2 << 20  # bytes where an error is looked for: many answers may have failed before it
 FULL = 64 * 1024  # bytes that a full disk may still have, in the corner of a block
 
 
@@ -46,7 +46,8 @@ def watch(job: Job, look: Look | None = None) -> bool:
     if job.listing_due or exit_code is not None:
         _list_checkpoints(job)
     if exit_code is not None:
-        ends.finish(job, exit_code, _why(look, job) if exit_code else "")
+        cause = _why(look, job) if exit_code else Cause()
+        ends.finish(job, exit_code, cause.text, cause.start)
     else:
         check_life(job, look)
         longest = _longest_save(job)
@@ -126,19 +127,19 @@ def _written_at(job: Job, look: Look) -> datetime:
     return datetime.fromtimestamp(fact.modified, UTC) if fact else timezone.now()
 
 
-def _why(look: Look, job: Job) -> str:
-    """Why a run failed: its last error, or that its disk is full, where it could write none."""
-    said = _last_error(look, job)
+def _why(look: Look, job: Job) -> Cause:
+    """What broke a run, by its log, or that its disk is full, where it could write nothing."""
+    found = _cause(look, job)
     try:
-        load = {} if said else look.runner.sample()
+        load = {} if found.text else look.runner.sample()
     except RunnerError:  # nothing is known of its disk, then
         load = {}
     is_full = load and load["disk_total"] - load["disk_used"] < FULL
-    return f"The disk of {job.machine} is full." if is_full else said
+    return Cause(f"The disk of {job.machine} is full.") if is_full else found
 
 
-def _last_error(look: Look, job: Job) -> str:
+def _cause(look: Look, job: Job) -> Cause:
     path = f"{job.run_dir}/{rundir.LOG}"
     fact = look.runner.stat(path)
     start = max(0, fact.size - LOG_END) if fact else 0
-    return last_error(look.runner.read(path, start, LOG_END).decode("utf-8", "replace"))
+    return find_cause(look.runner.read(path, start, LOG_END), start)
