@@ -44,7 +44,7 @@ def watch(job: Job, look: Look | None = None) -> bool:
     if any(news):
         job.refresh_from_db()
     if job.listing_due or exit_code is not None:
-        _list_checkpoints(job)
+        _list_checkpoints(job, is_over=exit_code is not None)
     if exit_code is not None:
         cause = _why(look, job) if exit_code else Cause()
         ends.finish(job, exit_code, cause.text, cause.start)
@@ -56,9 +56,9 @@ def watch(job: Job, look: Look | None = None) -> bool:
     return any(news) or job.revision != before
 
 
-def _list_checkpoints(job: Job) -> None:
+def _list_checkpoints(job: Job, *, is_over: bool) -> None:
     try:
-        list_checkpoints(job)
+        list_checkpoints(job, is_over=is_over)
     except RunnerError as error:  # a slow disk must not keep the verdict out
         log.warning("The checkpoints of %s cannot be listed: %s", job, error)
 
