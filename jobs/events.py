@@ -63,6 +63,8 @@ STALLED = _warning("stalled", words="A step takes unusually long")
 LINES_LEFT_OUT = _warning("lines left out", words="Lines that cannot be read were left out")
 LOG_LEFT_OUT = _warning("log left out", words="The rest of the log is not kept here")
 
+OWN_ERROR = _error("own error", words="The user's own code failed")
+
 # Checkpoints that are brought from a far machine.
 FETCH_ASKED = _note("checkpoint asked for", words="Checkpoint asked for")
 FETCH_NOT_WANTED = _note("checkpoint not wanted", words="Checkpoint not wanted any more")

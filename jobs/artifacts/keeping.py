@@ -74,7 +74,7 @@ def _new(job: Job, found: Found) -> Artifact:
 def _take_facts(artifact: Artifact, facts: Checkpoint) -> bool:
     """Let the row say what the listing says; true when that is anything new."""
     same = (artifact.size, artifact.made_at) == (facts.size, facts.modified)
-    if same and artifact.examined_at and facts.complete:
+    if same and artifact.examined_at:
         return False  # whoever looked into its files knows more than their names tell
     told = {
         "size": facts.size, "made_at": facts.modified, "is_whole": facts.complete,

@@ -99,7 +99,7 @@ class Train(JobKind):
 
     def newest_model(self, files: Iterable[FileFact], read: Read) -> str | None:
         latest = read(NEWEST_STEP_FILE).decode("ascii", "replace").strip()
-        return saved_model.newest_model(files, int(latest) if latest.isdecimal() else 0, read)
+        return saved_model.newest_model(files, int(latest) if latest.isdecimal() else None, read)
 
     def cannot_save(self, spec: TrainSpec) -> str:
         return resumable.refusal(spec)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from compute.machines.runners import runner_for
 from compute.runners.base import Runner
 from jobs import events, lifecycle
+from jobs.checkpoints import known_of
 from jobs.models import Job
 
 
@@ -27,5 +28,10 @@ def tell_resumed(job: Job) -> None:
     told = job.events.of_platform().filter(kind=events.RESUMED, attempt=job.attempt)
     if job.attempt > 1 and not told.exists():
         step = job.resume_step or 0
-        whence = f"from the checkpoint of step {step}" if step else "anew: no checkpoint was saved"
-        lifecycle.record(job, events.RESUMED, message=f"Goes on {whence}.", step=step)
+        lifecycle.record(job, events.RESUMED, message=f"Goes on {_whence(job, step)}.", step=step)
+
+
+def _whence(job: Job, step: int) -> str:
+    if step:
+        return f"from the checkpoint of step {step}"
+    return "anew: no checkpoint is used" if known_of(job) else "anew: no checkpoint was saved"

@@ -83,10 +83,11 @@ def stop_run(job: Job) -> None:
         lifecycle.touch(job, stop_asked_at=None)
 
 
-def finish(job: Job, exit_code: int, error: str = "") -> None:
+def finish(job: Job, exit_code: int, error: str = "", line: int | None = None) -> None:
     """End a job by its exit code and the steps that its metrics show.
 
-    ``error`` is what the run itself said last, told to the user when it failed.
+    ``error`` is what broke it, told to the user when it failed; ``line`` is the byte of its log
+    where the user's own code broke.
     """
     if job.status == Status.STARTING:  # over before anyone saw it run
         tell_resumed(job)
@@ -99,6 +100,8 @@ def finish(job: Job, exit_code: int, error: str = "") -> None:
         return
     error = accounts.mask(error, job)
     reason = f"{verdict.reason} {error}" if error else verdict.reason
+    if line is not None:
+        lifecycle.record(job, events.OWN_ERROR, message=error, line=line)
     crashed(job, Status.FAILED, reason, exit_code, error)
 
 

@@ -19,7 +19,7 @@ def prepare(attempt: Attempt) -> Launch:
     try:
         parents.settle_model(job)
         if job.attempt > 1:
-            go_on_from(job, choose(job, runner, job.resume_step or None))
+            go_on_from(job, choose(job, runner, job.resume_step))
         if reason := misspread(job.machine, job.spec_of_kind):
             raise RunnerError(reason)
         spec = shipped(job, runner)

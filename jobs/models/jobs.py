@@ -186,6 +186,11 @@ class Job(models.Model):
         return self.status in ENDED
 
     @property
+    def is_over(self) -> bool:
+        """Whether it has ended, and does not go on by itself."""
+        return self.has_ended and self.retry_at is None
+
+    @property
     def may_change(self) -> bool:
         """Whether something may happen to it without a user asking for it on its page."""
         waits = self.status in (Status.QUEUED, Status.PAUSED) or self.retry_at is not None

@@ -16,7 +16,7 @@ from compute.models import Machine, Membership
 from jobs import lifecycle
 from jobs.kinds.base import Spec
 from jobs.kinds.registry import kind_of
-from jobs.models import ENDED, Job, JobInput, JobQuerySet, Lease, Status
+from jobs.models import Job, JobInput, JobQuerySet, Lease, Status
 from jobs.queue.line.group import STRIDE, GroupRoom
 from jobs.queue.line.machine import Room, Waiting, never_fits, next_start, turn
 from jobs.queue.rental import too_short
@@ -91,7 +91,7 @@ def _after(job: Job) -> str:
         if awaited.source.status != Status.COMPLETED:
             return _told("checkpoint of job", awaited.source)
     before = job.after
-    if before is None or (before.status in ENDED and before.retry_at is None):
+    if before is None or before.is_over:
         return ""
     return _told("job", before)
 

@@ -8,14 +8,18 @@ from platform_site.fields import one_line
 
 
 class ResumeForm(forms.Form):
-    """Which checkpoint to go on from; empty is the newest that is whole."""
+    """Which checkpoint to go on from; empty is the newest that is whole, 0 the beginning."""
 
-    def __init__(self, found: Sequence[Saved], data: Any = None) -> None:
+    def __init__(self, known: Sequence[Saved], data: Any = None) -> None:
         super().__init__(data, initial={"step": ""})
-        steps = dict.fromkeys(saved.step for saved in found)
-        newest = [("", "The newest that is whole")]
+        steps = dict.fromkeys(saved.step for saved in known if saved.artifact.is_whole)
+        beginning = [("0", "The beginning: no checkpoint is used")] if known else []
         self.fields["step"] = forms.TypedChoiceField(
-            choices=newest + [(str(step), f"Step {step}") for step in steps],
+            choices=[
+                ("", "The newest that is whole"),
+                *((str(step), f"Step {step}") for step in steps),
+                *beginning,
+            ],
             coerce=int,
             empty_value=None,
             required=False,

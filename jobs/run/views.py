@@ -64,9 +64,16 @@ def why_not(job: Job) -> str:
 @require_http_methods(["GET", "POST"])
 def job_resume(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     job = get_job(request, pk)
-    found = [saved for saved in known_of(job) if saved.artifact.is_whole]
-    form = ResumeForm(found, request.POST if request.method == "POST" else None)
-    context = {"job": job, "form": form, "found": found, "rental": job.machine.rental_closes}
+    known = known_of(job)
+    found = [saved for saved in known if saved.artifact.is_whole]
+    form = ResumeForm(known, request.POST if request.method == "POST" else None)
+    context = {
+        "job": job,
+        "form": form,
+        "known": known,
+        "found": found,
+        "rental": job.machine.rental_closes,
+    }
     if request.method == "GET":
         return render(request, "jobs/run/resume.html", context)
     if not form.is_valid():

@@ -1,7 +1,10 @@
 """Decide whether and when a crashed run is retried. The services of jobs call this module."""
 
+import re
 from dataclasses import dataclass
 
+# Differs between two runs that break in the same way: process ids, addresses, names made by chance.
+BY_CHANCE = re.compile(r"pid=\d+|\bProcess \d+|0x[0-9a-f]+|\b(?=[0-9a-f-]*\d)[0-9a-f-]{8,}\b")
 FIRST_WAIT = 30.0  # seconds
 LONGEST_WAIT = 15 * 60.0
 
@@ -19,9 +22,17 @@ class Crash:
     error: str
 
     @property
+    def is_own_error(self) -> bool:
+        """Whether the program ended itself: a signal and a vanished process have any cause."""
+        return self.exit_code is not None and self.exit_code <= 128
+
+    @property
     def mark(self) -> str:
-        """A text that is equal for two crashes with the same message at the same step."""
-        return f"{self.step}: {self.error}" if self.error else ""
+        """A text that is equal for two crashes with the same message at the same step, or with the
+        same exit code where there is no message; empty where nothing can be compared."""
+        if self.error:
+            return f"{self.step}: {BY_CHANCE.sub('…', self.error)}"
+        return f"{self.step}: exit code {self.exit_code}" if self.is_own_error else ""
 
 
 @dataclass(frozen=True)
@@ -37,12 +48,11 @@ def decide(crash: Crash, former_mark: str, retried: int, allowed: int) -> Decisi
 
     A crash that would repeat is not retried: the same message at the same step twice, or an error
     of the program itself before the attempt's first step, which means a wrong setting or wrong
-    data. A signal or a vanished process may have any cause, so the run is retried.
+    data. After a signal or a vanished process the run is retried.
     """
     if retried >= allowed:
         return Decision(None, f"All {allowed} retries are used up." if allowed else "")
-    own_error = crash.exit_code is not None and crash.exit_code <= 128
-    if own_error and crash.step <= crash.began_at:
+    if crash.is_own_error and crash.step <= crash.began_at:
         why = "it failed before its first step, as it would again."
         return Decision(None, f"Not tried again: {why}")
     if crash.mark and crash.mark == former_mark:

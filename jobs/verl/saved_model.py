@@ -44,16 +44,17 @@ def expected_folder(spec: TrainSpec) -> str:
     return f"global_step_N/{'actor/' if is_rl(spec.kind) else ''}huggingface"
 
 
-def newest_model(files: Iterable[FileFact], latest: int, read: Read) -> str | None:
+def newest_model(files: Iterable[FileFact], latest: int | None, read: Read) -> str | None:
     """The newest complete Hugging Face folder, as a path below ``checkpoints/``.
 
-    ``latest`` is the last step that verl reports as saved; ``read`` returns a file's bytes. A
+    ``latest`` is the last step that verl reports as saved, None where its report is lost: then the
+    files alone say what is complete. ``read`` returns a file's bytes. A
     complete folder has ``config.json`` and weights: one file, or all parts that the index names.
     """
     found: dict[tuple[int, str], set[str]] = {}
     for file in files:
         match = FOLDER.fullmatch(file.path)
-        if match and file.size and int(match[2]) <= latest:
+        if match and file.size and (latest is None or int(match[2]) <= latest):
             found.setdefault((int(match[2]), match[1]), set()).add(match[3])
     for (_, folder), names in sorted(found.items(), reverse=True):
         if is_whole(names, partial(_read_in, read, folder)):

@@ -109,6 +109,29 @@ def read_part(job: Job, start: int) -> LogPart | None:
     return LogPart(text, start, start + whole, log_size(job))
 
 
+@dataclass(frozen=True)
+class LogLine:
+    """One line of a log, with what stands before and after it."""
+
+    before: str
+    text: str
+    after: str
+
+
+def log_around(job: Job, at: int) -> LogLine | None:
+    """The line in which a byte lies, and some lines around it, or None when there is none."""
+    if at >= log_size(job):
+        return None
+    start = max(0, at - LOG_TAIL)
+    data = read_log(job, start, 2 * LOG_TAIL)
+    here = at - start
+    begin = data.rfind(b"\n", 0, here) + 1
+    end = data.find(b"\n", here) + 1 or len(data)
+    first = data.find(b"\n", 0, begin) + 1 if start else 0
+    parts = (data[first:begin], data[begin:end], data[end:])
+    return LogLine(*(part.decode("utf-8", "replace") for part in parts))
+
+
 def read_log(job: Job, start: int, limit: int) -> bytes:
     """Up to ``limit`` bytes of the log from a byte on, with its owner's secrets made unreadable."""
     secrets = [value.encode() for value in accounts.secret_values(job)]

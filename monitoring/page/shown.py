@@ -68,4 +68,13 @@ def header_context(job: Job) -> dict[str, Any]:
         "broken": broken_lines(job),
         "devices": leased_devices(job),
         "silent_why": silent.message if silent else "",
+        "own_error": own_error_of(job),
     }
+
+
+def own_error_of(job: Job) -> int | None:
+    """The byte of the log where the user's code broke the attempt that the page shows."""
+    if job.status != Status.FAILED:
+        return None
+    told = job.events.filter(kind=kinds.OWN_ERROR, attempt=job.attempt).last()
+    return int(told.data["line"]) if told else None

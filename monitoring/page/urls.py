@@ -13,5 +13,6 @@ urlpatterns = [
     path("jobs/<int:pk>/figures/", views.figures_list, name="figures"),
     path("jobs/<int:pk>/system/", views.system, name="system"),
     path("jobs/<int:pk>/log/", views.log, name="log"),
+    path("jobs/<int:pk>/log/<int:at>/", views.log_line, name="log_line"),
     path("jobs/<int:pk>/stack/", views.stack, name="stack"),
 ]

@@ -133,6 +133,14 @@ def log(request: HtmxHttpRequest, pk: int) -> StreamingHttpResponse:
     )
 
 
+@require_GET
+def log_line(request: HtmxHttpRequest, pk: int, at: int) -> HttpResponse:
+    """The line of the log in which a byte lies, as the page of a failed run links to it."""
+    job = get_job(request, pk)
+    found = live.log_around(job, at)
+    return render(request, "monitoring/page/log_line.html", {"job": job, "log": found})
+
+
 async def whole_log(job: Job) -> AsyncIterator[bytes]:
     """Block by block: a log may be larger than memory."""
     offset = 0

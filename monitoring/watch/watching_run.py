@@ -19,7 +19,7 @@ from jobs.measured import longest_saves
 from jobs.models import Job
 from monitoring.mirror import keep_log
 from monitoring.models import Cursor
-from monitoring.readers.failure import last_error
+from monitoring.readers.failure import Cause, find_cause
 from monitoring.readers.lines import Line, whole_lines
 from monitoring.store import points
 from monitoring.watch.ingest import FILES, Kept, Save, save_log
@@ -31,7 +31,7 @@ CHUNK = 1 << 20
 LARGEST_CHUNK = 8 << 20  # of a file that is far ahead of us
 LONGEST_LINE = 16 << 20
 STATE = {rundir.EVENTS, rundir.LOG}  # files whose lines change what a page says of the job
-LOG_END = 256 * 1024  # where an error is looked for
+LOG_END = 2 << 20  # bytes where an error is looked for: many answers may have failed before it
 SHOWN = 200  # characters of a line that cannot be read
 PATIENCE = 30.0  # seconds after a run's end in which each of its files must become readable
 FULL = 64 * 1024  # bytes that a full disk may still have, in the corner of a block
@@ -52,9 +52,10 @@ def watch(job: Job, look: Look | None = None) -> bool:
     if faults and exit_code is not None:
         _give_up_on(job, look, faults)
     if job.listing_due or exit_code is not None:
-        _list_checkpoints(job)
+        _list_checkpoints(job, is_over=exit_code is not None)
     if exit_code is not None:
-        ends.finish(job, exit_code, _why(look, job) if exit_code else "")
+        cause = _why(look, job) if exit_code else Cause()
+        ends.finish(job, exit_code, cause.text, cause.start)
     else:
         check_life(job, look)
         longest = _longest_save(job)
@@ -96,9 +97,9 @@ def _give_up_on(job: Job, look: Look, faults: Mapping[str, Exception]) -> None:
         lifecycle.record(job, events.LINES_LEFT_OUT, message=message, file=name)
 
 
-def _list_checkpoints(job: Job) -> None:
+def _list_checkpoints(job: Job, *, is_over: bool) -> None:
     try:
-        list_checkpoints(job)
+        list_checkpoints(job, is_over=is_over)
     except RunnerError as error:  # a slow disk must not keep the verdict out
         log.warning("The checkpoints of %s cannot be listed: %s", job, error)
 
@@ -180,22 +181,22 @@ def _written_at(job: Job, look: Look) -> datetime:
     return datetime.fromtimestamp(fact.modified, UTC) if fact else timezone.now()
 
 
-def _why(look: Look, job: Job) -> str:
-    """Why a run failed: its last error, or that its disk is full, where it could write none."""
-    said = ""
+def _why(look: Look, job: Job) -> Cause:
+    """What broke a run, by its log, or that its disk is full, where it could write nothing."""
+    found = Cause()
     try:
-        said = _last_error(look, job)
-        load = {} if said else look.runner.sample()
+        found = _cause(look, job)
+        load = {} if found.text else look.runner.sample()
     except Unreachable:
         raise
     except RunnerError:  # nothing is known of its log, or of its disk
         load = {}
     is_full = load and load["disk_total"] - load["disk_used"] < FULL
-    return f"The disk of {job.machine} is full." if is_full else said
+    return Cause(f"The disk of {job.machine} is full.") if is_full else found
 
 
-def _last_error(look: Look, job: Job) -> str:
+def _cause(look: Look, job: Job) -> Cause:
     path = f"{job.run_dir}/{rundir.LOG}"
     fact = look.runner.stat(path)
     start = max(0, fact.size - LOG_END) if fact else 0
-    return last_error(look.runner.read(path, start, LOG_END).decode("utf-8", "replace"))
+    return find_cause(look.runner.read(path, start, LOG_END), start)

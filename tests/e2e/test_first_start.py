@@ -171,6 +171,7 @@ PAGES = (
     f"/jobs/{SFT}/clone/",
     f"/jobs/{SFT}/resume/",
     f"/jobs/{SFT}/stack/",
+    f"/jobs/{SFT}/log/0/",
     f"/jobs/compare/?job={SFT}&job={GRPO}",
     "/queue/",
     "/jobs/trackers/",

@@ -1,6 +1,7 @@
 import fcntl
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,42 @@ def test_submit_and_wait(
     assert ended == code
     assert json.loads(out.getvalue())["status"] == status
     assert ("That is why." in err.getvalue()) is bool(code)
+
+
+def test_waiting_outlasts_a_crash_after_which_the_job_goes_on(
+    samples: Path, staff: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soon = timezone.now()
+    later: Iterator[dict[str, Any]] = iter(
+        [
+            {"status": "failed", "retry_at": soon},
+            {"status": "running", "retry_at": None, "attempt": 2},
+            {"status": "completed"},
+        ]
+    )
+
+    def sleep(seconds: float) -> None:
+        Job.objects.update(**next(later))
+
+    monkeypatch.setattr("jobs.launch.management.submitting.time.sleep", sleep)
+    out = io.StringIO()
+    call_command("submit", "sample-sft", "--wait", "--json", stdout=out, stderr=io.StringIO())
+    assert json.loads(out.getvalue())["status"] == "completed"
+
+
+def test_a_followed_log_goes_on_with_the_next_attempt(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = factories.make_job(user, status="failed", retry_at=timezone.now())
+    write_run_file(job, "train.log", "a long first attempt\n")
+
+    def sleep(seconds: float) -> None:
+        Job.objects.update(status="completed", retry_at=None, attempt=2)
+        job.refresh_from_db()
+        write_run_file(job, "train.log", "second\n")
+
+    monkeypatch.setattr("monitoring.page.management.commands.logs.time.sleep", sleep)
+    assert text("logs", str(job.pk), "-f") == "a long first attempt\nsecond\n"
 
 
 def test_jobs(user: User) -> None:

@@ -396,17 +396,87 @@ def test_what_runs_by_now_is_not_lost(job: Job) -> None:
     assert job.status == Status.RUNNING
 
 
+TRACKER = "checkpoints/latest_checkpointed_iteration.txt"
+
+
+@pytest.mark.parametrize("content", [None, "", " \n", "x", "10"])
+def test_whole_checkpoints_are_used_whatever_the_small_file_says(
+    job: Job, launched: list[Launch], broken: set[int], content: str | None
+) -> None:
+    save(job, 1, 10, 20)
+    tracker = Path(job.run_dir, TRACKER)
+    tracker.unlink() if content is None else tracker.write_text(content)
+    end(job, Status.FAILED)
+    resuming.resume(job, who="ada")
+    start(job)
+    job.refresh_from_db()
+    assert (job.status, job.resume_step) == (Status.RUNNING, 20)
+    assert told(job, "resumed") == "Goes on from the checkpoint of step 20."
+    assert "checkpoint refused" not in kinds(job)
+
+
+def test_without_the_small_file_a_broken_one_is_passed_over(
+    job: Job, launched: list[Launch], broken: set[int]
+) -> None:
+    save(job, 1, 10, 20)
+    Path(job.run_dir, TRACKER).unlink()
+    broken.add(20)
+    end(job, Status.FAILED)
+    resuming.resume(job, who="ada")
+    start(job)
+    job.refresh_from_db()
+    assert (job.status, job.resume_step) == (Status.RUNNING, 10)
+    assert told(job, "checkpoint refused").endswith("Its model file is cut short.")
+
+
+def test_if_none_can_be_used_a_person_is_asked(
+    job: Job, launched: list[Launch], broken: set[int]
+) -> None:
+    save(job, 1, 10, 20)
+    Path(job.run_dir, TRACKER).unlink()
+    broken |= {10, 20}
+    end(job, Status.FAILED)
+    resuming.resume(job, who="ada")
+    start(job)
+    job.refresh_from_db()
+    assert launched == []
+    assert job.status == Status.FAILED
+    assert job.reason.endswith("Resume it from another checkpoint, or from the beginning.")
+    resuming.resume(job, who="ada", step=0)
+    start(job)
+    job.refresh_from_db()
+    assert (job.status, job.resume_from, job.step) == (Status.RUNNING, "", 0)
+    assert told(job, "resumed") == "Goes on anew: no checkpoint is used."
+
+
 def test_a_first_save_that_was_cut_off_is_no_obstacle(
     job: Job, launched: list[Launch], broken: set[int]
 ) -> None:
     save(job, 1, 20)
-    Path(job.run_dir, "checkpoints/latest_checkpointed_iteration.txt").unlink()
+    Path(job.run_dir, TRACKER).unlink()
+    broken.add(20)
     end(job, Status.FAILED)
     resuming.resume(job, who="ada")
     start(job)
     job.refresh_from_db()
     assert (job.status, job.resume_from) == (Status.RUNNING, "")
-    assert told(job, "checkpoint refused").endswith("is not complete: it was cut off.")
+    assert told(job, "checkpoint refused").endswith("Its model file is cut short.")
+    assert told(job, "resumed") == "Goes on anew: no checkpoint is used."
+
+
+def test_what_nobody_writes_any_more_is_looked_into_when_it_is_listed(
+    job: Job, broken: set[int]
+) -> None:
+    save(job, 1, 10, 20)
+    Path(job.run_dir, TRACKER).unlink()
+    broken.add(20)
+    checkpoints.list_checkpoints(job)
+    assert [saved.artifact.is_unfinished for saved in checkpoints.known_of(job)] == [True, True]
+    checkpoints.list_checkpoints(job, is_over=True)
+    checkpoints.list_checkpoints(job)  # what was found stays
+    found = {saved.step: saved.artifact for saved in checkpoints.known_of(job)}
+    assert (found[10].is_whole, found[10].fault) == (True, "")
+    assert (found[20].is_whole, found[20].fault) == (False, "Its model file is cut short.")
 
 
 def test_a_retry_that_waits_can_be_cancelled(job: Job) -> None:

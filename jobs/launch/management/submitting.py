@@ -19,7 +19,7 @@ LOOK_EVERY = 0.5
 
 
 def add_wait_option(parser: ArgumentParser) -> None:
-    parser.add_argument("--wait", action="store_true", help="wait until the job has ended")
+    parser.add_argument("--wait", action="store_true", help="wait until the job is over")
 
 
 def show_submitted(command: JsonCommand, options: dict[str, Any], job: Job) -> None:
@@ -37,6 +37,7 @@ def show_submitted(command: JsonCommand, options: dict[str, Any], job: Job) -> N
 
 
 def wait(job: Job) -> None:
-    while not job.has_ended:
+    """Until the job is over: one that goes on by itself after a crash is not."""
+    while not job.is_over:
         time.sleep(LOOK_EVERY)
         job.refresh_from_db()

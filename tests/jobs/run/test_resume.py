@@ -1,14 +1,16 @@
 """The question before a job goes on: from which checkpoint?"""
 
+import io
 from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
 from jobs.checkpoints import list_checkpoints
-from jobs.models import Job
+from jobs.models import Artifact, Job
 from tests import factories
 from tests.pages import asks_for_login, refuses_other_methods
 
@@ -39,7 +41,8 @@ def test_it_offers_what_is_complete(page: Client, job: Job) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "step"), [({}, None), ({"step": ""}, None), ({"step": "10"}, 10)]
+    ("given", "step"),
+    [({}, None), ({"step": ""}, None), ({"step": "10"}, 10), ({"step": "0"}, 0)],
 )
 def test_it_is_queued_again(
     page: Client, job: Job, given: dict[str, str], step: int | None
@@ -58,6 +61,21 @@ def test_a_step_that_is_not_there(page: Client, job: Job, step: str) -> None:
     assert b"is not one of the available choices" in response.content
     job.refresh_from_db()
     assert (job.status, job.attempt) == ("paused", 1)
+
+
+def test_where_none_is_whole_it_asks_and_says_why(page: Client, job: Job) -> None:
+    Artifact.objects.update(is_whole=False, fault="It is <cut> short.")
+    text = page.get(url(job)).content.decode()
+    assert "None of its checkpoints is known to be whole." in text
+    assert "Step 20: It is &lt;cut&gt; short." in text
+    assert "The beginning: no checkpoint is used" in text
+    assert "No checkpoint was saved" not in text
+
+
+def test_the_command_begins_anew(job: Job, staff: User) -> None:
+    call_command("resume", job.pk, "--from", "0", stdout=io.StringIO())
+    job.refresh_from_db()
+    assert (job.status, job.resume_step) == ("queued", 0)
 
 
 def test_without_checkpoints_it_says_that_it_begins_again(page: Client, user: User) -> None:

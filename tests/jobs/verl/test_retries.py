@@ -31,6 +31,28 @@ def test_the_same_error_at_the_same_step_would_come_again() -> None:
     assert decide(crash, "12: something else", 1, 3).wait == 60
 
 
+def test_an_error_without_words_repeats_too() -> None:
+    crash = Crash(12, 8, 1, "")
+    assert crash.mark == "12: exit code 1"
+    assert decide(crash, crash.mark, 1, 3).wait is None
+    assert decide(crash, "12: exit code 2", 1, 3).wait == 60
+
+
+@pytest.mark.parametrize("exit_code", [137, None])
+def test_a_signal_without_words_may_have_any_cause(exit_code: int | None) -> None:
+    crash = Crash(12, 8, exit_code, "")
+    assert crash.mark == ""
+    assert decide(crash, crash.mark, 1, 3).wait == 60
+
+
+def test_what_differs_by_chance_makes_no_other_error() -> None:
+    words = "RuntimeError: actor {} (pid={}) at 0x{} is gone, step 7"
+    first = Crash(12, 8, 1, words.format("ab12cd34ef", 71, "7f00"))
+    second = Crash(12, 8, 1, words.format("0123456789", 8123, "9a"))
+    assert first.mark == second.mark
+    assert first.mark != Crash(12, 8, 1, words.format("x", 1, "1").replace("7", "8")).mark
+
+
 @pytest.mark.parametrize(
     ("exit_code", "again"),
     [(1, False), (2, False), (137, True), (139, True), (None, True)],

@@ -14,7 +14,7 @@ class File:
     modified: float = 0.0
 
 
-def found(*paths: str, latest: int = 9, index: object = None) -> str | None:
+def found(*paths: str, latest: int | None = 9, index: object = None) -> str | None:
     def read(path: str) -> bytes:
         return index if isinstance(index, bytes) else json.dumps(index).encode()
 
@@ -35,6 +35,13 @@ def test_the_newest_whole_folder() -> None:
 def test_a_step_that_was_not_saved_to_its_end_does_not_count() -> None:
     assert found(*folder(2), *folder(4), latest=3) == "global_step_2/huggingface"
     assert found(*folder(2), latest=0) is None
+
+
+def test_where_the_report_of_the_last_save_is_lost_the_files_count() -> None:
+    assert found(*folder(2), *folder(4), latest=None) == "global_step_4/huggingface"
+    assert found(*folder(2), *folder(4, "config.json"), latest=None) == (
+        "global_step_2/huggingface"
+    )
 
 
 @pytest.mark.parametrize(

@@ -247,6 +247,24 @@ def test_a_failure_quotes_the_error(job: Job) -> None:
     assert job.reason == "Exit code 1 at step 0 of 3. ValueError: no such"
 
 
+def test_a_failure_of_the_users_own_code_is_found_again_in_the_log(job: Job) -> None:
+    log = (
+        "Traceback (most recent call last):\n"
+        '  File "/home/ada/reward.py", line 3, in score\n'
+        "AssertionError\n"
+        "RuntimeError: printed later\n"
+    )
+    before = "x\n" * (watching_run.LOG_END // 2)
+    write_run_file(job, "train.log", before + log)
+    write_run_file(job, "exit_code", "1\n")
+    watching_run.watch(job)
+    said = "AssertionError (reward.py, line 3, in score)."
+    assert job.reason == f"Exit code 1 at step 0 of 3. {said}"
+    told = job.events.get(kind="own error")
+    assert told.message == said
+    assert told.data == {"line": (before + log).index("AssertionError")}
+
+
 def test_all_that_was_written_before_the_end_is_read(job: Job) -> None:
     write_run_file(job, "metrics.jsonl", "".join(map(metrics_line, range(1, 4))))
     write_run_file(job, "exit_code", "0\n")

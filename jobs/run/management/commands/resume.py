@@ -15,7 +15,11 @@ class Command(JsonCommand):
     def add_own_arguments(self, parser: ArgumentParser) -> None:
         add_verb_arguments(parser)
         parser.add_argument(
-            "--from", dest="step", type=int, metavar="STEP", help="default: the newest whole one"
+            "--from",
+            dest="step",
+            type=int,
+            metavar="STEP",
+            help="0 is the beginning; default: the newest whole one",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -20,8 +20,11 @@ class Command(JsonCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         job, offset = find_job(options["id"]), 0
+        attempt = job.attempt
         while True:
-            ended = job.has_ended or not options["follow"]
+            if job.attempt != attempt:  # it goes on, with a log of its own
+                attempt, offset = job.attempt, 0
+            ended = job.is_over or not options["follow"]
             offset = self.print_from(job, offset, options["json"])
             if ended:
                 return
