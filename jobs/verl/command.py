@@ -140,6 +140,8 @@ def _knob_text(knob: Knob, value: Value) -> str:
 
 
 def _free_settings(spec: TrainSpec) -> Iterator[Setting]:
+    if knob.offset and isinstance(value, int):
+        value += knob.offset
     for text in spec.overrides:
         yield Setting(text.partition("=")[0].lstrip("+~"), text, "you")
 
