@@ -160,6 +160,11 @@ def _check_reward(spec: TrainSpec) -> Iterator[Problem]:
         yield Problem("overlong_buffer", message)
     if buffer and value_of(spec, "reward_manager") == "naive":
         yield Problem("reward_manager", "The naive manager knows no penalty for long answers.")
+    variant = variant_of(spec.kind, value_of(spec, "variant"))
+    is_former = spec.verl != LATEST or (variant and variant.name == "remax")
+    if value_of(spec, "most_lost") is not None and is_former:
+        message = "Only the trainer of verl 0.9.1 drops answers, and not with ReMax."
+        yield Problem("most_lost", message)
 
 
 def _check_preference(spec: TrainSpec) -> Iterator[Problem]:

@@ -134,6 +134,10 @@ REWARD = (
     Knob("reward_manager", "Manager", "Reward", str,
          "Who calls the scorer; dapo adds the penalty for long answers.",
          in_rl("reward.reward_manager.name"), choices=("naive", "dapo")),
+    Knob("most_lost", "Answers that may fail", "Reward", float,
+         "Share of a step's answers; more end the run. verl drops an answer whose reward raised. "
+         "Empty is 0.5.",
+         in_rl(COMMAND), "", 0, 1),
     Knob("overlong_buffer", "Penalty begins before the end", "Reward", int,
          "Answers in the last so many tokens lose score, up to the penalty (DAPO).",
          in_rl(COMMAND), "tokens", 1),

@@ -245,6 +245,12 @@ def test_the_cpu_rollout_keeps_a_whole_copy() -> None:
         (spec_of("ppo", val_n=2, val_temperature=0.0), "val_n", "set the temperature"),
         (spec_of("grpo", gamma=0.9), "gamma", "Only REINFORCE++"),
         (spec_of("grpo", variant="rloo", gamma=0.9), "gamma", "Only REINFORCE++"),
+        (spec_of("grpo", variant="remax", most_lost=0.1), "most_lost", "not with ReMax"),
+        (
+            spec_of("ppo", verl="0.8.0", device="cuda", engine="vllm", most_lost=0.1),
+            "most_lost",
+            "Only the trainer of verl 0.9.1",
+        ),
         (spec_of("grpo", overlong_penalty=1.0), "overlong_penalty", "where the penalty begins"),
         (
             spec_of("grpo", overlong_buffer=4, reward_manager="naive"),

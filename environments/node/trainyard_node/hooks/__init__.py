@@ -1,5 +1,6 @@
-"""Save and pause on request in verl's own trainers, by hooks from outside."""
+"""Hooks into verl's own trainers, from outside: save and pause on request, count what is lost."""
 
+from trainyard_node.hooks import lost, prompts
 from trainyard_node.hooks.rl import FORMER, V1
 from trainyard_node.imports import when_imported
 
@@ -8,3 +9,6 @@ def install() -> None:
     """Hook into verl's RL trainers once they are imported; this call imports nothing of verl."""
     for trainer in (V1, FORMER):
         when_imported(trainer.module, trainer.attach)
+    when_imported(lost.WORKER, lost.attach_to_worker)
+    when_imported(lost.DRIVER, lost.attach_to_driver)
+    when_imported(prompts.MODULE, prompts.attach)
