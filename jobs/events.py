@@ -85,6 +85,9 @@ RUN_STOP_ASKED = _run_note("stop_asked", words="The run was told to end")
 RUN_KILLED = _run_warning("killed", words="The run was killed")
 RUN_LEFTOVERS_ENDED = _run_note("leftovers_ended", words="Processes left behind were ended")
 RUN_LEFTOVERS_STUCK = _run_warning("leftovers_stuck", words="Processes left behind could not end")
+RUN_ANSWERS_LOST = _run_warning("answers_lost", words="Answers failed and were not trained on")
+RUN_VALIDATION_LOST = _run_warning("validation_lost", words="Answers failed in validation")
+RUN_PROMPTS_LEFT_OUT = _run_warning("prompts_left_out", words="Prompts were left out")
 RUN_EXITED = _run_note("exited", words="The run's process ended")
 SAVES = frozenset({RUN_CHECKPOINT, RUN_PAUSED})  # after these there is another checkpoint
 

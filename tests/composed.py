@@ -30,7 +30,7 @@ FILLED: dict[str, Value] = {
     "beta": 0.1,
 }
 EVERY_KNOB = "every-knob"
-LACKED = ("filter_groups", "filter_metric")  # lacked before 0.9
+LACKED = ("filter_groups", "filter_metric", "most_lost")  # lacked before 0.9
 ON_A_GPU: dict[str, Value] = {"device": "cuda", "engine": "vllm"}
 
 

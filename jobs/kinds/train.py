@@ -54,7 +54,7 @@ class Train(JobKind):
     def judge(self, spec: TrainSpec, end: End) -> Verdict:
         paused = end.said.get("paused", {}).get("step")
         if end.exit_code == 0 and end.steps and end.step >= end.steps:
-            return Verdict("completed", f"All {end.steps} steps done.")
+            return Verdict("completed", f"All {end.steps} steps done{_lost(end)}.")
         if end.exit_code == 0 and paused is not None:
             status, word = ("stopped", "Stopped") if end.then_stop else ("paused", "Paused")
             return Verdict(status, f"{word} after step {paused}, whose checkpoint is saved.")
@@ -118,6 +118,14 @@ class Train(JobKind):
 
     def trackers(self, spec: TrainSpec) -> Sequence[str]:
         return [tracker.name for tracker in trackers_of(spec)]
+
+
+def _lost(end: End) -> str:
+    """That answers failed, as the last event about it says; a run may write anything there."""
+    told = end.said.get("answers_lost", {}).get("total")
+    if type(told) is not int or told <= 0:
+        return ""
+    return f", but {told} answers failed and were not trained on"
 
 
 TRAINING = tuple(map(Train, ALGORITHMS))

@@ -12,6 +12,8 @@ from jobs.verl.releases import translate
 from jobs.verl.spec import LATEST, TrainSpec, Value
 from jobs.verl.variants import AGGREGATE, variant_of
 
+# Read by trainyard_node.hooks.lost: verl hands these arguments to a sampler of the user's own.
+MOST_LOST = "trainer.v1.sampler.sampler_kwargs.trainyard_most_lost"
 OVERLONG = "+reward.reward_kwargs"
 # Settings of the platform that only newer releases need; older releases go without them.
 NEWER = frozenset({"trainer.use_v1"})
@@ -87,6 +89,8 @@ def _rl_overrides(spec: TrainSpec, folder: str) -> Iterator[str]:
         yield f"{REWARD_MODEL}.enable=true"
         yield f"{REWARD_MODEL}.rollout.name={_written(spec, 'engine')}"
         yield f"{REWARD_MODEL}.rollout.tensor_model_parallel_size=1"
+    if (most := value_of(spec, "most_lost")) is not None:
+        yield f"+{MOST_LOST}={write_value(most)}"
     if value_of(spec, "overlong_buffer"):
         yield from _overlong_overrides(spec)
 
@@ -136,6 +140,8 @@ def _knob_settings(
 
 
 def _knob_text(knob: Knob, value: Value) -> str:
+    if knob.offset and isinstance(value, int):
+        value += knob.offset
     return f"[{value}]" if knob.type is list else write_value(value)
 
 

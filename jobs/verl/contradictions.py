@@ -15,8 +15,8 @@ Check = Callable[[TrainSpec], Iterator[Problem]]
 def check_contradictions(spec: TrainSpec) -> Iterator[Problem]:
     """All checks that need the spec only."""
     checks: tuple[Check, ...] = (
-        _check_release, _check_device, _check_engine, _check_group, _check_kl, _check_packing,
-        _check_lora, _check_reward, _check_preference,
+        _check_release, _check_device, _check_engine, _check_group, _check_discount, _check_kl,
+        _check_packing, _check_lora, _check_reward, _check_preference,
     )  # fmt: skip
     for check in checks:
         yield from check(spec)
@@ -85,12 +85,23 @@ def _check_group(spec: TrainSpec) -> Iterator[Problem]:
     if variant and variant.grouped and number(spec, "rollout_n") < 2:
         message = f"{variant.label} compares the answers of a prompt with each other"
         yield Problem("rollout_n", f"{message}: with one answer nothing is learnt. Set 2 or more.")
+    if number(spec, "val_n", 1) > 1 and not value_of(spec, "val_temperature"):
+        message = "At temperature 0 all answers to a prompt are the same: set the temperature too."
+        yield Problem("val_n", message)
     filters = value_of(spec, "filter_groups")
     if filters and value_of(spec, "reward_model"):
         message = "verl filters groups before a reward model has scored them: use one or the other."
         yield Problem("filter_groups", message)
     if variant and variant.name == "remax" and filters:
         yield Problem("filter_groups", "ReMax runs on verl's former trainer, which filters none.")
+
+
+def _check_discount(spec: TrainSpec) -> Iterator[Problem]:
+    """Of GRPO's methods only REINFORCE++ adds up later rewards."""
+    variant = variant_of(spec.kind, value_of(spec, "variant"))
+    discounts = variant and variant.name == "reinforce_plus_plus"
+    if spec.kind == "grpo" and value_of(spec, "gamma") is not None and not discounts:
+        yield Problem("gamma", "Only REINFORCE++ reads a discount: leave it empty.")
 
 
 def _check_kl(spec: TrainSpec) -> Iterator[Problem]:
@@ -144,8 +155,16 @@ def _check_reward(spec: TrainSpec) -> Iterator[Problem]:
         yield Problem("overlong_buffer", f"The answer itself may take {longest} tokens at most.")
     if value_of(spec, "overlong_penalty") is not None and not buffer:
         yield Problem("overlong_penalty", "Say first where the penalty begins.")
+    if buffer and value_of(spec, "reward_model") and not value_of(spec, "reward_file"):
+        message = "A reward model scores past the manager that takes the penalty: leave one out."
+        yield Problem("overlong_buffer", message)
     if buffer and value_of(spec, "reward_manager") == "naive":
         yield Problem("reward_manager", "The naive manager knows no penalty for long answers.")
+    variant = variant_of(spec.kind, value_of(spec, "variant"))
+    is_former = spec.verl != LATEST or (variant and variant.name == "remax")
+    if value_of(spec, "most_lost") is not None and is_former:
+        message = "Only the trainer of verl 0.9.1 drops answers, and not with ReMax."
+        yield Problem("most_lost", message)
 
 
 def _check_preference(spec: TrainSpec) -> Iterator[Problem]:

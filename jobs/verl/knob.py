@@ -30,6 +30,8 @@ class Knob:
     maximum: float | None = None
     choices: tuple[str, ...] = ()
     required: bool = False
+    # What verl counts more than the form does.
+    offset: int = 0
 
     def key(self, kind: str) -> str:
         """The Hydra key shown for a kind: the first of the keys that the knob sets."""

@@ -35,7 +35,7 @@ ALGORITHM = (
          "GRPO's own normalisation; off is Dr.GRPO's.",
          only(("grpo", "gspo"), "algorithm.norm_adv_by_std_in_grpo")),
     Knob("gamma", "Discount", "Algorithm", float, "Of later rewards.",
-         in_rl("algorithm.gamma"), "", 0, 1),
+         only(("ppo", "grpo"), "algorithm.gamma"), "", 0, 1),
     Knob("lam", "GAE lambda", "Algorithm", float, "1 trusts the rewards, 0 the critic.",
          only(("ppo",), "algorithm.lam"), "", 0, 1),
     Knob("entropy_coeff", "Entropy bonus", "Algorithm", float, "0 switches it off.",
@@ -119,7 +119,7 @@ CRITIC = (
          only(("ppo",), "critic.ppo_micro_batch_size_per_gpu"), "rows", 1),
     Knob("critic_warmup", "Critic first", "Critic", int,
          "Steps in which only the critic learns.", only(("ppo",), "trainer.critic_warmup"),
-         "steps", 0),
+         "steps", 0, offset=1),  # verl names the first step that the actor learns in
     Knob("cliprange_value", "Value clip", "Critic", float,
          "How far a value may move in one update.", only(("ppo",), "critic.cliprange_value"),
          "", 0),
@@ -134,6 +134,10 @@ REWARD = (
     Knob("reward_manager", "Manager", "Reward", str,
          "Who calls the scorer; dapo adds the penalty for long answers.",
          in_rl("reward.reward_manager.name"), choices=("naive", "dapo")),
+    Knob("most_lost", "Answers that may fail", "Reward", float,
+         "Share of a step's answers; more end the run. verl drops an answer whose reward raised. "
+         "Empty is 0.5.",
+         in_rl(COMMAND), "", 0, 1),
     Knob("overlong_buffer", "Penalty begins before the end", "Reward", int,
          "Answers in the last so many tokens lose score, up to the penalty (DAPO).",
          in_rl(COMMAND), "tokens", 1),

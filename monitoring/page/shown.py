@@ -69,7 +69,15 @@ def header_context(job: Job) -> dict[str, Any]:
         "devices": leased_devices(job),
         "silent_why": silent.message if silent else "",
         "own_error": own_error_of(job),
+        "lost": lost_of(job),
     }
+
+
+def lost_of(job: Job) -> str:
+    """What the attempt last said of answers that failed; empty where none did."""
+    kinds_lost = (kinds.RUN_ANSWERS_LOST, kinds.RUN_VALIDATION_LOST)
+    told = job.events.filter(kind__in=kinds_lost, attempt=job.attempt).last()
+    return told.message if told else ""
 
 
 def own_error_of(job: Job) -> int | None:

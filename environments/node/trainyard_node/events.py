@@ -16,5 +16,8 @@ EventName = Literal[
     "checking",
     "exported",
     "refused",
+    "answers_lost",
+    "validation_lost",
+    "prompts_left_out",
 ]
 NAMES: tuple[str, ...] = get_args(EventName)

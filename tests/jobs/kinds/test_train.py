@@ -87,3 +87,17 @@ def test_key_metrics_are_what_an_algorithm_logs() -> None:
 def test_only_torchrun_takes_devices_at_its_start() -> None:
     specs = [sft_spec(device="cuda", gpus=4), sft_spec(gpus=4), grpo_spec(device="cuda", gpus=4)]
     assert [kind_of(spec).devices_at_start(spec) for spec in specs] == [4, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"total": 7}, "All 16 steps done, but 7 answers failed and were not trained on."),
+        ({"total": "7"}, "All 16 steps done."),
+        ({"total": True}, "All 16 steps done."),
+        ({}, "All 16 steps done."),
+    ],
+)
+def test_answers_that_failed_are_part_of_the_verdict(said: dict[str, object], words: str) -> None:
+    verdict = judged(End(0, 16, 16, said={"answers_lost": said}))
+    assert verdict == Verdict("completed", words)

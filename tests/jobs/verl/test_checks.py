@@ -280,6 +280,21 @@ def test_the_cpu_rollout_keeps_a_whole_copy() -> None:
             "A single row may take 128 tokens",
         ),
         (spec_of("grpo", overlong_buffer=9), "overlong_buffer", "8 tokens at most"),
+        (
+            spec_of("grpo", device="cuda", engine="vllm", reward_model="/m", overlong_buffer=4),
+            "overlong_buffer",
+            "past the manager",
+        ),
+        (spec_of("grpo", val_n=5), "val_n", "all answers to a prompt are the same"),
+        (spec_of("ppo", val_n=2, val_temperature=0.0), "val_n", "set the temperature"),
+        (spec_of("grpo", gamma=0.9), "gamma", "Only REINFORCE++"),
+        (spec_of("grpo", variant="rloo", gamma=0.9), "gamma", "Only REINFORCE++"),
+        (spec_of("grpo", variant="remax", most_lost=0.1), "most_lost", "not with ReMax"),
+        (
+            spec_of("ppo", verl="0.8.0", device="cuda", engine="vllm", most_lost=0.1),
+            "most_lost",
+            "Only the trainer of verl 0.9.1",
+        ),
         (spec_of("grpo", overlong_penalty=1.0), "overlong_penalty", "where the penalty begins"),
         (
             spec_of("grpo", overlong_buffer=4, reward_manager="naive"),

@@ -71,6 +71,8 @@ def test_what_was_set_is_what_hydra_reads() -> None:
     def check(kind: str, knob: Knob) -> None:
         value = another(knob, spec_of(kind).values.get(knob.name))
         wanted = str(value).split(",") if knob.type is list else value
+        if knob.offset:
+            wanted = int(value) + knob.offset
         argv = argv_of(TrainSpec(kind, {**spec_of(kind).values, knob.name: value}))
         read = {
             override.key: override.value
@@ -145,3 +147,9 @@ def test_a_knob_is_found_by_name_and_by_key() -> None:
     assert find("grpo", "actor_rollout_ref.actor.optim.lr") is BY_NAME["lr"]
     assert find("sft", "rollout_n") is None
     assert find("sft", "actor_rollout_ref.actor.optim.lr") is None
+
+
+def test_the_actor_learns_from_the_step_after_the_critics_own() -> None:
+    """verl updates the actor in each step that is not below ``trainer.critic_warmup``."""
+    for steps, first in ((0, 1), (1, 2), (5, 6)):
+        assert f"trainer.critic_warmup={first}" in argv_of(spec_of("ppo", critic_warmup=steps))

@@ -1,3 +1,4 @@
+import json
 import time
 
 import pytest
@@ -9,7 +10,7 @@ from jobs import lifecycle
 from jobs.models import Job
 from monitoring.watch import watching_run
 from tests import factories
-from tests.factories import metrics_line, write_run_file
+from tests.factories import append_run_file, metrics_line, write_run_file
 from tests.pages import asks_for_login, queries, refuses_other_methods
 
 
@@ -121,3 +122,16 @@ def test_a_silent_run_says_what_its_machine_says_of_it(page: Client, user: User)
     assert "Silent since" in header
     assert "Ray has not begun it: no room yet." in header
     assert "A process lives." not in header
+
+
+def test_answers_that_failed_stand_at_the_top(page: Client, job: Job) -> None:
+    for at, message in enumerate(["Step 1: 4 of 8 <answers> failed.", "Step 2: 3 of 8 failed."]):
+        line = {"at": 5 + at, "kind": "answers_lost", "message": message, "total": 4}
+        append_run_file(job, "events.jsonl", json.dumps(line) + "\n")
+    watching_run.watch(job)
+    header = page.get(url(job)).content.decode().split('id="run-events"')[0]
+    assert "Step 2: 3 of 8 failed." in header
+    assert "Step 1: 4 of 8" not in header
+    Job.objects.update(attempt=2)
+    header = page.get(url(job)).content.decode().split('id="run-events"')[0]
+    assert "of 8 failed" not in header

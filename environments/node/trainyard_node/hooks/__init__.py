@@ -1,8 +1,8 @@
-"""Save and pause on request in verl's own trainers, and read rows as their source has them, by
-hooks from outside.
+"""Hooks into verl's own trainers, from outside: save and pause on request, count what is lost, and
+read rows as their source has them.
 """
 
-from trainyard_node.hooks import absent
+from trainyard_node.hooks import absent, lost, prompts
 from trainyard_node.hooks.rl import FORMER, V1
 from trainyard_node.imports import when_imported
 
@@ -12,3 +12,6 @@ def install() -> None:
     absent.install()
     for trainer in (V1, FORMER):
         when_imported(trainer.module, trainer.attach)
+    when_imported(lost.WORKER, lost.attach_to_worker)
+    when_imported(lost.DRIVER, lost.attach_to_driver)
+    when_imported(prompts.MODULE, prompts.attach)

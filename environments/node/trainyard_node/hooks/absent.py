@@ -43,13 +43,15 @@ def is_masked(turn: Mapping[str, Any]) -> bool:
 
 def attach_to_sft(module: ModuleType) -> None:
     dataset: Any = module.MultiTurnSFTDataset
-    if not shape.attached(lambda: _mask(dataset), "leave a marked turn out of training"):
+    if not shape.attached(lambda: _mask(dataset), "cannot leave a marked turn out of training"):
         _refuse_marks(dataset)
-    shape.attached(lambda: _prune_sft(module), "read rows without empty fields")
+    shape.attached(lambda: _prune_sft(module), "cannot read rows without empty fields")
 
 
 def attach_to_rl(module: ModuleType) -> None:
-    shape.attached(lambda: _prune_rl(module.RLHFDataset), "read prompts without empty fields")
+    shape.attached(
+        lambda: _prune_rl(module.RLHFDataset), "cannot read prompts without empty fields"
+    )
 
 
 def _mask(dataset: Any) -> None:

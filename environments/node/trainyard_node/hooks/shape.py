@@ -22,11 +22,15 @@ def check(function: Any, parameters: Sequence[str], uses: Sequence[str] = ()) ->
         raise Different(f"{plain.__qualname__} does not use {', '.join(missing)}")
 
 
-def attached(attach: Callable[[], None], what: str = "be paused, nor saved on request") -> bool:
-    """Call `attach`. If verl differs from what it expects, return False and log a line."""
+CANNOT = "cannot be paused, nor saved on request"
+
+
+def attached(attach: Callable[[], None], cannot: str = CANNOT) -> bool:
+    """Call `attach`. If verl differs from what it expects, return False and log a line that says
+    what this verl `cannot`."""
     try:
         attach()
     except (Different, AttributeError, TypeError, ValueError) as error:
-        say_once(f"this verl cannot {what}: {error}")
+        say_once(f"this verl {cannot}: {error}")
         return False
     return True
