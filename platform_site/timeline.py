@@ -19,7 +19,8 @@ from platform_site.fields import asked
 from platform_site.htmx import HtmxHttpRequest
 
 PAGE = 50
-NUMBER = re.compile(r"[0-9]{1,9}")
+NUMBER = re.compile(r"[0-9]+")
+DIGITS = 18  # no attempt has more, and Python reads no number of thousands of them
 SORTS = ("at", "kind", "who")
 TEMPLATE = "events.html"
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a cell that begins so runs in a spreadsheet
@@ -47,7 +48,7 @@ class Wanted:
             kind=said["kind"],
             severity=said["severity"] if said["severity"] in list(Severity) else "",
             source=said["source"] if said["source"] in sources else "",
-            attempt=int(attempt) if NUMBER.fullmatch(attempt) else None,
+            attempt=int(attempt[:DIGITS]) if NUMBER.fullmatch(attempt) else None,
             text=said["q"],
             sort=sort if sort.removeprefix("-") in SORTS else "-at",
         )
