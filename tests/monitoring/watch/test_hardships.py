@@ -87,7 +87,7 @@ def test_a_disk_that_fills_while_a_run_trains(ground: Ground, user: User, small_
     fill(small_disk)
     ground.trainer.go(2000)
     job = far.until(job, Status.FAILED)
-    assert job.reason.endswith("OSError: [Errno 28] No space left on device")
+    assert "OSError: [Errno 28] No space left on device (fake_trainer.py, line" in job.reason
     assert 2 <= job.step < 2000
     assert far.losses(job) == list(range(1, job.step + 1))
     assert not job.leases.exists()
