@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, StorageState, expect
 
 from tests.e2e.site import Site, wait_for
 
@@ -68,10 +68,12 @@ def test_from_an_upload_to_a_job(
     assert complaints == []
 
 
-def test_an_upload_that_is_cut_off_leaves_nothing(site: Site) -> None:
+def test_an_upload_that_is_cut_off_leaves_nothing(site: Site, login_state: StorageState) -> None:
     before = site.manage("dataset", "list")
+    cookies = "; ".join(f"{cookie['name']}={cookie['value']}" for cookie in login_state["cookies"])
     head = (
         "POST /datasets/new/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 50000000\r\n"
+        f"Cookie: {cookies}\r\n"
         "Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n"
         'Content-Disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n'
     )
