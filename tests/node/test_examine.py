@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,16 @@ def test_a_file_that_may_not_be_read(supervised: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(zipfile, "ZipFile", refusing)
     assert faults(supervised) == ["data_0.pt is damaged: it cannot be read: Permission denied."]
+
+
+@pytest.mark.parametrize("name", ["model_world_size_2_rank_0.pt", "fsdp_config.json"])
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_what_would_be_read_for_ever_is_not_opened(
+    supervised: Path, name: str, make: Callable[[Path], None]
+) -> None:
+    (supervised / name).unlink()
+    make(supervised / name)
+    assert f"{name} is damaged: it is no plain file." in faults(supervised)
 
 
 def test_facts_that_are_no_json(supervised: Path) -> None:

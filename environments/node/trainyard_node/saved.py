@@ -19,6 +19,7 @@ def check_torch(path: Path, *, deep: bool = False) -> None:
 
     `deep` reads all of it and compares the checksums.
     """
+    _check_plain(path)
     try:
         with zipfile.ZipFile(path) as archive:
             _check_entries(path, archive)
@@ -32,12 +33,19 @@ def check_torch(path: Path, *, deep: bool = False) -> None:
 
 def read_json(path: Path) -> Any:
     """Parse a JSON file. Raises Damaged if it is not JSON."""
+    _check_plain(path)
     try:
         return json.loads(path.read_text())
     except OSError as error:
         raise Damaged(f"it cannot be read: {_reason(error)}") from None
     except ValueError:
         raise Damaged("it is cut short or no JSON") from None
+
+
+def _check_plain(path: Path) -> None:
+    """A pipe or a device in a file's place would be read for ever."""
+    if path.exists() and not path.is_file():
+        raise Damaged("it is no plain file")
 
 
 def _check_entries(path: Path, archive: zipfile.ZipFile) -> None:
