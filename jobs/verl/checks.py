@@ -53,6 +53,9 @@ CODE = frozenset(
     }
 )
 
+# The function itself is the user's, by a field of the form.
+REWARD_ARGUMENTS = "reward.custom_reward_function.reward_kwargs."
+
 
 def check_overrides(spec: TrainSpec, schema: Schema) -> Iterator[Problem]:
     """Check free overrides: readable, known to this verl, of the right type, given once, and not a
@@ -82,7 +85,8 @@ def check_code(spec: TrainSpec) -> Iterator[Problem]:
 
 def names_code(key: str, value: object) -> str | None:
     """The part of a key, or of the dictionaries in its value, that names code."""
-    parts = key.replace("/", ".").replace("@", ".").split(".")
+    is_argument = f"{key}.".startswith(REWARD_ARGUMENTS)
+    parts = [] if is_argument else key.replace("/", ".").replace("@", ".").split(".")
     return next((part for part in (*parts, *_keys_within(value)) if part in CODE), None)
 
 

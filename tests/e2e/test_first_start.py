@@ -103,7 +103,7 @@ def grpo_with_steps_ahead(site: Site) -> int:
 
 def test_training_goes_on_while_the_platform_is_down(site: Site) -> None:
     pk = grpo_with_steps_ahead(site)
-    metrics = Path(site.job(pk)["run_dir"]) / "metrics.jsonl"
+    metrics = Path(site.wait_for_status(pk, "running")["run_dir"]) / "metrics.jsonl"
     wait_for(lambda: metrics.exists() and metrics.stat().st_size > 0, "the first step", 300)
     jobs = site.manage("jobs")
     site.stop()

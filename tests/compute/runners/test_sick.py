@@ -224,15 +224,15 @@ def test_a_request_that_is_never_answered(mute: Address, monkeypatch: pytest.Mon
         Connection(mute).run(["true"])
 
 
-def test_a_subsystem_that_is_never_answered(mute: Address, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_that_is_never_told(mute: Address, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "OPEN_WITHIN", 0.5)
-    with pytest.raises(RunnerError, match="lets nobody send files"):
+    with pytest.raises(Unreachable, match="takes a request and does not answer"):
         Connection(mute).home()
 
 
 @pytest.mark.parametrize("told", ["home", "/a\0b", "/" + "a" * 400, ""])
 def test_a_home_that_is_no_folder(sshd: Sshd, monkeypatch: pytest.MonkeyPatch, told: str) -> None:
-    monkeypatch.setattr(paramiko.SFTPClient, "normalize", lambda self, path: told)
+    monkeypatch.setattr(Connection, "run", lambda *_: told.encode())
     with pytest.raises(RunnerError, match="does not say where its user's home is"):
         Connection(sshd.address()).home()
 
