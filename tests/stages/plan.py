@@ -39,11 +39,11 @@ BACKENDS = {
 }
 NODE = ("-c", "tests/node/pytest.ini", "tests/node")
 STAGES = (
-    Stage("lint", ("make", "--no-print-directory", "lint"), 3, takes_tests=False),
-    Stage("unit", tests(PLATFORM, *SIDE_BY_SIDE), 10, computes=True),
-    Stage("backends", tests(PLATFORM, "-m", "backends"), 7, env=BACKENDS),
-    Stage("verl", tests(TRAINING, *NODE, *SIDE_BY_SIDE), 14, computes=True),
-    Stage("chaos", tests(PLATFORM, "-m", "chaos"), 5),
-    Stage("browser", tests(PLATFORM, "-m", "e2e"), 10),
+    Stage("lint", ("make", "--no-print-directory", "lint"), 2, takes_tests=False),
+    Stage("unit", tests(PLATFORM, *SIDE_BY_SIDE), 18, computes=True),
+    Stage("backends", tests(PLATFORM, "-m", "backends"), 8, env=BACKENDS),
+    Stage("verl", tests(TRAINING, *NODE, *SIDE_BY_SIDE), 18, computes=True),
+    Stage("chaos", tests(PLATFORM, "-m", "chaos"), 6),
+    Stage("browser", tests(PLATFORM, "-m", "e2e"), 18),
 )
-WHOLE = 28  # minutes
+WHOLE = 38  # minutes
