@@ -1,5 +1,7 @@
 """Prompts that are too long are counted: left out where that was asked for, refused otherwise."""
 
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -61,10 +63,17 @@ def test_nothing_to_train_on_is_refused(dataset: Any) -> None:
         dataset(True, 2).maybe_filter_out_long_prompts([13])
 
 
-def test_the_installed_verl_is_the_one_that_is_measured() -> None:
-    import verl.utils.dataset.rl_dataset as module
-
-    assert prompts.attach(module)
+def test_the_installed_verl_is_the_one_that_is_measured(clean_environment: dict[str, str]) -> None:
+    code = (
+        "from trainyard_node.hooks import prompts; import verl.utils.dataset.rl_dataset as module;"
+        "print(prompts.attach(module))"
+    )
+    # Elsewhere than here, where the package datasets is the platform's.
+    argv = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(
+        argv, env=clean_environment, cwd="/", capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split()[-1] == "True", done.stderr
 
 
 def test_another_verl_is_left_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
