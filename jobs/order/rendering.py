@@ -9,7 +9,7 @@ from datasets.formats.rows import page
 from datasets.formats.tokenizer_dir import NoTemplate
 from datasets.formats.tokens import ChatTokenizer, load
 from jobs.verl.algorithms import algorithm_of
-from jobs.verl.overrides import readable
+from jobs.verl.overrides import below, readable
 from jobs.verl.spec import Problem, TrainSpec
 from platform_site.paths import inside
 
@@ -26,7 +26,7 @@ def problems(spec: TrainSpec, model: Path) -> list[Problem]:
     if not model.is_dir() or any(key.endswith(OTHER) for key in given):
         return []
     try:
-        tokenizer = load(model, _options(given))
+        tokenizer = load(model, _options(given, below(spec.overrides, KWARGS)))
     except NoTemplate as error:
         return [Problem("model_path", str(error))]
     except ValueError:  # a tokenizer with code of its own, say, which only the run may execute
@@ -35,12 +35,7 @@ def problems(spec: TrainSpec, model: Path) -> list[Problem]:
     return [problem for each in found for problem in each]
 
 
-def _options(given: dict[str, Any]) -> ChatOptions:
-    whole = given.get(KWARGS)
-    kwargs: dict[str, Any] = dict(whole) if isinstance(whole, dict) else {}
-    for key, value in given.items():
-        if key.startswith(f"{KWARGS}."):
-            kwargs[key.removeprefix(f"{KWARGS}.")] = value
+def _options(given: dict[str, Any], kwargs: dict[str, Any]) -> ChatOptions:
     return ChatOptions(
         template_kwargs=kwargs,
         enable_thinking=bool(given.get("data.enable_thinking_default", True)),

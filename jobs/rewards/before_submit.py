@@ -1,6 +1,7 @@
 """Try a reward function before a run with it is submitted."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -8,7 +9,6 @@ from typing import Any
 from jobs.rewards.paths import reward_path
 from jobs.rewards.trial import (
     Limits,
-    Scored,
     Subject,
     Trial,
     TrialError,
@@ -74,16 +74,8 @@ def problems_of(trial: Trial) -> Iterator[str]:
     elif trial.signature_problem:
         yield f"The reward function cannot be called. {trial.signature_problem}"
     else:
+        found = Counter(answer.problem for answer in trial.scored if answer.problem)
         yield from (
             f"The reward function failed on {count} of {len(trial.scored)} tries. {message}"
-            for message, count in counted(trial.scored).items()
+            for message, count in found.items()
         )
-
-
-def counted(answers: Sequence[Scored]) -> dict[str, int]:
-    """How often each problem came, in the order in which they came first."""
-    found: dict[str, int] = {}
-    for answer in answers:
-        if answer.problem:
-            found[answer.problem] = found.get(answer.problem, 0) + 1
-    return found

@@ -115,7 +115,7 @@ def _header(path: Path, modified: int, size: int) -> Mapping[str, Shape]:
             return {}
         header = file.read(length)
     tensors = dict(_tensors(path, header))
-    whole = whole_size(path, header)
+    whole = _whole(header, tensors)
     if size < whole:
         raise WeightsError(f"{path} is cut off: it has {size} bytes of {whole}.")
     if size > whole:
@@ -134,7 +134,11 @@ def _tensors(path: Path, header: bytes) -> Iterator[tuple[str, tuple[Shape, int]
 
 def whole_size(path: Path, header: bytes) -> int:
     """The bytes of a safetensors file with this header. Raises ``WeightsError``."""
-    return 8 + len(header) + max((end for _, (_, end) in _tensors(path, header)), default=0)
+    return _whole(header, dict(_tensors(path, header)))
+
+
+def _whole(header: bytes, tensors: Mapping[str, tuple[Shape, int]]) -> int:
+    return 8 + len(header) + max((end for _, end in tensors.values()), default=0)
 
 
 def _end(told: Mapping[str, Any]) -> int:

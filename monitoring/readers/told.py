@@ -5,7 +5,7 @@ from typing import Any
 
 from compute.runners.text import bounded
 from jobs import events
-from platform_site.events import kinds_of
+from platform_site.events import kind_of
 
 LONGEST_KIND = 40
 LARGEST = 2**63 - 1
@@ -26,7 +26,7 @@ def clean_event(told: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("it has no kind")
     if not isinstance(message, str):
         raise ValueError("its message is no text")
-    if kind in platforms_own():
+    if is_platforms_own(kind):
         raise ValueError("only the platform tells that")
     for name in WHOLE.get(kind, ()):
         if name in told and not _is_whole(told[name]):
@@ -34,10 +34,9 @@ def clean_event(told: dict[str, Any]) -> dict[str, Any]:
     return told | {"message": bounded(message)}
 
 
-def platforms_own() -> frozenset[str]:
-    """The kinds that the platform tells and no run does."""
-    told = {kind.name for kind in kinds_of([events.RUN])}
-    return frozenset(kind.name for kind in kinds_of([events.PLATFORM])) - told
+def is_platforms_own(kind: str) -> bool:
+    """Whether the platform tells events of this kind, and no run does."""
+    return kind_of(kind, events.PLATFORM).is_known and not kind_of(kind, events.RUN).is_known
 
 
 def _is_whole(value: object) -> bool:

@@ -22,8 +22,9 @@ from jobs.kinds.train import Train
 from jobs.launch import overdue
 from jobs.models import Job, Status
 from monitoring.models import Cursor
-from monitoring.readers.told import platforms_own
+from monitoring.readers.told import is_platforms_own
 from monitoring.watch import life, watching_run
+from platform_site.events import kinds_of
 from tests import factories
 from tests.factories import append_run_file, metrics_line, write_run_file
 
@@ -46,6 +47,9 @@ def line(**data: object) -> bytes:
     return json.dumps({"at": 1, **data}).encode() + b"\n"
 
 
+PLATFORMS_OWN = sorted(
+    kind.name for kind in kinds_of([events.PLATFORM]) if is_platforms_own(kind.name)
+)
 CONTENTS: dict[str, bytes] = {
     "nothing": b"",
     "a newline": b"\n",
@@ -67,7 +71,7 @@ CONTENTS: dict[str, bytes] = {
     "no kind": line(kind=None) + line(kind={}) + line(),
     "a message that is none": line(kind="started", message={"a": 1}),
     "a long message": line(kind="started", message="x" * 60_000),
-    "the platform's own": b"".join(line(kind=kind, step="x") for kind in sorted(platforms_own())),
+    "the platform's own": b"".join(line(kind=kind, step="x") for kind in PLATFORMS_OWN),
     "planned": line(kind="planned", steps="many") + line(kind="planned", steps=-1),
     "exported": line(kind="exported", bytes="many", tensors=[]),
     "far ahead": line(kind="started").replace(b"1", b"253402300799", 1),
