@@ -16,6 +16,7 @@ from compute.models import (
     Membership,
     SetUp,
 )
+from platform_site.admin import NotAdded, NotEdited, ReadOnly
 
 # These are measured or confirmed, and not typed in.
 FOUND = (
@@ -25,14 +26,6 @@ FOUND = (
 )  # fmt: skip
 # A changed address has to be confirmed, which only the page of the machine does.
 ADDRESS = ("kind", "host", "port", "jump_host", "jump_port", "ray_address", "workdir")
-
-
-class ReadOnly(admin.ModelAdmin[Any]):
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class EditedMachine(forms.ModelForm[Machine]):
@@ -55,7 +48,7 @@ class EditedMachine(forms.ModelForm[Machine]):
 
 
 @admin.register(Machine)
-class MachineAdmin(admin.ModelAdmin[Machine]):
+class MachineAdmin(NotAdded, admin.ModelAdmin[Machine]):
     """Machines are added and removed on their own pages, which confirm the host key."""
 
     list_display = (
@@ -66,9 +59,6 @@ class MachineAdmin(admin.ModelAdmin[Machine]):
     list_filter = ("kind", "is_retired")
     search_fields = ("name", "host")
     readonly_fields = (*FOUND, *ADDRESS)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Machine | None = None) -> bool:
         return False
@@ -84,40 +74,45 @@ class MachineAdmin(admin.ModelAdmin[Machine]):
 
 
 @admin.register(MachineSecret)
-class MachineSecretAdmin(ReadOnly):
+class MachineSecretAdmin(NotEdited, admin.ModelAdmin[MachineSecret]):
     """Which secrets are set, and since when. Their values are neither shown nor changed."""
 
     list_display = ("machine", "name", "set_at")
     list_filter = ("name",)
+    search_fields = ("machine__name",)
     fields = readonly_fields = ("machine", "name", "set_at")
 
 
 @admin.register(Membership)
-class MembershipAdmin(ReadOnly):
+class MembershipAdmin(ReadOnly, admin.ModelAdmin[Membership]):
     """Machines are joined on a page of their own, which sees whether they can be."""
 
     list_display = ("group", "machine", "place", "address")
     list_filter = ("group",)
+    list_select_related = ("group", "machine")
+    search_fields = ("group__name", "machine__name")
 
 
 @admin.register(SetUp)
-class SetUpAdmin(ReadOnly):
+class SetUpAdmin(ReadOnly, admin.ModelAdmin[SetUp]):
     list_display = ("machine", "state", "step", "asked_at", "ended_at")
     list_filter = ("state",)
+    list_select_related = ("machine",)
+    search_fields = ("machine__name",)
 
 
 @admin.register(MachineSample)
-class MachineSampleAdmin(admin.ModelAdmin[MachineSample]):
+class MachineSampleAdmin(ReadOnly, admin.ModelAdmin[MachineSample]):
     list_display = ("machine", "at")
-    list_filter = ("machine",)
+    list_filter = ("at", "machine")
+    list_select_related = ("machine",)
+    search_fields = ("machine__name",)
+    show_full_result_count = False
 
 
 @admin.register(MachineEvent)
-class MachineEventAdmin(ReadOnly):
+class MachineEventAdmin(ReadOnly, admin.ModelAdmin[MachineEvent]):
     list_display = ("at", "machine", "kind", "who", "message")
     list_filter = ("machine", "kind")
     list_select_related = ("machine",)
     search_fields = ("message", "who")
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False

@@ -6,16 +6,14 @@ from django.http import HttpRequest
 
 from datasets import services
 from datasets.models import Dataset, Report, Source, Version
+from platform_site.admin import NotAdded
 from platform_site.work.models import Work
 
 
-class ReadOnly(admin.ModelAdmin[Any]):
-    """Admin of rows that services make: all fields are read-only, and actions call the services."""
+class WorkAdmin(NotAdded, admin.ModelAdmin[Any]):
+    """Long work: no field is edited, and actions call the services."""
 
     actions = ("again", "cancel")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
@@ -47,7 +45,7 @@ class DatasetAdmin(admin.ModelAdmin[Dataset]):
 
 
 @admin.register(Source)
-class SourceAdmin(ReadOnly):
+class SourceAdmin(WorkAdmin):
     list_display = ("name", "dataset", "origin", "state", "rows", "created_at")
     list_filter = ("state", "origin")
     list_select_related = ("dataset",)
@@ -55,7 +53,7 @@ class SourceAdmin(ReadOnly):
 
 
 @admin.register(Version)
-class VersionAdmin(ReadOnly):
+class VersionAdmin(WorkAdmin):
     list_display = ("label", "target", "state", "rows_train", "rows_val", "created_at")
     list_filter = ("target", "state")
     list_select_related = ("dataset",)
@@ -63,7 +61,7 @@ class VersionAdmin(ReadOnly):
 
 
 @admin.register(Report)
-class ReportAdmin(ReadOnly):
+class ReportAdmin(WorkAdmin):
     list_display = ("version", "state", "model", "max_length", "created_at")
     list_filter = ("state",)
     list_select_related = ("version__dataset",)

@@ -9,21 +9,16 @@ from django_q.models import OrmQ, Schedule
 
 from jobs.launch import end, submit
 from jobs.models import Event, Fetch, Job, KnownDigest, Lease, SavedRecipe, TrackerSecret
+from platform_site.admin import NotAdded, NotEdited, ReadOnly
 from platform_site.fields import one_line
 
 # These pages could run any function of any module.
 admin.site.unregister([model for model in (OrmQ, Schedule) if admin.site.is_registered(model)])
 
 
-class EventInline(admin.TabularInline[Event, Job]):
+class EventInline(ReadOnly, admin.TabularInline[Event, Job]):
     model = Event
-    extra = 0
-    can_delete = False
-    readonly_fields = ("at", "kind", "who", "message", "source")
-    exclude = ("data", "attempt", "position")
-
-    def has_add_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
-        return False
+    fields = ("at", "kind", "who", "message", "source")
 
 
 class NamedJob(forms.ModelForm[Job]):
@@ -35,7 +30,7 @@ class NamedJob(forms.ModelForm[Job]):
 
 
 @admin.register(Job)
-class JobAdmin(admin.ModelAdmin[Job]):
+class JobAdmin(NotAdded, admin.ModelAdmin[Job]):
     list_display = ("pk", "name", "kind", "status", "step", "steps", "machine", "owner")
     list_display_links = ("pk", "name")
     list_filter = ("status", "kind", "machine")
@@ -45,9 +40,6 @@ class JobAdmin(admin.ModelAdmin[Job]):
     # A job changes through services only; here it can be renamed, started and stopped.
     readonly_fields = [field.name for field in Job._meta.fields if field.name not in ("id", "name")]
     form = NamedJob
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
         return super().has_delete_permission(request, obj) and not (obj and obj.is_active)
@@ -59,9 +51,9 @@ class JobAdmin(admin.ModelAdmin[Job]):
     def get_deleted_objects(
         self, objs: QuerySet[Job] | Sequence[Job], request: HttpRequest
     ) -> tuple[list[Any], dict[str, Any], set[Any], list[Any]]:
-        """A job goes with all that was recorded of it, though no event goes by itself."""
+        """A job goes with all that was recorded of it, though no record goes by itself."""
         shown, counts, missing, protected = super().get_deleted_objects(objs, request)
-        return shown, counts, missing - {str(Event._meta.verbose_name)}, protected
+        return shown, counts, missing & {str(Job._meta.verbose_name)}, protected
 
     @admin.action(description="Start the chosen drafts", permissions=["change"])
     def start(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
@@ -77,91 +69,54 @@ class JobAdmin(admin.ModelAdmin[Job]):
 
 
 @admin.register(Lease)
-class LeaseAdmin(admin.ModelAdmin[Lease]):
+class LeaseAdmin(ReadOnly, admin.ModelAdmin[Lease]):
     """Which job has which GPU. A lease begins when its job starts, and ends with it."""
 
     list_display = ("machine", "device", "job")
     list_filter = ("machine",)
     list_select_related = ("machine", "job")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Lease | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Lease | None = None) -> bool:
-        return False
+    search_fields = ("job__name", "machine__name")
 
 
 @admin.register(Event)
-class EventAdmin(admin.ModelAdmin[Event]):
+class EventAdmin(ReadOnly, admin.ModelAdmin[Event]):
     list_display = ("at", "job", "kind", "who", "message", "source")
     list_filter = ("source", "kind")
     search_fields = ("job__name", "message")
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
-        return False
-
 
 @admin.register(Fetch)
-class FetchAdmin(admin.ModelAdmin[Fetch]):
+class FetchAdmin(ReadOnly, admin.ModelAdmin[Fetch]):
     """What was brought here of far runs. It is asked for on a run's page."""
 
     list_display = ("job", "step", "state", "done", "total", "who", "asked_at")
     list_filter = ("state",)
     list_select_related = ("job",)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Fetch | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Fetch | None = None) -> bool:
-        return False
+    search_fields = ("job__name", "who")
 
 
 @admin.register(KnownDigest)
-class KnownDigestAdmin(admin.ModelAdmin[KnownDigest]):
+class KnownDigestAdmin(NotEdited, admin.ModelAdmin[KnownDigest]):
     """Forgetting one has the file read again."""
 
     list_display = ("digest", "stamp", "used_at")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    list_filter = ("used_at",)
+    search_fields = ("digest",)
 
 
 @admin.register(SavedRecipe)
-class SavedRecipeAdmin(admin.ModelAdmin[SavedRecipe]):
+class SavedRecipeAdmin(NotAdded, admin.ModelAdmin[SavedRecipe]):
     list_display = ("slug", "title", "kind", "owner", "created_at")
     list_filter = ("kind",)
     search_fields = ("slug", "title")
     readonly_fields = ("slug", "kind", "spec", "is_sample", "owner", "job", "created_at")
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
 
 @admin.register(TrackerSecret)
-class TrackerSecretAdmin(admin.ModelAdmin[TrackerSecret]):
+class TrackerSecretAdmin(NotEdited, admin.ModelAdmin[TrackerSecret]):
     """What is set, by whom and when. The values are shown and changed nowhere here."""
 
     list_display = ("tracker", "variable", "owner", "set_at")
     list_filter = ("tracker",)
+    search_fields = ("variable", "owner__username")
     fields = readonly_fields = ("tracker", "variable", "owner", "set_at")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False

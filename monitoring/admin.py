@@ -1,4 +1,7 @@
+from typing import Any
+
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -6,20 +9,19 @@ from django.utils.safestring import SafeString
 from monitoring.models import Cursor, Series, SystemSample
 from monitoring.series.plot import polylines
 from monitoring.store import points
+from platform_site.admin import ReadOnly
 
 PLOT = (480, 120)  # pixels
 
 
 @admin.register(Series)
-class SeriesAdmin(admin.ModelAdmin[Series]):
+class SeriesAdmin(ReadOnly, admin.ModelAdmin[Series]):
     list_display = ("job", "name", "last_step", "last_value", "low", "high", "count")
+    list_filter = ("job__kind", "job__status")
     search_fields = ("name", "job__name")
     list_select_related = ("job",)
     show_full_result_count = False
     fields = readonly_fields = (*list_display, "plot")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False  # a series is made by its points
 
     @admin.display(description="Its points")
     def plot(self, series: Series) -> SafeString | str:
@@ -36,12 +38,31 @@ class SeriesAdmin(admin.ModelAdmin[Series]):
 
 
 @admin.register(SystemSample)
-class SystemSampleAdmin(admin.ModelAdmin[SystemSample]):
+class SystemSampleAdmin(ReadOnly, admin.ModelAdmin[SystemSample]):
     list_display = ("job", "at")
-    raw_id_fields = ("job",)
+    list_filter = ("at", "job__machine")
+    list_select_related = ("job",)
+    search_fields = ("job__name",)
     show_full_result_count = False
 
 
+class Broken(admin.SimpleListFilter):
+    title = "lines that could not be read"
+    parameter_name = "broken"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("1", "Some"), ("0", "None")]
+
+    def queryset(self, request: HttpRequest, rows: QuerySet[Cursor]) -> QuerySet[Cursor] | None:
+        """The rows of the chosen answer, or None for all."""
+        if self.value() == "1":
+            return rows.filter(broken__gt=0)
+        return rows.filter(broken=0) if self.value() == "0" else None
+
+
 @admin.register(Cursor)
-class CursorAdmin(admin.ModelAdmin[Cursor]):
+class CursorAdmin(ReadOnly, admin.ModelAdmin[Cursor]):
     list_display = ("job", "attempt", "file", "offset", "broken", "first_broken")
+    list_filter = (Broken, "file")
+    list_select_related = ("job",)
+    search_fields = ("job__name", "file")

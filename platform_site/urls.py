@@ -2,13 +2,14 @@ from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 
-from platform_site.views import favicon
+from platform_site.views import ChangePassword, favicon
 
 urlpatterns = [
     path("favicon.ico", favicon),
     path("admin/", admin.site.urls),
     path("accounts/login/", LoginView.as_view(), name="login"),
     path("accounts/logout/", LogoutView.as_view(), name="logout"),
+    path("accounts/password/", ChangePassword.as_view(), name="password"),
     path("jobs/", include("jobs.urls")),
     path("artifacts/", include("jobs.artifacts.urls")),
     path("queue/", include("jobs.queue.urls")),

@@ -1,5 +1,3 @@
-from typing import Any
-
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -7,19 +5,7 @@ from django.http import HttpRequest
 from jobs.artifacts import deleting
 from jobs.artifacts.deleting import DeleteError
 from jobs.models import Artifact, JobInput, Place, Removal
-
-
-class ReadOnly:
-    """What services write is shown here, and changed nowhere."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+from platform_site.admin import ReadOnly
 
 
 class PlaceInline(ReadOnly, admin.TabularInline[Place, Artifact]):
@@ -74,8 +60,9 @@ class PlaceAdmin(ReadOnly, admin.ModelAdmin[Place]):
 @admin.register(Removal)
 class RemovalAdmin(ReadOnly, admin.ModelAdmin[Removal]):
     list_display = ("place", "state", "who", "asked_at", "ended_at", "freed", "error")
-    list_filter = ("state",)
+    list_filter = ("state", "place__machine")
     list_select_related = ("place__machine",)
+    search_fields = ("place__path", "who")
 
 
 @admin.register(JobInput)
@@ -83,3 +70,4 @@ class JobInputAdmin(ReadOnly, admin.ModelAdmin[JobInput]):
     list_display = ("job", "role", "artifact", "source")
     list_filter = ("role",)
     list_select_related = ("job", "artifact", "source")
+    search_fields = ("job__name", "artifact__name")
