@@ -112,6 +112,7 @@ class MachineSampleAdmin(ReadOnly, admin.ModelAdmin[MachineSample]):
 
 @admin.register(MachineEvent)
 class MachineEventAdmin(ReadOnly, admin.ModelAdmin[MachineEvent]):
+    ordering = ("-pk",)
     list_display = ("at", "machine", "kind", "who", "message")
     list_filter = ("machine", "kind")
     list_select_related = ("machine",)

@@ -1,32 +1,26 @@
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from datasets import services
 from datasets.models import Dataset, Report, Source, Version
-from platform_site.admin import NotAdded
+from platform_site.admin import ReadOnly
 from platform_site.work.models import Work
 
 
-class WorkAdmin(NotAdded, admin.ModelAdmin[Any]):
-    """Long work: no field is edited, and actions call the services."""
+class WorkAdmin(ReadOnly, admin.ModelAdmin[Any]):
+    """Long work: it is seen, and actions call the services."""
 
     actions = ("again", "cancel")
 
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return [field.name for field in self.model._meta.fields]
-
-    @admin.action(description="Start again")
+    @admin.action(description="Start again", permissions=["act"])
     def again(self, request: HttpRequest, queryset: QuerySet[Work]) -> None:
         done = sum(services.retry(work) for work in queryset)
         messages.info(request, f"{done} of {queryset.count()} started again.")
 
-    @admin.action(description="Cancel")
+    @admin.action(description="Cancel", permissions=["act"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Work]) -> None:
         done = sum(services.cancel(work) for work in queryset)
         messages.info(request, f"{done} of {queryset.count()} asked to stop.")

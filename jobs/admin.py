@@ -80,6 +80,7 @@ class LeaseAdmin(ReadOnly, admin.ModelAdmin[Lease]):
 
 @admin.register(Event)
 class EventAdmin(ReadOnly, admin.ModelAdmin[Event]):
+    ordering = ("-pk",)
     list_display = ("at", "job", "kind", "who", "message", "source")
     list_filter = ("source", "kind")
     search_fields = ("job__name", "message")

@@ -24,19 +24,19 @@ class ArtifactAdmin(ReadOnly, admin.ModelAdmin[Artifact]):
     actions = ("pin", "unpin", "delete_files")
     inlines = (PlaceInline,)
 
-    @admin.action(description="Pin the chosen artifacts")
+    @admin.action(description="Pin the chosen artifacts", permissions=["act"])
     def pin(self, request: HttpRequest, queryset: QuerySet[Artifact]) -> None:
         for artifact in queryset:
             deleting.pin(artifact, who=request.user.get_username())
         self.message_user(request, f"{len(queryset)} pinned.", messages.INFO)
 
-    @admin.action(description="Unpin the chosen artifacts")
+    @admin.action(description="Unpin the chosen artifacts", permissions=["act"])
     def unpin(self, request: HttpRequest, queryset: QuerySet[Artifact]) -> None:
         for artifact in queryset:
             deleting.unpin(artifact)
         self.message_user(request, f"{len(queryset)} unpinned.", messages.INFO)
 
-    @admin.action(description="Delete the files of the chosen artifacts")
+    @admin.action(description="Delete the files of the chosen artifacts", permissions=["act"])
     def delete_files(self, request: HttpRequest, queryset: QuerySet[Artifact]) -> None:
         """What a job could still need is left: its page asks for a second word."""
         places = Place.objects.there().filter(artifact__in=queryset)

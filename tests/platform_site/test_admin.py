@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.db.models import Model
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 
 from compute.models import Machine, MachineEvent, MachineSample, MachineSecret, SetUp
+from datasets.models import Report, Source, Version
 from jobs import lifecycle
-from jobs.models import Event, Fetch, Job, KnownDigest, Lease, Place
+from jobs.models import Artifact, Event, Fetch, Job, KnownDigest, Lease, Place
 from jobs.recipebook import book
 from jobs.trackers import accounts
 from jobs.verl.trackers import TRACKERS
@@ -287,3 +288,29 @@ def test_a_name_changed_in_the_admin_goes_through_the_service(boss: Client, user
 @pytest.mark.parametrize("model", ["schedule", "ormq"])
 def test_no_page_of_the_admin_runs_any_function(boss: Client, model: str) -> None:
     assert boss.get(f"/admin/django_q/{model}/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("model", "action"),
+    [
+        *((Artifact, action) for action in ("pin", "unpin", "delete_files")),
+        *((model, action) for model in (Source, Version, Report) for action in ("again", "cancel")),
+    ],
+)
+def test_who_may_only_look_is_offered_no_action(
+    client: Client, user: User, everything: None, model: type[Model], action: str
+) -> None:
+    user.is_staff = True
+    user.save()
+    client.force_login(user)
+    url = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+    option = f'<option value="{action}">'
+    allow(user, model, "view")
+    assert option not in client.get(url).content.decode()
+    allow(user, model, "change")
+    assert option in client.get(url).content.decode()
+
+
+def allow(user: User, model: type[Model], verb: str) -> None:
+    codename = f"{verb}_{model._meta.model_name}"
+    user.user_permissions.add(Permission.objects.get(codename=codename))
