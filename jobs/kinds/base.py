@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from jobs.process import Command, Placement, Spread
+from jobs.warning import FieldWarning, Range
 
 # Sorts of products.
 CHECKPOINTS, MODEL = "checkpoints", "model"
@@ -198,6 +199,13 @@ class JobKind(ABC):
     def values(self, spec: Any) -> Mapping[str, Any]:
         """Its settings by name."""
         return {}
+
+    def warnings(self, spec: Any, ranges: Mapping[str, Range]) -> Sequence[FieldWarning]:
+        """What is allowed but seldom meant, each at its setting. They refuse nothing.
+
+        ``ranges`` are the usual values that the job's recipe names, by the setting.
+        """
+        return ()
 
     def key_metrics(self, spec: Any) -> Sequence[str]:
         """The metrics whose charts stand first on its page, in their order, where it logs them."""

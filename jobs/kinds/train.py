@@ -27,6 +27,8 @@ from jobs.verl.promise import planned_steps
 from jobs.verl.spec import TrainSpec
 from jobs.verl.spread import spread_over, takes_devices
 from jobs.verl.trackers import trackers_of
+from jobs.verl.usual import unusual
+from jobs.warning import FieldWarning, Range
 
 FILES = ("train_files", "val_files", "reward_file")
 MODELS = ("model_path", "critic_model", "reward_model")
@@ -109,6 +111,9 @@ class Train(JobKind):
 
     def values(self, spec: TrainSpec) -> Mapping[str, Any]:
         return spec.values
+
+    def warnings(self, spec: TrainSpec, ranges: Mapping[str, Range]) -> Sequence[FieldWarning]:
+        return [*unusual(spec, ranges)]
 
     def key_metrics(self, spec: TrainSpec) -> Sequence[str]:
         return KEY_METRICS[self.slug]

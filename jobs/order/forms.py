@@ -1,7 +1,7 @@
 """The form of a new job, built from the knobs and checked by the preflight. Commands use it too."""
 
 import uuid as uuids
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django import forms
@@ -12,6 +12,7 @@ from compute.models import Machine
 from datasets.models import Version
 from datasets.services import find_version
 from jobs.files import parents, shipping
+from jobs.kinds.registry import registry
 from jobs.launch.submit import Order
 from jobs.models import ENDED, Job, Status
 from jobs.order.knob_fields import figure, knob_field, shown
@@ -25,7 +26,8 @@ from jobs.verl.checks import check_code
 from jobs.verl.knobs import find, knobs_of
 from jobs.verl.overrides import below
 from jobs.verl.recipes import Recipe
-from jobs.verl.spec import Problem, TrainSpec
+from jobs.verl.spec import LATEST, Problem, TrainSpec
+from jobs.warning import FieldWarning
 from platform_site.fields import LONGEST_WORDS, one_line
 from platform_site.paths import inside
 
@@ -213,8 +215,16 @@ class JobForm(forms.Form):
         return check_function(path, name or "compute_score", rows, kwargs)
 
     @property
+    def warnings(self) -> Sequence[FieldWarning]:
+        """What is unusual in the fields that could be read. It refuses nothing."""
+        if not self.is_bound:
+            return ()
+        _ = self.errors  # they are read by looking for their errors
+        return registry().find(self.recipe.kind).warnings(self.spec, self.recipe.ranges)
+
+    @property
     def spec(self) -> TrainSpec:
-        """The spec in the form. It needs cleaned fields without errors."""
+        """The spec in the form. Fields with errors are left out of it."""
         values = {
             knob.name: self.cleaned_data[knob.name]
             for knob in knobs_of(self.recipe.kind)
@@ -225,7 +235,9 @@ class JobForm(forms.Form):
             values["model_path"] = parents.awaited_model(before)
         lines = str(self.cleaned_data.get("overrides", "")).splitlines()
         overrides = tuple(line.strip() for line in lines if line.strip())
-        return TrainSpec(self.recipe.kind, values, overrides, self.cleaned_data["machine"].verl)
+        machine = self.cleaned_data.get("machine")
+        verl = machine.verl if machine else LATEST
+        return TrainSpec(self.recipe.kind, values, overrides, verl)
 
     def order(self) -> Order:
         """The order to submit; for a valid form only."""

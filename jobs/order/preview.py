@@ -1,6 +1,7 @@
 """The panel beside the form: the command as it would run, or the problems that prevent it."""
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 from compute.runners.rundir import write_script
@@ -27,6 +28,8 @@ class Preview:
             "recipe": self.form.recipe,
             "preview": self if self.is_valid else None,
             "problems": self.problems,
+            "warnings": self.warnings,
+            "warned": self.warned,
         }
 
     @property
@@ -52,7 +55,7 @@ class Preview:
 
     @property
     def notes(self) -> list[str]:
-        """Unusual values, and the notes of the method. None of them is an error."""
+        """What is good to know. None of it is an error."""
         values = self.form.spec.values
         variant = variant_of(self.form.recipe.kind, values.get("variant"))
         notes = [f"{variant.label} ({variant.source}). {variant.note}".strip()] if variant else []
@@ -62,10 +65,6 @@ class Preview:
         order = self.form.order()
         if order.machine.rental_ends_at and (told := rental.warning(submit.drafted(order))):
             notes.append(told)
-        for name, usual in self.form.recipe.ranges.items():
-            if name in values and values[name] not in usual:
-                told = f"{usual.low:g} to {usual.high:g} is usual"
-                notes.append(f"{self._label(name)} {values[name]}: {told}. {usual.why}")
         return notes
 
     def _later(self) -> Iterator[str]:
@@ -88,6 +87,26 @@ class Preview:
             for name, messages in self.form.errors.items()
             for message in messages
         ]
+
+    @cached_property
+    def warnings(self) -> list[tuple[str | None, str, str]]:
+        """As ``problems``, of what is allowed and unusual."""
+        return [
+            (
+                told.field if told.field in self.form.fields else None,
+                self._label(told.field),
+                told.message,
+            )
+            for told in self.form.warnings
+        ]
+
+    @property
+    def warned(self) -> dict[str, str]:
+        """What stands beside each field that is warned of, by its name."""
+        texts: dict[str, list[str]] = {}
+        for name, _, message in self.warnings:
+            texts.setdefault(name or "", []).append(message)
+        return {name: " ".join(messages) for name, messages in texts.items()}
 
     def _label(self, name: str) -> str:
         return str(self.form[name].label) if name in self.form.fields else "The run"

@@ -5,6 +5,7 @@ other slug a file in ``jobs/recipes``.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -16,6 +17,7 @@ from jobs.models import Job, SavedRecipe
 from jobs.verl.knobs import BY_NAME
 from jobs.verl.recipes import Recipe, all_recipes
 from jobs.verl.spec import TrainSpec
+from jobs.warning import FieldWarning
 
 OWN = "my-"
 OF_JOB = re.compile(r"job-(\d{1,18})")
@@ -70,6 +72,13 @@ def cloned_from(job: Job, user: User) -> tuple[Recipe, Recipe]:
     spec, _ = known_part(job.spec_of_kind)
     filled = _recipe(spec, slug=base.slug, title=copy_name(job.name), is_sample=base.is_sample)
     return base, filled
+
+
+def warnings_of(job: Job) -> Sequence[FieldWarning]:
+    """What is unusual in the settings of a job, by its recipe or in general."""
+    recipe = find_recipe(job.recipe, job.owner)
+    ranges = recipe.ranges if recipe and recipe.kind == job.kind else {}
+    return job.job_kind.warnings(job.spec_of_kind, ranges)
 
 
 def copy_name(name: str) -> str:

@@ -9,19 +9,7 @@ from pathlib import Path
 from jobs.verl.algorithms import ALGORITHMS
 from jobs.verl.knobs import BY_NAME
 from jobs.verl.spec import TrainSpec, Value
-
-
-@dataclass(frozen=True)
-class Range:
-    """The usual values of a knob, both ends included, and the reason."""
-
-    low: float
-    high: float
-    why: str
-
-    def __contains__(self, value: object) -> bool:
-        return not isinstance(value, int | float) or self.low <= value <= self.high
-
+from jobs.warning import Range
 
 FOLDER = Path(__file__).resolve().parent.parent / "recipes"
 

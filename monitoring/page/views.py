@@ -14,6 +14,7 @@ from compute.machines.runners import runner_for
 from compute.runners.base import RunnerError
 from jobs.launch import command as commands
 from jobs.models import NEEDS_ATTENTION, Job
+from jobs.recipebook.book import warnings_of
 from monitoring.page import live, panels, shown
 from platform_site.fields import asked
 from platform_site.htmx import HtmxHttpRequest
@@ -52,6 +53,7 @@ def run_context(job: Job) -> dict[str, Any]:
     return {
         **shown.page_context(job),
         **command,
+        "warnings": warnings_of(job),
         "problem": problem or problem_of(job),
     }
 

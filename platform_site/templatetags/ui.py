@@ -204,9 +204,9 @@ def is_changed(field: BoundField) -> bool:
 def control(
     field: BoundField, suggestions: Mapping[str, Sequence[str]] | None = None
 ) -> SafeString:
-    """A field's input, linked to its help, its error message and its suggestions."""
+    """A field's input, linked to its help, error, warning and suggestions."""
     attributes: dict[str, str | bool] = {
-        "aria-describedby": f"help-{field.name} error-{field.name}"
+        "aria-describedby": f"help-{field.name} error-{field.name} warning-{field.name}"
     }
     if field.errors:
         attributes["aria-invalid"] = "true"

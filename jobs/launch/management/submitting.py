@@ -22,15 +22,15 @@ def add_wait_option(parser: ArgumentParser) -> None:
     parser.add_argument("--wait", action="store_true", help="wait until the job is over")
 
 
-def show_submitted(command: JsonCommand, options: dict[str, Any], job: Job) -> None:
-    """Exits with 1 when it was waited for and did not complete."""
+def show_submitted(command: JsonCommand, options: dict[str, Any], job: Job, **more: Any) -> None:
+    """``more`` goes into the JSON. Exits with 1 when it was waited for and did not complete."""
     if not is_up(settings.TRAINYARD_HOME) and load_of(local_machine())["sample"] is None:
         command.stderr.write("Queued, but nothing runs the queue: start manage.py up.")
     if told := rental.warning(job):
         command.stderr.write(told)
     if options["wait"]:
         wait(job)
-    command.show(options, as_json(job), as_line(job))
+    command.show(options, as_json(job) | more, as_line(job))
     if options["wait"] and job.status != Status.COMPLETED:
         command.stderr.write(job.reason)
         sys.exit(1)

@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.core.management.base import CommandError
+from django.core.management.base import BaseCommand, CommandError
 
 from jobs.management.base import find_user
 from jobs.order.forms import JobForm, form_data
@@ -51,6 +51,13 @@ def checked_form(recipe: Recipe, user: User, data: dict[str, Any]) -> JobForm:
     if not form.is_valid():
         raise FormError(faults(form), form)
     return form
+
+
+def warn(command: BaseCommand, form: JobForm) -> list[dict[str, str]]:
+    """Tell what is unusual on the error output; gives it as a program reads it."""
+    for told in form.warnings:
+        command.stderr.write(f"Warning: {told}")
+    return [{"field": told.field, "message": told.message} for told in form.warnings]
 
 
 def faults(form: JobForm) -> str:

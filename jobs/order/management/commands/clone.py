@@ -6,7 +6,7 @@ from django.core.management.base import CommandError
 from jobs.launch import submit
 from jobs.management.base import as_json, as_line, find_job, find_user
 from jobs.order.forms import form_data, limits_of
-from jobs.order.management.base import add_order_arguments, checked_form, sets_of
+from jobs.order.management.base import add_order_arguments, checked_form, sets_of, warn
 from jobs.recipebook import book
 from platform_site.commands import JsonCommand
 
@@ -30,4 +30,4 @@ class Command(JsonCommand):
         if gone := book.known_part(job.spec_of_kind)[1]:
             self.stderr.write(f"Left out, since there is no such setting any more: {gone}.")
         copy = submit.submit(form.order(), start=options["start"])
-        self.show(options, as_json(copy), as_line(copy))
+        self.show(options, as_json(copy) | {"warnings": warn(self, form)}, as_line(copy))

@@ -1,7 +1,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from jobs.order.management.base import add_recipe_arguments, filled_form
+from jobs.order.management.base import add_recipe_arguments, filled_form, warn
 from jobs.order.preview import Preview
 from platform_site.commands import JsonCommand
 
@@ -22,6 +22,7 @@ class Command(JsonCommand):
             "overrides": preview.overrides,
             "steps": preview.steps,
             "notes": preview.notes,
+            "warnings": warn(self, preview.form),
             "script": preview.text,
         }
         self.show(options, data, preview.text)

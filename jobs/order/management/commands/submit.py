@@ -3,7 +3,7 @@ from typing import Any
 
 from jobs.launch import submit
 from jobs.launch.management.submitting import add_wait_option, show_submitted
-from jobs.order.management.base import add_recipe_arguments, filled_form
+from jobs.order.management.base import add_recipe_arguments, filled_form, warn
 from platform_site.commands import JsonCommand
 
 
@@ -15,5 +15,6 @@ class Command(JsonCommand):
         add_wait_option(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        job = submit.submit(filled_form(options).order(), start=True)
-        show_submitted(self, options, job)
+        form = filled_form(options)
+        job = submit.submit(form.order(), start=True)
+        show_submitted(self, options, job, warnings=warn(self, form))
