@@ -31,7 +31,7 @@ class NamedJob(forms.ModelForm[Job]):
 
 @admin.register(Job)
 class JobAdmin(NotAdded, admin.ModelAdmin[Job]):
-    list_display = ("pk", "name", "kind", "status", "step", "steps", "machine", "owner")
+    list_display = ("pk", "name", "kind", "status_now", "step", "steps", "machine", "owner")
     list_display_links = ("pk", "name")
     list_filter = ("status", "kind", "machine")
     search_fields = ("name", "uuid")
@@ -40,6 +40,10 @@ class JobAdmin(NotAdded, admin.ModelAdmin[Job]):
     # A job changes through services only; here it can be renamed, started and stopped.
     readonly_fields = [field.name for field in Job._meta.fields if field.name not in ("id", "name")]
     form = NamedJob
+
+    @admin.display(description="status", ordering="status")
+    def status_now(self, job: Job) -> str:
+        return job.stands_label
 
     def has_delete_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
         return super().has_delete_permission(request, obj) and not (obj and obj.is_active)

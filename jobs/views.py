@@ -1,3 +1,4 @@
+import hashlib
 from typing import Any
 
 from django.core.paginator import Paginator
@@ -9,7 +10,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from jobs import measured
 from jobs.kinds.registry import registry
-from jobs.models import Job, JobQuerySet, Status
+from jobs.models import HELD, Job, JobQuerySet, Status
 from platform_site.fields import asked
 from platform_site.htmx import HtmxHttpRequest
 
@@ -38,17 +39,29 @@ def job_list(request: HtmxHttpRequest) -> HttpResponse:
     page = Paginator(ordered(jobs, sort, metric), PAGE).get_page(request.GET.get("page"))
     query = request.GET.copy()
     query.pop("page", None)
-    context = {
+    context: dict[str, Any] = {
         "page": page,
         "figures": measured.figures_of([job.pk for job in page], metric) if metric else {},
         "metrics": measured.names_of([job.pk for job in page][:LOOKED_AT]),
         "filters": filters,
         "sort": sort,
-        "statuses": counted(mine, "status", Status.choices),
+        "statuses": statuses_of(mine),
         "kinds": counted(mine, "kind", kinds),
         "query": query.urlencode(),
     }
-    return render(request, "jobs/list.html" + ("#table" if request.htmx else ""), context)
+    context["stamp"] = stamp_of(context)
+    if request.htmx and request.headers.get("Stamp") == context["stamp"]:
+        return HttpResponse(status=204)  # the page shows it already
+    return render(request, "jobs/list.html" + ("#answer" if request.htmx else ""), context)
+
+
+def stamp_of(context: dict[str, Any]) -> str:
+    """Changes whenever the list would look different, but for the time that passes."""
+    page = context["page"]
+    jobs = [(job.pk, job.revision, job.step) for job in page]
+    told = [context[name] for name in ("query", "figures", "statuses", "kinds")]
+    shown = repr([page.number, page.paginator.count, jobs, *told])
+    return hashlib.sha256(shown.encode()).hexdigest()[:16]
 
 
 def known_sort(asked: str, metric: str) -> str:
@@ -65,8 +78,8 @@ def ordered(jobs: JobQuerySet, sort: str, metric: str) -> QuerySet[Job]:
 def filtered(
     jobs: JobQuerySet, filters: dict[str, str], kinds: list[tuple[str, str]]
 ) -> JobQuerySet:
-    if filters["status"] in Status.values:
-        jobs = jobs.filter(status=filters["status"])
+    if filters["status"] in (HELD, *Status.values):
+        jobs = jobs.standing(filters["status"])
     if filters["kind"] in dict(kinds):
         jobs = jobs.filter(kind=filters["kind"])
     return jobs.filter(name__icontains=filters["q"]) if filters["q"] else jobs
@@ -77,6 +90,16 @@ def kinds_of(jobs: QuerySet[Job]) -> list[tuple[str, str]]:
     known = registry().choices()
     used = jobs.order_by().values_list("kind", flat=True).distinct()
     return known + sorted((kind, kind) for kind in set(used) - dict(known).keys())
+
+
+def statuses_of(jobs: JobQuerySet) -> list[tuple[str, str, int]]:
+    """The statuses, with those that are held beside those that are queued."""
+    held, rows = jobs.standing(HELD).count(), list[tuple[str, str, int]]()
+    for value, label, count in counted(jobs, "status", Status.choices):
+        is_queued = value == Status.QUEUED
+        rows.append((value, label, count - held if is_queued else count))
+        rows += [(HELD, HELD.capitalize(), held)] if is_queued else []
+    return rows
 
 
 def counted(

@@ -50,7 +50,7 @@ def _readers(artifact: Artifact) -> Iterator[str]:
     if artifact.job_id and artifact.has_model and artifact.pk == _newest_model(artifact.job_id):
         reads |= Q(artifact=None, source=artifact.job_id)
     for reading in JobInput.objects.filter(reads).filter(going_on).select_related("job"):
-        yield f"Job {reading.job.pk} reads it, which is {_status(reading.job)}."
+        yield f"Job {reading.job.pk} reads it, which is {reading.job.stands}."
 
 
 def _newest_model(job_id: int) -> int | None:
@@ -67,10 +67,10 @@ def _own_run(place: Place, artifact: Artifact, job: Job) -> Iterator[str]:
     if job.status in ACTIVE and artifact.is_unfinished and artifact.attempt == job.attempt:
         yield f"Job {job.pk} may be writing it."
     if job.status in ACTIVE and job.resume_from == place.path:
-        yield f"Job {job.pk} goes on from it, and is {_status(job)}."
+        yield f"Job {job.pk} goes on from it, and is {job.stands}."
     waits = job.status == Status.QUEUED or job.retry_at is not None
     if waits and _will_go_on_from(artifact, job):
-        yield f"Job {job.pk} will go on from it, and is {_status(job)}."
+        yield f"Job {job.pk} will go on from it, and is {job.stands}."
 
 
 def _will_go_on_from(artifact: Artifact, job: Job) -> bool:
@@ -94,16 +94,12 @@ def _warnings(place: Place) -> Iterator[str]:
     for reading in artifact.readings.filter(job__status=Status.DRAFT).select_related("job"):
         yield f"Job {reading.job.pk}, a draft, is to read it: it would not start without it."
     for reading in artifact.readings.filter(job__status__in=CAN_RESUME).select_related("job"):
-        yield f"Job {reading.job.pk}, which is {_status(reading.job)}, read it when it began."
+        yield f"Job {reading.job.pk}, which is {reading.job.stands}, read it when it began."
     if job is None or place.machine_id != job.machine_id or not artifact.is_whole:
         return
     if artifact.pk != newest_whole(job):
         return
     if job.status in CAN_RESUME:
-        yield f"It is the one that job {job.pk}, which is {_status(job)}, would go on from."
+        yield f"It is the one that job {job.pk}, which is {job.stands}, would go on from."
     elif job.status in ACTIVE:
-        yield f"It is the newest of job {job.pk}, which is {_status(job)}: a crash would need it."
-
-
-def _status(job: Job) -> str:
-    return str(job.get_status_display()).lower()
+        yield f"It is the newest of job {job.pk}, which is {job.stands}: a crash would need it."

@@ -15,7 +15,7 @@ from jobs.kinds.base import Spec
 from jobs.kinds.registry import kind_of
 from jobs.models import Job, Status
 from jobs.queue import claims
-from jobs.recipebook.book import find_recipe
+from jobs.recipebook.book import find_recipe, reads_samples
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def _fields(order: Order) -> dict[str, Any]:
         "dataset_version": order.dataset_version,
         "retries": order.retries,
         "max_seconds": order.max_seconds,
-        "is_sample": bool(recipe and recipe.is_sample),
+        "is_sample": bool(recipe and recipe.is_sample) and reads_samples(order.spec),
     }
 
 

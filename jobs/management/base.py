@@ -47,7 +47,7 @@ def as_json(job: Job) -> dict[str, Any]:
         "machine": job.machine.name,
         "gpus": job.gpus,
         "priority": job.get_priority_display().lower(),
-        "held_by": job.held_by or None,
+        "held_by": job.held_by if job.is_held else None,
         "after": job.after_id,
         "verl": job.verl,
         "dataset": job.dataset_version.label if job.dataset_version else None,
@@ -63,7 +63,7 @@ def as_json(job: Job) -> dict[str, Any]:
 
 def as_line(job: Job) -> str:
     steps = f"{job.step}/{job.steps or '?'}"
-    return f"{job.pk:>6}  {job.status:<10} {job.kind:<6} {steps:>11}  {job.name}"
+    return f"{job.pk:>6}  {job.stands:<10} {job.kind:<6} {steps:>11}  {job.name}"
 
 
 def _time(at: datetime | None) -> str | None:

@@ -36,6 +36,7 @@ class Status(models.TextChoices):
     LOST = "lost", "Lost"
 
 
+HELD = "held"  # no status of its own: a queued job is held, and then released
 ACTIVE = (Status.STARTING, Status.RUNNING)
 ENDED = (Status.COMPLETED, Status.FAILED, Status.STOPPED, Status.LOST)
 NEEDS_ATTENTION = (Status.FAILED, Status.LOST)
@@ -56,6 +57,14 @@ class JobQuerySet(models.QuerySet["Job"]):
 
     def active(self) -> Self:
         return self.filter(status__in=ACTIVE)
+
+    def standing(self, stands: str) -> Self:
+        """Those that ``Job.stands`` so."""
+        held = Q(status=Status.QUEUED, held_at__isnull=False)
+        if stands == HELD:
+            return self.filter(held)
+        found = self.filter(status=stands)
+        return found.exclude(held) if stands == Status.QUEUED else found
 
     def queued(self) -> Self:
         """In order: by priority, then as people moved them, then as they came."""
@@ -176,6 +185,25 @@ class Job(models.Model):
     @property
     def run_dir(self) -> str:
         return self.machine.attempt_dir(self.uuid, self.attempt)
+
+    @property
+    def is_held(self) -> bool:
+        return self.status == Status.QUEUED and self.held_at is not None
+
+    @property
+    def why_held(self) -> str:
+        """By whom and why, in a sentence; empty when it is not held."""
+        why = f": {self.held_why}" if self.held_why else ""
+        return f"Held by {self.held_by}{why}." if self.is_held else ""
+
+    @property
+    def stands(self) -> str:
+        """The status as pages and commands show it: one that is held waits for a person."""
+        return HELD if self.is_held else self.status
+
+    @property
+    def stands_label(self) -> str:
+        return HELD.capitalize() if self.is_held else str(self.get_status_display())
 
     @property
     def is_active(self) -> bool:

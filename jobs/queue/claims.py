@@ -22,6 +22,7 @@ from jobs.queue.line.machine import Room, Waiting, never_fits, next_start, turn
 from jobs.queue.rental import too_short
 from jobs.queue.spreading import misspread
 
+NOT_HELD: dict[str, Any] = {"held_at": None, "held_by": "", "held_why": ""}
 ENDS = {Status.FAILED: "failed", Status.STOPPED: "was stopped", Status.LOST: "was lost"}
 
 
@@ -71,13 +72,11 @@ def waiting_in(machine: Machine, line: Sequence[Job]) -> list[Waiting]:
 
 
 def waiting(job: Job, rental: str = "") -> Waiting:
-    held = f"Held by {job.held_by}" if job.held_at else ""
-    why = f": {job.held_why}" if job.held_why else ""
     return Waiting(
         id=job.pk,
         owner=job.owner_id,
         gpus=job.gpus,
-        held=f"{held}{why}." if held else "",
+        held=job.why_held,
         after=_after(job),
         rental=rental,
         one_node=job.job_kind.one_node,
@@ -97,7 +96,7 @@ def _after(job: Job) -> str:
 
 
 def _told(what: str, before: Job) -> str:
-    return f"After {what} {before.pk}, which is {before.get_status_display().lower()}."
+    return f"After {what} {before.pk}, which is {before.stands}."
 
 
 def claim(machine: Machine) -> Job | None:
@@ -158,7 +157,7 @@ def could_start(machine: Machine) -> bool:
 
 def joining() -> dict[str, Any]:
     """Fields of a job that joins a line: ``take_turn`` then finds its place."""
-    return {"queued_at": timezone.now(), "position": None, "held_at": None}
+    return {"queued_at": timezone.now(), "position": None, **NOT_HELD}
 
 
 def take_turn(job: Job) -> None:

@@ -116,6 +116,6 @@ def _waiting(row: Row) -> dict[str, Any]:
         "priority": job.get_priority_display().lower(),
         "gpus": job.gpus,
         "after": job.after_id,
-        "held_by": job.held_by or None,
+        "held_by": job.held_by if job.is_held else None,
         "reason": row.reason,
     }

@@ -41,7 +41,7 @@ def release(job: Job, by: User, why: str = "") -> bool:
             return False
         if not by.is_staff and job.held_by != by.get_username():
             raise QueueError(f"Job {job.pk} is held by {job.held_by}, who can release it.")
-        lifecycle.touch(job, held_at=None, held_by="", held_why="")
+        lifecycle.touch(job, **claims.NOT_HELD)
         lifecycle.record(job, events.RELEASED, who=by.get_username(), message=why)
         kick(job.machine_id)
     return True
@@ -100,9 +100,7 @@ def _queued(job: Job, by: User) -> Iterator[None]:
         if not by.is_staff and job.owner_id != by.pk:
             raise QueueError(f"Job {job.pk} is {job.owner}'s.")
         if job.status != Status.QUEUED:
-            raise QueueError(
-                f"Job {job.pk} is {job.get_status_display().lower()}: it is not waiting."
-            )
+            raise QueueError(f"Job {job.pk} is {job.stands}: it is not waiting.")
         yield
 
 
@@ -133,7 +131,7 @@ def _told(order: Sequence[Job], place: int) -> str:
 
 def _not_in_line(job: Job, other: Job) -> str:
     if other.status != Status.QUEUED:
-        return f"Job {other.pk} is {other.get_status_display().lower()}: it is not waiting."
+        return f"Job {other.pk} is {other.stands}: it is not waiting."
     if other.machine_id != job.machine_id:
         return f"Job {other.pk} waits for another machine."
     if other.priority != job.priority:

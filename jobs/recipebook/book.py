@@ -12,8 +12,10 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 
-from jobs.kinds.registry import registry
+from jobs.kinds.base import Spec
+from jobs.kinds.registry import kind_of, registry
 from jobs.models import Job, SavedRecipe
+from jobs.places import is_of_samples
 from jobs.verl.knobs import BY_NAME
 from jobs.verl.recipes import Recipe, all_recipes
 from jobs.verl.spec import TrainSpec
@@ -37,6 +39,14 @@ def find_recipe(slug: str, user: User) -> Recipe | None:
 def own_recipes(user: User) -> list[Recipe]:
     saved = SavedRecipe.objects.filter(owner=user)
     return [as_recipe(one) for one in saved if has_recipes(one.kind)]
+
+
+def reads_samples(spec: Spec) -> bool:
+    """Whether all that a job reads came with Trainyard to try things out. With a model, data or a
+    reward function of somebody's own it is no sample any more, whatever recipe it began with."""
+    reads = kind_of(spec).reads(spec)
+    named = [*reads.files.values(), *reads.models.values()]
+    return all(is_of_samples(path) for path in named)
 
 
 def has_recipes(kind: str) -> bool:

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from jobs.kinds.registry import registry
 from jobs.models import SavedRecipe
 from jobs.places import places
-from jobs.recipebook.book import has_knob, has_recipes, keep_recipe
+from jobs.recipebook.book import has_knob, has_recipes, keep_recipe, reads_samples
 from jobs.verl.recipes import Recipe
 from jobs.verl.spec import TrainSpec, Value
 from jobs.verl.toml import write_toml
@@ -50,7 +50,7 @@ def import_recipe(owner: User, text: str) -> SavedRecipe:
         purpose=_word(data, "purpose", ""),
         kind=spec.kind,
         spec=spec.to_json(),
-        is_sample=data.get("sample") is True,
+        is_sample=data.get("sample") is True and reads_samples(spec),
     )
 
 

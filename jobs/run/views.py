@@ -14,6 +14,7 @@ from jobs.models import Job
 from jobs.queue import rental
 from jobs.requests import get_job, warn_of_rental
 from jobs.run.forms import RenameForm, ResumeForm, StepForm
+from jobs.run.stopping import question_of
 from platform_site.htmx import HtmxHttpRequest
 
 
@@ -29,7 +30,8 @@ def job_start(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 def job_stop(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     job = get_job(request, pk)
     if request.method == "GET":
-        return render(request, "jobs/run/stop.html", {"job": job})
+        context = {"job": job, "stopping": question_of(job)}
+        return render(request, "jobs/run/stop.html", context)
     who = request.user.get_username()
     if request.POST.get("save"):
         if not resuming.pause(job, who=who, then_stop=True):
@@ -58,7 +60,7 @@ def job_save(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 
 
 def why_not(job: Job) -> str:
-    return job.cannot_save or f"It is {job.get_status_display().lower()}."
+    return job.cannot_save or f"It is {job.stands}."
 
 
 @require_http_methods(["GET", "POST"])
@@ -84,7 +86,7 @@ def job_resume(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     if resuming.resume(job, who=who, step=step):
         warn_of_rental(request, told)
     else:
-        messages.error(request, f"{job.name} was not resumed: it is {job.get_status_display()}.")
+        messages.error(request, f"{job.name} was not resumed: it is {job.stands}.")
     return redirect(job)
 
 

@@ -16,6 +16,7 @@ from monitoring.page import live, panels, shown
 from monitoring.page.figures import WIDE, news_shown
 from monitoring.store import points
 
+STOP = "monitoring/page/run_stop.html"
 SHARED = 20  # changes; viewers that are not further apart share what is made for them
 
 
@@ -59,7 +60,10 @@ def new_samples(pk: int, uuid: UUID, seen: int, now: int) -> list[str]:
 @lru_cache(maxsize=128)
 def new_state(pk: int, uuid: UUID, seen: int, now: int) -> list[str]:
     job = job_of(pk, uuid)
-    parts = [part("monitoring/page/run.html#header", shown.header_context(job))]
+    context = shown.header_context(job)
+    parts = [part("monitoring/page/run.html#header", context), part(STOP, context)]
+    if "charts" in job.job_kind.panels:
+        parts.append(part(f"{panels.template_of('charts')}#no_figures", context))
     if "checkpoints" in job.job_kind.panels:
         parts.append(panel("checkpoints", panels.checkpoints(job)))
     return ["".join(parts)]

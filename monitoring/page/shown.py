@@ -9,6 +9,7 @@ from jobs import events as kinds
 from jobs.models import ACTIVE, ENDED, Job, JobQuerySet, Status
 from jobs.queue.claims import leased_devices
 from jobs.queue.state import reason_of
+from jobs.run.stopping import question_of
 from monitoring.mirror import left_out
 from monitoring.models import Cursor
 from monitoring.page import panels
@@ -62,6 +63,7 @@ def header_context(job: Job) -> dict[str, Any]:
     silent = job.events.of_platform().filter(kind=kinds.SILENT).last() if job.silent_since else None
     return {
         "job": job,
+        "stopping": question_of(job),
         "revision": job.revision,
         "waits": reason_of(job),
         "left_out": left_out(job),

@@ -6,6 +6,8 @@
 
   function toast(text) {
     const copy = document.getElementById("toast-template").content.cloneNode(true);
+    const shown = [...document.querySelectorAll("#toasts p")].some((each) => each.textContent === text);
+    if (shown) return; // a part that looks for news by itself fails again and again
     copy.querySelector("p").textContent = text;
     document.getElementById("toasts").append(copy);
   }

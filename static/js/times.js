@@ -1,8 +1,11 @@
 // Keeps "3 m ago", "in 2 h 03 m" and the elapsed time of what is running true while the page is open.
+// Of a part that hears no news the elapsed time stands still: what ran may have ended.
 (() => {
   "use strict";
 
   const { ago, duration, until } = window.trainyard.format;
+
+  const DEAF = "[data-stale], [data-live][data-connection]:not([data-connection='live'])";
 
   function write(element, text) {
     if (element.textContent !== text) element.textContent = text;
@@ -21,6 +24,7 @@
       write(element, until(-since(element.dateTime)));
     }
     for (const element of document.querySelectorAll("[data-since]")) {
+      if (element.closest(DEAF)) continue;
       write(element, duration(since(element.dataset.since)));
     }
   }

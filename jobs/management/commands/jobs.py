@@ -3,7 +3,7 @@ from typing import Any
 
 from jobs.kinds.registry import registry
 from jobs.management.base import as_json, as_line
-from jobs.models import Job, Status
+from jobs.models import HELD, Job, Status
 from platform_site.commands import JsonCommand
 
 
@@ -18,12 +18,16 @@ class Command(JsonCommand):
     help = "List jobs, newest first."
 
     def add_own_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--status", choices=Status.values)
+        parser.add_argument("--status", choices=[*Status.values, HELD])
         parser.add_argument("--kind", choices=[*registry().kinds])
         parser.add_argument("--limit", type=count, default=50)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        wanted = {name: options[name] for name in ("status", "kind") if options[name]}
-        jobs = Job.objects.select_related("machine", "owner").filter(**wanted)[: options["limit"]]
+        jobs = Job.objects.select_related("machine", "owner")
+        if options["status"]:
+            jobs = jobs.standing(options["status"])
+        if options["kind"]:
+            jobs = jobs.filter(kind=options["kind"])
+        jobs = jobs[: options["limit"]]
         text = "\n".join(map(as_line, jobs)) or "There are no jobs."
         self.show(options, [as_json(job) for job in jobs], text)

@@ -47,7 +47,8 @@ def told(job: Job) -> list[tuple[str, str, str]]:
 
 def test_a_draft_starts_nothing(user: User, django_capture_on_commit_callbacks: OnCommit) -> None:
     with django_capture_on_commit_callbacks(execute=True):
-        job = submit.submit(factories.make_order(user, name="first"), start=False)
+        spec = all_recipes()["sample-sft"].spec(places())
+        job = submit.submit(factories.make_order(user, name="first", spec=spec), start=False)
     assert (job.status, job.name, job.kind, job.steps) == (Status.DRAFT, "first", "sft", 3)
     assert job.is_sample is True
     assert taskqueue.size() == 0

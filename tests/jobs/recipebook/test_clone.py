@@ -8,10 +8,14 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import Client
 
+from jobs.launch import submit
+from jobs.launch.submit import Order
 from jobs.models import Job
+from jobs.order.forms import JobForm, form_data
 from jobs.places import places
 from jobs.recipebook import book
 from jobs.recipebook.book import copy_name
+from jobs.recipebook.files import export_recipe, import_recipe
 from jobs.verl.recipes import all_recipes
 from tests import factories
 from tests.pages import asks_for_login, command_in, refuses_other_methods
@@ -152,3 +156,30 @@ def test_the_command_says_what_is_wrong(staff: User, job: Job) -> None:
     with pytest.raises(CommandError, match="lr: Write a number"):
         clone(str(job.pk), "--set", "lr=x")
     assert Job.objects.count() == 1
+
+
+def test_a_copy_is_a_sample_only_while_it_reads_samples(
+    page: Client, user: User, samples: Path, tmp_path: Path
+) -> None:
+    mark = 'title="Made for trying things out'
+    slug = "sample-sft"
+    own = samples.parent / "own.parquet"
+    own.write_bytes((samples / "sft/train.parquet").read_bytes())
+    for given, is_sample in (({}, True), ({"lr": "0.5"}, True), ({"train_files": str(own)}, False)):
+        job = submit.submit(order_of(user, slug, **given), start=False)
+        assert job.is_sample is is_sample
+        copy = submit.submit(order_of(user, f"job-{job.pk}"), start=False)
+        assert copy.is_sample is is_sample
+        assert (mark in page.get(f"/jobs/{copy.pk}/").content.decode()) is is_sample
+        saved = book.save_recipe(user, job, "kept")
+        assert saved.is_sample is is_sample
+        exported = f"sample = true\n{export_recipe(book.as_recipe(saved))}"
+        assert import_recipe(user, exported).is_sample is is_sample
+
+
+def order_of(user: User, slug: str, **values: str) -> Order:
+    recipe = book.find_recipe(slug, user)
+    assert recipe
+    form = JobForm(recipe, user, form_data(recipe, "", [f"{k}={v}" for k, v in values.items()]))
+    assert form.is_valid(), form.errors
+    return form.order()

@@ -33,7 +33,7 @@ def in_words(queue: Queue) -> str:
     if room.gpus is None:
         lines.append("  its GPUs are not known yet")
     lines += map(device_line, queue.devices)
-    lines += [f"  running  {job.pk:>6}  {job.name}" for job in queue.running]
+    lines += [f"  {job.stands:<8} {job.pk:>6}  {job.name}" for job in queue.running]
     lines += map(waiting_line, queue.waiting)
     return "\n".join(lines if len(lines) > 1 else [*lines, "  nothing runs and nothing waits"])
 
