@@ -9,7 +9,8 @@ from typing import Any
 import commands
 import pytest
 from conftest import Run, read_lines
-from trainyard_node.hooks import lost
+from omegaconf import OmegaConf
+from trainyard_node.hooks import limited, lost
 from trainyard_node.hooks.lost import TAG, Lost, TooManyLost, count
 
 REWARD = """\
@@ -133,6 +134,14 @@ def test_the_worker_tells_why() -> None:
 class Buffer:
     sampler_kwargs: dict[str, Any] = {}
     found: dict[str, Any] = {}
+    partitions: dict[str, dict[str, Any]] = {"train": {}}
+
+    def _evict_terminal_groups(
+        self, global_steps: int, partition_id: str, eviction_reasons: Any
+    ) -> Any:
+        self._clear_groups(partition_id, eviction_reasons[2])
+
+    def _clear_groups(self, partition_id: str, uids: Any) -> None: ...
 
     def _select_prompt_uids(self, partition_id: str, sampleable_keys: Any, batch_size: int) -> Any:
         return ["a", "b"], self.found, {}
@@ -144,15 +153,65 @@ class Buffer:
         return "batch", {"x": 1}
 
 
+class Async(Buffer):
+    """As verl's: whole groups with a failed answer are thrown away, and others asked for."""
+
+    evicted: list[set[str]] = []
+
+    def wait_for_sampleable(self, global_steps: int, partition_id: str, target_count: int) -> Any:
+        for uids in self.evicted:
+            self._evict_terminal_groups(global_steps, partition_id, (set(), set(), uids, {}))
+
+    def sample(self, global_steps: int, partition_id: str, batch_size: int) -> Any:
+        self.wait_for_sampleable(global_steps, partition_id, batch_size)
+        self._select_prompt_uids(partition_id, {"a", "b"}, batch_size)
+        return "batch", {"x": 1}
+
+
 @pytest.fixture
-def buffer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The driver's module, whose queue has two prompts of two answers; of one an answer failed."""
     monkeypatch.setenv("TRAINYARD_RUN_DIR", str(tmp_path))
-    made: Any = type("ReplayBuffer", (Buffer,), {})
-    made._select_prompt_uids, made.sample = Buffer._select_prompt_uids, Buffer.sample
+    made: Any = type("ReplayBuffer", (Buffer,), dict(Buffer.__dict__))
+    other: Any = type("ReplayBufferAsync", (made,), dict(Async.__dict__))
     tags = {"a": tag(2), "b": tag(2, "E: x")}
     queue = SimpleNamespace(kv_list=lambda partition_id: {partition_id: tags})
-    assert lost.attach_to_driver(SimpleNamespace(ReplayBuffer=made, tq=queue))  # type: ignore[arg-type]
-    return made()
+    module = SimpleNamespace(ReplayBuffer=made, ReplayBufferAsync=other, tq=queue)
+    assert lost.attach_to_driver(module)  # type: ignore[arg-type]
+    return module
+
+
+@pytest.fixture
+def buffer(driver: Any) -> Any:
+    return driver.ReplayBuffer()
+
+
+def test_groups_that_an_asynchronous_trainer_throws_away_are_counted(
+    driver: Any, tmp_path: Path
+) -> None:
+    buffer = driver.ReplayBufferAsync()
+    buffer.found = keys("a_0_0", "a_1_0", "b_0_0", "b_1_0")
+    buffer.partitions = {"train": keys("b_0_0")}
+    buffer.evicted = [{"b"}, {"b"}]
+    assert take(buffer, 1) == ("batch", {"x": 1, "training/answers_lost": 2})
+    buffer.evicted = []
+    assert take(buffer, 2) == ("batch", {"x": 1})
+    [event] = events(tmp_path)
+    assert event["message"] == "Step 1: 2 of 8 answers failed. The first: E: x"
+
+
+def test_a_trainer_that_only_throws_away_ends(driver: Any, tmp_path: Path) -> None:
+    buffer = driver.ReplayBufferAsync()
+    buffer.evicted = [{"b"}] * 1000
+    for n, wait in enumerate((take, waits)):
+        with pytest.raises(TooManyLost, match=r"Step 1: 6 of 6 answers failed. The first: E: x"):
+            wait(buffer)
+        assert len(events(tmp_path)) == n + 1
+
+
+def waits(buffer: Any) -> None:
+    """As the trainer with machines of its own for rollout does before it takes a batch."""
+    buffer.wait_for_sampleable(global_steps=1, partition_id="train", target_count=2)
 
 
 def take(buffer: Any, step: int = 1, partition: str = "train") -> Any:
@@ -216,3 +275,60 @@ def test_another_verl_is_left_as_it_is(capsys: pytest.CaptureFixture[str]) -> No
     assert not lost.attach_to_worker(SimpleNamespace())  # type: ignore[arg-type]
     assert not lost.attach_to_driver(SimpleNamespace())  # type: ignore[arg-type]
     assert "does not count answers that fail" in capsys.readouterr().err
+
+
+@pytest.fixture
+def manager() -> Any:
+    """verl's own class, hooked."""
+    from verl.experimental.reward_loop.reward_manager import limited as module
+
+    assert limited.attach(module)
+    assert limited.attach(module)
+    return module.RateLimitedRewardManager
+
+
+def scored(manager: Any, reward: Any, timeout: float = 60) -> Any:
+    import numpy as np
+    import torch
+    from verl import DataProto
+
+    ones = torch.ones(1, 4, dtype=torch.int64)
+    data = DataProto.from_dict(
+        tensors={"responses": ones[:, :2], "attention_mask": ones},
+        non_tensors={
+            "data_source": np.array(["x"], dtype=object),
+            "reward_model": np.array([{"ground_truth": "1"}], dtype=object),
+            "extra_info": np.array([{}], dtype=object),
+        },
+    )
+
+    async def score() -> Any:
+        manager._class_initialized = False
+        config = OmegaConf.create({"reward": {"timeout": timeout}})
+        tokenizer = SimpleNamespace(decode=lambda ids, **_: "answer")
+        return await manager(config, tokenizer, reward).run_single(data)
+
+    return asyncio.run(score())
+
+
+def test_a_rate_limited_reward_that_works_is_left_as_it_is(manager: Any) -> None:
+    assert scored(manager, lambda **_: 0.5)["reward_score"] == 0.5
+    told = {"score": 0.0, "error": "of the user's own"}
+    assert scored(manager, lambda **_: told) == {"reward_score": 0.0, "reward_extra_info": told}
+
+
+async def slow(**_: Any) -> float:
+    await asyncio.Event().wait()
+    return 1.0
+
+
+def test_a_rate_limited_reward_that_fails_is_no_score_of_0(manager: Any) -> None:
+    def broken(**_: Any) -> float:
+        raise ConnectionError("the judge is down")
+
+    with pytest.raises(ConnectionError, match="the judge is down"):
+        scored(manager, broken)
+    with pytest.raises(KeyError, match="score"):
+        scored(manager, lambda **_: {"points": 1})
+    with pytest.raises(TimeoutError, match=r"more than 0.01 s"):
+        scored(manager, slow, timeout=0.01)

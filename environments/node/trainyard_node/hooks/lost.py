@@ -2,7 +2,9 @@
 
 An answer whose reward or agent loop raised is dropped, and its place in the batch is padded. Only
 the worker knows why, and only the driver knows what is trained on: the worker puts the reason into
-the tag of the prompt, and the driver reads it when it takes the batch.
+the tag of the prompt, and the driver reads it when it takes the batch. An asynchronous trainer, and
+one that refills, throw the whole group away instead and ask for another: these are counted as they
+go, since a run whose answers all fail would ask for ever.
 """
 
 import functools
@@ -23,6 +25,8 @@ WORKER = "verl.trainer.ppo.v1.agent_loop_tq"
 DRIVER = "verl.trainer.ppo.v1.replay_buffer"
 TAG = "trainyard_told"
 LOST = "_trainyard_lost"
+EVICTED = "_trainyard_evicted"
+SIZE = "_trainyard_batch_size"
 TOTAL = "_trainyard_total"
 METRIC = "training/answers_lost"
 LIMIT = "trainyard_most_lost"  # among the sampler's own arguments
@@ -47,6 +51,12 @@ class Lost:
     def __str__(self) -> str:
         because = f" The first: {self.first}" if self.first else ""
         return f"{self.count} of {self.of} answers failed.{because}"
+
+    def __add__(self, more: "Lost") -> "Lost":
+        return Lost(self.count + more.count, self.of + more.of, self.first or more.first)
+
+
+NONE = Lost(0, 0, "")
 
 
 def attach_to_worker(module: ModuleType) -> bool:
@@ -93,30 +103,79 @@ def _attach_to_driver(module: Any) -> None:
     buffer = module.ReplayBuffer
     if hasattr(buffer, LOST):
         return
-    select, sample = buffer._select_prompt_uids, buffer.sample
-    shape.check(select, ("self", "partition_id", "sampleable_keys", "batch_size"))
-    shape.check(sample, ("self", "global_steps", "partition_id", "batch_size"))
-    setattr(buffer, LOST, None)
+    shape.check(
+        buffer._select_prompt_uids, ("self", "partition_id", "sampleable_keys", "batch_size")
+    )
+    shape.check(buffer._evict_terminal_groups, EVICT, ("_clear_groups",))
+    asynchronous = module.ReplayBufferAsync
+    for sampling in (buffer, asynchronous):
+        shape.check(sampling.sample, ("self", "global_steps", "partition_id", "batch_size"))
+    wait = asynchronous.wait_for_sampleable
+    shape.check(wait, ("self", "global_steps", "partition_id", "target_count"))
+    setattr(buffer, LOST, NONE)
+    setattr(buffer, EVICTED, NONE)
     setattr(buffer, TOTAL, 0)
+    setattr(buffer, SIZE, 0)
+    buffer._select_prompt_uids = _selected(module, buffer._select_prompt_uids)
+    buffer._evict_terminal_groups = _evicted(module, buffer._evict_terminal_groups)
+    buffer.sample = _counted(buffer.sample)
+    asynchronous.sample = _counted(asynchronous.sample)
+    asynchronous.wait_for_sampleable = _awaited(wait)
 
+
+SELECT = ("self", "partition_id", "sampleable_keys", "batch_size")
+EVICT = ("self", "global_steps", "partition_id", "eviction_reasons")
+
+
+def _selected(module: Any, select: Method) -> Method:
     @functools.wraps(select)
     def select_prompt_uids(self: Any, partition_id: str, *args: Any, **kwargs: Any) -> Any:
         chosen, snapshot, *rest = select(self, partition_id, *args, **kwargs)
-        tags = (module.tq.kv_list(partition_id=partition_id) or {}).get(partition_id, {})
-        setattr(self, LOST, count(tags, chosen, snapshot))
+        setattr(self, LOST, count(_tags(module, partition_id), chosen, snapshot))
         return chosen, snapshot, *rest
 
-    buffer._select_prompt_uids = select_prompt_uids
-    buffer.sample = _counted(sample)
+    return select_prompt_uids
+
+
+def _evicted(module: Any, evict: Method) -> Method:
+    @functools.wraps(evict)
+    def evict_terminal_groups(self: Any, step: int, partition_id: str, reasons: Any) -> Any:
+        failed = sorted(reasons[2])
+        if failed:
+            groups = count(_tags(module, partition_id), failed, self.partitions[partition_id])
+            found = getattr(self, EVICTED) + groups
+            setattr(self, EVICTED, found)
+            # The batch that is waited for may still get all the answers that it wants.
+            wanted = found.of + getattr(self, SIZE) * groups.of / len(failed)
+            if found.count > _most(self) * wanted:
+                _answer_for(self, step, is_trained=True)
+        return evict(self, step, partition_id, reasons)
+
+    return evict_terminal_groups
+
+
+def _tags(module: Any, partition_id: str) -> Mapping[str, Mapping[str, Any]]:
+    return (module.tq.kv_list(partition_id=partition_id) or {}).get(partition_id, {})
+
+
+def _awaited(wait: Method) -> Method:
+    @functools.wraps(wait)
+    def awaited(self: Any, global_steps: int, partition_id: str, target_count: int) -> Any:
+        setattr(self, SIZE, target_count)
+        return wait(self, global_steps, partition_id, target_count)
+
+    return awaited
 
 
 def _counted(sample: Method) -> Method:
     @functools.wraps(sample)
     def counted(self: Any, global_steps: int, partition_id: str, batch_size: int) -> Any:
-        setattr(self, LOST, None)
+        setattr(self, SIZE, batch_size)
         is_trained = partition_id != "val"
         try:
             batch, metrics = sample(self, global_steps, partition_id, batch_size)
+        except TooManyLost:
+            raise
         except RuntimeError as error:  # none is left
             _answer_for(self, global_steps, is_trained, error)
             raise
@@ -126,17 +185,24 @@ def _counted(sample: Method) -> Method:
     return counted
 
 
+def _most(buffer: Any) -> float:
+    return float((buffer.sampler_kwargs or {}).get(LIMIT, MOST))
+
+
 def _answer_for(
     buffer: Any, step: int, is_trained: bool, error: BaseException | None = None
 ) -> int:
     """Report what is lost of a step. Raises TooManyLost."""
-    lost: Lost | None = getattr(buffer, LOST)
-    if lost is None or not lost.count:
-        return 0
+    lost: Lost = getattr(buffer, LOST)
+    setattr(buffer, LOST, NONE)
     if is_trained:
+        lost += getattr(buffer, EVICTED)
+        setattr(buffer, EVICTED, NONE)
         setattr(buffer, TOTAL, getattr(buffer, TOTAL) + lost.count)
+    if not lost.count:
+        return 0
     _report(lost, step, is_trained, getattr(buffer, TOTAL))
-    most = float((buffer.sampler_kwargs or {}).get(LIMIT, MOST))
+    most = _most(buffer)
     if is_trained and lost.count > most * lost.of:
         raise TooManyLost(f"Step {step}: {lost} (at most {most:.0%} may fail)") from error
     return lost.count
