@@ -155,8 +155,8 @@ def _evicted(module: Any, evict: Method) -> Method:
 
 
 def _tags(module: Any, partition_id: str) -> Mapping[str, Mapping[str, Any]]:
-    tags: Mapping[str, Any] = module.tq.kv_list(partition_id=partition_id) or {}
-    return tags.get(partition_id, {})
+    tags: Mapping[str, Mapping[str, Any]] = module.tq.kv_list(partition_id=partition_id) or {}
+    return tags.get(partition_id) or {}
 
 
 def _awaited(wait: Method) -> Method:
