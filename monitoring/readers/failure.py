@@ -19,6 +19,7 @@ CONSEQUENCE = re.compile(
 )
 # verl's remedy for answers that failed leaves out the prompts at which the user's code broke.
 ADVICE = re.compile(r" Enable \S+sync_refill_failed_groups to replace failed groups\.")
+OURS = re.compile(r"\btrainyard_node\.[\w.]*\b(?=[A-Z]\w*:)")  # a name is enough
 STEP = re.compile(r"step:\d+ - ")  # verl's console: until there all went well enough
 LONGEST = 300
 
@@ -43,7 +44,7 @@ def find_cause(log: bytes, offset: int = 0) -> Cause:
     raised = [each for each in raised_in(lines) if not CONSEQUENCE.match(each.name)]
     own = next((each for each in raised if each.own_frame), None)
     other = _trainers(raised, own)
-    said = ADVICE.sub("", other.text) if other else ""
+    said = OURS.sub("", ADVICE.sub("", other.text)) if other else ""
     if own is None:
         return Cause(_short(said or last_error("\n".join(line for _, line in lines))))
     text = _short(f"{own.text} ({own.own_frame}).")

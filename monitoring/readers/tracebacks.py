@@ -10,6 +10,7 @@ ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 STREAM = re.compile(r"(?:\([\w.:() ]*\bpid=\d+[^)]*\) |\[[a-z]+\d+\]: ?)+")
 REPEATED = re.compile(r" \[repeated \d+x across cluster\].*$")  # Ray adds it to a line
 HEADER = "Traceback (most recent call last):"
+RAYS = "ray::"  # what Ray writes in its place, where another exception was the cause
 LINKS = (
     "The above exception was the direct cause of the following exception:",
     "During handling of the above exception, another exception occurred:",
@@ -89,7 +90,7 @@ def raised_in(lines: Sequence[tuple[int, str]]) -> Iterator[Raised]:
 
 
 def _next(process: Process, stream: str, text: str, start: int) -> Raised | None:
-    if text.endswith(HEADER):
+    if text.endswith(HEADER) or (process.is_linked and text.startswith(RAYS)):
         process.follows = process.follows + 1 if process.is_linked else 0
         process.is_inside, process.is_linked, process.frames = True, False, []
     elif text in LINKS:

@@ -28,6 +28,23 @@ ray.exceptions.RayTaskError(RuntimeError): ray::TaskRunner.run() (pid=70, ip=10.
 RuntimeError: Sync replay buffer selected terminal groups with no materializable trajectories. \
 Enable trainer.v1.sampler.sync_refill_failed_groups to replace failed groups.
 """
+LOST = """\
+Traceback (most recent call last):
+  File "/env/lib/python3.11/site-packages/verl/trainer/main_ppo.py", line 93, in run_ppo
+    ray.get(runner.run.remote(config))
+ray.exceptions.RayTaskError(TooManyLost): \x1b[36mray::TaskRunner.run()\x1b[39m (pid=70)
+  File "/env/lib/python3.11/site-packages/verl/trainer/ppo/v1/replay_buffer.py", line 510, in sample
+    raise RuntimeError(message)
+RuntimeError: Sync replay buffer selected terminal groups with no materializable trajectories. \
+Enable trainer.v1.sampler.sync_refill_failed_groups to replace failed groups.
+
+The above exception was the direct cause of the following exception:
+
+\x1b[36mray::TaskRunner.run()\x1b[39m (pid=70, ip=10.0.0.1)
+  File "/yard/environments/node/trainyard_node/hooks/lost.py", line 141, in _answer_for
+    raise TooManyLost(lost) from error
+trainyard_node.hooks.lost.TooManyLost: Step 1: 8 of 8 answers failed. The first: AssertionError
+"""
 NO_ROWS = (
     "RuntimeError: Sync replay buffer selected terminal groups with no materializable trajectories."
 )
@@ -148,3 +165,10 @@ def test_a_log_without_a_cause() -> None:
     assert find_cause(b"") == Cause("", None)
     assert cause("Traceback (most recent call last):\n  File") == ""
     assert cause("all went well\n\xff\x00\n") == ""
+
+
+def test_an_exception_that_came_of_another_in_a_process_of_ray_says_more() -> None:
+    log = (REWARD + LOST).encode()
+    assert find_cause(log).text == (
+        f"{OWN} Then: TooManyLost: Step 1: 8 of 8 answers failed. The first: AssertionError"
+    )
