@@ -27,6 +27,7 @@ from jobs.verl.promise import planned_steps
 from jobs.verl.spec import TrainSpec
 from jobs.verl.spread import spread_over, takes_devices
 from jobs.verl.trackers import trackers_of
+from jobs.verl.unread import without_effect
 from jobs.verl.usual import unusual
 from jobs.warning import FieldWarning, Range
 
@@ -113,7 +114,7 @@ class Train(JobKind):
         return spec.values
 
     def warnings(self, spec: TrainSpec, ranges: Mapping[str, Range]) -> Sequence[FieldWarning]:
-        return [*unusual(spec, ranges)]
+        return [*unusual(spec, ranges), *without_effect(spec)]
 
     def key_metrics(self, spec: TrainSpec) -> Sequence[str]:
         return KEY_METRICS[self.slug]

@@ -7,9 +7,12 @@ from jobs.verl import cpu
 from jobs.verl.algorithms import ALGORITHMS, is_rl
 from jobs.verl.keys import REWARD_MODEL, ROLLOUT
 from jobs.verl.knobs import COMMAND, Knob, chosen, knobs_of, number, value_of
+from jobs.verl.knobs_rl import CRITIC_MICRO
 from jobs.verl.overrides import write_value
-from jobs.verl.releases import translate
+from jobs.verl.releases import ENVIRONMENTS, translate
+from jobs.verl.schema import load
 from jobs.verl.spec import LATEST, TrainSpec, Value
+from jobs.verl.unread import unread_in
 from jobs.verl.variants import AGGREGATE, variant_of
 
 # Read by trainyard_node.hooks.lost: verl hands these arguments to a sampler of the user's own.
@@ -82,7 +85,9 @@ def _rl_overrides(spec: TrainSpec, folder: str) -> Iterator[str]:
         yield f"{ROLLOUT}.load_format=safetensors"
     if spec.kind == "ppo":
         yield f"critic.model.path={_written(spec, 'model_path')}"
-        yield f"critic.ppo_micro_batch_size_per_gpu={_written(spec, 'micro_batch_size')}"
+        for key in CRITIC_MICRO:
+            yield f"{key}={_written(spec, 'micro_batch_size')}"
+        yield "critic.fsdp.use_dynamic_bsz=false"  # else verl ignores the micro batch size
         if number(spec, "sequence_parallel") > 1:
             yield "critic.model.use_remove_padding=true"  # 0.7 leaves it off, then refuses
     if value_of(spec, "reward_model"):
@@ -152,21 +157,21 @@ def _free_settings(spec: TrainSpec) -> Iterator[Setting]:
 
 def translated(settings: Iterable[Setting], spec: TrainSpec) -> Iterator[Setting]:
     """The settings as the release that will run them names them."""
+    unread = {each.node for each in unread_in(spec)}
     for setting in settings:
-        if spec.verl == LATEST:
-            yield setting
+        if setting.key in unread:
             continue
         found = translate(setting.key, spec.kind, spec.verl)
         if found.key is not None:
-            yield _renamed(setting, found.key)
+            known = load(ENVIRONMENTS, spec.kind, spec.verl)
+            yield _renamed(setting, found.key, adds=not known.takes(found.key, adds=False))
         elif setting.key not in NEWER:
             raise ValueError(f"verl {spec.verl} has no {setting.key}: {found.reason}")
 
 
-def _renamed(setting: Setting, key: str) -> Setting:
-    name, _, value = setting.text.partition("=")
-    plus = "+" * (len(name) - len(name.lstrip("+")))
-    return Setting(key, f"{plus}{key}={value}", setting.origin)
+def _renamed(setting: Setting, key: str, *, adds: bool) -> Setting:
+    plus = "+" if adds else ""
+    return Setting(key, f"{plus}{key}={setting.text.partition('=')[2]}", setting.origin)
 
 
 def _once(settings: Sequence[Setting]) -> tuple[Setting, ...]:

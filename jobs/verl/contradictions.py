@@ -5,10 +5,14 @@ from collections.abc import Callable, Iterator
 from jobs.verl.algorithms import is_rl
 from jobs.verl.command import NEWER
 from jobs.verl.knobs import COMMAND, knobs_of, number, value_of
+from jobs.verl.overrides import below, readable, write_value
 from jobs.verl.releases import refusal, translate
 from jobs.verl.spec import LATEST, Problem, TrainSpec
+from jobs.verl.unread import runs_former_trainer
 from jobs.verl.variants import KL_LOSS, KL_REWARD, variant_of
 
+THINKING = "data.enable_thinking_default"
+THINKING_KWARGS = "data.apply_chat_template_kwargs"
 Check = Callable[[TrainSpec], Iterator[Problem]]
 
 
@@ -16,7 +20,7 @@ def check_contradictions(spec: TrainSpec) -> Iterator[Problem]:
     """All checks that need the spec only."""
     checks: tuple[Check, ...] = (
         _check_release, _check_device, _check_engine, _check_group, _check_discount, _check_kl,
-        _check_packing, _check_lora, _check_reward, _check_preference,
+        _check_packing, _check_lora, _check_reward, _check_preference, _check_thinking,
     )  # fmt: skip
     for check in checks:
         yield from check(spec)
@@ -77,6 +81,9 @@ def _check_engine(spec: TrainSpec) -> Iterator[Problem]:
         yield Problem("engine", "hf samples on the CPU only; take vllm or sglang on a GPU.")
     if engine == "hf" and number(spec, "tensor_parallel") != 1:
         yield Problem("tensor_parallel", "hf keeps a whole copy on each device: set it to 1.")
+    if engine != "vllm" and value_of(spec, "max_batched_tokens") is not None:
+        message = f"Only vllm reads it: leave it empty with {engine}."
+        yield Problem("max_batched_tokens", message)
 
 
 def _check_group(spec: TrainSpec) -> Iterator[Problem]:
@@ -160,9 +167,7 @@ def _check_reward(spec: TrainSpec) -> Iterator[Problem]:
         yield Problem("overlong_buffer", message)
     if buffer and value_of(spec, "reward_manager") == "naive":
         yield Problem("reward_manager", "The naive manager knows no penalty for long answers.")
-    variant = variant_of(spec.kind, value_of(spec, "variant"))
-    is_former = spec.verl != LATEST or (variant and variant.name == "remax")
-    if value_of(spec, "most_lost") is not None and is_former:
+    if value_of(spec, "most_lost") is not None and runs_former_trainer(spec):
         message = "Only the trainer of verl 0.9.1 drops answers, and not with ReMax."
         yield Problem("most_lost", message)
 
@@ -175,3 +180,12 @@ def _check_preference(spec: TrainSpec) -> Iterator[Problem]:
         yield Problem("label_smoothing", f"{loss} takes no smoothing: sigmoid and robust do.")
     if value_of(spec, "length_normalize") and value_of(spec, "dpo_loss") == "ipo":
         yield Problem("length_normalize", "IPO divides by the length already.")
+
+
+def _check_thinking(spec: TrainSpec) -> Iterator[Problem]:
+    """verl's SFT renders each row with its own default, which comes after the template's values."""
+    asked = below(spec.overrides, THINKING_KWARGS).get("enable_thinking")
+    given = {override.key: override.value for override in readable(spec.overrides)}
+    if spec.kind == "sft" and asked is not None and given.get(THINKING, asked) is not None:
+        message = f"{THINKING_KWARGS}.enable_thinking: {THINKING} comes after it. Write {THINKING}"
+        yield Problem("overrides", f"{message}={write_value(asked)} in its place.")

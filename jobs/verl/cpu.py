@@ -7,13 +7,12 @@ from jobs.verl.algorithms import is_rl
 from jobs.verl.knobs import number
 from jobs.verl.spec import TrainSpec
 
-FP32 = "{param_dtype:fp32,reduce_dtype:fp32,buffer_dtype:fp32}"
+FP32 = "mixed_precision.param_dtype=float32"
 SUPERVISED = (
     "trainer.device=cpu",
     "engine.strategy=fsdp2",
     "engine.use_torch_compile=false",
-    "engine.dtype=float32",
-    f"+engine.mixed_precision={FP32}",
+    f"engine.{FP32}",
     "model.use_remove_padding=false",
     "+model.override_config.attn_implementation=sdpa",
     "data.num_workers=0",
@@ -23,10 +22,9 @@ RL = (
     "actor_rollout_ref.actor.strategy=fsdp2",
     "actor_rollout_ref.actor.use_torch_compile=false",
     "actor_rollout_ref.actor.fsdp_config.use_torch_compile=false",
-    "actor_rollout_ref.actor.fsdp_config.dtype=float32",
-    f"+actor_rollout_ref.actor.fsdp_config.mixed_precision={FP32}",
+    f"actor_rollout_ref.actor.fsdp_config.{FP32}",
     "actor_rollout_ref.ref.strategy=fsdp2",
-    "actor_rollout_ref.ref.fsdp_config.dtype=float32",
+    f"actor_rollout_ref.ref.fsdp_config.{FP32}",
     "actor_rollout_ref.rollout.dtype=float32",
     "actor_rollout_ref.model.use_remove_padding=false",
     "+actor_rollout_ref.model.override_config.attn_implementation=sdpa",
@@ -46,8 +44,7 @@ OWN_RAY = (
 CRITIC = (
     "critic.strategy=fsdp2",
     "critic.fsdp.use_torch_compile=false",
-    "critic.fsdp.dtype=float32",
-    f"+critic.fsdp.mixed_precision={FP32}",
+    f"critic.fsdp.{FP32}",
     "critic.model.use_remove_padding=false",
     "+critic.model.override_config.attn_implementation=sdpa",
 )

@@ -87,7 +87,8 @@ ROLLOUTS = (
          in_rl(f"{ROLLOUT}.gpu_memory_utilization"), "", 0.05, 0.95),
     Knob("max_num_seqs", "Sequences at once", "Rollout", int, "In one engine.",
          in_rl(f"{ROLLOUT}.max_num_seqs"), "", 1),
-    Knob("max_batched_tokens", "Tokens at once", "Rollout", int, "In one engine's step.",
+    Knob("max_batched_tokens", "Tokens at once", "Rollout", int,
+         "In one step of vllm; no other engine reads it.",
          in_rl(f"{ROLLOUT}.max_num_batched_tokens"), "tokens", 1),
     Knob("enforce_eager", "No CUDA graphs", "Rollout", bool, "Slower, with less memory.",
          in_rl(f"{ROLLOUT}.enforce_eager")),
@@ -100,14 +101,19 @@ ROLLOUTS = (
                f"{REF}.log_prob_micro_batch_size_per_gpu"), "rows", 1, required=True),
     Knob("val_n", "Answers in validation", "Rollout", int, "For each prompt.",
          in_rl(f"{ROLLOUT}.val_kwargs.n"), "", 1, 1024),
-    Knob("val_do_sample", "Sample in validation", "Rollout", bool, "Off takes the likeliest token.",
-         in_rl(f"{ROLLOUT}.val_kwargs.do_sample")),
-    Knob("val_temperature", "Temperature in validation", "Rollout", float, "When sampling.",
+    Knob("val_temperature", "Temperature in validation", "Rollout", float,
+         "0, as when empty, takes the likeliest token.",
          in_rl(f"{ROLLOUT}.val_kwargs.temperature"), "", 0, 10),
-    Knob("val_top_p", "Top-p in validation", "Rollout", float, "When sampling.",
+    Knob("val_top_p", "Top-p in validation", "Rollout", float,
+         "Above temperature 0.",
          in_rl(f"{ROLLOUT}.val_kwargs.top_p"), "", 1e-6, 1),
 )  # fmt: skip
 
+# verl 0.9 asks for the first and splits by the others.
+CRITIC_MICRO = (
+    "critic.ppo_micro_batch_size_per_gpu", "critic.fsdp.micro_batch_size_per_gpu",
+    "critic.fsdp.infer_micro_batch_size_per_gpu",
+)  # fmt: skip
 CRITIC = (
     Knob("critic_model", "Critic's model", "Critic", str,
          "Where the critic starts; empty takes the model that is trained.",
@@ -116,7 +122,7 @@ CRITIC = (
          only(("ppo",), "critic.optim.lr"), "", 0, 1),
     Knob("critic_micro_batch_size", "Critic's micro batch", "Critic", int,
          "Answers a GPU at once; empty takes the actor's.",
-         only(("ppo",), "critic.ppo_micro_batch_size_per_gpu"), "rows", 1),
+         only(("ppo",), *CRITIC_MICRO), "rows", 1),
     Knob("critic_warmup", "Critic first", "Critic", int,
          "Steps in which only the critic learns.", only(("ppo",), "trainer.critic_warmup"),
          "steps", 0, offset=1),  # verl names the first step that the actor learns in

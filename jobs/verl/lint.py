@@ -50,11 +50,18 @@ NEEDS = (
     # trainer/ppo/core_algos.py: compute_gdpo_outcome_advantage
     Need("algorithm.adv_estimator", _is("gdpo"), "algorithm.gdpo_reward_keys", _given,
          "GDPO asks for the parts of the reward: write +algorithm.gdpo_reward_keys=[…]"),
+    # trainer/ppo/v1/trainer_base.py: _compute_advantage hands them neither the reward's parts nor
+    # the sum of squared probabilities
+    Need("algorithm.adv_estimator",
+         _is("gdpo", "optimal_token_baseline", "tir_optimal_token_baseline"), "trainer.use_v1",
+         _is(False, None), "the V1 trainer would stop at its first step"),
     # trainer/ppo/rollout_corr_helper.py
     Need("algorithm.rollout_correction.rollout_is", _given, f"{ROLLOUT}.calculate_log_probs",
          _is(True), "the correction compares with the rollout's log-probabilities: set it to true"),
     # workers/config/actor.py, workers/engine/fsdp/transformer_impl.py
     Need(f"{ACTOR}.ulysses_sequence_parallel_size", _above(1), f"{MODEL}.use_remove_padding",
+         _is(True), "sequence parallelism needs packed sequences: set it to true"),
+    Need("critic.fsdp.ulysses_sequence_parallel_size", _above(1), "critic.model.use_remove_padding",
          _is(True), "sequence parallelism needs packed sequences: set it to true"),
     # workers/config/critic.py: off by default in 0.7.1
     Need("critic.ulysses_sequence_parallel_size", _above(1), "critic.model.use_remove_padding",

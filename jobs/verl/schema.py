@@ -23,6 +23,16 @@ READ_AS_GIVEN = (
     "reward.reward_kwargs",
     "reward.custom_reward_function.reward_kwargs",
 )
+# experimental/reward_loop/reward_manager/limited.py reads these likewise, each with its type.
+READ_IF_GIVEN = {
+    "reward.max_concurrent": "int",
+    "reward.max_rpm": "int",
+    "reward.max_tpm": "int",
+    "reward.timeout": "float",
+    "reward.estimated_tokens_per_request": "int",
+}
+# Teachers are named by the user; each has the keys of this one.
+TEACHERS, TEACHER = "distillation.teacher_models.", "teacher_model"
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,7 @@ class Schema:
         """True when the release reads the key as it is, or, if ``adds``, with a plus."""
         if self.has(key) or key.startswith("hydra."):
             return True
-        return adds and (self._is_field(key) or self.is_open(key))
+        return adds and (self._is_field(key) or self.is_open(key) or self._is_given(key))
 
     def has(self, key: str) -> bool:
         """True for a key, or for a node that holds keys."""
@@ -68,11 +78,16 @@ class Schema:
         return nearest is not None and self.keys.get(nearest, {}).get("type") == "dict"
 
     def _is_field(self, key: str) -> bool:
-        return any(path in self.fields for path in (key, *_parents(key)))
+        key = _teachers(key)
+        known = key in self.keys and key.startswith(TEACHERS)
+        return known or any(path in self.fields for path in (key, *_parents(key)))
+
+    def _is_given(self, key: str) -> bool:
+        return key in READ_IF_GIVEN and self.verl == LATEST and self.has("reward")
 
     def _unknown(self, override: Override) -> str:
         key = override.key
-        if self._is_field(key) or self.is_open(key):
+        if self.takes(key, adds=True):
             return f"{key} is not in verl's defaults; write +{key}=… to add it."
         name = under_another_name(key, self.verl)
         if name and self.takes(name, adds=True):
@@ -93,11 +108,12 @@ class Schema:
         return f"{override.key} takes {_WORDS.get(wanted, wanted)}, not {override.value!r}."
 
     def _wanted(self, key: str) -> str:
+        key = _teachers(key)
         if key in self.keys:
             return _type_of(self.keys[key])
-        if key in self.fields:
-            return self.fields[key]
-        return "dict" if self.has(key) else "null"
+        if self._is_given(key):
+            return READ_IF_GIVEN[key]
+        return self.fields.get(key) or ("dict" if self.has(key) else "null")
 
     def _choice_problem(self, override: Override) -> str | None:
         choices = choices_for(override.key, self.config)
@@ -105,6 +121,12 @@ class Schema:
         if choices is None or wrong is None:
             return None
         return f"{override.key} takes {', '.join(choices.of(self.verl))}; not {wrong!r}."
+
+
+def _teachers(key: str) -> str:
+    """The key of verl's own teacher for that of another."""
+    name, dot, rest = key.removeprefix(TEACHERS).partition(".")
+    return f"{TEACHERS}{TEACHER}{dot}{rest}" if key.startswith(TEACHERS) and name else key
 
 
 def _parents(key: str) -> list[str]:

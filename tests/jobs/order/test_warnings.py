@@ -69,6 +69,19 @@ def command(*argv: str) -> tuple[Any, str]:
     return json.loads(out.getvalue()), err.getvalue()
 
 
+def test_an_override_that_nothing_reads_is_told_wherever_it_is_given(
+    page: Client, staff: User, sft_data: dict[str, str]
+) -> None:
+    data = {**sft_data, "overrides": "trainer.balance_batch=true"}
+    told = "trainer.balance_batch changes nothing: verl 0.9.1 does not go by it."
+    assert told in warnings_in(page.post(f"{URL}preview/", data)).get("overrides", "")
+    assert page.post(URL, {**data, "action": "draft"}).status_code == 302
+    assert told in page.get(f"/jobs/{Job.objects.get().pk}/").content.decode()
+    found, err = command("preview", "sample-sft", "--set", "trainer.balance_batch=true")
+    assert [each["field"] for each in found["warnings"]] == ["overrides"]
+    assert told in err
+
+
 @pytest.mark.parametrize("name", ["preview", "submit"])
 def test_a_command_says_it_on_the_error_output_and_in_its_json(
     staff: User, samples: Path, name: str

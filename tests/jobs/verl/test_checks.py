@@ -287,6 +287,17 @@ def test_the_cpu_rollout_keeps_a_whole_copy() -> None:
         ),
         (spec_of("grpo", val_n=5), "val_n", "all answers to a prompt are the same"),
         (spec_of("ppo", val_n=2, val_temperature=0.0), "val_n", "set the temperature"),
+        (spec_of("grpo", max_batched_tokens=9), "max_batched_tokens", "Only vllm"),
+        (
+            spec_of("grpo", device="cuda", engine="sglang", max_batched_tokens=9),
+            "max_batched_tokens",
+            "leave it empty with sglang",
+        ),
+        (
+            sft_spec("+data.apply_chat_template_kwargs.enable_thinking=false"),
+            "overrides",
+            "Write data.enable_thinking_default=false",
+        ),
         (spec_of("grpo", gamma=0.9), "gamma", "Only REINFORCE++"),
         (spec_of("grpo", variant="rloo", gamma=0.9), "gamma", "Only REINFORCE++"),
         (spec_of("grpo", variant="remax", most_lost=0.1), "most_lost", "not with ReMax"),

@@ -12,6 +12,7 @@ from jobs.verl.knobs import BY_NAME, COMMAND, KNOBS, Knob, find, knobs_of
 from jobs.verl.overrides import Override, parse
 from jobs.verl.schema import load
 from jobs.verl.spec import TrainSpec, Value
+from jobs.verl.unread import unread_in
 from tests.factories import spec_of
 from tests.together import ask_all
 
@@ -38,7 +39,7 @@ def of_every_knob(check: Callable[[str, Knob], None]) -> None:
 def test_verl_has_every_key_of_the_knob() -> None:
     def check(kind: str, knob: Knob) -> None:
         keys = [key for key in knob.keys[kind] if key != COMMAND]
-        assert all(key in load(SCHEMA, kind).keys for key in keys), keys
+        assert all(load(SCHEMA, kind).takes(key, adds=True) for key in keys), keys
 
     of_every_knob(check)
 
@@ -49,7 +50,8 @@ def test_verls_default_is_of_the_knobs_type() -> None:
             if key != COMMAND:
                 value: object = another(knob, None)
                 value = [value] if knob.type is list else value
-                override = Override(key, value, adds=False, removes=False, text="")
+                adds = key not in load(SCHEMA, kind).keys
+                override = Override(key, value, adds=adds, removes=False, text="")
                 assert load(SCHEMA, kind).problem(override) is None
 
     of_every_knob(check)
@@ -78,9 +80,10 @@ def test_what_was_set_is_what_hydra_reads() -> None:
             override.key: override.value
             for override in map(once_parsed, argv[first_override(argv) :])
         }
+        unread = {each.node for each in unread_in(TrainSpec(kind))}
         for key in knob.keys[kind]:
             if key != COMMAND:
-                assert read[key] == wanted
+                assert read.get(key) == (None if key in unread else wanted)
 
     of_every_knob(check)
 

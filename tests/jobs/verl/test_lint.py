@@ -161,8 +161,12 @@ def test_every_choice_is_of_a_key_that_some_release_has() -> None:
         ("grpo", {"actor_rollout_ref.actor.policy_loss.loss_mode": "dro"},
          "actor_rollout_ref.actor.policy_loss.loss_mode=dro needs "
          "actor_rollout_ref.actor.policy_loss.dro_beta"),
-        ("grpo", {"algorithm.adv_estimator": "gdpo"},
+        ("grpo", {"algorithm.adv_estimator": "gdpo", "trainer.use_v1": False},
          "algorithm.adv_estimator=gdpo needs algorithm.gdpo_reward_keys"),
+        ("grpo", {"algorithm.adv_estimator": "optimal_token_baseline"},
+         "algorithm.adv_estimator=optimal_token_baseline needs trainer.use_v1: the V1 trainer"),
+        ("grpo", {"algorithm.adv_estimator": "gdpo", "algorithm.gdpo_reward_keys": ["a"]},
+         "algorithm.adv_estimator=gdpo needs trainer.use_v1: the V1 trainer"),
         ("sft", {"engine.ulysses_sequence_parallel_size": 2, "model.use_remove_padding": False},
          "engine.ulysses_sequence_parallel_size=2 needs model.use_remove_padding"),
         ("grpo", {"reward.reward_model.enable": True},
@@ -192,6 +196,7 @@ def test_a_setting_that_needs_another(kind: str, values: dict[str, object], star
                            "reward.reward_manager.module.path": "/m.py"}),
         ("grpo", "0.9.1", {"reward.custom_reward_function.name": "compute_score"}),
         ("grpo", "0.9.1", {}),
+        ("grpo", "0.8.0", {"algorithm.adv_estimator": "optimal_token_baseline"}),
     ],
 )  # fmt: skip
 def test_settings_that_go_together(kind: str, release: str, values: dict[str, object]) -> None:

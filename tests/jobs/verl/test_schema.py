@@ -86,6 +86,24 @@ def test_refused(text: str, problem: str) -> None:
     assert SMALL.problem(parse(text)) == problem
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("+reward.max_rpm=60", ""),
+        ("+reward.timeout=1.5", ""),
+        ("reward.max_rpm=60", "write +reward.max_rpm=…"),
+        ("+reward.max_tpm=many", "takes a whole number"),
+        ("+distillation.teacher_models.math.model_path=/m", ""),
+        ("+distillation.teacher_models.math.inference.tensor_model_parallel_size=2", ""),
+        ("+distillation.teacher_models.math.inference.tensor_model_parallel_size=x", "whole"),
+        ("+distillation.teacher_models.math.model_pat=/m", "does not read"),
+    ],
+)
+def test_what_verl_reads_though_it_lists_it_nowhere(text: str, problem: str) -> None:
+    found = load(FOLDER, "grpo").problem(parse(text))
+    assert (problem in str(found)) if problem else found is None
+
+
 def test_nearest_names_the_same_last_word_first() -> None:
     known: dict[str, object] = {"actor.optim.lr": {}, "critic.optim.lr": {}, "actor.optim.lrs": {}}
     assert nearest("lr", known)[:2] == ["actor.optim.lr", "critic.optim.lr"]
