@@ -26,6 +26,7 @@ class Saved:
 
     artifact: Artifact
     folder: str
+    place: int  # its key
 
     @property
     def step(self) -> int:
@@ -98,7 +99,7 @@ def known_of(job: Job) -> list[Saved]:
     newest_first = places.order_by("-artifact__attempt", "-artifact__step")
     last = _last_steps(job)
     return [
-        Saved(place.artifact, place.path)
+        Saved(place.artifact, place.path, place.pk)
         for place in newest_first.select_related("artifact")
         if place.artifact.step is not None
         and place.artifact.step <= last.get(place.artifact.attempt, place.artifact.step)

@@ -14,3 +14,9 @@ def get_job(request: HtmxHttpRequest, pk: int) -> Job:
 def warn_of_rental(request: HtmxHttpRequest, text: str) -> None:
     if text:
         messages.warning(request, text)
+
+
+def asked_step(request: HtmxHttpRequest) -> int | None:
+    """The step of a checkpoint that ``?step=`` names, for a form to begin with."""
+    text = request.GET.get("step", "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None

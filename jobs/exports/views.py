@@ -11,7 +11,7 @@ from jobs.exports.forms import ExportForm
 from jobs.exports.services import ExportError
 from jobs.models import Job
 from jobs.queue import rental
-from jobs.requests import get_job, warn_of_rental
+from jobs.requests import asked_step, get_job, warn_of_rental
 from platform_site.htmx import HtmxHttpRequest
 
 
@@ -21,7 +21,7 @@ def job_export(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     job = get_job(request, pk)
     found = services.exportable(job)
     if request.method == "GET":
-        initial = {"uuid": uuids.uuid4(), "step": _step(request)}
+        initial = {"uuid": uuids.uuid4(), "step": asked_step(request)}
         return _shown(request, job, ExportForm(job, found, initial=initial))
     form = ExportForm(job, found, request.POST)
     if not form.is_valid():
@@ -51,8 +51,3 @@ def _export(user: User, job: Job, form: ExportForm) -> Job:
 def _shown(request: HtmxHttpRequest, job: Job, form: ExportForm, status: int = 200) -> HttpResponse:
     context = {"job": job, "form": form, "found": services.exportable(job)}
     return render(request, "jobs/exports/form.html", context, status=status)
-
-
-def _step(request: HtmxHttpRequest) -> int | None:
-    text = request.GET.get("step", "")
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None

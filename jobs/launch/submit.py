@@ -6,6 +6,8 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
 
 from compute.models import Machine
 from datasets.models import Version
@@ -16,6 +18,8 @@ from jobs.kinds.registry import kind_of
 from jobs.models import Job, Status
 from jobs.queue import claims
 from jobs.recipebook.book import find_recipe, reads_samples
+
+FIRST = 1  # the revision of a job that nobody has changed since it was made
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,12 @@ class Order:
     max_seconds: int | None = None
 
 
+class NotChanged(Exception):
+    """A draft was left as it is. The message is a sentence for the user."""
+
+
 def submit(order: Order, *, start: bool) -> Job:
-    """Keep the job as a draft and, when asked, put it into the queue."""
+    """Keep the job as a draft and, when asked, put it into the queue. Raises ``NotChanged``."""
     job = _kept(order, _fields(order))
     if start:
         enqueue(job, who=order.owner.get_username())
@@ -45,17 +53,57 @@ def submit(order: Order, *, start: bool) -> Job:
 
 
 def _kept(order: Order, fields: dict[str, Any]) -> Job:
-    """The same form again: a draft takes what was changed, a started job does not."""
+    """The same form again: a draft takes what was changed, unless it was changed elsewhere since;
+    a started job does not."""
     with transaction.atomic():
         job, changed = Job.objects.get_or_create(
             uuid=order.uuid, owner=order.owner, defaults=fields
         )
         if not changed:
-            changed = bool(Job.objects.filter(pk=job.pk, status=Status.DRAFT).update(**fields))
+            fresh = Job.objects.filter(pk=job.pk, status=Status.DRAFT, revision=FIRST)
+            changed = bool(fresh.update(**fields))
             job.refresh_from_db()
+            if not changed and job.status == Status.DRAFT:
+                raise NotChanged(why_not_changed(job))
         if changed:
             keep_inputs(job, order.after if order.after_checkpoint else None)
     return job
+
+
+def change(job: Job, order: Order, *, revision: int, who: str) -> None:
+    """Give a draft what its form says now, if it still is as it was when the form was opened:
+    ``revision`` is what it had then. Raises ``NotChanged``."""
+    fields = _fields(order)
+    del fields["recipe"]  # what it began with
+    before = job.spec
+    with transaction.atomic():
+        same = Job.objects.filter(pk=job.pk, status=Status.DRAFT, revision=revision)
+        changed = same.update(revision=F("revision") + 1, **fields)
+        job.refresh_from_db()
+        if not changed:
+            raise NotChanged(why_not_changed(job))
+        keep_inputs(job, order.after if order.after_checkpoint else None)
+        lifecycle.record(job, events.EDITED, who=who, message=_differing(before, job.spec))
+
+
+def _differing(before: dict[str, Any], after: dict[str, Any]) -> str:
+    """The names of the settings that are not as they were."""
+    old, new = before.get("values", {}), after.get("values", {})
+    names = sorted(name for name in old | new if old.get(name) != new.get(name))
+    names += ["further overrides"] if before.get("overrides") != after.get("overrides") else []
+    return ", ".join(names)
+
+
+def why_not_changed(job: Job) -> str:
+    if job.status != Status.DRAFT:
+        return (
+            f"{job.name} is {job.stands}: only a draft can be changed. A clone of it begins with "
+            "its settings."
+        )
+    last = job.events.of_platform().filter(kind__in=(events.EDITED, events.RENAMED)).last()
+    when = timezone.localtime(last.at).strftime(" at %H:%M:%S") if last else ""
+    who = f" by {last.who}" if last and last.who else ""
+    return f"Nothing was saved: this draft was changed{who}{when}, after this form was opened."
 
 
 def drafted(order: Order) -> Job:

@@ -11,7 +11,9 @@ from jobs.launch import submit
 from jobs.order.forms import JobForm
 from jobs.process import Command
 from jobs.queue import rental
+from jobs.recipebook.book import reads_samples
 from jobs.verl.releases import left_to
+from jobs.verl.spec import TrainSpec
 from jobs.verl.variants import variant_of
 
 
@@ -26,11 +28,19 @@ class Preview:
     def context(self) -> dict[str, Any]:
         return {
             "recipe": self.form.recipe,
+            "is_sample": self.is_sample,
             "preview": self if self.is_valid else None,
             "problems": self.problems,
             "warnings": self.warnings,
             "warned": self.warned,
         }
+
+    @property
+    def is_sample(self) -> bool:
+        """Also of a form with errors: what it would read is known all the same."""
+        recipe, given = self.form.recipe, self.form.data
+        values = {name: str(given.get(name) or "") for name in self.form.fields}
+        return recipe.is_sample and reads_samples(TrainSpec(recipe.kind, values))
 
     @property
     def command(self) -> Command:

@@ -1,5 +1,7 @@
 """Pages of a new job: choose a recipe, fill in the form beside its command, submit."""
 
+from typing import Any
+
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
@@ -7,6 +9,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django_htmx.http import HttpResponseClientRedirect
 
 from jobs.launch import submit
+from jobs.launch.submit import NotChanged
 from jobs.models import Status
 from jobs.order.forms import JobForm, initial, limits_of
 from jobs.order.preview import Preview
@@ -33,14 +36,22 @@ def job_create(request: HtmxHttpRequest, slug: str) -> HttpResponse:
         return render(request, "jobs/order/form.html", {"form": form, **Preview(trial).context})
     form = JobForm(recipe, request.user, request.POST, is_final=True)
     if not form.is_valid():
-        part = "#formbody" if request.htmx else ""
-        context = {"form": form, **Preview(form).context}
-        return render(request, "jobs/order/form.html" + part, context, status=422)
-    job = submit.submit(form.order(), start=request.POST.get("action") == "start")
+        return refused(request, form)
+    try:
+        job = submit.submit(form.order(), start=request.POST.get("action") == "start")
+    except NotChanged as error:
+        form.add_error(None, f"{error} It is edited on its own page, which the list leads to.")
+        return refused(request, form)
     if job.status != Status.DRAFT:
         warn_of_rental(request, rental.warning(job))
     # A redirect would be shown inside the form, so htmx is told to load the whole page.
     return HttpResponseClientRedirect(job.get_absolute_url()) if request.htmx else redirect(job)
+
+
+def refused(request: HtmxHttpRequest, form: JobForm, **more: Any) -> HttpResponse:
+    part = "#formbody" if request.htmx else ""
+    context = {"form": form, **more, **Preview(form).context}
+    return render(request, "jobs/order/form.html" + part, context, status=422)
 
 
 @require_POST

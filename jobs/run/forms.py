@@ -10,9 +10,10 @@ from platform_site.fields import one_line
 class ResumeForm(forms.Form):
     """Which checkpoint to go on from; empty is the newest that is whole, 0 the beginning."""
 
-    def __init__(self, known: Sequence[Saved], data: Any = None) -> None:
-        super().__init__(data, initial={"step": ""})
+    def __init__(self, known: Sequence[Saved], data: Any = None, step: int | None = None) -> None:
+        """``step`` is chosen when the form is opened."""
         steps = dict.fromkeys(saved.step for saved in known if saved.artifact.is_whole)
+        super().__init__(data, initial={"step": step if step in steps else ""})
         beginning = [("0", "The beginning: no checkpoint is used")] if known else []
         self.fields["step"] = forms.TypedChoiceField(
             choices=[

@@ -12,7 +12,7 @@ from jobs.files.fetching import FetchError
 from jobs.launch import command, end, submit
 from jobs.models import Job
 from jobs.queue import rental
-from jobs.requests import get_job, warn_of_rental
+from jobs.requests import asked_step, get_job, warn_of_rental
 from jobs.run.forms import RenameForm, ResumeForm, StepForm
 from jobs.run.stopping import question_of
 from platform_site.htmx import HtmxHttpRequest
@@ -68,7 +68,9 @@ def job_resume(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     job = get_job(request, pk)
     known = known_of(job)
     found = [saved for saved in known if saved.artifact.is_whole]
-    form = ResumeForm(known, request.POST if request.method == "POST" else None)
+    form = ResumeForm(
+        known, request.POST if request.method == "POST" else None, asked_step(request)
+    )
     context = {
         "job": job,
         "form": form,

@@ -6,6 +6,7 @@ from typing import Any
 from compute.machines.load import load_of
 from compute.models import Machine
 from jobs import events as kinds
+from jobs.artifacts.refusals import newest_whole
 from jobs.models import ACTIVE, ENDED, Job, JobQuerySet, Status
 from jobs.queue.claims import leased_devices
 from jobs.queue.state import reason_of
@@ -64,6 +65,7 @@ def header_context(job: Job) -> dict[str, Any]:
     return {
         "job": job,
         "stopping": question_of(job),
+        "goes_on": job.can_resume and newest_whole(job) is not None,
         "revision": job.revision,
         "waits": reason_of(job),
         "left_out": left_out(job),

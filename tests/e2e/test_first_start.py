@@ -169,6 +169,8 @@ PAGES = (
     f"/jobs/{SFT}/stop/",
     f"/jobs/{SFT}/export/?step=64",
     f"/jobs/{SFT}/clone/",
+    f"/jobs/{SFT}/edit/",
+    "/jobs/new/on/1/",
     f"/jobs/{SFT}/resume/",
     f"/jobs/{SFT}/stack/",
     f"/jobs/{SFT}/log/0/",

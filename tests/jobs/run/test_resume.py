@@ -80,7 +80,7 @@ def test_the_command_begins_anew(job: Job, staff: User) -> None:
 
 def test_without_checkpoints_it_says_that_it_begins_again(page: Client, user: User) -> None:
     job = factories.make_job(user, status="failed", started_at=timezone.now())
-    assert b"begin again at its first step" in page.get(url(job)).content
+    assert b"begins again at its first step" in page.get(url(job)).content
 
 
 def test_what_runs_or_is_complete_cannot_go_on(page: Client, user: User) -> None:

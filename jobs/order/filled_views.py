@@ -1,0 +1,95 @@
+"""The form of a job, filled: with a draft that is changed, or with a checkpoint to train on."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods
+from django_htmx.http import HttpResponseClientRedirect
+
+from jobs.launch import submit
+from jobs.launch.submit import NotChanged
+from jobs.models import Artifact, Job
+from jobs.order import filling
+from jobs.order.filling import NotTrainable
+from jobs.order.forms import JobForm
+from jobs.order.preview import Preview
+from jobs.order.views import refused
+from jobs.queue import rental
+from jobs.requests import get_job, warn_of_rental
+from platform_site.htmx import HtmxHttpRequest
+
+AGAIN = (
+    "Look at the draft in another tab; saved once more, this form replaces what stands there now."
+)
+
+
+@require_http_methods(["GET", "POST"])
+def job_edit(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """A draft's form. It has the rights of its owner, whoever of the staff fills it in."""
+    job = get_job(request, pk)
+    if request.method == "POST":
+        return _changed(request, job)
+    if not job.can_start:
+        messages.error(request, submit.why_not_changed(job))
+        return redirect(job)
+    base, filled, own = filling.draft_of(job)
+    form = JobForm(base, job.owner)
+    form.initial = filling.initial_of_draft(filled, own)
+    trial = JobForm(base, job.owner, form.initial)
+    context = {"form": form, **_of_draft(job, job.revision), **Preview(trial).context}
+    return render(request, "jobs/order/form.html", context)
+
+
+def _changed(request: HtmxHttpRequest, job: Job) -> HttpResponse:
+    base, _, _ = filling.draft_of(job)
+    data = request.POST.copy()
+    data["uuid"] = str(job.uuid)
+    form = JobForm(base, job.owner, data, is_final=True)
+    who, revision = request.user.get_username(), _revision(data.get("revision"))
+    if form.is_valid():
+        try:
+            submit.change(job, form.order(), revision=revision, who=who)
+        except NotChanged as error:
+            again = f" {AGAIN}" if job.can_start else ""
+            form.add_error(None, f"{error}{again}")
+            revision = job.revision  # of what they were told of
+    if not form.is_valid():
+        return refused(request, form, **_of_draft(job, revision))
+    if data.get("action") == "start" and submit.enqueue(job, who=who):
+        warn_of_rental(request, rental.warning(job))
+    return HttpResponseClientRedirect(job.get_absolute_url()) if request.htmx else redirect(job)
+
+
+def _revision(text: Any) -> int:
+    number = str(text)
+    return int(number) if number.isascii() and number.isdecimal() and len(number) < 16 else 0
+
+
+def _of_draft(job: Job, revision: int) -> dict[str, Any]:
+    return {"draft": job, "revision": revision, "action": reverse("jobs:edit", args=[job.pk])}
+
+
+@require_GET
+def job_train_on(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """The form of a new job whose model is an artifact; what must be exported first leads there."""
+    mine = Artifact.objects.visible_to(request.user).select_related("job__machine", "job__owner")
+    artifact = get_object_or_404(mine, pk=pk)
+    try:
+        job, base, values = filling.training_on(artifact, request.user)
+    except NotTrainable as error:
+        messages.info(request, str(error))
+        return redirect(_instead(artifact))
+    form = JobForm(base, request.user)
+    form.initial = values
+    context = {"form": form, "cloned": job, **Preview(JobForm(base, request.user, values)).context}
+    return render(request, "jobs/order/form.html", context)
+
+
+def _instead(artifact: Artifact) -> str:
+    is_saved = artifact.kind == Artifact.Kind.CHECKPOINT and artifact.is_whole and artifact.job_id
+    if not is_saved or not artifact.places.there().exists():
+        return artifact.get_absolute_url()
+    return f"{reverse('jobs:export', args=[artifact.job_id])}?step={artifact.step}"
