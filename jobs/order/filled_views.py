@@ -15,8 +15,7 @@ from jobs.models import Artifact, Job
 from jobs.order import filling
 from jobs.order.filling import NotTrainable
 from jobs.order.forms import JobForm
-from jobs.order.preview import Preview
-from jobs.order.views import refused
+from jobs.order.views import fresh, refused
 from jobs.queue import rental
 from jobs.requests import get_job, warn_of_rental
 from platform_site.htmx import HtmxHttpRequest
@@ -38,8 +37,7 @@ def job_edit(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     base, filled, own = filling.draft_of(job)
     form = JobForm(base, job.owner)
     form.initial = filling.initial_of_draft(filled, own)
-    trial = JobForm(base, job.owner, form.initial)
-    context = {"form": form, **_of_draft(job, job.revision), **Preview(trial).context}
+    context = {**_of_draft(job, job.revision), **fresh(form)}
     return render(request, "jobs/order/form.html", context)
 
 
@@ -84,8 +82,7 @@ def job_train_on(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         return redirect(_instead(artifact))
     form = JobForm(base, request.user)
     form.initial = values
-    context = {"form": form, "cloned": job, **Preview(JobForm(base, request.user, values)).context}
-    return render(request, "jobs/order/form.html", context)
+    return render(request, "jobs/order/form.html", {**fresh(form), "cloned": job})
 
 
 def _instead(artifact: Artifact) -> str:

@@ -1,21 +1,23 @@
 """The form of a new job, built from the knobs and checked by the preflight. Commands use it too."""
 
 import uuid as uuids
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from django import forms
 from django.contrib.auth.models import User
+from django.urls import reverse
 
 from compute.machines.local import local_machine
-from compute.models import Machine
 from datasets.models import Version
-from datasets.services import find_version
 from jobs.files import parents, shipping
 from jobs.kinds.registry import registry
 from jobs.launch.submit import Order
 from jobs.models import ENDED, Job, Status
-from jobs.order.knob_fields import figure, knob_field, shown
+from jobs.order import layout
+from jobs.order.choice_fields import MachineField, VersionField, with_files
+from jobs.order.knob_fields import figure, knob_field, show_unset, shown
 from jobs.order.preflight import Preflight
 from jobs.places import places
 from jobs.queue import claims
@@ -28,10 +30,9 @@ from jobs.verl.overrides import below
 from jobs.verl.recipes import Recipe
 from jobs.verl.spec import LATEST, Problem, TrainSpec
 from jobs.warning import FieldWarning
-from platform_site.fields import LONGEST_WORDS, one_line
+from platform_site.fields import one_line
 from platform_site.paths import inside
 
-OPEN_GROUPS = ("Data", "Model", "Preference", "Algorithm", "Optimiser")
 LIMITS = ("retries", "max_hours")
 SET_FIELDS = ("name", "machine", "after", "after_checkpoint", "uuid", "dataset", *LIMITS)
 TICK = forms.CheckboxInput()
@@ -39,57 +40,6 @@ REWARD_KWARGS = "reward.custom_reward_function.reward_kwargs"
 LONGEST_OVERRIDES = 50_000  # characters
 MOST_OVERRIDES = 500  # lines
 TRIED_ROWS = 4  # rows of the data on which the reward function is tried before a run
-
-
-def is_a_word(value: Any) -> bool:
-    """Whether a database can look for it, and anything could be called so."""
-    return len(str(value)) <= LONGEST_WORDS and str(value).isprintable()
-
-
-class MachineField(forms.ModelChoiceField):  # type: ignore[type-arg]
-    """A machine that may get jobs, by its id or its name."""
-
-    def __init__(self) -> None:
-        super().__init__(Machine.objects.for_jobs(), empty_label=None)
-
-    def to_python(self, value: Any) -> Machine | None:
-        if not is_a_word(value):
-            raise forms.ValidationError("No machine is called so.")
-        if value and not str(value).isdecimal():
-            there = Machine.objects.for_jobs()
-            named = there.filter(name__iexact=value).first()
-            if named is None:
-                known = ", ".join(there.values_list("name", flat=True))
-                raise forms.ValidationError(f"No run can go to {value}. There are: {known}.")
-            value = named.pk
-        machine: Machine | None = super().to_python(value)
-        return machine
-
-
-class VersionField(forms.ModelChoiceField):  # type: ignore[type-arg]
-    """A version of a data set: its id, ``name@3``, or ``name`` for the newest."""
-
-    def __init__(self, target: str) -> None:
-        self.target = target
-        versions = Version.objects.ready().for_target(target).select_related("dataset")
-        super().__init__(
-            versions.newest_first(),
-            required=False,
-            label="Data set",
-            empty_label="The files named below",
-            help_text="A version sets both files.",
-        )
-
-    def to_python(self, value: Any) -> Version | None:
-        if not is_a_word(value):
-            raise forms.ValidationError("No data set is called so.")
-        if value and not str(value).isdecimal():
-            try:
-                value = find_version(str(value), self.target).pk
-            except ValueError as error:
-                raise forms.ValidationError(str(error)) from None
-        version: Version | None = super().to_python(value)
-        return version
 
 
 class JobForm(forms.Form):
@@ -129,6 +79,7 @@ class JobForm(forms.Form):
         self.preflight: Preflight  # set when all fields could be read
         self.defaults = recipe.spec(places())
         dataset = VersionField(recipe.target)
+        dataset.widget.attrs |= fills(recipe)
         data = with_files(data, dataset)
         super().__init__(data, initial=None if data is not None else initial(recipe))
         self.fields["dataset"] = dataset
@@ -263,13 +214,14 @@ class JobForm(forms.Form):
         return Version.objects.ready().filter(**files).first()
 
     @property
-    def groups(self) -> Iterator[tuple[str, list[forms.BoundField], bool]]:
-        """Fields by group: title, fields, and whether the group is unfolded."""
-        titles = dict.fromkeys(knob.group for knob in knobs_of(self.recipe.kind))
-        for title in titles:
-            fields = [self[knob.name] for knob in knobs_of(self.recipe.kind) if knob.group == title]
-            wrong = any(field.errors for field in fields)
-            yield title, fields, title in OPEN_GROUPS or wrong
+    def first(self) -> list[forms.BoundField]:
+        """What matters most, in the order of the form."""
+        return layout.first(self)
+
+    @property
+    def groups(self) -> Iterator[layout.Group]:
+        """The other fields by group."""
+        return layout.groups(self, self.recipe.kind)
 
     @property
     def usual(self) -> list[str]:
@@ -280,7 +232,12 @@ class JobForm(forms.Form):
             if name in self.fields
         ]
 
-    @property
+    def show_unset(self, words: Mapping[str, str]) -> None:
+        """Have empty fields say what they stand for, by the field."""
+        for name, said in words.items():
+            show_unset(self.fields[name], said)
+
+    @cached_property
     def suggestions(self) -> dict[str, list[str]]:
         """What a field may offer: the data sets of the kind, and the sample models."""
         target = self.recipe.target
@@ -293,6 +250,15 @@ class JobForm(forms.Form):
         }
 
 
+def fills(recipe: Recipe) -> dict[str, str]:
+    """With these a chosen data set fills the fields of its files at once."""
+    return {
+        "hx-post": reverse("jobs:preview", args=[recipe.slug]),
+        "hx-trigger": "input consume",
+        "hx-vals": '{"fill": "1"}',
+    }
+
+
 def limits_of(job: Job) -> dict[str, Any]:
     """The form's values for a job's own limits."""
     hours = "" if job.max_seconds is None else job.max_seconds / 3600
@@ -301,19 +267,6 @@ def limits_of(job: Job) -> dict[str, Any]:
 
 def _seconds(hours: float | None) -> int | None:
     return None if hours is None else round(hours * 3600)
-
-
-def with_files(data: Any, field: VersionField) -> Any:
-    """The form's data, with the files of the version that they name."""
-    try:
-        version = field.to_python(data.get("dataset")) if data else None
-    except forms.ValidationError:
-        return data
-    if version is None:
-        return data
-    data = data.copy()
-    data["train_files"], data["val_files"] = version.train_file, version.val_file
-    return data
 
 
 def initial(recipe: Recipe) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Form fields of knobs: one for each type of value, with the knob's texts and limits."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django import forms
@@ -8,7 +8,7 @@ from django.http import QueryDict
 
 from jobs.verl.knobs import COMMAND, LARGEST, Knob
 from jobs.verl.spec import Value
-from jobs.verl.variants import VARIANTS, methods_of
+from jobs.verl.variants import VARIANTS
 
 BOX_NAMES = {"hf_model": "Hugging Face folder", "wandb": "W&B", "mlflow": "MLflow"} | {
     "tensorboard": "TensorBoard", "swanlab": "SwanLab", "trackio": "Trackio",
@@ -54,12 +54,12 @@ class ShownKnob:
     key: str
     default: str
     choices: tuple[str, ...]
-    unset: str  # the source of its value when it is left empty
+    unset: str = ""  # what an empty field stands for
 
 
 def knob_field(knob: Knob, kind: str, default: Value | None) -> forms.Field:
     """A form field for a knob; templates find the knob at ``field.knob``."""
-    field = _field(knob, unset_word(knob, kind))
+    field = _field(knob)
     field.label, field.help_text, field.required = knob.label, knob.help, knob.required
     example = "" if default is None else shown(default)
     if knob.type in (int, float):
@@ -74,7 +74,6 @@ def knob_field(knob: Knob, kind: str, default: Value | None) -> forms.Field:
         key_of(knob, kind),
         example,
         knob.choices,
-        unset_word(knob, kind),
     )
     return field
 
@@ -84,20 +83,21 @@ def key_of(knob: Knob, kind: str) -> str:
     return "" if knob.key(kind) == COMMAND else knob.key(kind)
 
 
-def unset_word(knob: Knob, kind: str) -> str:
-    """Whose value a knob has when it is left empty: a method sets some of them."""
-    by_method = {key for method in methods_of(kind) for key in method.settings}
-    return "verl's default" if by_method.isdisjoint(knob.keys[kind]) else "as the method has it"
+def show_unset(field: forms.Field, words: str) -> None:
+    """Have a field say what it stands for while it is empty."""
+    field.knob = replace(field.knob, unset=words)  # type: ignore[attr-defined]
+    if isinstance(field, forms.ChoiceField) and not isinstance(field, BoxesField):
+        field.choices = [("", words), *list(field.choices)[1:]]  # type: ignore[arg-type]
 
 
-def _field(knob: Knob, unset: str) -> forms.Field:
+def _field(knob: Knob) -> forms.Field:
     if knob.type is list:
         return BoxesField(choices=[(c, BOX_NAMES.get(c, c)) for c in knob.choices])
     if knob.choices:
-        first = [] if knob.required else [("", unset)]
+        first = [] if knob.required else [("", "")]
         return forms.ChoiceField(choices=first + [(c, _named(knob, c)) for c in knob.choices])
     if knob.type is bool:
-        answers = [("", unset), ("true", "yes"), ("false", "no")]
+        answers = [("", ""), ("true", "yes"), ("false", "no")]
         return forms.TypedChoiceField(
             choices=answers, coerce=lambda text: text == "true", empty_value=None
         )

@@ -1,24 +1,36 @@
-"""The panel beside the form: the command as it would run, or the problems that prevent it."""
+"""The panel beside the form: the command as it would run, and what stands in its way."""
 
+import json
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
+
+from django.conf import settings
 
 from compute.runners.rundir import write_script
 from jobs.files import shipping
 from jobs.launch import command as commands
 from jobs.launch import submit
+from jobs.launch.submit import Order
 from jobs.order.forms import JobForm
+from jobs.order.sketch import NEEDED, Sketch, sketch
 from jobs.process import Command
 from jobs.queue import rental
 from jobs.recipebook.book import reads_samples
+from jobs.verl.diff import run_of
 from jobs.verl.releases import left_to
 from jobs.verl.spec import TrainSpec
+from jobs.verl.unset import words_of_unset
 from jobs.verl.variants import variant_of
+
+Told = tuple[str | None, str, str]  # the field, if it is about one, its label, and a sentence
 
 
 class Preview:
-    """The command and the steps of a valid form; of an invalid one only the problems."""
+    """The command and the steps of a valid form; of another one a sketch, and the problems.
+
+    The command is built once. A field that is still empty is no error before the form is sent.
+    """
 
     def __init__(self, form: JobForm) -> None:
         self.form = form
@@ -29,10 +41,12 @@ class Preview:
         return {
             "recipe": self.form.recipe,
             "is_sample": self.is_sample,
-            "preview": self if self.is_valid else None,
+            "preview": self,
+            "needed": self.needed,
             "problems": self.problems,
+            "errors": by_field(self.problems),
             "warnings": self.warnings,
-            "warned": self.warned,
+            "warned": by_field(self.warnings),
         }
 
     @property
@@ -42,12 +56,25 @@ class Preview:
         values = {name: str(given.get(name) or "") for name in self.form.fields}
         return recipe.is_sample and reads_samples(TrainSpec(recipe.kind, values))
 
-    @property
-    def command(self) -> Command:
-        return commands.command_for(self.form.order())
+    @cached_property
+    def order(self) -> Order:
+        return self.form.order()
 
-    @property
+    @cached_property
+    def command(self) -> Command:
+        """The command of a valid form."""
+        return commands.command_for(self.order)
+
+    @cached_property
+    def sketch(self) -> Sketch | None:
+        needed = {str(name): NEEDED for name, _, _ in self.needed}
+        return sketch(self.form, by_field(self.problems) | needed)
+
+    @cached_property
     def text(self) -> str:
+        """The script: of a form with errors with marks, and empty where none can be said."""
+        if not self.is_valid:
+            return self.sketch.html if self.sketch else ""
         command = self.command
         return write_script(command.argv, command.env, command.cwd)
 
@@ -57,7 +84,7 @@ class Preview:
 
     @property
     def steps(self) -> int | None:
-        return self.form.order().steps
+        return self.order.steps
 
     @property
     def steps_note(self) -> str:
@@ -66,14 +93,15 @@ class Preview:
     @property
     def notes(self) -> list[str]:
         """What is good to know. None of it is an error."""
-        values = self.form.spec.values
-        variant = variant_of(self.form.recipe.kind, values.get("variant"))
+        spec = self.order.spec
+        variant = variant_of(spec.kind, self.form.spec.values.get("variant"))
         notes = [f"{variant.label} ({variant.source}). {variant.note}".strip()] if variant else []
         notes += self._later()
-        spec, given = self.form.spec, {setting.key for setting in self.command.settings}
-        notes += left_to(spec.verl, spec.kind, given)
-        order = self.form.order()
-        if order.machine.rental_ends_at and (told := rental.warning(submit.drafted(order))):
+        given = {setting.key for setting in self.command.settings}
+        notes += left_to(self.form.spec.verl, spec.kind, given)
+        if self.order.machine.rental_ends_at and (
+            told := rental.warning(submit.drafted(self.order))
+        ):
             notes.append(told)
         return notes
 
@@ -89,9 +117,37 @@ class Preview:
             if before.machine != (machine := self.form.cleaned_data["machine"]):
                 yield f"Its model is then copied from {before.machine} to {machine}."
 
+    @cached_property
+    def unset(self) -> dict[str, str]:
+        """What an empty field stands for, by the field."""
+        command = self.command if self.is_valid else self.sketch and self.sketch.command
+        given = command.settings if command else ()
+        return words_of_unset(run_of(self.form.spec, given, settings.TRAINYARD_VERL_SCHEMA))
+
     @property
-    def problems(self) -> list[tuple[str | None, str, str]]:
-        """(field or None, label, message) for each error, in the order of the form."""
+    def unset_json(self) -> str:
+        return json.dumps(self.unset)
+
+    @cached_property
+    def needed(self) -> list[Told]:
+        """The fields that are still to be filled in."""
+        return (
+            [] if self.form.is_final else [told for told in self._errors if told[0] in self._bare]
+        )
+
+    @cached_property
+    def problems(self) -> list[Told]:
+        """Each error, in the order of the form."""
+        bare = set() if self.form.is_final else self._bare
+        return [told for told in self._errors if told[0] not in bare]
+
+    @cached_property
+    def _bare(self) -> set[str]:
+        errors = self.form.errors.as_data()
+        return {name for name, found in errors.items() if found[0].code == "required"}
+
+    @cached_property
+    def _errors(self) -> list[Told]:
         return [
             (name if name in self.form.fields else None, self._label(name), str(message))
             for name, messages in self.form.errors.items()
@@ -99,24 +155,20 @@ class Preview:
         ]
 
     @cached_property
-    def warnings(self) -> list[tuple[str | None, str, str]]:
-        """As ``problems``, of what is allowed and unusual."""
+    def warnings(self) -> list[Told]:
+        """What is allowed and unusual."""
         return [
-            (
-                told.field if told.field in self.form.fields else None,
-                self._label(told.field),
-                told.message,
-            )
+            (told.field or None, self._label(told.field), told.message)
             for told in self.form.warnings
         ]
 
-    @property
-    def warned(self) -> dict[str, str]:
-        """What stands beside each field that is warned of, by its name."""
-        texts: dict[str, list[str]] = {}
-        for name, _, message in self.warnings:
-            texts.setdefault(name or "", []).append(message)
-        return {name: " ".join(messages) for name, messages in texts.items()}
-
     def _label(self, name: str) -> str:
         return str(self.form[name].label) if name in self.form.fields else "The run"
+
+
+def by_field(told: list[Told]) -> dict[str, str]:
+    """The sentences that stand beside each field, by its name."""
+    texts: dict[str, list[str]] = {}
+    for name, _, message in told:
+        texts.setdefault(name or "", []).append(message)
+    return {name: " ".join(messages) for name, messages in texts.items()}

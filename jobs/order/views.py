@@ -32,8 +32,7 @@ def job_create(request: HtmxHttpRequest, slug: str) -> HttpResponse:
     recipe = get_recipe(request, slug)
     if request.method == "GET":
         form = JobForm(recipe, request.user)
-        trial = JobForm(recipe, request.user, form.initial)
-        return render(request, "jobs/order/form.html", {"form": form, **Preview(trial).context})
+        return render(request, "jobs/order/form.html", fresh(form))
     form = JobForm(recipe, request.user, request.POST, is_final=True)
     if not form.is_valid():
         return refused(request, form)
@@ -50,15 +49,28 @@ def job_create(request: HtmxHttpRequest, slug: str) -> HttpResponse:
 
 def refused(request: HtmxHttpRequest, form: JobForm, **more: Any) -> HttpResponse:
     part = "#formbody" if request.htmx else ""
-    context = {"form": form, **more, **Preview(form).context}
+    context = {**more, **shown(form, form)}
     return render(request, "jobs/order/form.html" + part, context, status=422)
 
 
 @require_POST
 def job_preview(request: HtmxHttpRequest, slug: str) -> HttpResponse:
     form = JobForm(get_recipe(request, slug), request.user, request.POST)
-    context = {"form": form, "oob": True, **Preview(form).context}
-    return render(request, "jobs/order/form.html#preview", context)
+    context = {"oob": True, "fills": "fill" in request.POST, **Preview(form).context}
+    return render(request, "jobs/order/form.html#preview", {"form": form, **context})
+
+
+def fresh(form: JobForm) -> dict[str, Any]:
+    """The page of a form that nobody has typed into: what it lacks is no error yet."""
+    tried = JobForm(form.recipe, form.user, form.initial)
+    return {**shown(form, tried), "fresh": True}
+
+
+def shown(form: JobForm, tried: JobForm) -> dict[str, Any]:
+    """The page of a form. ``tried`` is the one with the values, which may be the same."""
+    preview = Preview(tried)
+    form.show_unset(preview.unset)
+    return {"form": form, **preview.context}
 
 
 def get_recipe(request: HtmxHttpRequest, slug: str) -> Recipe:
@@ -79,6 +91,4 @@ def job_clone(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     form.initial = initial(filled) | {"machine": job.machine_id, **limits_of(job)}
     if gone := book.known_part(job.spec_of_kind)[1]:
         messages.warning(request, f"Left out, since there is no such setting any more: {gone}.")
-    trial = JobForm(base, request.user, form.initial)
-    context = {"form": form, "cloned": job, **Preview(trial).context}
-    return render(request, "jobs/order/form.html", context)
+    return render(request, "jobs/order/form.html", {**fresh(form), "cloned": job})

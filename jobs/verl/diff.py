@@ -24,7 +24,8 @@ IMPORTANT = (
     "model_path", "lora_rank", "lora_alpha", "target_modules",
 )  # fmt: skip
 # The meaning of a knob that has no key of verl's and is not set; other such knobs mean nothing.
-UNSET = {"variant": "grpo"}
+# trainyard_node.hooks.lost has the share of answers that may fail.
+UNSET = {"variant": "grpo", "most_lost": 0.5}
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,12 @@ def _read(knob: Knob, run: Run) -> tuple[Any, str]:
     if key == COMMAND:
         return UNSET.get(knob.name, ""), "unset"
     return run.fixed.get(key) or (run.defaults.get(key, ""), "default")
+
+
+def given_to(knob: Knob, run: Run) -> Cell:
+    """The value that a run uses for a knob, as text."""
+    value, given = _read(knob, run)
+    return Cell(_plain(value), given)
 
 
 def _comparable(value: Any) -> Any:

@@ -31,8 +31,9 @@ class Override:
     text: str
 
 
+@lru_cache(maxsize=1024)  # a preview reads the same lines at each key that is pressed
 def parse(text: str) -> Override:
-    """Parse one override.
+    """Parse one override. Nobody may change the value: it is shared.
 
     Raises ``ValueError`` with a sentence for the user when Hydra's grammar refuses the text, or
     when it is a sweep: a run has one value for a key.

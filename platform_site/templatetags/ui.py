@@ -197,7 +197,14 @@ def is_changed(field: BoundField) -> bool:
     """Whether a knob's text differs from its recipe's; false for other fields."""
     knob = getattr(field.field, "knob", None)
     value = field.value()
-    return knob is not None and ("" if value is None else str(value)) != knob.default
+    text = ",".join(value) if isinstance(value, list) else str("" if value is None else value)
+    return knob is not None and text != knob.default
+
+
+@register.filter
+def is_warned(field: BoundField) -> bool:
+    """Whether the form may warn of what a field holds."""
+    return hasattr(type(field.form), "warnings")
 
 
 @register.simple_tag
@@ -205,8 +212,9 @@ def control(
     field: BoundField, suggestions: Mapping[str, Sequence[str]] | None = None
 ) -> SafeString:
     """A field's input, linked to its help, error, warning and suggestions."""
+    slots = ("help", "error", "warning") if is_warned(field) else ("help", "error")
     attributes: dict[str, str | bool] = {
-        "aria-describedby": f"help-{field.name} error-{field.name} warning-{field.name}"
+        "aria-describedby": " ".join(f"{slot}-{field.name}" for slot in slots)
     }
     if field.errors:
         attributes["aria-invalid"] = "true"

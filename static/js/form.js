@@ -3,6 +3,7 @@
   "use strict";
 
   const INPUTS = "input:not([type='hidden']), select, textarea";
+  const FILES = ["train_files", "val_files"];
 
   // Ticked boxes of one field are one value, joined by commas.
   function valueOf(field) {
@@ -34,7 +35,7 @@
   function reset(field) {
     const input = field.querySelector(INPUTS);
     setValue(field, field.dataset.default);
-    input.dispatchEvent(new Event("change", { bubbles: true }));
+    input.dispatchEvent(new Event("input", { bubbles: true }));
     input.focus();
   }
 
@@ -70,22 +71,50 @@
     }
   }
 
-  function touched(event) {
-    const field = event.target.closest("[data-field]");
-    if (field) mark(field);
+  // What an empty field stands for depends on the method and on the machine.
+  function sayUnset() {
+    const words = JSON.parse(document.getElementById("preview")?.dataset.unset || "{}");
+    for (const [name, said] of Object.entries(words)) {
+      const input = document.getElementById(`id_${name}`);
+      const none = input?.querySelector("option[value='']");
+      if (none) none.textContent = said;
+      else if (input?.hasAttribute("placeholder")) input.placeholder = said;
+    }
   }
 
-  document.addEventListener("input", touched);
-  document.addEventListener("change", touched);
+  // The command is longer than its box: the first line that is marked is brought into it.
+  function showMark() {
+    const mark = document.querySelector("#preview-command mark");
+    if (mark) mark.parentElement.scrollTop = mark.offsetTop - mark.parentElement.offsetTop - 40;
+  }
+
+  // Files that were typed are those of no data set.
+  function leaveDataset(field) {
+    const chosen = document.getElementById("id_dataset");
+    if (chosen && FILES.includes(field.dataset.field)) chosen.value = "";
+  }
+
+  function touched(event) {
+    const field = event.target.closest("[data-field]");
+    if (!field) return;
+    mark(field);
+    leaveDataset(field);
+  }
+
+  document.addEventListener("input", touched, true);
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-reset]");
     if (button) reset(button.closest("[data-field]"));
-    const link = event.target.closest("#error-summary a, .problems a");
+    const link = event.target.closest("#error-summary a, [data-reveal]");
     if (link && reveal(link)) event.preventDefault();
   });
   document.addEventListener("htmx:afterSettle", (event) => {
     if (event.detail.elt.id === "job-form") start();
+    for (const name of FILES) document.querySelectorAll(`[data-field='${name}']`).forEach(mark);
     sayInvalid();
+    sayUnset();
+    showMark();
   });
   start();
+  showMark();
 })();

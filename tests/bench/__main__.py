@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.bench.home import open_home
 
-WHAT = ("live", "start", "cost", "data", "transfer", "watch", "metrics", "load")
+WHAT = ("live", "start", "cost", "data", "transfer", "watch", "metrics", "load", "form")
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="trainyard-bench-") as folder:
         site = open_home(Path(folder) / "home")
         # These import Django's models, so they come after the home is set.
-        from tests.bench import cost, data, live, load, metrics, start, transfer, watch
+        from tests.bench import cost, data, form, live, load, metrics, start, transfer, watch
 
         measures = {
             "live": live.measure,
@@ -29,6 +29,7 @@ def main() -> None:
             "watch": watch.measure,
             "metrics": metrics.measure,
             "load": load.measure,
+            "form": form.measure,
         }
         for name in options.what or WHAT:
             figures = measures[name](site)

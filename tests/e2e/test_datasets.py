@@ -1,6 +1,7 @@
 """Data in a real browser: from a file on disk to a version that a job reads."""
 
 import json
+import re
 import socket
 from pathlib import Path
 
@@ -59,10 +60,10 @@ def test_from_an_upload_to_a_job(
 
     page.goto(f"{site.url}/jobs/new/sample-grpo/")
     page.select_option("[name=dataset]", label="sums <b>@1")
+    expect(page.locator("[name=train_files]")).to_have_value(re.compile("/versions/2/.*train"))
+    expect(page.locator("[name=val_files]")).to_have_value(re.compile("/versions/2/.*val"))
     # Seventy rows or so are six batches of twelve: the recipe's sixteen steps are refused.
     expect(page.locator("#preview")).to_contain_text("The epochs hold")
-    group = page.locator("details", has=page.locator("[name=steps]"))
-    group.locator("summary").click()
     page.fill("[name=steps]", "4")
     expect(page.locator("#preview")).to_contain_text("/versions/")
     assert complaints == []

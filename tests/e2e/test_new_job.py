@@ -25,6 +25,50 @@ def test_the_preview_changes_with_typing_and_errors_stand_at_their_fields(
     assert complaints == []
 
 
+def test_what_is_wrong_is_marked_in_the_command_and_empty_fields_say_their_value(
+    page: Page, site: Site, complaints: list[str]
+) -> None:
+    page.goto(f"{site.url}/jobs/new/sample-grpo/")
+    expect(page.locator("#id_clip_ratio_high")).to_have_attribute("placeholder", "verl: 0.2")
+    page.select_option("#id_variant", "dapo")
+    expect(page.locator("#id_clip_ratio_high")).to_have_attribute("placeholder", "DAPO: 0.28")
+    page.fill("#id_lr", "1")
+    expect(page.locator("#warning-lr")).to_contain_text("is usual")
+    page.fill("#id_lr", "abc")
+    wrong = page.locator("#preview-command mark.wrong")
+    expect(wrong).to_contain_text("optim.lr=abc")
+    expect(wrong).to_be_in_viewport()
+    assert complaints == []
+
+
+def test_start_is_in_reach_on_a_phone_and_covers_no_field(page: Page, site: Site) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{site.url}/jobs/new/sample-grpo/")
+    start = page.get_by_role("button", name="Start", exact=True)
+    expect(start).to_be_in_viewport(ratio=1)
+    bar = page.locator(".form-actions").bounding_box()
+    assert bar
+    for name in ("reward_file", "lr", "mini_batch_size"):
+        page.locator(f"#id_{name}").focus()
+        field = page.locator(f"#id_{name}").bounding_box()
+        assert field
+        assert field["y"] + field["height"] <= bar["y"]
+        expect(start).to_be_in_viewport(ratio=1)
+
+
+def test_one_key_asks_for_one_preview(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/jobs/new/sample-sft/")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.locator("#id_lr").press("End")
+    page.locator("#id_lr").press_sequentially("01")
+    page.locator("#id_epochs").focus()  # the field has changed now, which says nothing new
+    expect(page.locator("#preview")).to_contain_text("optim.lr=0.00201")
+    page.select_option("#id_truncation", "left")
+    expect(page.locator("#preview")).to_contain_text("data.truncation=left")
+    assert sum(url.endswith("/preview/") for url in asked) == 2
+
+
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [

@@ -36,11 +36,35 @@ def test_the_form_shows_every_knob_with_the_recipes_values(page: Client, samples
     assert errors(response.content) == {}
 
 
-def test_without_samples_the_form_says_what_is_missing(page: Client) -> None:
+def test_without_samples_the_form_says_what_is_missing_as_no_error(page: Client) -> None:
     response = page.get(URL)
     assert response.status_code == 200
-    assert b'id="preview-command"' not in response.content
-    assert b"There is no file" in response.content
+    content = response.content.decode()
+    assert "There is no file" in content
+    assert "Before it can start" in content
+    assert "note problem" not in content
+    assert "optim.lr=0.002" in command_in(response)
+
+
+def test_a_fresh_form_has_no_errors_and_names_what_is_still_to_fill_in(page: Client) -> None:
+    response = page.get("/jobs/new/grpo/")
+    content = response.content.decode()
+    assert errors(response.content) == {}
+    assert "This field is required" not in content
+    assert "note problem" not in content
+    needed = content[content.index("Still to fill in") :]
+    assert needed.index("#id_train_files") < needed.index("#id_model_path")
+    assert "actor_rollout_ref.actor.optim.lr=1e-06" in command_in(response)
+
+
+def test_what_matters_stands_first_and_when_to_start_last(page: Client, samples: Path) -> None:
+    content = page.get(GRPO).content.decode()
+    names = re.findall(r'data-field="(\w+)"', content)
+    matters = ["model_path", "dataset", "train_files", "variant", "rollout_n", "steps", "device"]
+    places = [names.index(name) for name in [*matters, "reward_file", "lr", "after"]]
+    assert places == sorted(places)
+    assert names[-4:] == ["after", "after_checkpoint", "retries", "max_hours"]
+    assert sorted(names) == sorted(set(names)), "each field stands there once"
 
 
 def test_each_form_has_an_id_of_its_own(page: Client) -> None:
