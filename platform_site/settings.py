@@ -38,6 +38,14 @@ def with_scheme(origins: list[str]) -> None:
             raise ValidationError(f"{origin} is not an origin, such as https://host.example.")
 
 
+def are_names(words: list[str]) -> None:
+    for word in words:
+        if not re.fullmatch(r"\s*[A-Za-z_]\w*\*?\s*", word):
+            raise ValidationError(
+                f"{word} is no name of a variable, nor a beginning such as AWS_*."
+            )
+
+
 TRAINYARD_HOME = env.path("TRAINYARD_HOME", BASE_DIR / "var", validate=may_be_home)
 TRAINYARD_HOME = open_home(TRAINYARD_HOME)
 TRAINYARD_TRAIN_PYTHON = env.path(
@@ -50,6 +58,8 @@ TRAINYARD_PATHS = [
     for path in env.list("TRAINYARD_PATHS", [str(TRAINYARD_HOME), str(Path.home())], delimiter=":")
 ]
 TRAINYARD_STOP_GRACE = env.int("TRAINYARD_STOP_GRACE", 20, validate=validate.Range(min=0))
+# What runs get of the environment besides; platform_site/bounded/environment.py reads it.
+TRAINYARD_RUN_ENV: list[str] = env.list("TRAINYARD_RUN_ENV", [], validate=are_names)
 TRAINYARD_HTTPS = env.bool("TRAINYARD_HTTPS", False)
 
 DEBUG = env.bool("TRAINYARD_DEBUG", False)

@@ -5,6 +5,7 @@ import subprocess
 from django.conf import settings
 
 from compute.models import Machine
+from platform_site.bounded.environment import passed_on
 
 LOCAL_NAME = "this machine"
 
@@ -29,8 +30,9 @@ def installed_release(python: str) -> str | None:
     asked = "from importlib.metadata import version; print(version('verl'))"
     try:
         done = subprocess.run(
-            [python, "-c", asked], capture_output=True, text=True, timeout=30, cwd="/", check=False
-        )
+            [python, "-c", asked], capture_output=True, text=True, timeout=30, cwd="/",
+            env=passed_on(), check=False,
+        )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

@@ -1,7 +1,6 @@
 """Try reward functions before a run, with the training Python, in separate processes."""
 
 import json
-import os
 import signal
 import subprocess
 import threading
@@ -14,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from django.conf import settings
 
+from platform_site.bounded.environment import passed_on
+
 COLUMNS = ("data_source", "prompt", "reward_model")
-KEPT = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "HF_HOME")
 MARGIN = 20.0  # seconds to start, and to end the remaining processes
 AT_ONCE = threading.BoundedSemaphore(2)
 
@@ -193,7 +193,7 @@ def _run(subject: Subject, cases: Sequence[Case], limits: Limits) -> dict[str, A
             # The site's folder would hide Hugging Face's `datasets` by its own.
             cwd="/",
             # The function is the user's: it gets none of the site's settings and keys.
-            env={name: os.environ[name] for name in KEPT if name in os.environ},
+            env=passed_on(),
             start_new_session=True,
         )
     except OSError as error:

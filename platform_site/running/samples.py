@@ -14,6 +14,7 @@ from jobs.models import Job
 from jobs.order.forms import JobForm, form_data
 from jobs.places import places
 from jobs.verl.recipes import all_recipes
+from platform_site.bounded.environment import passed_on
 
 MADE_WITHIN = 600  # seconds, on a slow machine
 SETS = {
@@ -49,8 +50,9 @@ def _make_files(folder: Path) -> None:
     try:
         # Run outside the checkout: its package `datasets` would hide the library of that name.
         subprocess.run(
-            argv, check=True, capture_output=True, text=True, timeout=MADE_WITHIN, cwd=folder.parent
-        )
+            argv, check=True, capture_output=True, text=True, timeout=MADE_WITHIN,
+            cwd=folder.parent, env=passed_on(),
+        )  # fmt: skip
     except FileNotFoundError:
         raise SampleError(
             f"There is no training environment at {python}: run make install."

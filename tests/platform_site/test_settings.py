@@ -51,6 +51,7 @@ django.setup()
         ("CHANNEL_REDIS_URL", "nonsense"),
         ("QUEUE_REDIS_URL", "http://127.0.0.1"),
         ("TRAINYARD_ORIGINS", "trainyard.example"),
+        ("TRAINYARD_RUN_ENV", "AWS_*,two words"),
     ],
 )
 def test_junk_is_refused_by_the_variables_name(home: Path, name: str, junk: str) -> None:

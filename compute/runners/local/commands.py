@@ -1,21 +1,22 @@
 """The fixed programs of a check and a set-up, run on this machine."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
 
 from compute.runners.base import RunnerError, RunnerUnsure
-from compute.runners.local.runner import OWN_SECRETS
+from platform_site.bounded.environment import passed_on
+
+# A set-up asks pip, whose mirror the operator may have named.
+PIP = ("PIP_", "UV_")
 
 
 def run_here(argv: Sequence[str], stdin: bytes, within: float) -> bytes:
     """As ``RunCommand``; ``python3`` is the Python of Trainyard itself. Raises ``RunnerError``."""
     program = sys.executable if argv[0] == "python3" else argv[0]
-    kept = {name: value for name, value in os.environ.items() if name not in OWN_SECRETS}
     try:
         done = subprocess.run(
-            [program, *argv[1:]], input=stdin, env=kept,
+            [program, *argv[1:]], input=stdin, env=passed_on(*PIP),
             capture_output=True, timeout=within, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:

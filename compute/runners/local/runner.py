@@ -30,17 +30,11 @@ from compute.runners.local.gpus import read_gpus
 from compute.runners.local.parts import CHUNK, Part, hash_start
 from compute.runners.local.stretches import read_stretch
 from compute.runners.removing import check_removable, read_removed
+from platform_site.bounded.environment import passed_on
 
 ANSWERS_WITHIN = 60  # seconds; a machine under load may take long to start a Python
 EXAMINED_WITHIN = 600  # a checkpoint may be hundreds of gigabytes on a slow disk
 KILLED = 128  # a shell adds the number of the signal that killed the process
-# A run may be anybody's code: it must not see the secrets of the platform itself.
-OWN_SECRETS = frozenset(
-    {
-        "TRAINYARD_SECRET_KEY", "TRAINYARD_SECRET_KEYS", "DATABASE_URL",
-        "CHANNEL_REDIS_URL", "QUEUE_REDIS_URL",
-    }
-)  # fmt: skip
 # The first entry of sys.path is left out: it is the folder of this process.
 FIND = (
     "import importlib.util, sys; del sys.path[0]; "
@@ -188,11 +182,10 @@ class LocalRunner:
         within: float = ANSWERS_WITHIN,
         secrets: Mapping[str, str] | None = None,
     ) -> str:
-        kept = {name: value for name, value in os.environ.items() if name not in OWN_SECRETS}
         try:
             done = subprocess.run(
                 [self.python, *argv],
-                env=kept | dict(secrets or {}),
+                env=passed_on() | dict(secrets or {}),
                 capture_output=True,
                 text=True,
                 timeout=within,

@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError
 
+from platform_site.bounded.environment import passed_on
 from platform_site.commands import JsonCommand
 
 # By path, so that a Python without the node package is answered by the same code.
@@ -42,8 +43,9 @@ def dumped(python: Path) -> dict[str, Any]:
     """The schemas by trainer, or ``CommandError`` where there is no verl to read."""
     try:
         done = subprocess.run(
-            [python, "-P", DUMP], capture_output=True, text=True, timeout=PATIENCE, check=False
-        )
+            [python, "-P", DUMP], capture_output=True, text=True, timeout=PATIENCE,
+            env=passed_on(), check=False,
+        )  # fmt: skip
     except OSError as error:
         raise CommandError(f"{python} cannot be run: {error.strerror}.") from None
     except subprocess.TimeoutExpired:

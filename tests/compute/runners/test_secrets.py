@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from compute.runners.base import Launch, RunnerError
+from compute.runners.local.commands import run_here
 from compute.runners.local.runner import LocalRunner
+from platform_site.bounded.environment import SECRETS
 from tests.fakes import FakeTrainer
 from tests.waiting import eventually
 
@@ -56,16 +58,31 @@ def test_what_opens_the_platform_stays_with_the_platform(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    names = ["TRAINYARD_SECRET_KEY", "TRAINYARD_SECRET_KEYS", "DATABASE_URL", "QUEUE_REDIS_URL"]
+    names = [*SECRETS, "TRAINYARD_PATHS", "SMTP_PASSWORD", "AWS_SECRET_ACCESS_KEY", "SITE_TOKEN"]
     for name in names:
         monkeypatch.setenv(name, "ours")
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example")
+    monkeypatch.setenv("NCCL_SOCKET_IFNAME", "eth0")
+    monkeypatch.setenv("OUR_CLUSTER", "north")
+    monkeypatch.setenv("TRAINYARD_RUN_ENV", "OUR_CLUSTER, DATABASE_*")
     seen = tmp_path / "seen.json"
     trainer.plan(steps=1, env=str(seen))
     run(runner, home / "runs/1/attempt-1", {})
     found = json.loads(seen.read_text())
     assert found.keys().isdisjoint(names)
     assert found["HTTPS_PROXY"] == "http://proxy.example"
+    assert found["NCCL_SOCKET_IFNAME"] == "eth0"
+    assert found["OUR_CLUSTER"] == "north"
+    assert found["PATH"]
+
+
+def test_a_program_of_a_check_gets_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMTP_PASSWORD", "ours")
+    monkeypatch.setenv("PIP_INDEX_URL", "https://mirror.example")
+    show = "import json, os; print(json.dumps(dict(os.environ)))"
+    found = json.loads(run_here(["python3", "-c", show], b"", 30))
+    assert "SMTP_PASSWORD" not in found
+    assert found["PIP_INDEX_URL"] == "https://mirror.example"
 
 
 def test_which_packages_are_lacking(runner: LocalRunner) -> None:

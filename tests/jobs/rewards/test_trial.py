@@ -11,7 +11,6 @@ from pytest_django import Settings
 
 from jobs.rewards import trial
 from jobs.rewards.trial import (
-    KEPT,
     Case,
     Limits,
     Subject,
@@ -19,6 +18,7 @@ from jobs.rewards.trial import (
     rl_rows,
     try_reward,
 )
+from platform_site.bounded.environment import passed_on
 from tests import factories
 
 ARGUMENTS = "data_source, solution_str, ground_truth, extra_info=None"
@@ -66,7 +66,7 @@ def test_the_function_sees_nothing_of_the_site(home: Path, monkeypatch: pytest.M
     trial = try_reward(Subject(path), [case("1")], QUICK)
     seen = json.loads(trial.scored[0].parts["seen"])
     # The last is set by the launcher of these tests, the one before by Python itself.
-    assert set(seen) <= {*KEPT, "PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE", "PYTHONPATH"}
+    assert set(seen) <= {*passed_on(), "PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE", "PYTHONPATH"}
     assert "secret" not in str(seen)
 
 
