@@ -15,6 +15,7 @@ from compute.models import Machine
 from jobs import resuming
 from jobs.launch import overdue
 from monitoring.watch.watching_machine import LOOK_EVERY, MachineWatcher
+from platform_site.spare import keep_spare_pages
 
 log = logging.getLogger(__name__)
 LEAVES_WITHIN = 5.0
@@ -54,6 +55,7 @@ class Watcher:
             overdue.kick_stuck: KICK_EVERY,
             resuming.retry_due: RETRY_EVERY,
             resuming.ask_again: ASK_EVERY,
+            keep_spare_pages: ASK_EVERY,
         }
         self.due = dict.fromkeys(self.every, 0.0)
         self.here: dict[int, MachineWatcher] = {}
