@@ -1,7 +1,6 @@
 """The panels of a job's page: its kind names them, and here is what each of them shows."""
 
-from collections.abc import Callable, Iterable, Mapping
-from itertools import groupby
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from compute.runners.base import RunnerError
@@ -11,26 +10,15 @@ from monitoring.models import SystemSample
 from monitoring.page import live
 from monitoring.page.figures import key_metrics, series_groups
 
-NARROW = frozenset({"events", "checkpoints"})
-
 
 def template_of(panel: str) -> str:
     return f"monitoring/page/panels/{panel}.html"
 
 
-def rows_of(panels: Iterable[str]) -> list[list[str]]:
-    """Their templates, row by row: narrow ones that follow each other stand side by side."""
-    rows: list[list[str]] = []
-    for is_narrow, members in groupby(panels, NARROW.__contains__):
-        templates = list(map(template_of, members))
-        rows += [templates] if is_narrow else [[template] for template in templates]
-    return rows
-
-
 def context_of(job: Job) -> dict[str, Any]:
     """What the panels of its page show. Of those that its kind does not name, nothing is read."""
     names = job.job_kind.panels
-    context: dict[str, Any] = {"job": job, "panels": names, "panel_rows": rows_of(names)}
+    context: dict[str, Any] = {"job": job, "panels": names, "parts": [*map(template_of, names)]}
     for name in names:
         if show := SHOWS.get(name):
             context |= show(job)

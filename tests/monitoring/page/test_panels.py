@@ -12,7 +12,7 @@ from django.utils import timezone
 from jobs.kinds.base import PANELS
 from jobs.kinds.train import Train
 from jobs.models import Job
-from monitoring.page.panels import context_of, rows_of, template_of
+from monitoring.page.panels import context_of
 from tests import factories
 from tests.factories import write_run_file
 
@@ -116,7 +116,7 @@ def test_a_page_without_panels_still_has_its_top(page: Client, job: Job, has: Na
 
 def test_what_is_not_shown_is_not_read(job: Job, has: Names) -> None:
     has("events")
-    assert context_of(job).keys() == {"job", "panels", "panel_rows", "events", "event"}
+    assert context_of(job).keys() == {"job", "panels", "parts", "events", "event"}
 
 
 def test_of_a_job_without_a_log_nothing_points_to_it(page: Client, user: User, has: Names) -> None:
@@ -125,16 +125,3 @@ def test_of_a_job_without_a_log_nothing_points_to_it(page: Client, user: User, h
     assert says in page.get(ended.get_absolute_url()).content.decode()
     has("charts")
     assert says not in page.get(ended.get_absolute_url()).content.decode()
-
-
-@pytest.mark.parametrize(
-    ("names", "rows"),
-    [
-        ((), []),
-        (("charts", "log"), [["charts"], ["log"]]),
-        (("events", "checkpoints", "log"), [["events", "checkpoints"], ["log"]]),
-        (("events", "log", "checkpoints"), [["events"], ["log"], ["checkpoints"]]),
-    ],
-)
-def test_narrow_neighbours_stand_side_by_side(names: list[str], rows: list[list[str]]) -> None:
-    assert rows_of(names) == [[template_of(name) for name in row] for row in rows]
