@@ -1,14 +1,14 @@
-from collections.abc import Sequence
-from typing import Any
-
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect
+from django.urls import reverse
 from django_q.models import OrmQ, Schedule
 
+from jobs.archive import services
 from jobs.launch import end, submit
-from jobs.models import Event, Fetch, Job, KnownDigest, Lease, SavedRecipe, TrackerSecret
+from jobs.models import Deletion, Event, Fetch, Job, KnownDigest, Lease, SavedRecipe, TrackerSecret
 from platform_site.admin import NotAdded, NotEdited, ReadOnly
 from platform_site.fields import one_line
 
@@ -33,11 +33,11 @@ class NamedJob(forms.ModelForm[Job]):
 class JobAdmin(NotAdded, admin.ModelAdmin[Job]):
     list_display = ("pk", "name", "kind", "status_now", "step", "steps", "machine", "owner")
     list_display_links = ("pk", "name")
-    list_filter = ("status", "kind", "machine")
+    list_filter = ("status", "kind", "machine", ("archived_at", admin.EmptyFieldListFilter))
     search_fields = ("name", "uuid")
-    actions = ("start", "stop")
+    actions = ("start", "stop", "archive", "unarchive", "delete_with_files")
     inlines = (EventInline,)
-    # A job changes through services only; here it can be renamed, started and stopped.
+    # A job changes through services only; here it can be renamed and put away, started and stopped.
     readonly_fields = [field.name for field in Job._meta.fields if field.name not in ("id", "name")]
     form = NamedJob
 
@@ -46,18 +46,12 @@ class JobAdmin(NotAdded, admin.ModelAdmin[Job]):
         return job.stands_label
 
     def has_delete_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
-        return super().has_delete_permission(request, obj) and not (obj and obj.is_active)
+        """A job goes with its files, by the action: its page says what becomes of them."""
+        return False
 
     def save_model(self, request: HttpRequest, obj: Job, form: NamedJob, change: bool) -> None:
         job = Job.objects.get(pk=obj.pk)
         submit.rename(job, form.cleaned_data["name"], who=request.user.get_username())
-
-    def get_deleted_objects(
-        self, objs: QuerySet[Job] | Sequence[Job], request: HttpRequest
-    ) -> tuple[list[Any], dict[str, Any], set[Any], list[Any]]:
-        """A job goes with all that was recorded of it, though no record goes by itself."""
-        shown, counts, missing, protected = super().get_deleted_objects(objs, request)
-        return shown, counts, missing & {str(Job._meta.verbose_name)}, protected
 
     @admin.action(description="Start the chosen drafts", permissions=["change"])
     def start(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
@@ -70,6 +64,23 @@ class JobAdmin(NotAdded, admin.ModelAdmin[Job]):
         who = request.user.get_username()
         done = sum(end.stop(job, who=who) for job in queryset)
         self.message_user(request, f"{done} of {len(queryset)} asked to stop.", messages.INFO)
+
+    @admin.action(description="Put the chosen jobs into the archive", permissions=["change"])
+    def archive(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
+        done = sum(services.archive(job, who=request.user.get_username()) for job in queryset)
+        self.message_user(request, f"{done} of {len(queryset)} archived.", messages.INFO)
+
+    @admin.action(description="Take the chosen jobs out of the archive", permissions=["change"])
+    def unarchive(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
+        done = sum(services.unarchive(job, who=request.user.get_username()) for job in queryset)
+        self.message_user(request, f"{done} of {len(queryset)} in the lists.", messages.INFO)
+
+    @admin.action(description="Delete the chosen jobs with their files", permissions=["change"])
+    def delete_with_files(self, request: HttpRequest, queryset: QuerySet[Job]) -> HttpResponse:
+        """Leads to the page that says what becomes of their files."""
+        query = QueryDict(mutable=True)
+        query.setlist("job", [str(job.pk) for job in queryset])
+        return redirect(f"{reverse('jobs:delete')}?{query.urlencode()}")
 
 
 @admin.register(Lease)
@@ -125,3 +136,22 @@ class TrackerSecretAdmin(NotEdited, admin.ModelAdmin[TrackerSecret]):
     list_filter = ("tracker",)
     search_fields = ("variable", "owner__username")
     fields = readonly_fields = ("tracker", "variable", "owner", "set_at")
+
+
+@admin.register(Deletion)
+class DeletionAdmin(ReadOnly, admin.ModelAdmin[Deletion]):
+    """Which jobs were deleted, by whom, and what was freed."""
+
+    list_display = (
+        "number",
+        "name",
+        "state",
+        "who",
+        "asked_at",
+        "ended_at",
+        "freed",
+        "left",
+        "error",
+    )
+    list_filter = ("state",)
+    search_fields = ("name", "who")

@@ -30,6 +30,8 @@ RELEASED = _note("released", words="Released into the queue")
 PRIORITY = _note("priority", words="Priority changed")
 MOVED = _note("moved", words="Moved in the queue")
 EDITED = _note("edited", words="Settings changed")
+ARCHIVED = _note("archived", words="Put into the archive")
+UNARCHIVED = _note("unarchived", words="Taken out of the archive")
 RENAMED = _note("renamed", words="Renamed")
 PAUSE_ASKED = _note("pause asked", words="Pause asked for")
 SAVE_ASKED = _note("save asked", words="Checkpoint asked of the run")
@@ -77,6 +79,10 @@ FETCH_CANCELLED = _note("checkpoint fetch cancelled", words="Bringing the checkp
 DELETION_ASKED = _note("artifact deletion asked", words="Deletion asked for")
 DELETED = _note("artifact deleted", words="Deleted")
 NOT_DELETED = _warning("artifact not deleted", words="Not deleted")
+
+# Deleting a job with all that it has.
+JOB_DELETION_ASKED = _note("job deletion asked", words="Deletion of the job asked for")
+JOB_NOT_DELETED = _warning("job not deleted", words="The job was not deleted")
 
 # What a run writes into its events.jsonl: ``trainyard_node.events`` has the same names.
 RUN_STARTED = _run_note("started", words="The run's process started")

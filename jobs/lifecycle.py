@@ -43,6 +43,8 @@ def move(
     with transaction.atomic():
         # Whoever saw an earlier attempt must not move a later one.
         row = Job.objects.filter(pk=job.pk, attempt=job.attempt, status__in=sources)
+        if to == Status.QUEUED:
+            row = row.filter(deleting_at=None)
         moved = row.update(status=to, reason=reason, revision=F("revision") + 1, **fields)
         job.refresh_from_db()
         if moved:

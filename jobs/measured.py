@@ -33,6 +33,9 @@ class Source(Protocol):
     def names(self, job_ids: Collection[int]) -> list[str]:
         """The metrics that any of the jobs has."""
 
+    def counts(self, job_ids: Collection[int]) -> Mapping[int, int]:
+        """How many points each job has, over all its metrics."""
+
     def ordered(self, jobs: Jobs, metric: str, by: str) -> Jobs:
         """The jobs by ``last``, ``low`` or ``high`` of a metric, after ``-`` from above.
 
@@ -60,6 +63,11 @@ def figures_of(job_ids: Collection[int], metric: str) -> Mapping[int, Figure]:
 def names_of(job_ids: Collection[int]) -> list[str]:
     """The metrics that any of the jobs has, by name."""
     return _source[0].names(job_ids) if _source and job_ids else []
+
+
+def counts(job_ids: Collection[int]) -> Mapping[int, int]:
+    """How many points each job has, over all its metrics, by id."""
+    return _source[0].counts(job_ids) if _source and job_ids else {}
 
 
 def ordered(jobs: Jobs, metric: str, by: str) -> Jobs:

@@ -5,6 +5,7 @@ from jobs import views
 app_name = "jobs"
 urlpatterns = [
     path("", views.job_list, name="list"),
+    path("", include("jobs.archive.urls")),
     path("", include("jobs.order.urls")),
     path("", include("jobs.run.urls")),
     path("", include("jobs.exports.urls")),

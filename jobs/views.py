@@ -23,7 +23,8 @@ SORTS = {
     "started_at": ("started_at",),
     "duration": ("duration",),
 }
-FILTERS = ("status", "kind", "q", "metric")
+FILTERS = ("status", "kind", "q", "metric", "archive")
+ARCHIVE = {"": "Not archived", "only": "Archived", "all": "With archived"}
 FIGURES = (measured.LAST, measured.LOW, measured.HIGH)  # of a metric, by which jobs are sorted too
 LOOKED_AT = 5  # jobs of the page whose metrics are suggested
 
@@ -31,11 +32,12 @@ LOOKED_AT = 5  # jobs of the page whose metrics are suggested
 @require_GET
 @vary_on_headers("HX-Request")
 def job_list(request: HtmxHttpRequest) -> HttpResponse:
-    mine = Job.objects.visible_to(request.user)
     filters = {name: asked(request.GET.get(name)) for name in FILTERS}
+    mine = in_archive(Job.objects.visible_to(request.user), filters["archive"])
     metric, kinds = filters["metric"], kinds_of(mine)
     sort = known_sort(request.GET.get("sort", ""), metric)
     jobs = filtered(mine, filters, kinds).with_duration().select_related("machine", "owner")
+    jobs = jobs.prefetch_related("deletions")
     page = Paginator(ordered(jobs, sort, metric), PAGE).get_page(request.GET.get("page"))
     query = request.GET.copy()
     query.pop("page", None)
@@ -44,6 +46,7 @@ def job_list(request: HtmxHttpRequest) -> HttpResponse:
         "figures": measured.figures_of([job.pk for job in page], metric) if metric else {},
         "metrics": measured.names_of([job.pk for job in page][:LOOKED_AT]),
         "filters": filters,
+        "archive": ARCHIVE.items(),
         "sort": sort,
         "statuses": statuses_of(mine),
         "kinds": counted(mine, "kind", kinds),
@@ -58,10 +61,21 @@ def job_list(request: HtmxHttpRequest) -> HttpResponse:
 def stamp_of(context: dict[str, Any]) -> str:
     """Changes whenever the list would look different, but for the time that passes."""
     page = context["page"]
-    jobs = [(job.pk, job.revision, job.step) for job in page]
+    jobs = [(job.pk, job.revision, job.step, done_of(job)) for job in page]
     told = [context[name] for name in ("query", "figures", "statuses", "kinds")]
     shown = repr([page.number, page.paginator.count, jobs, *told])
     return hashlib.sha256(shown.encode()).hexdigest()[:16]
+
+
+def done_of(job: Job) -> float | None:
+    return job.deletion.percent if job.deleting_at and job.deletion else None
+
+
+def in_archive(jobs: JobQuerySet, wanted: str) -> JobQuerySet:
+    """Without those in the archive, unless they are wanted: ``only`` them, or ``all``."""
+    if wanted == "only":
+        return jobs.filter(archived_at__isnull=False)
+    return jobs if wanted == "all" else jobs.shown()
 
 
 def known_sort(asked: str, metric: str) -> str:

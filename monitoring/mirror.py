@@ -11,6 +11,7 @@ from compute.runners import rundir
 from compute.runners.local.runner import LocalRunner
 from jobs import events, lifecycle
 from jobs.models import Job
+from jobs.places import mirror_folder
 from monitoring.models import Cursor
 
 HERE = LocalRunner("", "/")  # only to read
@@ -21,8 +22,7 @@ def log_file(job: Job) -> Path:
     """Where the log of the job's attempt is read from: its run directory, or the copy here."""
     if job.machine.is_local:
         return Path(job.run_dir, rundir.LOG)
-    folder = settings.TRAINYARD_HOME / "mirror" / str(job.uuid) / f"attempt-{job.attempt}"
-    return Path(folder, rundir.LOG)
+    return mirror_folder(job.uuid) / f"attempt-{job.attempt}" / rundir.LOG
 
 
 def keep_log(job: Job, offset: int, data: bytes) -> None:

@@ -108,6 +108,7 @@ INSTALLED_APPS = [
     "jobs.compare",
     "jobs.exports",
     "jobs.files",
+    "jobs.archive",
     "jobs.artifacts",
     "jobs.recipebook",
     "jobs.rewards",

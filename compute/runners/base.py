@@ -204,7 +204,7 @@ class Runner(Protocol):
         """
 
     def remove(self, folder: str) -> int | None:
-        """Remove a folder that a run made: one of its checkpoints, a model that it exported, or
+        """Remove the folder of a whole run, one of its checkpoints, a model that it exported, or
         what was brought here of either. The bytes that it had; None where it is not there.
 
         Any other folder is refused. It loses its name first: a removal that is broken off leaves

@@ -1,4 +1,4 @@
-"""Which folders a runner removes: what runs made, below the work folder, and nothing else."""
+"""Which folders a runner removes: runs and what they made, below the work folder, and no others."""
 
 import re
 from pathlib import PurePosixPath
@@ -6,7 +6,10 @@ from typing import Any
 
 from compute.runners.base import RunnerError
 
-# Below the work folder: what a run saved or exported, and what was brought here of one.
+# Below the work folder: a run with all its attempts, what a run saved or exported, and what was
+# brought here of one.
+UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+WHOLE_RUN = re.compile(rf"(?:runs|fetched)/({UUID})")
 MADE = re.compile(
     r"(runs/[^/]+/attempt-[0-9]+/(checkpoints/[^/]+|model)|fetched/[^/]+/[^/]+)", re.DOTALL
 )
@@ -16,7 +19,8 @@ def check_removable(workdir: str, folder: str) -> str:
     """The folder as it is to be removed. Raises ``RunnerError`` for one that is none of ours."""
     path, work = PurePosixPath(folder), PurePosixPath(workdir)
     inside = str(path.relative_to(work)) if path.is_relative_to(work) else ""
-    if ".." in path.parts or "\0" in folder or not MADE.fullmatch(inside):
+    is_known = WHOLE_RUN.fullmatch(inside) or MADE.fullmatch(inside)
+    if ".." in path.parts or "\0" in folder or not is_known:
         raise RunnerError(
             f"{folder} is no folder that a run made below {workdir}: Trainyard removes no other."
         )

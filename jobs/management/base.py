@@ -53,6 +53,7 @@ def as_json(job: Job) -> dict[str, Any]:
         "dataset": job.dataset_version.label if job.dataset_version else None,
         "owner": job.owner.get_username(),
         "is_sample": job.is_sample,
+        "archived_at": _time(job.archived_at),
         "created_at": _time(job.created_at),
         "queued_at": _time(job.queued_at),
         "started_at": _time(job.started_at),

@@ -8,22 +8,23 @@ from jobs.models.artifacts import (
     PlaceQuerySet,
     Removal,
 )
+from jobs.models.deletions import Deletion
 from jobs.models.digests import KnownDigest
+from jobs.models.events import Event, EventQuerySet
 from jobs.models.jobs import (
     ACTIVE,
     CAN_RESUME,
     ENDED,
     HELD,
     NEEDS_ATTENTION,
-    Event,
     Fetch,
     Job,
     JobQuerySet,
     Lease,
     Priority,
-    SavedRecipe,
     Status,
 )
+from jobs.models.recipes import SavedRecipe
 from jobs.models.secrets import TrackerSecret
 
 __all__ = [
@@ -34,7 +35,9 @@ __all__ = [
     "NEEDS_ATTENTION",
     "Artifact",
     "ArtifactQuerySet",
+    "Deletion",
     "Event",
+    "EventQuerySet",
     "Fetch",
     "Job",
     "JobInput",

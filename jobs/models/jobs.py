@@ -17,11 +17,11 @@ from datasets.models import Version
 from jobs.kinds.base import JobKind
 from jobs.kinds.registry import registry
 from jobs.validators import known_kind
-from platform_site.events import EventKind, kind_of
 from platform_site.work.models import Work
 
 if TYPE_CHECKING:
     from jobs.models.artifacts import JobInput
+    from jobs.models.deletions import Deletion
 
 
 class Status(models.TextChoices):
@@ -65,6 +65,14 @@ class JobQuerySet(models.QuerySet["Job"]):
             return self.filter(held)
         found = self.filter(status=stands)
         return found.exclude(held) if stands == Status.QUEUED else found
+
+    def underway(self) -> Self:
+        """Those that are ``Job.is_underway``."""
+        return self.filter(Q(status__in=(Status.QUEUED, *ACTIVE)) | Q(retry_at__isnull=False))
+
+    def shown(self) -> Self:
+        """Without those in the archive."""
+        return self.filter(archived_at=None)
 
     def queued(self) -> Self:
         """In order: by priority, then as people moved them, then as they came."""
@@ -114,6 +122,10 @@ class Job(models.Model):
         Version, on_delete=models.PROTECT, null=True, blank=True, related_name="jobs"
     )
     is_sample = models.BooleanField(default=False)
+    archived_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    deleting_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when it is being deleted."
+    )
 
     steps = models.PositiveIntegerField(null=True, blank=True, help_text="Promised.")
     step = models.PositiveIntegerField(default=0, help_text="Seen in the metrics.")
@@ -230,7 +242,7 @@ class Job(models.Model):
 
     @property
     def can_start(self) -> bool:
-        return self.status == Status.DRAFT
+        return self.status == Status.DRAFT and self.deleting_at is None
 
     @property
     def can_stop(self) -> bool:
@@ -251,7 +263,13 @@ class Job(models.Model):
 
     @property
     def can_resume(self) -> bool:
-        return self.status in CAN_RESUME and (self.started_at is not None or self.attempt > 1)
+        began = self.started_at is not None or self.attempt > 1
+        return self.status in CAN_RESUME and began and self.deleting_at is None
+
+    @property
+    def is_underway(self) -> bool:
+        """Whether it runs or waits, or would run by itself: it is stopped before it is put away."""
+        return self.is_active or self.status == Status.QUEUED or self.retry_at is not None
 
     @property
     def percent(self) -> float | None:
@@ -279,6 +297,11 @@ class Job(models.Model):
         if not self.is_active or pace is None or self.steps is None:
             return None
         return timedelta(seconds=pace * max(0, self.steps - self.step))
+
+    @property
+    def deletion(self) -> "Deletion | None":
+        """The last time that somebody asked for it to be deleted."""
+        return max(self.deletions.all(), key=lambda each: each.pk, default=None)
 
     @cached_property
     def awaited(self) -> "list[JobInput]":
@@ -314,79 +337,6 @@ class Lease(models.Model):
 
     def __str__(self) -> str:
         return f"GPU {self.device} of {self.machine}"
-
-
-class EventQuerySet(models.QuerySet["Event"]):
-    def of_platform(self) -> Self:
-        """Those that Trainyard itself told: what a run writes is none of them, whatever it is."""
-        return self.filter(source=Event.Source.PLATFORM)
-
-    def of_run(self) -> Self:
-        return self.filter(source=Event.Source.RUN)
-
-
-class Event(models.Model):
-    """What happened to a job, when, who asked, and why. Never changed, never removed."""
-
-    class Source(models.TextChoices):
-        PLATFORM = "platform", "Trainyard"
-        RUN = "run", "The run"
-
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="events")
-    at = models.DateTimeField()
-    kind = models.CharField(max_length=40)
-    who = models.CharField(max_length=150, blank=True)
-    message = models.TextField(blank=True)
-    source = models.CharField(max_length=10, choices=Source.choices, default=Source.PLATFORM)
-    data = models.JSONField(default=dict, blank=True)
-    attempt = models.PositiveIntegerField(default=1)
-    position = models.PositiveBigIntegerField(
-        null=True, blank=True, help_text="Byte offset in the run's own events file."
-    )
-
-    objects = EventQuerySet.as_manager()
-
-    class Meta:
-        ordering = ("at", "pk")
-        constraints = [
-            models.UniqueConstraint(
-                fields=["job", "attempt", "position"], name="event_read_once"
-            ),  # platform events have no position, and nulls are distinct
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.kind} at {self.at:%F %T}"
-
-    @property
-    def means(self) -> EventKind:
-        return kind_of(self.kind, self.source)
-
-
-class SavedRecipe(models.Model):
-    """A job's values, kept by its owner as a starting point for further jobs."""
-
-    slug = models.SlugField(max_length=100, unique=True)
-    title = models.CharField(max_length=200)
-    purpose = models.TextField(blank=True)
-    kind = models.CharField(max_length=30, validators=[known_kind])
-    spec = models.JSONField(help_text="Knob values and free overrides.")
-    is_sample = models.BooleanField(default=False)
-    owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="recipes"
-    )
-    job = models.ForeignKey(Job, on_delete=models.SET_NULL, null=True, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        ordering = ("title", "pk")
-
-    def __str__(self) -> str:
-        return self.title
-
-    @property
-    def spec_of_kind(self) -> Any:
-        """The spec as its kind reads it."""
-        return registry().find(self.kind).read(self.spec)
 
 
 class Fetch(Work):

@@ -95,7 +95,7 @@ class JobForm(forms.Form):
     def _add_after(self, user: User) -> None:
         ended = set(ENDED) - {Status.COMPLETED} if self.trains_on else ENDED
         self.fields["after"] = forms.ModelChoiceField(
-            Job.objects.visible_to(user).exclude(status__in=ended),
+            Job.objects.visible_to(user).filter(deleting_at=None).exclude(status__in=ended),
             required=False,
             empty_label="Nothing: start when the machine is free",
             label="Start after",

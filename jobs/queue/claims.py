@@ -157,7 +157,7 @@ def could_start(machine: Machine) -> bool:
 
 def joining() -> dict[str, Any]:
     """Fields of a job that joins a line: ``take_turn`` then finds its place."""
-    return {"queued_at": timezone.now(), "position": None, **NOT_HELD}
+    return {"queued_at": timezone.now(), "position": None, "archived_at": None, **NOT_HELD}
 
 
 def take_turn(job: Job) -> None:

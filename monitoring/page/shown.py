@@ -33,7 +33,7 @@ def queued(jobs: JobQuerySet) -> list[Job]:
 
 def board(user: Any) -> dict[str, Any]:
     jobs = Job.objects.visible_to(user).select_related("machine", "owner", "after")
-    recent = jobs.filter(status__in=(Status.PAUSED, *ENDED)).order_by("-ended_at")
+    recent = jobs.shown().filter(status__in=(Status.PAUSED, *ENDED)).order_by("-ended_at")
     return {
         "running": list(jobs.filter(status__in=ACTIVE).order_by("started_at")),
         "queued": queued(jobs),

@@ -27,7 +27,7 @@ def rail(request: HttpRequest) -> dict[str, Any]:
     """Counts beside the menu, for every page of someone who is logged in."""
     if not request.user.is_authenticated:
         return {}
-    mine = Job.objects.visible_to(request.user)
+    mine = Job.objects.visible_to(request.user).shown()
     today = timezone.now() - timedelta(days=1)
     return {
         "rail": {

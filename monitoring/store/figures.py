@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from django.db.models import F, OuterRef, Subquery
+from django.db.models import F, OuterRef, Subquery, Sum
 
 from jobs.measured import HIGH, LAST, LOW, Figure, Jobs
 from monitoring.models import Series
@@ -23,6 +23,10 @@ class StoredFigures:
     def names(self, job_ids: Collection[int]) -> list[str]:
         rows = Series.objects.filter(job__in=job_ids).order_by("name")
         return list(rows.values_list("name", flat=True).distinct())
+
+    def counts(self, job_ids: Collection[int]) -> Mapping[int, int]:
+        rows = Series.objects.filter(job__in=job_ids).order_by().values("job_id")
+        return dict(rows.annotate(points=Sum("count")).values_list("job_id", "points"))
 
     def ordered(self, jobs: Jobs, metric: str, by: str) -> Jobs:
         field = FIELDS[by.removeprefix("-")]

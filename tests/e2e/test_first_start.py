@@ -168,6 +168,7 @@ PAGES = (
     f"/jobs/{SFT}/events/",
     f"/jobs/{SFT}/stop/",
     f"/jobs/{SFT}/export/?step=64",
+    f"/jobs/delete/?job={SFT}&job={GRPO}",
     f"/jobs/{SFT}/clone/",
     f"/jobs/{SFT}/edit/",
     "/jobs/new/on/1/",

@@ -14,7 +14,6 @@ from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 
 from compute.models import Machine, MachineEvent, MachineSample, MachineSecret, SetUp
 from datasets.models import Report, Source, Version
-from jobs import lifecycle
 from jobs.models import Artifact, Event, Fetch, Job, KnownDigest, Lease, Place
 from jobs.recipebook import book
 from jobs.trackers import accounts
@@ -43,6 +42,7 @@ def everything(user: User) -> None:
     Event.objects.create(job=job, at=now, kind="queued")
     Lease.objects.create(job=job, machine=job.machine, device=0)
     more_artifacts(job)
+    job.deletions.create(number=job.pk, name=job.name)
     Fetch.objects.create(job=job, step=3, asked_at=now, beat_at=now)
     KnownDigest.objects.create(key="a", stamp="1", digest="b", used_at=now)
     book.save_recipe(user, job, "a recipe")
@@ -193,6 +193,7 @@ def more(model: type[Model]) -> None:
                 "position": n,
             },
             "Cursor": {"job": job, "attempt": n, "file": "x"},
+            "Deletion": {"job": job, "number": job.pk, "name": "x"},
             "Event": {"job": job, "at": now, "kind": "x"},
             "Lease": {"job": job, "machine": job.machine, "device": n},
             "MachineEvent": {"machine": job.machine, "at": now, "kind": "checked"},
@@ -266,11 +267,11 @@ def test_an_event_is_never_changed(boss: Client, everything: None) -> None:
     assert Event.objects.get().kind == "queued"
 
 
-def test_an_ended_job_is_deleted_with_its_events(boss: Client, user: User) -> None:
+def test_no_job_is_deleted_without_its_files(boss: Client, user: User) -> None:
     job = factories.make_job(user, status="failed")
-    lifecycle.record(job, "failed")
-    boss.post(f"/admin/jobs/job/{job.pk}/delete/", {"post": "yes"})
-    assert not Job.objects.filter(pk=job.pk).exists()
+    answer = boss.post(f"/admin/jobs/job/{job.pk}/delete/", {"post": "yes"})
+    assert answer.status_code == 403
+    assert Job.objects.filter(pk=job.pk).exists()
 
 
 def test_a_name_changed_in_the_admin_goes_through_the_service(boss: Client, user: User) -> None:

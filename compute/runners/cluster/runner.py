@@ -37,7 +37,7 @@ from compute.runners.cluster.spool import Room, Spool
 from compute.runners.cluster.tail import follow
 from compute.runners.facts import file_facts
 from compute.runners.local.stretches import read_stretch
-from compute.runners.removing import check_removable, read_removed
+from compute.runners.removing import WHOLE_RUN, check_removable, read_removed
 from compute.runners.samples import clean_sample
 
 STARTS_WITHIN = 60.0  # seconds in which a job that Ray takes up shows its first sign
@@ -301,6 +301,9 @@ class RayRunner:
         told = self._call("remove", folder=path, within=REMOVED_WITHIN)
         if inside := self._inside(path):
             self._spool(inside[0]).forget(inside[1])
+        if run := WHOLE_RUN.fullmatch(str(PurePosixPath(path).relative_to(self._workdir))):
+            for spool in self._spools.glob(f"trainyard-{run[1]}-*"):
+                shutil.rmtree(spool, ignore_errors=True)
         return read_removed(told)
 
     def job_of(self, attempt_dir: str) -> str:

@@ -33,7 +33,10 @@ CHUNK = 1 << 20
 SENT = "sent"  # the folder in a sent package, whose files are named by numbers
 ASKS = ("pause", "save")
 # What may be removed: a checkpoint, or a model that a run exported.
-MADE = re.compile(r"/runs/[^/]+/attempt-[0-9]+/(checkpoints/[^/]+|model)\Z")
+UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+MADE = re.compile(
+    rf"/runs/({UUID}|[^/]+/attempt-[0-9]+/(checkpoints/[^/]+|model))\Z"  # a whole run, or a part
+)
 # Printed by the platform's probe of a machine, which is sent beside this package.
 PROBE = Path(__file__).resolve().parent.parent / "trainyard_probe.py"
 

@@ -19,11 +19,14 @@ class Command(JsonCommand):
 
     def add_own_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--status", choices=[*Status.values, HELD])
+        parser.add_argument("--archive", choices=["no", "only", "all"], default="no")
         parser.add_argument("--kind", choices=[*registry().kinds])
         parser.add_argument("--limit", type=count, default=50)
 
     def handle(self, *args: Any, **options: Any) -> None:
         jobs = Job.objects.select_related("machine", "owner")
+        if options["archive"] != "all":
+            jobs = jobs.filter(archived_at__isnull=options["archive"] == "no")
         if options["status"]:
             jobs = jobs.standing(options["status"])
         if options["kind"]:

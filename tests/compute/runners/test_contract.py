@@ -408,6 +408,20 @@ def test_only_what_a_run_made_is_removed(runner: Runner, place: Place) -> None:
     assert runner.remove(str(checkpoint)) is None
 
 
+@everywhere
+def test_a_whole_run_is_removed_with_its_attempts(runner: Runner, place: Place) -> None:
+    name = "0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f"
+    run, other = place.folder(f"runs/{name}"), place.folder("runs/1")
+    for attempt in ("attempt-1", "attempt-2"):
+        (place.folder(f"runs/{name}/{attempt}") / "train.log").write_bytes(b"123")
+    for path in (run.parent, other, run / "attempt-1"):
+        with pytest.raises(RunnerError, match="no folder that a run made"):
+            runner.remove(str(path))
+    assert runner.remove(str(run)) == 6
+    assert list(run.parent.iterdir()) == [other]
+    assert runner.remove(str(run)) is None
+
+
 def test_a_removal_that_was_broken_off_is_cleared_away(runner: Runner, place: Place) -> None:
     away = place.folder("runs/1/attempt-1/checkpoints/.global_step_2.removed")
     (away / "left").write_bytes(b"123")

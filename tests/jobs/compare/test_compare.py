@@ -144,8 +144,8 @@ def test_takes_the_same_queries_for_two_and_four(page: Client, user: User) -> No
 
 def test_the_list_and_the_run_lead_to_it(page: Client, two: tuple[Job, Job]) -> None:
     content = page.get("/jobs/").content.decode()
-    assert 'id="compare-form" method="get" action="/jobs/compare/"' in content
-    assert re.search(rf'name="job"\s+value="{two[0].pk}"\s+form="compare-form"', content)
+    assert 'name="action" value="compare">Compare</button>' in content
+    assert re.search(rf'name="job"\s+value="{two[0].pk}"\s+form="ticked-form"', content)
     run = page.get(f"/jobs/{two[0].pk}/").content.decode()
     assert f'href="/jobs/compare/?job={two[0].pk}"' in run
 

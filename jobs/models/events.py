@@ -1,0 +1,54 @@
+"""What happened to jobs."""
+
+from typing import Self
+
+from django.db import models
+
+from jobs.models.jobs import Job
+from platform_site.events import EventKind, kind_of
+
+
+class EventQuerySet(models.QuerySet["Event"]):
+    def of_platform(self) -> Self:
+        """Those that Trainyard itself told: what a run writes is none of them, whatever it is."""
+        return self.filter(source=Event.Source.PLATFORM)
+
+    def of_run(self) -> Self:
+        return self.filter(source=Event.Source.RUN)
+
+
+class Event(models.Model):
+    """What happened to a job, when, who asked, and why. Never changed, never removed."""
+
+    class Source(models.TextChoices):
+        PLATFORM = "platform", "Trainyard"
+        RUN = "run", "The run"
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="events")
+    at = models.DateTimeField()
+    kind = models.CharField(max_length=40)
+    who = models.CharField(max_length=150, blank=True)
+    message = models.TextField(blank=True)
+    source = models.CharField(max_length=10, choices=Source.choices, default=Source.PLATFORM)
+    data = models.JSONField(default=dict, blank=True)
+    attempt = models.PositiveIntegerField(default=1)
+    position = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="Byte offset in the run's own events file."
+    )
+
+    objects = EventQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("at", "pk")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["job", "attempt", "position"], name="event_read_once"
+            ),  # platform events have no position, and nulls are distinct
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} at {self.at:%F %T}"
+
+    @property
+    def means(self) -> EventKind:
+        return kind_of(self.kind, self.source)
