@@ -95,6 +95,8 @@ RUN_LEFTOVERS_STUCK = _run_warning("leftovers_stuck", words="Processes left behi
 RUN_ANSWERS_LOST = _run_warning("answers_lost", words="Answers failed and were not trained on")
 RUN_VALIDATION_LOST = _run_warning("validation_lost", words="Answers failed in validation")
 RUN_PROMPTS_LEFT_OUT = _run_warning("prompts_left_out", words="Prompts were left out")
+RUN_ANSWERS_CUT = _run_warning("answers_cut", words="Answers were cut")
+RUN_ROWS_CUT = _run_warning("rows_cut", words="Rows were cut")
 RUN_EXITED = _run_note("exited", words="The run's process ended")
 SAVES = frozenset({RUN_CHECKPOINT, RUN_PAUSED})  # after these there is another checkpoint
 

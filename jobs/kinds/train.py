@@ -57,7 +57,7 @@ class Train(JobKind):
     def judge(self, spec: TrainSpec, end: End) -> Verdict:
         paused = end.said.get("paused", {}).get("step")
         if end.exit_code == 0 and end.steps and end.step >= end.steps:
-            return Verdict("completed", f"All {end.steps} steps done{_lost(end)}.")
+            return Verdict("completed", f"All {end.steps} steps done{_but(end)}.")
         if end.exit_code == 0 and paused is not None:
             status, word = ("stopped", "Stopped") if end.then_stop else ("paused", "Paused")
             return Verdict(status, f"{word} after step {paused}, whose checkpoint is saved.")
@@ -126,12 +126,23 @@ class Train(JobKind):
         return [tracker.name for tracker in trackers_of(spec)]
 
 
-def _lost(end: End) -> str:
-    """That answers failed, as the last event about it says; a run may write anything there."""
-    told = end.said.get("answers_lost", {}).get("total")
-    if type(told) is not int or told <= 0:
-        return ""
-    return f", but {told} answers failed and were not trained on"
+FLAWS = {
+    "answers_lost": "answers failed and were not trained on",
+    "answers_cut": "answers were cut at their longest",
+    "rows_cut": "rows were cut at their longest",
+}
+
+
+def _but(end: End) -> str:
+    """What went wrong in a run that did all its steps, as the last event of each kind says; a run
+    may write anything there."""
+    totals = {kind: end.said.get(kind, {}).get("total") for kind in FLAWS}
+    flaws = [
+        f"{total} {FLAWS[kind]}"
+        for kind, total in totals.items()
+        if type(total) is int and total > 0
+    ]
+    return f", but {' and '.join(flaws)}" if flaws else ""
 
 
 TRAINING = tuple(map(Train, ALGORITHMS))

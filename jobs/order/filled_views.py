@@ -15,7 +15,7 @@ from jobs.models import Artifact, Job
 from jobs.order import filling
 from jobs.order.filling import NotTrainable
 from jobs.order.forms import JobForm
-from jobs.order.views import fresh, refused
+from jobs.order.views import fresh, refused, tell
 from jobs.queue import rental
 from jobs.requests import get_job, warn_of_rental
 from platform_site.htmx import HtmxHttpRequest
@@ -56,6 +56,7 @@ def _changed(request: HtmxHttpRequest, job: Job) -> HttpResponse:
             revision = job.revision  # of what they were told of
     if not form.is_valid():
         return refused(request, form, **_of_draft(job, revision))
+    tell(request, form)
     if data.get("action") == "start" and submit.enqueue(job, who=who):
         warn_of_rental(request, rental.warning(job))
     return HttpResponseClientRedirect(job.get_absolute_url()) if request.htmx else redirect(job)

@@ -76,6 +76,7 @@ class JobForm(forms.Form):
     ) -> None:
         """``is_final``: the job will be saved, so checks that take seconds run too."""
         self.recipe, self.user, self.is_final = recipe, user, is_final
+        self.told: list[FieldWarning] = []  # by a look at the data
         self.preflight: Preflight  # set when all fields could be read
         self.defaults = recipe.spec(places())
         dataset = VersionField(recipe.target)
@@ -136,12 +137,20 @@ class JobForm(forms.Form):
             found += shipping.model_problems(self.spec)
         for problem in [*found, *self._account_problems(cleaned)]:
             self.add_error(problem.field or None, problem.message)
+        if not self.errors:
+            self._add(self.preflight.known)
         if self.is_final and not self.errors:
-            for problem in self.preflight.refused:
-                self.add_error(problem.field, problem.message)
+            self._add(self.preflight.rendered)
             for message in self._reward_problems():
                 self.add_error("reward_file", message)
         return cleaned
+
+    def _add(self, found: Sequence[Problem | FieldWarning]) -> None:
+        """What was found of the rows; what is added later takes the place of what was known."""
+        self.told = [told for told in found if isinstance(told, FieldWarning)] or self.told
+        for problem in found:
+            if isinstance(problem, Problem):
+                self.add_error(problem.field, problem.message)
 
     def _queue_problems(self, cleaned: dict[str, Any]) -> Iterator[Problem]:
         before, machine = cleaned["after"], cleaned["machine"]
@@ -171,7 +180,8 @@ class JobForm(forms.Form):
         if not self.is_bound:
             return ()
         _ = self.errors  # they are read by looking for their errors
-        return registry().find(self.recipe.kind).warnings(self.spec, self.recipe.ranges)
+        kind = registry().find(self.recipe.kind)
+        return [*kind.warnings(self.spec, self.recipe.ranges), *self.told]
 
     @property
     def spec(self) -> TrainSpec:

@@ -12,7 +12,7 @@ from compute.machines.local import local_machine
 from compute.machines.packages import lacking_packages
 from datasets.formats.parquet import ParquetFacts, column_problem, read_facts
 from datasets.formats.sources import unscored
-from jobs.order import rendering
+from jobs.order import lengths, rendering
 from jobs.rewards.paths import reward_path
 from jobs.verl import checks, schema
 from jobs.verl.algorithms import algorithm_of
@@ -62,12 +62,19 @@ class Preflight:
         return find_model(str(self.spec.values["model_path"]))
 
     @property
-    def refused(self) -> list[Problem]:
-        """Rows that the model's own template refuses. It takes seconds: ask it at the end."""
+    def rendered(self) -> list[lengths.Told]:
+        """Rows that the model's own template refuses, or that are too long. It takes seconds: ask
+        it at the end."""
         if not self.knows_model:
             return []
         folder = model_folder(str(self.spec.values["model_path"]))
-        return rendering.problems(self.spec, folder) if folder else []
+        return rendering.look(self.spec, folder) if folder else []
+
+    @property
+    def known(self) -> list[lengths.Told]:
+        """What a check of the data has found of rows that are too long."""
+        long = lengths.known(self.spec) if self.knows_model else None
+        return [lengths.told(self.spec, long)] if long else []
 
     @cached_property
     def rows(self) -> int:

@@ -8,6 +8,7 @@ from datasets.formats.chat import MEDIA, ChatOptions
 from datasets.formats.rows import page
 from datasets.formats.tokenizer_dir import NoTemplate
 from datasets.formats.tokens import ChatTokenizer, load
+from jobs.order import lengths
 from jobs.verl.algorithms import algorithm_of
 from jobs.verl.overrides import below, readable
 from jobs.verl.spec import Problem, TrainSpec
@@ -20,8 +21,9 @@ OTHER: tuple[str, ...] = ("custom_cls.path", "custom_chat_template", "chat_templ
 OTHER += ("messages_key", "prompt_key")
 
 
-def problems(spec: TrainSpec, model: Path) -> list[Problem]:
-    """The first rows that the run would stop at; nothing where they cannot be read here."""
+def look(spec: TrainSpec, model: Path) -> list[lengths.Told]:
+    """The first rows that the run would stop at, then those that are too long for it; nothing
+    where they cannot be read here."""
     given = {override.key: override.value for override in readable(spec.overrides)}
     if not model.is_dir() or any(key.endswith(OTHER) for key in given):
         return []
@@ -32,13 +34,15 @@ def problems(spec: TrainSpec, model: Path) -> list[Problem]:
     except ValueError:  # a tokenizer with code of its own, say, which only the run may execute
         return []
     found = (_refused(spec, field, tokenizer) for field in ("train_files", "val_files"))
-    return [problem for each in found for problem in each]
+    refused: list[lengths.Told] = [problem for each in found for problem in each]
+    return refused or [lengths.told(spec, long) for long in lengths.measured(spec, tokenizer)]
 
 
 def _options(given: dict[str, Any], kwargs: dict[str, Any]) -> ChatOptions:
+    thinking = given.get("data.enable_thinking_default", True)
     return ChatOptions(
         template_kwargs=kwargs,
-        enable_thinking=bool(given.get("data.enable_thinking_default", True)),
+        enable_thinking=None if thinking is None else bool(thinking),
         ignore_mismatch=given.get("data.ignore_input_ids_mismatch") is True,
     )
 

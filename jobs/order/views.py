@@ -41,10 +41,17 @@ def job_create(request: HtmxHttpRequest, slug: str) -> HttpResponse:
     except NotChanged as error:
         form.add_error(None, f"{error} It is edited on its own page, which the list leads to.")
         return refused(request, form)
+    tell(request, form)
     if job.status != Status.DRAFT:
         warn_of_rental(request, rental.warning(job))
     # A redirect would be shown inside the form, so htmx is told to load the whole page.
     return HttpResponseClientRedirect(job.get_absolute_url()) if request.htmx else redirect(job)
+
+
+def tell(request: HtmxHttpRequest, form: JobForm) -> None:
+    """What a look at the data found, on the page of the job."""
+    for told in form.told:
+        messages.warning(request, f"{told.label}: {told.message}")
 
 
 def refused(request: HtmxHttpRequest, form: JobForm, **more: Any) -> HttpResponse:

@@ -73,14 +73,14 @@ def header_context(job: Job) -> dict[str, Any]:
         "devices": leased_devices(job),
         "silent_why": silent.message if silent else "",
         "own_error": own_error_of(job),
-        "lost": lost_of(job),
+        "lost": last_of(job, kinds.RUN_ANSWERS_LOST, kinds.RUN_VALIDATION_LOST),
+        "cut": last_of(job, kinds.RUN_ANSWERS_CUT, kinds.RUN_ROWS_CUT),
     }
 
 
-def lost_of(job: Job) -> str:
-    """What the attempt last said of answers that failed; empty where none did."""
-    kinds_lost = (kinds.RUN_ANSWERS_LOST, kinds.RUN_VALIDATION_LOST)
-    told = job.events.filter(kind__in=kinds_lost, attempt=job.attempt).last()
+def last_of(job: Job, *wanted: str) -> str:
+    """What the attempt last said by an event of these kinds; empty where it said nothing."""
+    told = job.events.filter(kind__in=wanted, attempt=job.attempt).last()
     return told.message if told else ""
 
 

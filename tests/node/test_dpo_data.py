@@ -207,7 +207,7 @@ def test_kept_scans_answer_only_for_what_they_are_of(tokenizer: Any, tmp_path: P
         {
             "data": DATA,
             "model": {"path": str(tmp_path / "model")},
-            "engine": {"dtype": "float32"},
+            "engine": {"mixed_precision": {"param_dtype": "float32"}},
         }
     )
     home = [tmp_path / "new", tmp_path / "old"]
@@ -226,6 +226,9 @@ def test_kept_scans_answer_only_for_what_they_are_of(tokenizer: Any, tmp_path: P
     config.data.max_length = 32
     assert Kept(home, "train", facts()).read() is None
     config.data.max_length = 64
+    config.engine.mixed_precision.param_dtype = "bfloat16"
+    assert Kept(home, "train", facts()).read() is None
+    config.engine.mixed_precision.param_dtype = "float32"
     os.utime(weights, (1, 1))
     assert Kept(home, "train", facts()).read() is None
     write(tmp_path / "pairs.parquet", row(chosen="4"))

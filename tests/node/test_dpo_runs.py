@@ -217,5 +217,7 @@ def test_what_cannot_be_trained_on_ends_before_the_first_step(
 
 def test_truncation_is_told(probed: dict[str, Any]) -> None:
     assert len(probed["left"]["lines"]) == 3
+    assert max(series(probed["left"]["lines"], "train/rows_cut")) > 0
+    assert series(probed["whole"]["lines"], "train/rows_cut") == []  # none may be cut
     assert "data.truncation=left: " in probed["log"]
     assert "data.max_length=12 and lose their prompt's start" in probed["log"]

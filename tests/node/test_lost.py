@@ -29,6 +29,7 @@ def test_a_run_says_which_answers_failed_and_stops(samples: dict[str, Any], tmp_
     reward, root = tmp_path / "reward.py", tmp_path / "attempt"
     reward.write_text(REWARD)
     more = [
+        "data.max_response_length=1",  # an answer of one token has ended only if it is empty
         "data.train_batch_size=4",
         "actor_rollout_ref.actor.ppo_mini_batch_size=4",
         "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=8",
@@ -57,8 +58,12 @@ def test_a_run_says_which_answers_failed_and_stops(samples: dict[str, Any], tmp_
     assert told[0]["first"].startswith("AssertionError: call ")
     rows = read_lines(root / "rollouts/1.jsonl")
     assert sum(str(row["uid"]).startswith("pad") for row in rows) == told[0]["lost"]
+    cut = sum(not str(row["uid"]).startswith("pad") and row["output"] != "" for row in rows)
     steps = [json.loads(line) for line in (root / "metrics.jsonl").read_text().splitlines()]
     assert [(s["step"], s["data"]["training/answers_lost"]) for s in steps] == [(1, 2)]
+    assert [s["data"]["training/answers_cut"] for s in steps] == [cut]
+    [first] = [e for e in read_lines(root / "events.jsonl") if e["kind"] == "answers_cut"]
+    assert (first["total"], first["of"]) == (cut, 6)
     assert code == 1
     assert "TooManyLost: Step 2: 3 of 8 answers failed." in log
 

@@ -41,7 +41,13 @@ def test_sft_checkpoints_become_events(sft_run: Run) -> None:
 
 def test_sft_on_two_ranks(samples: dict[str, Any], tmp_path: Path) -> None:
     more = ["trainer.total_training_steps=6", "trainer.test_freq=3", "trainer.save_freq=-1"]
+    more += ["data.max_length=16", "data.truncation=right", "data.num_workers=1"]
     run = train(tmp_path, commands.sft(Path(samples["directory"]), tmp_path, 2, *more), 240)
+    cut = series(run, "train/rows_cut")
+    assert len(cut) == 6
+    assert 0 < sum(cut) < 6 * 32
+    told = [event for event in read_lines(tmp_path / "events.jsonl") if event["kind"] == "rows_cut"]
+    assert (told[-1]["total"], told[-1]["of"]) == (sum(cut), 6 * 32)
     losses = series(run, "train/loss")
     assert len(losses) == 6
     assert losses[-1] < losses[0]

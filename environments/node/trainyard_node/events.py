@@ -19,5 +19,7 @@ EventName = Literal[
     "answers_lost",
     "validation_lost",
     "prompts_left_out",
+    "answers_cut",
+    "rows_cut",
 ]
 NAMES: tuple[str, ...] = get_args(EventName)

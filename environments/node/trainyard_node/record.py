@@ -4,8 +4,10 @@ import json
 import os
 import socket
 from dataclasses import asdict, dataclass
+from typing import Any
 
-from trainyard_node.attempt import Attempt, read_small, write_atomic
+from trainyard_node.attempt import Attempt, Lines, read_small, record_event, write_atomic
+from trainyard_node.events import EventName
 from trainyard_node.identity import Identity, boot_id, identify
 
 # All processes of the run inherit it; it tells survivors from other processes.
@@ -26,6 +28,12 @@ class Record:
     def is_of_this_boot(self) -> bool:
         """False on another machine or after a restart: then the pids in here are meaningless."""
         return self.boot_id == boot_id()
+
+
+def tell(kind: EventName, message: str, **details: Any) -> None:
+    """Append an event of this run; nothing where no wrapper started it."""
+    if directory := os.environ.get(RUN_DIR):
+        record_event(Lines(Attempt.at(directory).events), kind, message, **details)
 
 
 def record_of(pid: int, mark: str) -> Record:

@@ -101,3 +101,13 @@ def test_only_torchrun_takes_devices_at_its_start() -> None:
 def test_answers_that_failed_are_part_of_the_verdict(said: dict[str, object], words: str) -> None:
     verdict = judged(End(0, 16, 16, said={"answers_lost": said}))
     assert verdict == Verdict("completed", words)
+
+
+def test_what_was_cut_is_part_of_it_too() -> None:
+    said = {"answers_lost": {"total": 7}, "answers_cut": {"total": 9}}
+    assert judged(End(0, 16, 16, said=said)).reason == (
+        "All 16 steps done, but 7 answers failed and were not trained on and 9 answers were cut at "
+        "their longest."
+    )
+    verdict = judged(End(0, 16, 16, said={"rows_cut": {"total": 3}}))
+    assert verdict.reason == "All 16 steps done, but 3 rows were cut at their longest."

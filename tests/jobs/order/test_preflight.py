@@ -158,8 +158,8 @@ def test_rows_that_the_template_refuses(
     tokenizers.save(home / "model", template)
     rows = with_system(home / "rows.parquet")
     changes = {"model_path": str(home / "model"), "train_files": rows, "val_files": rows}
-    found = Preflight(spec("sample-sft", *overrides, **changes)).refused
+    found = Preflight(spec("sample-sft", *overrides, **changes)).rendered
     assert [problem.field for problem in found] == told
     if "train_files" in told:
         assert found[0].message.startswith("The run would stop at row 2: The chat template refuses")
-    assert Preflight(spec("sample-sft", *overrides, **changes), knows_model=False).refused == []
+    assert Preflight(spec("sample-sft", *overrides, **changes), knows_model=False).rendered == []

@@ -124,6 +124,14 @@ def test_a_silent_run_says_what_its_machine_says_of_it(page: Client, user: User)
     assert "A process lives." not in header
 
 
+def test_what_was_cut_stands_at_the_top(page: Client, job: Job) -> None:
+    line = {"at": 5, "kind": "answers_cut", "message": "Up to step 1, 4 of 8 were cut.", "total": 4}
+    append_run_file(job, "events.jsonl", json.dumps(line) + "\n")
+    watching_run.watch(job)
+    header = page.get(url(job)).content.decode().split('id="run-events"')[0]
+    assert "Cut: Up to step 1, 4 of 8 were cut." in header
+
+
 def test_answers_that_failed_stand_at_the_top(page: Client, job: Job) -> None:
     for at, message in enumerate(["Step 1: 4 of 8 <answers> failed.", "Step 2: 3 of 8 failed."]):
         line = {"at": 5 + at, "kind": "answers_lost", "message": message, "total": 4}

@@ -68,7 +68,7 @@ def fingerprint(files: Sequence[str], rows: int, config: Any, tokenizer: Any) ->
         "tokens": [int(data.max_length), str(data.truncation), options],
         "template": str(tokenizer.chat_template),
         "model": [_listing(str(folder)) for folder in folders if folder],
-        "dtype": str(config.engine.get("dtype")),
+        "precision": str(config.engine.get("mixed_precision")),
     }
 
 

@@ -10,6 +10,7 @@ from trainyard_node.dpo.data import Batch, PairDataset
 from trainyard_node.dpo.engine import Engine
 from trainyard_node.dpo.kept import Kept, Scan, fingerprint
 from trainyard_node.dpo.scan import Say, Scanner
+from trainyard_node.record import tell
 
 # Beside the checkpoints, where verl removes only numbered folders.
 FOLDER = "reference"
@@ -70,7 +71,10 @@ def _tell_cut(split: str, dataset: PairDataset, scan: Scan, data: Any, say: Say)
     if not scan.cut:
         return
     what = "their prompt's start" if data.truncation == "left" else "their answers' end"
-    say(
+    message = (
         f"data.truncation={data.truncation}: {scan.cut} of {len(dataset)} pairs of the {split} "
         f"data are longer than data.max_length={data.max_length} and lose {what}"
     )
+    say(message)
+    if split == "train" and torch.distributed.get_rank() == 0:
+        tell("rows_cut", f"{message}.", total=scan.cut, of=len(dataset))

@@ -73,6 +73,8 @@ class Trainer:
         with self._engine.profiled(step, self._config.trainer.profile_interval):
             found = self._engine.train(batch, reference, self._order.batch_size)
         metrics = {_train_name(name): value for name, value in found.items()}
+        if self._config.data.truncation != "error":
+            metrics["train/rows_cut"] = self._engine.total(int((batch["cut"] > 0).sum()))
         metrics["train/epoch"] = step / self._order.steps_per_epoch
         metrics["timing_s/step"] = time.perf_counter() - began
         return metrics

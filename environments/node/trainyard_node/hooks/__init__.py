@@ -2,7 +2,7 @@
 read rows as their source has them.
 """
 
-from trainyard_node.hooks import absent, limited, lost, prompts
+from trainyard_node.hooks import absent, cut_answers, limited, lost, prompts
 from trainyard_node.hooks.rl import FORMER, V1
 from trainyard_node.imports import when_imported
 
@@ -12,6 +12,7 @@ def install() -> None:
     absent.install()
     for trainer in (V1, FORMER):
         when_imported(trainer.module, trainer.attach)
+    when_imported(cut_answers.MODULE, cut_answers.attach)
     when_imported(lost.WORKER, lost.attach_to_worker)
     when_imported(lost.DRIVER, lost.attach_to_driver)
     when_imported(limited.MODULE, limited.attach)

@@ -5,14 +5,12 @@ rows it left out; without it, a row that is too long ends the run before its fir
 """
 
 import functools
-import os
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from trainyard_node.attempt import Attempt, Lines, record_event
 from trainyard_node.hooks import shape
-from trainyard_node.record import RUN_DIR
+from trainyard_node.record import tell
 
 MODULE = "verl.utils.dataset.rl_dataset"
 USES = ("filter_overlong_prompts", "num_workers")
@@ -62,7 +60,4 @@ def _answer_for(dataset: Any, left_out: int, rows: int, is_asked: bool) -> None:
         raise PromptsTooLong(f"{what}. Raise the longest prompt, or drop long prompts.")
     if left_out == rows:
         raise PromptsTooLong(f"{what}: none is left. Raise the longest prompt.")
-    directory = os.environ.get(RUN_DIR)
-    if directory:
-        lines = Lines(Attempt.at(directory).events)
-        record_event(lines, "prompts_left_out", f"{what}: left out.", rows=rows, left_out=left_out)
+    tell("prompts_left_out", f"{what}: left out.", rows=rows, left_out=left_out)

@@ -10,7 +10,9 @@ import time
 from types import ModuleType
 from typing import Any
 
-from trainyard_node.hooks import rows, shape
+from verl.utils.dataset import multiturn_sft_dataset
+
+from trainyard_node.hooks import cut_rows, rows, shape
 from trainyard_node.hooks.ranks import SharedControl
 from trainyard_node.hooks.turn import SAVE_TIME, Paused, Turn
 
@@ -30,6 +32,7 @@ def _attach(module: ModuleType) -> None:
     trainer: Any = module.SFTTrainer
     shape.check(trainer.fit, ("self",), USES)
     rows.attach_to_sft(trainer)
+    cut_rows.attach(multiturn_sft_dataset.MultiTurnSFTDataset)
     trackings = _remembered(module)
     original = trainer.fit
 
@@ -38,13 +41,15 @@ def _attach(module: ModuleType) -> None:
         control = SharedControl.of_this_run()
         if control is None:
             return original(self)
-        turn = Turn(control, self.save_freq)
-        _watch(self, turn, trackings)
+        turn, cut = Turn(control, self.save_freq), cut_rows.CutRows(self)
+        _watch(self, turn, cut, trackings)
         try:
             return original(self)
         except Paused:
             turn.paused()
             return None
+        finally:
+            cut.close()
 
     trainer.fit = fit
 
@@ -63,15 +68,17 @@ def _remembered(module: ModuleType) -> list[Any]:
     return made
 
 
-def _watch(trainer: Any, turn: Turn, trackings: list[Any]) -> None:
+def _watch(trainer: Any, turn: Turn, cut: cut_rows.CutRows, trackings: list[Any]) -> None:
     """Call `turn` after this trainer's work and saves."""
     client, handler = trainer.training_client, trainer.ckpt_handler
     train, save = client.train_batch, handler.save_checkpoint
     turn.step = trainer.resume_global_step
 
     @functools.wraps(train)
-    def train_batch(*args: Any, **kwargs: Any) -> Any:
-        done = train(*args, **kwargs)
+    def train_batch(data: Any) -> Any:
+        lost = cut.take(data)
+        done = train(data)
+        cut.tell(turn.step + 1, lost, done)
         trainer.save_freq = 1 if turn.ask(turn.step + 1) else turn.save_freq
         return done
 
