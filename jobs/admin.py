@@ -123,8 +123,9 @@ class KnownDigestAdmin(NotEdited, admin.ModelAdmin[KnownDigest]):
 @admin.register(SavedRecipe)
 class SavedRecipeAdmin(NotAdded, admin.ModelAdmin[SavedRecipe]):
     list_display = ("slug", "title", "kind", "owner", "created_at")
-    list_filter = ("kind",)
-    search_fields = ("slug", "title")
+    list_filter = ("kind", "is_sample", "owner")
+    search_fields = ("slug", "title", "purpose")
+    ordering = ("-pk",)  # another title leaves it where it stands, as on the page
     readonly_fields = ("slug", "kind", "spec", "is_sample", "owner", "job", "created_at")
 
 

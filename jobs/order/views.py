@@ -6,25 +6,40 @@ from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.vary import vary_on_headers
 from django_htmx.http import HttpResponseClientRedirect
 
 from jobs.launch import submit
 from jobs.launch.submit import NotChanged
 from jobs.models import Status
+from jobs.order import shelf
 from jobs.order.forms import JobForm, initial, limits_of
 from jobs.order.preview import Preview
 from jobs.queue import rental
 from jobs.recipebook import book
-from jobs.recipebook.book import find_recipe, own_recipes
+from jobs.recipebook.book import find_recipe
 from jobs.requests import get_job, warn_of_rental
-from jobs.verl.recipes import Recipe, all_recipes
+from jobs.verl.algorithms import ALGORITHMS
+from jobs.verl.recipes import Recipe
+from platform_site.fields import asked
 from platform_site.htmx import HtmxHttpRequest
 
 
 @require_GET
+@vary_on_headers("HX-Request")
 def job_new(request: HtmxHttpRequest) -> HttpResponse:
-    context = {"own": own_recipes(request.user), "recipes": list(all_recipes().values())}
-    return render(request, "jobs/order/new.html", context)
+    filters = {name: asked(request.GET.get(name)) for name in shelf.FILTERS}
+    found = shelf.offers(request.user)
+    context = {
+        "filters": filters,
+        "kinds": [(slug, algorithm.label) for slug, algorithm in ALGORITHMS.items()],
+        "sizes": [(slug, label) for slug, (label, *_) in shelf.SIZES.items()],
+        "whose": list(shelf.WHOSE.items()),
+        "has_own": any(offer.is_own for offer in found),
+        "sections": shelf.sections(shelf.filtered(found, filters)),
+    }
+    part = "#shelf" if request.htmx else ""
+    return render(request, "jobs/order/new.html" + part, context)
 
 
 @require_http_methods(["GET", "POST"])

@@ -6,6 +6,7 @@ other slug a file in ``jobs/recipes``.
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -37,7 +38,8 @@ def find_recipe(slug: str, user: User) -> Recipe | None:
 
 
 def own_recipes(user: User) -> list[Recipe]:
-    saved = SavedRecipe.objects.filter(owner=user)
+    """Newest first: another title leaves a recipe where it stands."""
+    saved = SavedRecipe.objects.filter(owner=user).select_related("job").order_by("-pk")
     return [as_recipe(one) for one in saved if has_recipes(one.kind)]
 
 
@@ -64,7 +66,7 @@ def as_recipe(saved: SavedRecipe) -> Recipe:
     """A saved recipe as any other; values without a knob of today are left out, by name."""
     spec, left_out = known_part(saved.spec_of_kind)
     tips = (f"Left out, since {registry().find(spec.kind).label} has no such setting: {left_out}.",)
-    return _recipe(
+    recipe = _recipe(
         spec,
         slug=saved.slug,
         title=saved.title,
@@ -72,6 +74,14 @@ def as_recipe(saved: SavedRecipe) -> Recipe:
         tips=tips if left_out else (),
         is_sample=saved.is_sample,
     )
+    return _like(all_recipes().get(saved.job.recipe) if saved.job else None, recipe)
+
+
+def _like(base: Recipe | None, recipe: Recipe) -> Recipe:
+    """A recipe with what the one of Trainyard's that it comes from says of models and values."""
+    if base is None or base.kind != recipe.kind:
+        return recipe
+    return replace(recipe, data=base.data, sizes=base.sizes, ranges=base.ranges)
 
 
 def cloned_from(job: Job, user: User) -> tuple[Recipe, Recipe]:
@@ -133,6 +143,12 @@ def keep_recipe(title: str, **fields: Any) -> SavedRecipe:
         return SavedRecipe.objects.create(title=title, slug=_free_slug(title), **fields)
 
 
+def rename_recipe(saved: SavedRecipe, title: str) -> None:
+    """Another title; the name by which addresses and commands know it stays."""
+    saved.title = title
+    saved.save(update_fields=["title"])
+
+
 def delete_recipe(saved: SavedRecipe) -> None:
     saved.delete()
 
@@ -140,11 +156,14 @@ def delete_recipe(saved: SavedRecipe) -> None:
 def _of_values(job: Job) -> Recipe:
     """A job's values as the recipe of its copies."""
     spec, _ = known_part(job.spec_of_kind)
-    purpose = f"The settings of job {job.pk}."
-    title = job.name
-    return _recipe(
-        spec, slug=f"job-{job.pk}", title=title, purpose=purpose, is_sample=job.is_sample
+    recipe = _recipe(
+        spec,
+        slug=f"job-{job.pk}",
+        title=job.name,
+        purpose=f"The settings of job {job.pk}.",
+        is_sample=job.is_sample,
     )
+    return _like(all_recipes().get(job.recipe), recipe)
 
 
 def _recipe(

@@ -14,8 +14,11 @@ class TellingForm(forms.Form):
         return f"{self.fields[name].label}: {faults[0]}"
 
 
-class SaveForm(TellingForm):
+class RenameForm(TellingForm):
     title = forms.CharField(max_length=200, label="Title", validators=[one_line])
+
+
+class SaveForm(RenameForm):
     purpose = forms.CharField(required=False, max_length=1000, label="What it is for")
 
 

@@ -1,14 +1,15 @@
-"""Pages of a user's own recipes: save from a job, copy, export, import, remove."""
+"""Pages of a user's own recipes: save from a job, rename, export, import, remove."""
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from jobs.models import Job, SavedRecipe
 from jobs.recipebook import book, files
 from jobs.recipebook.files import RecipeError
-from jobs.recipebook.forms import ImportForm, SaveForm
+from jobs.recipebook.forms import ImportForm, RenameForm, SaveForm
 from platform_site.htmx import HtmxHttpRequest
 
 
@@ -23,8 +24,21 @@ def recipe_save(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         return redirect(job)
     given = form.cleaned_data
     saved = book.save_recipe(request.user, job, given["title"], given["purpose"])
-    messages.success(request, f"Kept as the recipe {saved.slug}.")
-    return redirect("jobs:new")
+    told = f"Kept as the recipe {saved.slug}. It stands among yours under New job."
+    messages.success(request, told)
+    return redirect(job)
+
+
+@require_POST
+def recipe_rename(request: HtmxHttpRequest, slug: str) -> HttpResponse:
+    saved = get_object_or_404(SavedRecipe, owner=request.user, slug=slug)
+    form = RenameForm(request.POST)
+    if form.is_valid():
+        book.rename_recipe(saved, form.cleaned_data["title"])
+        messages.success(request, f"Called {saved.title} now.")
+    else:
+        messages.error(request, form.first_error)
+    return redirect(f"{reverse('jobs:new')}#{saved.slug}")
 
 
 @require_POST

@@ -56,7 +56,7 @@ def refusal(*argv: str) -> str:
 
 def test_recipes() -> None:
     found = {recipe["name"]: recipe for recipe in data("recipes")}
-    assert list(found) == list(all_recipes())
+    assert sorted(found) == sorted(all_recipes())
     assert found["sample-sft"]["is_sample"] is True
     assert found["sft"]["kind"] == "sft"
     assert found["grpo"]["values"]["rollout_n"] == 8

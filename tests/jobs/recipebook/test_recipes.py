@@ -50,7 +50,7 @@ def saved(user: User, job: Job) -> SavedRecipe:
 
 def test_save_from_a_jobs_page(page: Client, user: User, job: Job) -> None:
     response = page.post(f"/jobs/{job.pk}/recipe/", {"title": "My SFT", "purpose": "For sums."})
-    assert (response.status_code, response.headers["Location"]) == (302, "/jobs/new/")
+    assert (response.status_code, response.headers["Location"]) == (302, f"/jobs/{job.pk}/")
     saved = SavedRecipe.objects.get()
     assert (saved.slug, saved.title, saved.purpose) == ("my-my-sft", "My SFT", "For sums.")
     assert (saved.owner, saved.kind, saved.job, saved.is_sample) == (user, "sft", job, True)
@@ -95,7 +95,7 @@ def test_the_new_job_page_lists_ones_own_first(
     book.save_recipe(other, job, "Not mine")
     content = page.get("/jobs/new/").content.decode()
     assert content.index("Your recipes") < content.index('href="/jobs/new/my-my-sft/"')
-    assert content.index('href="/jobs/new/my-my-sft/"') < content.index("Trainyard's recipes")
+    assert content.index('href="/jobs/new/my-my-sft/"') < content.index("Trainyard&#x27;s recipes")
     assert "Not mine" not in content
 
 
@@ -120,6 +120,7 @@ def test_another_users_recipe_is_not_there(page: Client, other: User, job: Job) 
     assert page.post(f"/jobs/new/{slug}/preview/").status_code == 404
     assert page.get(f"/jobs/recipes/{slug}.toml").status_code == 404
     assert page.get(f"/jobs/recipes/{slug}/delete/").status_code == 404
+    assert page.post(f"/jobs/recipes/{slug}/rename/", {"title": "x"}).status_code == 404
     assert page.post(f"/jobs/recipes/{slug}/delete/").status_code == 404
     assert SavedRecipe.objects.filter(slug=slug).exists()
 
@@ -149,6 +150,35 @@ def test_braces_in_a_path_stay_as_they_are(user: User) -> None:
     assert found(saved.slug, user).spec(places()).values["train_files"] == path
     again = files.import_recipe(user, files.export_recipe(found(saved.slug, user)))
     assert again.spec["values"]["train_files"] == path
+
+
+def test_another_title_leaves_it_where_it_stands(
+    page: Client, user: User, job: Job, saved: SavedRecipe
+) -> None:
+    book.save_recipe(user, job, "Another")
+    before = [recipe.slug for recipe in book.own_recipes(user)]
+    response = page.post(f"/jobs/recipes/{saved.slug}/rename/", {"title": "Aardvark"})
+    assert response.headers["Location"] == f"/jobs/new/#{saved.slug}"
+    assert [recipe.slug for recipe in book.own_recipes(user)] == before
+    assert found(saved.slug, user).title == "Aardvark"
+    content = page.get("/jobs/new/").content.decode()
+    assert [content.index(f'id="{slug}"') for slug in before] == sorted(
+        content.index(f'id="{slug}"') for slug in before
+    )
+
+
+def test_a_bad_title_is_told_and_changes_nothing(page: Client, saved: SavedRecipe) -> None:
+    response = page.post(f"/jobs/recipes/{saved.slug}/rename/", {"title": "a\tb"}, follow=True)
+    assert "Title: A name is one line" in response.content.decode()
+    saved.refresh_from_db()
+    assert saved.title == "My SFT"
+
+
+def test_it_keeps_what_its_recipe_says_of_models_and_usual_values(user: User) -> None:
+    spec = {"values": {**all_recipes()["sft"].values}}
+    saved = book.save_recipe(user, factories.make_job(user, recipe="sft", spec=spec), "Mine")
+    assert found(saved.slug, user).ranges == all_recipes()["sft"].ranges
+    assert found(saved.slug, user).sizes == "0.5 B to 8 B"
 
 
 def test_delete_asks_first(page: Client, saved: SavedRecipe) -> None:
@@ -237,6 +267,7 @@ def test_anonymous(db: None) -> None:
     assert asks_for_login("/jobs/recipes/import/", "post")
     assert asks_for_login("/jobs/recipes/sft.toml")
     assert asks_for_login("/jobs/recipes/my-x/delete/")
+    assert asks_for_login("/jobs/recipes/my-x/rename/", "post")
 
 
 def test_wrong_method(page: Client, job: Job) -> None:
@@ -244,6 +275,7 @@ def test_wrong_method(page: Client, job: Job) -> None:
     assert refuses_other_methods(page, "/jobs/recipes/import/", "post")
     assert refuses_other_methods(page, "/jobs/recipes/sft.toml", "get")
     assert refuses_other_methods(page, "/jobs/recipes/my-x/delete/", "get", "post")
+    assert refuses_other_methods(page, "/jobs/recipes/my-x/rename/", "post")
 
 
 def test_by_command(samples: Path, staff: User, tmp_path: Path) -> None:
@@ -252,7 +284,9 @@ def test_by_command(samples: Path, staff: User, tmp_path: Path) -> None:
     assert told == {"name": "my-mine", "kind": "sft", "title": "Mine"}
     listed: list[dict[str, Any]] = json.loads(command("recipes", "--json"))
     assert (listed[0]["name"], listed[0]["is_own"], listed[1]["is_own"]) == ("my-mine", True, False)
-    assert command("recipes").startswith("* my-mine")
+    assert command("recipes").startswith("Your recipes:\n* my-mine")
+    told = json.loads(command("recipe", "rename", "my-mine", "--title", "Mine!", "--json"))
+    assert told == {"name": "my-mine", "kind": "sft", "title": "Mine!"}
     file = tmp_path / "mine.toml"
     file.write_text(command("recipe", "export", "my-mine"))
     assert "my-mine-2" in command("recipe", "import", str(file))
