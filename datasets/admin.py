@@ -3,8 +3,11 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
 
 from datasets import services
+from datasets.elsewhere import uses_of
 from datasets.models import Dataset, Report, Source, Version
 from platform_site.admin import ReadOnly
 from platform_site.work.models import Work
@@ -40,18 +43,30 @@ class DatasetAdmin(admin.ModelAdmin[Dataset]):
 
 @admin.register(Source)
 class SourceAdmin(WorkAdmin):
-    list_display = ("name", "dataset", "origin", "state", "rows", "created_at")
+    list_display = ("name", "dataset", "origin", "state", "rows", "created_at", "mapping")
     list_filter = ("state", "origin")
     list_select_related = ("dataset",)
     search_fields = ("name", "dataset__name")
 
+    @admin.display(description="Next")
+    def mapping(self, source: Source) -> str:
+        if not source.is_done:
+            return ""
+        url = reverse("datasets:map", args=[source.dataset_id, source.pk])
+        return format_html('<a href="{}">Map and compile</a>', url)
+
 
 @admin.register(Version)
 class VersionAdmin(WorkAdmin):
-    list_display = ("label", "target", "state", "rows_train", "rows_val", "created_at")
+    list_display = ("label", "target", "state", "rows_train", "rows_val", "created_at", "uses")
     list_filter = ("target", "state")
     list_select_related = ("dataset",)
     search_fields = ("dataset__name",)
+
+    @admin.display(description="Next")
+    def uses(self, version: Version) -> str:
+        links = [(use.url, use.text) for use in uses_of(version)]
+        return format_html_join(" ", '<a href="{}">{}</a>', links)
 
 
 @admin.register(Report)

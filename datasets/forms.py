@@ -5,12 +5,21 @@ from typing import Any
 
 from django import forms
 
-from datasets.formats.columns import OPTIONS, SHAPES, ColumnMapping
+from datasets.formats.columns import (
+    NO_SOURCE,
+    OPTIONS,
+    SHAPES,
+    ColumnMapping,
+    Role,
+    is_unknown,
+    unknown_columns,
+)
 from datasets.formats.encodings import ENCODINGS, UTF8
 from datasets.formats.splitting import Split
 from datasets.models import Source
 from platform_site.fields import one_line
 
+SPLIT_FIELDS = {"validation", "seed", "group_by"}
 CODE = {"spellcheck": "false", "autocomplete": "off"}
 
 
@@ -43,7 +52,8 @@ class AddForm(forms.Form):
         required=False,
         max_length=300,
         label="Hugging Face data set",
-        help_text="owner/name, or owner/name:file where it has several. Needs a network.",
+        help_text="owner/name, or owner/name:file where it has several. This machine must reach "
+        "the hub, itself or by HTTPS_PROXY or HF_ENDPOINT; where it cannot, upload the file.",
         widget=forms.TextInput(attrs=CODE),
     )
 
@@ -88,20 +98,25 @@ class MapForm(forms.Form):
 
     def __init__(self, source: Source, shape: str, *args: Any, **options: Any) -> None:
         self.source, self.layout = source, SHAPES[shape]
+        self.named = shape
         super().__init__(*args, **options)
         targets = {"sft": "SFT", "rl": "RL (PPO, GRPO, GSPO)", "dpo": "DPO"}
         choices = [(target, targets[target]) for target in self.layout.targets]
-        self.fields["target"] = forms.ChoiceField(label="For", choices=choices)
+        self.fields["target"] = forms.ChoiceField(
+            label="For", choices=choices, initial=choices[0][0]
+        )
         for role in self.layout.roles:
-            self.fields[f"role_{role.name}"] = self._role_field(role.label, role.required)
+            self.fields[f"role_{role.name}"] = self._role_field(role)
         for option in OPTIONS.values():
             self.fields[f"option_{option.name}"] = self._option_field(option)
 
-    def _role_field(self, label: str, required: bool) -> forms.Field:
+    def _role_field(self, role: Role) -> forms.Field:
+        same = f"A column, or the same for every row: ={role.constant}" if role.constant else ""
         return forms.CharField(
-            label=label,
-            required=required,
-            max_length=500,
+            label=role.label,
+            required=role.required,
+            help_text=same,
+            max_length=5000,
             widget=forms.TextInput(attrs={**CODE, "list": "columns"}),
         )
 
@@ -124,19 +139,44 @@ class MapForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
-        if not self.errors:
-            for message in [*self.mapping.problems(), *self.split.problems()]:
-                self.add_error(None, message)
+        if not self.errors.keys() - SPLIT_FIELDS:
+            for message in self.mapping.problems():
+                self.add_error("role_data_source" if message == NO_SOURCE else None, message)
+        for role, message in unknown_columns(self.mapping, self.columns).items():
+            self.add_error("option_keep" if role == "keep" else f"role_{role}", message)
+        if not self.errors.keys() & SPLIT_FIELDS:
+            self._check_split()
         return cleaned
+
+    def _check_split(self) -> None:
+        split, group = self.split, self.split.group_by
+        for message in split.problems():
+            self.add_error("validation", message)
+        if group and is_unknown(group, self.columns):
+            self.add_error("group_by", f"There is no column {group}.")
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The columns of the source, with what they hold."""
+        found: dict[str, Any] = self.source.facts.get("fields", {})
+        return found
+
+    @property
+    def can_be_tried(self) -> bool:
+        """Whether rows can be converted to look at, whatever else is wrong or missing."""
+        needed = {f"role_{role.name}" for role in self.layout.roles if role.required}
+        return {"shape", "target", *needed} <= self.cleaned_data.keys() and not (
+            self.non_field_errors()
+        )
 
     @property
     def mapping(self) -> ColumnMapping:
         given = self.cleaned_data
-        columns = {role.name: given[f"role_{role.name}"] for role in self.layout.roles}
-        options = {name: given[f"option_{name}"] for name in OPTIONS}
+        columns = {role.name: given.get(f"role_{role.name}") for role in self.layout.roles}
+        options = {name: given.get(f"option_{name}") for name in OPTIONS}
         return ColumnMapping(
-            given["target"],
-            given["shape"],
+            given.get("target", ""),
+            given.get("shape", self.named),
             {name: column for name, column in columns.items() if column},
             {name: value for name, value in options.items() if value},
         )
@@ -153,6 +193,10 @@ class MapForm(forms.Form):
     @property
     def option_fields(self) -> Iterator[forms.BoundField]:
         return (self[f"option_{name}"] for name in OPTIONS)
+
+    @property
+    def option_errors(self) -> bool:
+        return any(name.startswith("option_") for name in self.errors)
 
     @property
     def split_fields(self) -> Iterator[forms.BoundField]:

@@ -8,6 +8,12 @@ from pathlib import Path
 
 # owner/name, then an optional file in it.
 NAME = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(:(?P<file>[\w./ -]+))?")
+WITHOUT_HUB = (
+    "Where this machine reaches the hub only through a proxy or a mirror, start Trainyard with "
+    "HTTPS_PROXY or HF_ENDPOINT set, and try again. Or fetch the file on a machine that reaches "
+    "the hub (hf download OWNER/NAME --repo-type dataset), and add it by upload or as a file on "
+    "this machine."
+)
 READABLE = (".parquet", ".jsonl", ".json", ".csv", ".jsonl.gz", ".json.gz", ".csv.gz")
 
 
@@ -34,7 +40,7 @@ def fetch(name: str, folder: Path, progress: Callable[[int, int], None]) -> Path
     except RepositoryNotFoundError:
         raise ValueError(f"The hub has no data set {found['repo']}, or keeps it closed.") from None
     except (HfHubHTTPError, HTTPError, OSError) as error:
-        raise ValueError(_away(name, error)) from None
+        raise ValueError(_away(name, error, api.endpoint)) from None
     kept = folder.with_name(folder.name + "".join(Path(file).suffixes[-2:]))
     shutil.move(cached, kept)
     shutil.rmtree(folder, ignore_errors=True)
@@ -51,6 +57,6 @@ def _only_file(name: str, files: list[str]) -> str:
     return readable[0]
 
 
-def _away(name: str, error: Exception) -> str:
+def _away(name: str, error: Exception, endpoint: str) -> str:
     first = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return f"{name} could not be fetched: {first} Fetch it elsewhere and import the file."
+    return f"{name} could not be fetched from {endpoint}: {first.rstrip('.')}. {WITHOUT_HUB}"

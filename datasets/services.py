@@ -11,7 +11,7 @@ from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 from django.db import transaction
 from django.db.models import Max, ProtectedError
 
-from datasets.formats.columns import ColumnMapping
+from datasets.formats.columns import ColumnMapping, unknown_columns
 from datasets.formats.encodings import UTF8
 from datasets.formats.parquet import read_facts
 from datasets.formats.sniff import format_of
@@ -138,6 +138,8 @@ def compile_version(
     """Make a version of a source. Asked for twice it is the same version: two tabs, one result."""
     if not source.is_done:
         raise DatasetError("The source is not imported yet.")
+    if wrong := unknown_columns(mapping, source.facts.get("fields", {})):
+        raise DatasetError(" ".join(wrong.values()))
     wanted = {"mapping": mapping.to_json(), "options": {"split": asdict(split)}}
     with transaction.atomic():
         _lock(source.dataset)

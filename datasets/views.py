@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django.views.decorators.vary import vary_on_headers
 
 from datasets import services
+from datasets.elsewhere import uses_of
 from datasets.formats.sniff import BY_SUFFIX
 from datasets.forms import AddForm, NameForm, NewForm
 from datasets.models import Dataset, Source, Target, Version
@@ -131,7 +132,7 @@ def contents(dataset: Dataset, user: Any) -> dict[str, Any]:
     return {
         "dataset": dataset,
         "sources": sources,
-        "versions": versions,
+        "versions": [(version, uses_of(version)) for version in versions],
         "is_busy": any(work.is_busy for work in (*sources, *versions)),
         "can_change": dataset.can_change(user),
     }

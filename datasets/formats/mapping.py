@@ -78,6 +78,7 @@ def _instruction(reader: Reader) -> str:
     return f"{instruction}\n\n{given}" if given.strip() else instruction
 
 
+TURN_KEYS = {"content", "value"}
 ANSWER_ROLES = {
     "prompt_response": "response",
     "instruction": "output",
@@ -93,6 +94,8 @@ def _response(reader: Reader) -> list[Turn]:
 def _answer(value: Any, column: str) -> list[Turn]:
     if isinstance(value, list):
         return turns_of(value, column)
+    if isinstance(value, Mapping) and TURN_KEYS & value.keys():
+        return turns_of([value], column)
     text = text_of(value, column)
     if not text.strip():
         raise RowProblem("no_answer", f"{column} is empty.")

@@ -1,9 +1,18 @@
 """A row in parts, as pages show it."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datasets.formats.jsontext import pruned
+
+KINDS = {
+    "str": "text",
+    "int": "whole number",
+    "float": "number",
+    "bool": "true or false",
+    "null": "empty",
+}
 
 
 def row_parts(row: dict[str, Any], width: int | None = 200) -> list[tuple[str, Any]]:
@@ -13,6 +22,25 @@ def row_parts(row: dict[str, Any], width: int | None = 200) -> list[tuple[str, A
         for name, value in row.items()
         if name != "extra_info"
     ]
+
+
+def raw_columns(
+    fields: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], width: int = 160
+) -> list[tuple[str, str, list[str]]]:
+    """Each column of a source with what it holds, and its values in the first rows as they came."""
+    return [
+        (
+            name,
+            _types(facts),
+            [_cut(_text(row[name]), width) if name in row else "" for row in rows],
+        )
+        for name, facts in fields.items()
+    ]
+
+
+def _types(facts: Mapping[str, Any]) -> str:
+    counts = sorted(facts["types"].items(), key=lambda one: -one[1])
+    return ", ".join(KINDS.get(name, name) for name, _ in counts)
 
 
 def _is_turns(value: Any) -> bool:

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from datasets.formats.codes import RowProblem
-from datasets.formats.columns import ColumnMapping, kept_columns
+from datasets.formats.columns import ColumnMapping, constant_of, kept_columns
 from datasets.formats.turns import Turn, text_of, with_system
 
 Row = Mapping[str, Any]
+WORDS = {"true": True, "false": False}
 
 
 class Reader:
@@ -20,6 +21,8 @@ class Reader:
     def get(self, role: str) -> Any:
         """A role's value; None when the role has no column, or the row has no value there."""
         column = self.mapping.columns.get(role, "")
+        if (constant := constant_of(column)) is not None and column not in self.data:
+            return WORDS.get(constant, constant) if role == "enable_thinking" else constant
         self.used.add(column if column in self.data else column.split(".")[0])
         return value_at(self.data, column)
 

@@ -1,8 +1,9 @@
 """Recognise the shape of rows, and propose a mapping for it."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from datasets.formats.answers import HASHES
@@ -12,10 +13,24 @@ from datasets.formats.mapping import ColumnMapping, converted
 
 Rows = Sequence[Mapping[str, Any]]
 
-PROMPTS = ("prompt", "input", "query", "question", "instruction", "problem")
-RESPONSES = ("response", "completion", "output", "answer", "target", "reply")
+# Names of columns in lower case, with _ for spaces and hyphens; the likeliest first.
+PROMPTS = ("prompt", "input", "query", "question", "instruction", "problem", "user", "context")
+RESPONSES = (
+    "response", "completion", "output", "answer", "target", "reply", "assistant", "solution",
+    "generation",
+)  # fmt: skip
 QUESTIONS = ("question", "problem", "prompt", "query")
 ANSWERS = ("answer", "solution", "final_answer", "ground_truth", "target", "label")
+OUTPUTS = ("output", "response", "answer", "completion", "target")
+INPUTS = ("input", "context")
+SYSTEMS = ("system", "system_prompt")
+BETTER_AND_WORSE = (
+    ("chosen", "rejected"), ("good", "bad"), ("better", "worse"), ("preferred", "rejected"),
+    ("accepted", "rejected"), ("preferred", "dispreferred"), ("preferred", "non_preferred"),
+    ("positive", "negative"), ("pos", "neg"), ("winner", "loser"), ("win", "lose"),
+    ("best", "worst"), ("response_j", "response_k"), ("y_w", "y_l"),
+)  # fmt: skip
+ANSWERS_OF_PAIRS = ("response", "answer", "output", "completion", "reply", "text")
 SOURCES = {"after_hashes": "openai/gsm8k", "boxed": "lighteval/MATH"}  # data sets of this form
 BESIDE: Mapping[str, Sequence[str]] = {
     "tools": ("tools", "functions"),
@@ -80,26 +95,36 @@ def _guesses(rows: Rows) -> list[Guess]:
 
 
 def _tried(rows: Rows, mapping: ColumnMapping, trust: float, reason: str) -> Proposal:
-    fitting, gone = trial(rows, mapping)
-    share = fitting / len(rows)
-    return Proposal(mapping.shape, mapping, round(trust * share, 3), reason, share, dict(gone))
+    done = trial(rows, mapping)
+    share = done.fitting / len(rows)
+    trust = round(trust * share, 3)
+    return Proposal(mapping.shape, mapping, trust, reason, share, dict(done.lost))
 
 
-def trial(rows: Rows, mapping: ColumnMapping) -> tuple[int, Counter[str]]:
-    """How many rows convert, and of how many what is lost, by name."""
-    fitting, gone = 0, Counter[str]()
+@dataclass
+class Trial:
+    """How many rows convert; of how many what is lost, by name; why how many do not."""
+
+    fitting: int = 0
+    lost: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+def trial(rows: Rows, mapping: ColumnMapping) -> Trial:
+    done = Trial()
     for row in rows:
         try:
-            gone.update(converted(row, mapping, 0, 0, "")[1])
-        except RowProblem:
+            done.lost.update(converted(row, mapping, 0, 0, "")[1])
+        except RowProblem as problem:
+            done.refused[problem.message] += 1
             continue
-        fitting += 1
-    return fitting, gone
+        done.fitting += 1
+    return done
 
 
 def _names(rows: Rows) -> dict[str, str]:
-    """Column names by their lower-case form, in their original order."""
-    return {name.lower(): name for row in rows for name in row}
+    """Column names by their plain form, in their original order."""
+    return {re.sub(r"[ -]", "_", name.lower()): name for row in rows for name in row}
 
 
 def _first(names: Mapping[str, str], wanted: Sequence[str], but: str = "") -> str:
@@ -144,7 +169,7 @@ def _talks(rows: Rows) -> Iterator[Guess]:
         turn = talk[0] if isinstance(talk, list) and talk else None
         if not isinstance(turn, Mapping):
             continue
-        system = _columns(system=_first(names, ("system", "system_prompt")))
+        system = _columns(system=_first(names, SYSTEMS))
         if "from" in turn and "value" in turn:
             columns = {"conversations": name, **system}
             said = f"{name} holds turns of from and value, as ShareGPT writes them."
@@ -158,28 +183,39 @@ def _talks(rows: Rows) -> Iterator[Guess]:
 
 def _preference(rows: Rows) -> Iterator[Guess]:
     names = _names(rows)
-    if "chosen" not in names or "rejected" not in names:
+    pair = next((pair for pair in _pairs() if set(pair) <= names.keys()), None)
+    if pair is None:
         return
+    chosen, rejected = (names[name] for name in pair)
     columns = _columns(
-        prompt=_first(names, PROMPTS),
-        chosen=names["chosen"],
-        rejected=names["rejected"],
-        system=_first(names, ("system", "system_prompt")),
+        prompt=_first(names, (*PROMPTS, *TALKS)),
+        chosen=chosen,
+        rejected=rejected,
+        system=_first(names, SYSTEMS),
     )
     mapping = ColumnMapping("dpo", "preference", columns, {})
-    yield mapping, 0.97, "The columns chosen and rejected hold two answers."
+    yield mapping, 0.97, f"The columns {chosen} and {rejected} hold two answers."
+
+
+def _pairs() -> Iterator[tuple[str, str]]:
+    """Names of the better and the worse answer: good, good_answer, answer_good, …"""
+    for better, worse in BETTER_AND_WORSE:
+        yield better, worse
+        for what in ANSWERS_OF_PAIRS:
+            yield f"{better}_{what}", f"{worse}_{what}"
+            yield f"{what}_{better}", f"{what}_{worse}"
 
 
 def _instruction(rows: Rows) -> Iterator[Guess]:
     names = _names(rows)
-    output = _first(names, ("output", "response"))
+    output = _first(names, OUTPUTS)
     if "instruction" not in names or not output:
         return
     columns = _columns(
         instruction=names["instruction"],
-        input=_first(names, ("input", "context")),
+        input=_first(names, INPUTS),
         output=output,
-        system=_first(names, ("system", "system_prompt")),
+        system=_first(names, SYSTEMS),
     )
     mapping = ColumnMapping("sft", "instruction", columns, {})
     yield mapping, 0.93, f"instruction and {output} are there, as Alpaca has them."
@@ -194,10 +230,11 @@ def _question_answer(rows: Rows) -> Iterator[Guess]:
     sample = str(_sample(rows, answer) or "")
     hashes = HASHES in sample
     extract = "after_hashes" if hashes else "boxed" if "\\boxed{" in sample else "whole"
-    columns = _columns(question=question, answer=answer, data_source=names.get("data_source", ""))
+    source = f"={SOURCES[extract]}" if extract in SOURCES else ""
+    columns = _columns(
+        question=question, answer=answer, data_source=names.get("data_source", source)
+    )
     options = {"extract": extract}
-    if "data_source" not in names and extract in SOURCES:
-        options["data_source"] = SOURCES[extract]
     said = f"{question} and {answer} are there"
     said += ", with the result after ####." if hashes else "."
     # Short answers are results to compare; long ones without a marker are texts to learn from.
@@ -211,7 +248,7 @@ def _prompt_response(rows: Rows) -> Iterator[Guess]:
     response = _first(names, RESPONSES, but=prompt)
     if not prompt or not response:
         return
-    system = _first(names, ("system", "system_prompt"))
+    system = _first(names, SYSTEMS)
     columns = _columns(prompt=prompt, response=response, system=system)
     said = f"{prompt} and {response} look like a prompt and its answer."
     yield ColumnMapping("sft", "prompt_response", columns, {}), 0.7, said

@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datasets.formats.codes import RowProblem
+from datasets.formats.columns import LONGEST_NAME, MOST_FIELDS
 from datasets.formats.jsontext import excerpt, kind
 
 ROWS = 2_000
 BYTES = 8 * 2**20
 MOST_PROBLEMS = 10_000
-MOST_FIELDS = 500
 EXAMPLES = 5
 COLUMNS: dict[str, pa.DataType] = {"line": pa.int64(), "json": pa.large_string()}
 SCHEMA = pa.schema(COLUMNS)
@@ -87,7 +87,7 @@ class Sink:
     def fields(self) -> dict[str, dict[str, Any]]:
         """For each field, the number of rows that have it, and the types of its values."""
         return {
-            excerpt(name, 200): {"types": dict(types), "count": types.total()}
+            excerpt(name, LONGEST_NAME): {"types": dict(types), "count": types.total()}
             for name, types in self._fields.items()
         }
 

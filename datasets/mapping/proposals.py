@@ -1,16 +1,19 @@
 """Propose a mapping from the user's words about columns and from the rows themselves."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from datasets.formats.columns import SHAPES, ColumnMapping
+from datasets.formats.parts import raw_columns
 from datasets.formats.shapes import Proposal, detect, why_not
 from datasets.formats.source import read_source
 from datasets.models import Source
 from datasets.services import DatasetError
 
 LOOKED_AT = 200
+RAW = 3
+MOST_COLUMNS = 100
 
 
 def proposals(source: Source) -> list[Proposal]:
@@ -20,6 +23,28 @@ def proposals(source: Source) -> list[Proposal]:
 
 def first_rows(source: Source) -> list[dict[str, Any]]:
     return [row.data for row in read_source(source.rows_file, 0, LOOKED_AT)]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A source's columns as (name, what it holds, its values in the first rows), with the lines of
+    these rows. ``left_out`` counts the columns beyond the first; ``proposals`` are shapes that fit.
+    """
+
+    source: Source
+    shown: list[tuple[str, str, list[str]]]
+    lines: list[int]
+    left_out: int
+    proposals: list[Proposal]
+
+
+def columns_of(source: Source) -> Columns:
+    fields = source.facts.get("fields", {})
+    kept = dict(list(fields.items())[:MOST_COLUMNS])
+    first = read_source(source.rows_file, 0, RAW)
+    shown = raw_columns(kept, [row.data for row in first])
+    lines = [row.line for row in first]
+    return Columns(source, shown, lines, len(fields) - len(kept), proposals(source))
 
 
 def nothing_fits(source: Source) -> str:

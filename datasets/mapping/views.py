@@ -1,5 +1,7 @@
 """The mapping form: from a source's columns to a version, with a preview of the first rows."""
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from django.http import HttpResponse
@@ -8,19 +10,20 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from datasets import services
 from datasets.formats.codes import RowProblem
-from datasets.formats.columns import SHAPES
+from datasets.formats.columns import SHAPES, ColumnMapping
 from datasets.formats.mapping import convert
 from datasets.formats.parts import row_parts
 from datasets.formats.shapes import trial
-from datasets.formats.source import read_source
+from datasets.formats.source import SourceRow, read_source
 from datasets.forms import MapForm, initial_of
-from datasets.mapping.proposals import LOOKED_AT, nothing_fits, proposals
+from datasets.mapping.proposals import LOOKED_AT, columns_of, nothing_fits
 from datasets.models import Source
 from datasets.services import DatasetError
 from datasets.views import changeable
 from platform_site.htmx import HtmxHttpRequest
 
 SHOWN = 8
+REASONS = 5
 
 
 @require_http_methods(["GET", "POST"])
@@ -37,21 +40,21 @@ def source_map(request: HtmxHttpRequest, pk: int, source: int) -> HttpResponse:
             form.add_error(None, str(error))
         else:
             return redirect(version)
-    context = {"form": form, **_facts(found), **_preview(form)}
+    context = {"form": form, **_facts(found), **_preview(form), "errors": []}  # they stand on top
     return render(request, "datasets/mapping/map.html", context, status=422)
 
 
 def _form_page(request: HtmxHttpRequest, source: Source) -> HttpResponse:
-    offered = proposals(source)
+    facts = _facts(source)
     asked = request.GET.get("shape", "")
-    chosen = next((p.mapping for p in offered if asked in ("", p.shape)), None)
+    chosen = next((p.mapping for p in facts["proposals"] if asked in ("", p.shape)), None)
     shape = asked if asked in SHAPES else (chosen.shape if chosen else next(iter(SHAPES)))
     initial = initial_of(chosen) if chosen else {"shape": shape}
     form = MapForm(source, shape, initial=initial)
     defaults = {name: str(form[name].value() or "") for name in form.fields}
-    trial = MapForm(source, shape, defaults)
-    why = "" if offered else nothing_fits(source)
-    context = {"form": form, "proposals": offered, "why": why, **_facts(source), **_preview(trial)}
+    preview = _preview(MapForm(source, shape, defaults))
+    # Nobody has filled it in yet: what is missing is no error.
+    context = {"form": form, **facts, **preview, "errors": [], "missing": preview["errors"]}
     part = "#mapbody" if request.htmx else ""
     return render(request, "datasets/mapping/map.html" + part, context)
 
@@ -70,30 +73,41 @@ def shape_in(data: Any) -> str:
 
 
 def _facts(source: Source) -> dict[str, Any]:
-    fields = source.facts.get("fields", {})
-    return {"source": source, "dataset": source.dataset, "columns": list(fields)}
-
-
-def _preview(form: MapForm) -> dict[str, Any]:
-    """The first rows after conversion, or the problem of each."""
-    if not form.is_valid():
-        errors = [
-            (form[n].label if n in form.fields else "", list(e)) for n, e in form.errors.items()
-        ]
-        return {"rows": [], "errors": errors}
-    found = read_source(form.source.rows_file, 0, LOOKED_AT)
-    fitting, lost = trial([row.data for row in found], form.mapping)
+    """What the page shows of the source, whatever stands in the form."""
+    found = columns_of(source)
     return {
-        "rows": [_row(row, form) for row in found[:SHOWN]],
-        "looked_at": len(found),
-        "fitting": fitting,
-        "lost": dict(lost.most_common()),
+        "source": source,
+        "dataset": source.dataset,
+        "columns": list(source.facts.get("fields", {})),
+        "raw": found,
+        "proposals": found.proposals,
+        "why": "" if found.proposals else nothing_fits(source),
     }
 
 
-def _row(row: Any, form: MapForm) -> dict[str, Any]:
-    try:
-        made = convert(row.data, form.mapping, 0, row.line, "train")
-    except RowProblem as problem:
-        return {"line": row.line, "problem": str(problem)}
-    return {"line": row.line, "fields": row_parts(made, None)}
+def _preview(form: MapForm) -> dict[str, Any]:
+    """What is wrong, and the first rows after conversion with the reasons of those that fail."""
+    form.is_valid()
+    errors = [(form[n].label if n in form.fields else "", list(e)) for n, e in form.errors.items()]
+    if not form.can_be_tried:
+        return {"rows": [], "errors": errors}
+    found = read_source(form.source.rows_file, 0, LOOKED_AT)
+    done = trial([row.data for row in found], form.mapping)
+    return {
+        "errors": errors,
+        "rows": list(islice(_converted(found, form.mapping), SHOWN)),
+        "looked_at": len(found),
+        "fitting": done.fitting,
+        "lost": dict(done.lost.most_common()),
+        "refused": done.refused.most_common(REASONS),
+        "other_reasons": max(0, len(done.refused) - REASONS),
+    }
+
+
+def _converted(found: list[SourceRow], mapping: ColumnMapping) -> Iterator[dict[str, Any]]:
+    for row in found:
+        try:
+            made = convert(row.data, mapping, 0, row.line, "train")
+        except RowProblem:
+            continue
+        yield {"line": row.line, "fields": row_parts(made, None)}

@@ -9,12 +9,12 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
+from datasets.elsewhere import links_of, uses_of
 from datasets.formats import distribution as fields_of
 from datasets.formats import rows as pages
 from datasets.formats.parts import row_parts
 from datasets.formats.rows import OPS
 from datasets.models import Dataset, Version
-from datasets.versions.elsewhere import links_of
 from datasets.versions.forms import TokensForm
 from datasets.versions.shown import token_view
 from platform_site.htmx import HtmxHttpRequest
@@ -44,7 +44,12 @@ def opened(
     ]
     can_change = version.dataset.can_change(request.user)
     context = {"version": version, "dataset": version.dataset, "tabs": tabs}
-    return version, {**context, "can_change": can_change, "links": links_of(version)}
+    return version, {
+        **context,
+        "can_change": can_change,
+        "links": links_of(version),
+        "uses": uses_of(version),
+    }
 
 
 def file_of(version: Version, which: str) -> Path:

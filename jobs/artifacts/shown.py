@@ -6,8 +6,8 @@ from typing import Any
 from django.db.models import F, QuerySet
 from django.urls import reverse
 
+from datasets.elsewhere import Link
 from datasets.models import Version
-from datasets.versions.elsewhere import Link
 from jobs.models import Artifact, ArtifactQuerySet, Place
 
 SORTS = {

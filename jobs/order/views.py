@@ -12,7 +12,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from jobs.launch import submit
 from jobs.launch.submit import NotChanged
 from jobs.models import Status
-from jobs.order import shelf
+from jobs.order import on_data, shelf
 from jobs.order.forms import JobForm, initial, limits_of
 from jobs.order.preview import Preview
 from jobs.queue import rental
@@ -29,9 +29,11 @@ from platform_site.htmx import HtmxHttpRequest
 @vary_on_headers("HX-Request")
 def job_new(request: HtmxHttpRequest) -> HttpResponse:
     filters = {name: asked(request.GET.get(name)) for name in shelf.FILTERS}
-    found = shelf.offers(request.user)
+    version = on_data.version_asked(request.GET.get("dataset", ""))
+    found = on_data.fitting(shelf.offers(request.user), version)
     context = {
         "filters": filters,
+        "version": version,
         "kinds": [(slug, algorithm.label) for slug, algorithm in ALGORITHMS.items()],
         "sizes": [(slug, label) for slug, (label, *_) in shelf.SIZES.items()],
         "whose": list(shelf.WHOSE.items()),
@@ -47,6 +49,9 @@ def job_create(request: HtmxHttpRequest, slug: str) -> HttpResponse:
     recipe = get_recipe(request, slug)
     if request.method == "GET":
         form = JobForm(recipe, request.user)
+        version = on_data.version_asked(request.GET.get("dataset", ""))
+        if version and version.target == recipe.target:
+            form.initial = {**form.initial, **on_data.values_of(version)}
         return render(request, "jobs/order/form.html", fresh(form))
     form = JobForm(recipe, request.user, request.POST, is_final=True)
     if not form.is_valid():

@@ -125,3 +125,29 @@ def test_a_refused_import_leaves_no_data_set(staff: User) -> None:
     with pytest.raises(CommandError):
         call_command("dataset", "import", "/etc/passwd", "--name", "x")
     assert Dataset.objects.count() == 0
+
+
+def test_the_columns_are_shown_before_they_are_mapped(home: Path, staff: User) -> None:
+    rows = [{"prompt": f"{n}?", "good": "yes", "bad": "no"} for n in range(5)]
+    data("import", str(factories.write_lines(home / "rows.jsonl", rows)), "--name", "say")
+    found = data("columns", "say")
+    assert [column["name"] for column in found["columns"]] == ["prompt", "good", "bad"]
+    assert found["columns"][0] == {"name": "prompt", "holds": "text", "first": ["0?", "1?", "2?"]}
+    assert found["shapes"][0]["shape"] == "preference"
+    said = text("columns", "say")
+    assert "good    text           yes" in said
+    assert "--shape preference: The columns good and bad hold two answers." in said
+
+
+def test_a_column_that_no_row_has_is_refused(rows: str) -> None:
+    data("import", rows, "--name", "say")
+    with pytest.raises(CommandError, match=r"no column nope. The rows have: instruction, output."):
+        call_command("dataset", "compile", "say", "--map", "instruction=nope")
+    assert Version.objects.count() == 0
+
+
+def test_every_row_has_the_same(rows: str) -> None:
+    data("import", rows, "--name", "say")
+    made = data("compile", "say", "--map", "system==Be brief.")
+    assert made["mapping"]["columns"]["system"] == "=Be brief."
+    assert made["state"] == "ready"

@@ -56,5 +56,7 @@ def test_without_a_network_it_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{free_port()}")
-    with pytest.raises(ValueError, match="Fetch it elsewhere and import the file"):
+    with pytest.raises(ValueError, match="could not be fetched from http://127") as raised:
         hub.fetch("owner/sums", tmp_path / "out", quiet)
+    for way in ("HTTPS_PROXY", "HF_ENDPOINT", "upload", "file on this machine"):
+        assert way in str(raised.value)

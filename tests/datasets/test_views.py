@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -307,3 +308,98 @@ def test_a_file_without_rows_is_refused_at_once(page: Client) -> None:
     assert response.status_code == 422
     assert "Plain text has no rows" in response.content.decode()
     assert Dataset.objects.count() == 0
+
+
+def map_page(page: Client, home: Path, user: User, *rows: dict[str, Any]) -> tuple[str, str]:
+    """The address of the map page for these rows, and its content."""
+    dataset = services.create("mapped", user)
+    path = factories.write_lines(home / "mapped.jsonl", list(rows))
+    services.import_path(dataset, str(path), user)
+    url = f"/datasets/{dataset.pk}/sources/{imported(dataset).pk}/map/"
+    return url, page.get(url).content.decode()
+
+
+def test_the_map_page_shows_the_rows_as_they_came(page: Client, home: Path, user: User) -> None:
+    rows = [{"q": f"<b>{n}+1", "n": n, "meta": {"level": n}} for n in range(5)]
+    _, content = map_page(page, home, user, *rows)
+    raw = content.split('class="raw-rows"')[1].split("</table>")[0]
+    assert re.findall(r"<code>(\w+)</code>", raw) == ["q", "n", "meta"]
+    assert "&lt;b&gt;2+1" in raw
+    assert "3+1" not in raw
+    assert "whole number" in raw
+    assert "{&quot;level&quot;: 2}" in raw
+
+
+def test_a_fresh_map_page_has_no_errors(page: Client, home: Path, user: User) -> None:
+    _, content = map_page(page, home, user, {"a": 1, "b": 2})
+    assert "This field is required" not in content
+    assert "Still to be filled in" in content
+
+
+def test_a_wrong_column_is_told_once(page: Client, dataset: Dataset) -> None:
+    url = f"/datasets/{dataset.pk}/sources/{dataset.sources.get().pk}/map/"
+    wrong = mapped(role_question="nope", role_answer="answer")
+    preview = page.post(f"{url}preview/", wrong).content.decode()
+    assert preview.count("nope") == 1
+    assert "There is no column nope. The rows have: answer, question." in preview
+    response = page.post(url, wrong)
+    assert response.status_code == 422
+    content = response.content.decode()
+    assert content.split('id="map-preview"')[1].count("nope") == 0
+    assert (
+        "There is no column nope" in content.split('id="error-role_question"')[1].split("</p>")[0]
+    )
+    assert Version.objects.count() == 0
+
+
+def test_a_reason_that_many_rows_share_is_told_once(page: Client, home: Path, user: User) -> None:
+    rows = [{"q": f"{n}+1", "a": n} for n in range(3)] + [{"q": "?", "a": {"x": 1}}] * 4
+    url, _ = map_page(page, home, user, *rows)
+    preview = page.post(f"{url}preview/", mapped()).content.decode()
+    assert preview.count("a is not text") == 1
+    assert "4 rows: a is not text." in preview
+    assert "2+1" in preview
+
+
+def test_the_map_page_keeps_its_layout_with_errors(page: Client, dataset: Dataset) -> None:
+    url = f"/datasets/{dataset.pk}/sources/{dataset.sources.get().pk}/map/"
+    fresh = page.get(url).content.decode()
+    fields = {"role_question": "question", "role_answer": "answer", "validation": "x"}
+    response = page.post(url, mapped(**fields))
+    assert response.status_code == 422
+    wrong = response.content.decode()
+    for part in (
+        'id="shapes-title"',
+        'id="raw-title"',
+        "made-row",
+        '<details class="panel group" >',
+    ):
+        assert (part in fresh, part in wrong) == (True, True), part
+
+
+def test_a_role_takes_the_same_for_every_row(page: Client, home: Path, user: User) -> None:
+    rows = [{"question": f"{n}+1", "answer": n + 1} for n in range(4)]
+    url, _ = map_page(page, home, user, *rows)
+    fields = {"role_question": "question", "role_answer": "answer", "option_data_source": ""}
+    missing = page.post(url, mapped(**fields)).content.decode()
+    error = missing.split('id="error-role_data_source"')[1].split("</p>")[0]
+    assert "such as =openai/gsm8k" in error
+    unmarked = page.post(url, mapped(role_data_source="my/sums", **fields)).content.decode()
+    assert "For the same in every row, write =my/sums" in unmarked
+    page.post(url, mapped(role_data_source="=my/sums", **fields))
+    version = Version.objects.get()
+    working.work_off(version)
+    version.refresh_from_db()
+    assert version.state == State.DONE, version.error
+    first = page.get(version.get_absolute_url()).content.decode()
+    assert "my/sums" in first
+
+
+def test_a_version_leads_to_the_form_of_a_job(page: Client, dataset: Dataset) -> None:
+    version = factories.make_version(dataset=dataset, target="dpo")
+    busy = factories.make_version(dataset=dataset, target="dpo", state=State.WORKING)
+    link = f'href="/jobs/new/?dataset={version.pk}"'
+    assert link in page.get(version.get_absolute_url()).content.decode()
+    listed = page.get(dataset.get_absolute_url()).content.decode()
+    assert link in listed
+    assert f"?dataset={busy.pk}" not in listed

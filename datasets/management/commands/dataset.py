@@ -10,7 +10,8 @@ from datasets import services, working
 from datasets.formats.check import CODES
 from datasets.formats.encodings import ENCODINGS, UTF8
 from datasets.formats.splitting import Split
-from datasets.mapping.proposals import propose
+from datasets.mapping.proposals import columns_of, propose
+from datasets.mapping.shown import columns_json, columns_text
 from datasets.models import Dataset, Source, Version
 from datasets.services import DatasetError
 from datasets.versions import shown
@@ -44,6 +45,11 @@ class Command(JsonCommand):
                 services.delete(dataset)
             raise
         self.show(options, shown.source_json(source), shown.source_text(source))
+
+    def do_columns(self, options: dict[str, Any]) -> None:
+        source = find_source(options["name"])
+        found = columns_of(source)
+        self.show(options, columns_json(found), columns_text(found))
 
     def do_compile(self, options: dict[str, Any]) -> None:
         source = find_source(options["name"])
@@ -117,11 +123,19 @@ def add_verbs(parser: ArgumentParser) -> None:
     verb.add_argument("file", help="a whole path, or a hub name")
     verb.add_argument("--name", required=True, help="the data set to make, or to add to")
     verb.add_argument("--encoding", default=UTF8, choices=list(ENCODINGS), help="of JSON and CSV")
+    verb = verbs.add_parser("columns", help="show the columns of the newest source, its first rows")
+    verb.add_argument("name")
     verb = verbs.add_parser("compile", help="make a version from the newest source")
     verb.add_argument("name")
     verb.add_argument("--shape", default="", help="default: the one that fits best")
     verb.add_argument("--target", default="", choices=["", "sft", "rl", "dpo"])
-    verb.add_argument("--map", action="append", default=[], metavar="role=column")
+    verb.add_argument(
+        "--map",
+        action="append",
+        default=[],
+        metavar="role=column",
+        help="or role==VALUE, where every row has the same",
+    )
     verb.add_argument("--option", action="append", default=[], metavar="key=value")
     verb.add_argument("--val", default="0.05", help="share of the rows below 1, or their number")
     verb.add_argument("--seed", type=int, default=1)

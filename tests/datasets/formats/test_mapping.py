@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from datasets.formats.columns import unknown_columns
 from datasets.formats.mapping import OPTIONS, SHAPES, ColumnMapping, RowProblem, convert
 from datasets.formats.shapes import detect
 
@@ -253,7 +254,8 @@ def test_shapes_are_seen(row: dict[str, Any], shape: str, target: str) -> None:
 
 def test_gsm8k_is_known_by_its_hashes() -> None:
     best = detect([{"question": "x", "answer": "so\n#### 4"}])[0]
-    assert best.mapping.options == {"extract": "after_hashes", "data_source": "openai/gsm8k"}
+    assert best.mapping.options == {"extract": "after_hashes"}
+    assert best.mapping.columns["data_source"] == "=openai/gsm8k"
 
 
 def test_nothing_fits() -> None:
@@ -269,3 +271,62 @@ def test_rows_that_do_not_convert_lower_the_confidence() -> None:
 def test_every_shape_and_option_has_words() -> None:
     assert all(shape.label and shape.roles and shape.targets for shape in SHAPES.values())
     assert all(option.label and option.help for option in OPTIONS.values())
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        ("good", "bad"),
+        ("Good Answer", "Bad Answer"),
+        ("response-chosen", "response-rejected"),
+        ("chosen_response", "rejected_response"),
+        ("preferred_output", "non_preferred_output"),
+        ("winner", "loser"),
+        ("positive", "negative"),
+    ],
+)
+def test_a_better_and_a_worse_answer_are_preferences(better: str, worse: str) -> None:
+    best = detect([{"prompt": "2+2?", better: "4", worse: "5"}] * 3)[0]
+    assert (best.shape, best.mapping.target, best.fits) == ("preference", "dpo", 1.0)
+    columns = {"prompt": "prompt", "chosen": better, "rejected": worse}
+    assert best.mapping.columns == columns
+
+
+def test_answers_as_single_turns_are_preferences() -> None:
+    talk = [{"from": "human", "value": "2+2?"}]
+    answers = {name: {"from": "gpt", "value": name} for name in ("chosen", "rejected")}
+    best = detect([{"conversations": talk, **answers}])[0]
+    assert (best.shape, best.fits) == ("preference", 1.0)
+
+
+def test_what_every_row_has_stands_in_place_of_a_column() -> None:
+    columns = {"question": "q", "answer": "a", "data_source": "=my/sums", "system": "=Be brief."}
+    found = made({"q": "2+2?", "a": "4"}, "rl", "question_answer", **columns)
+    assert found["data_source"] == "my/sums"
+    assert found["prompt"] == [SYSTEM, USER]
+    thinks = {"messages": "m", "enable_thinking": "=false"}
+    assert made({"m": [USER, FOUR]}, "sft", "messages", **thinks)["enable_thinking"] is False
+    # A column that is really called so comes first.
+    odd = {"q": "2+2?", "a": "4", "=my/sums": "other"}
+    assert made(odd, "rl", "question_answer", **columns)["data_source"] == "other"
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"question": "=x", "answer": "a"}, "Question takes a column"),
+        ({"question": "q", "answer": "a", "system": "="}, "System prompt: write the value"),
+    ],
+)
+def test_a_constant_that_cannot_be(columns: dict[str, str], said: str) -> None:
+    mapping = ColumnMapping("sft", "question_answer", columns)
+    assert any(said in problem for problem in mapping.problems())
+
+
+def test_columns_that_no_row_has() -> None:
+    columns = {"question": "q", "answer": "meta.a", "system": "s", "ability": "=math"}
+    mapping = ColumnMapping("rl", "question_answer", columns, {"keep": "id, meta.x, gone"})
+    found = unknown_columns(mapping, ["q", "meta", "id"])
+    assert found.keys() == {"system", "keep"}
+    assert found["keep"] == "There is no column gone."
+    assert unknown_columns(mapping, [str(n) for n in range(500)]) == {}

@@ -2,9 +2,12 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.core.management.base import CommandError
 
+from datasets.models import Version
+from datasets.services import find_version
 from jobs.management.base import find_user
-from jobs.order import shelf
+from jobs.order import on_data, shelf
 from jobs.order.shelf import FILTERS, SIZES, WHOSE, Offer
 from jobs.verl.algorithms import ALGORITHMS
 from platform_site.commands import JsonCommand
@@ -19,11 +22,15 @@ class Command(JsonCommand):
         parser.add_argument("--whose", default="", choices=list(WHOSE), help="own or Trainyard's")
         parser.add_argument("--find", default="", dest="q", help="words in title and purpose")
         parser.add_argument("--here", action="store_true", help="only what can run here")
+        parser.add_argument(
+            "--dataset", default="", metavar="NAME[@VERSION]", help="those that train on this data"
+        )
         parser.add_argument("--user", default="", help="whose (default: the first administrator)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         nobody = not options["user"] and not User.objects.filter(is_superuser=True).exists()
-        found = shelf.offers(None if nobody else find_user(options["user"]))
+        offers = shelf.offers(None if nobody else find_user(options["user"]))
+        found = on_data.fitting(offers, version_of(options["dataset"]))
         fitting = shelf.filtered(found, {name: options[name] for name in FILTERS})
         sections = shelf.sections(fitting)
         listed = [offer for part in sections for _, group in part.groups for offer in group]
@@ -34,6 +41,13 @@ class Command(JsonCommand):
             lines += [in_words(offer, width) for _, group in part.groups for offer in group]
         text = "\n".join(lines) or "No recipe fits."
         self.show(options, [as_data(offer) for offer in listed], text)
+
+
+def version_of(label: str) -> Version | None:
+    try:
+        return find_version(label) if label else None
+    except ValueError as error:
+        raise CommandError(str(error)) from None
 
 
 def as_data(offer: Offer) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""Where more is told of a version: other apps say so when they start, for this one knows none."""
+"""Where more is told of a version, and what can be done with it: other apps say so when they start,
+for this one knows none."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ class Link:
 
 LinkTo: TypeAlias = Callable[[Version], Link]
 _links: list[LinkTo] = []
+_uses: list[LinkTo] = []
 
 
 def register(link: LinkTo) -> None:
@@ -25,5 +27,14 @@ def register(link: LinkTo) -> None:
     _links.append(link)
 
 
+def register_use(link: LinkTo) -> None:
+    """Have a button wherever a version that is ready is shown."""
+    _uses.append(link)
+
+
 def links_of(version: Version) -> list[Link]:
     return [link(version) for link in _links]
+
+
+def uses_of(version: Version) -> list[Link]:
+    return [use(version) for use in _uses] if version.is_done else []
