@@ -1,6 +1,7 @@
 """Adding, changing, confirming and removing machines: for staff only."""
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -16,6 +17,7 @@ from compute.machines.host_keys import Offered
 from compute.models import Machine
 from compute.pages.forms import GroupForm, LocalForm, MachineForm, RentalForm
 from compute.pages.ray_form import RayForm
+from compute.pages.seen_form import SeenForm
 from compute.pages.views import changeable, contents, rental_context
 from compute.runners.base import RunnerError
 from platform_site.htmx import HtmxHttpRequest
@@ -24,16 +26,22 @@ OWN = ("private_key", "key_path", "passphrase", "password")
 JUMP = (
     "jump_host", "jump_port", "jump_user", "jump_private_key", "jump_passphrase", "jump_password",
 )  # fmt: skip
+RENTAL = ("Rental", "only where the machine is taken away at a time", ("rental_ends_at",))
 GROUPS = (
     ("Where it is", "", ("name", "host", "port", "user")),
     ("How to log in", "a key, a password, or both", OWN),
-    ("What runs there", "", ("workdir", "verl", "python", "slots", "rental_ends_at")),
+    ("What runs there", "", ("workdir", "verl", "python", "slots")),
+    RENTAL,
     ("Jump host", "only where the machine is behind one", JUMP),
 )
 OF_RAY = (
     ("Where it is", "", ("name", "ray_address", "password")),
-    ("What runs there", "", ("workdir", "verl", "python", "slots", "rental_ends_at")),
+    ("What runs there", "", ("workdir", "verl", "python", "slots")),
+    RENTAL,
 )
+LOCAL = (("What runs there", "", ("slots",)), RENTAL)
+FOLDED = {"Rental", "Jump host"}
+Part: TypeAlias = tuple[str, str, tuple[str, ...]]
 # Changing these fields does not make the last check out of date.
 OF_NO_CHECK = {"name", "slots", "rental_ends_at"}
 
@@ -124,19 +132,32 @@ def edit_local(request: HtmxHttpRequest, machine: Machine) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         verbs.change(machine, form.values, {}, who=request.user.get_username())
         return redirect(machine)
-    rows = [{"field": form[name]} for name in LocalForm.compared]
-    context = {"form": form, "machine": machine, "groups": [("What runs there", "", rows)]}
+    groups = shown_groups(form, LOCAL, lambda name: {"field": form[name]})
+    context = {"form": form, "machine": machine, "groups": groups}
     return render(request, "compute/pages/form.html", context, status=422 if form.errors else 200)
 
 
 def shown(form: MachineForm | RayForm, machine: Machine | None = None) -> dict[str, Any]:
     is_ray = isinstance(form, RayForm)
     parts = OF_RAY if is_ray else GROUPS
-    groups = [(title, note, [row(form, name) for name in names]) for title, note, names in parts]
-    opened = bool(machine and machine.jump_host) or any(name in form.errors for name in JUMP)
-    return {
-        "form": form, "machine": machine, "groups": groups, "opened": opened, "is_ray": is_ray,
-    }  # fmt: skip
+    groups = shown_groups(form, parts, lambda name: row(form, name))
+    return {"form": form, "machine": machine, "groups": groups, "is_ray": is_ray}
+
+
+def shown_groups(
+    form: SeenForm, parts: Sequence[Part], row_of: Callable[[str], dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The groups of a form. Those that few machines need are folded, unless one holds something."""
+    return [
+        {
+            "title": title,
+            "note": note,
+            "rows": [row_of(name) for name in names],
+            "folds": title in FOLDED,
+            "opened": bool(form[names[0]].value()) or any(name in form.errors for name in names),
+        }
+        for title, note, names in parts
+    ]
 
 
 def row(form: MachineForm | RayForm, name: str) -> dict[str, Any]:

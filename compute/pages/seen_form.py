@@ -19,8 +19,10 @@ NEW = {"spellcheck": "false", "autocomplete": "new-password"}
 def rental_field() -> forms.DateTimeField:
     return forms.DateTimeField(
         required=False, label="Rental ends",
-        widget=forms.DateTimeInput({"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
-        help_text=f"When a rented machine is taken away, in the time zone {settings.TIME_ZONE}. "
+        widget=forms.DateTimeInput(CODE | {"placeholder": "2026-11-30 18:00"}, "%Y-%m-%d %H:%M"),
+        error_messages={"invalid": "Write a date and a time, such as 2026-11-30 18:00."},
+        help_text="When a rented machine is taken away, such as 2026-11-30 18:00, in the time zone "
+        f"{settings.TIME_ZONE}. "
         "Runs save and pause before it, and none starts too late to. Empty: it has no end.",
     )  # fmt: skip
 

@@ -13,6 +13,7 @@ from pytest_django import Settings
 
 from compute import rental
 from compute.machines.errors import MachineError
+from compute.machines.local import local_machine
 from compute.models import Machine, when
 from tests import factories
 from tests.pages import asks_for_login, refuses_other_methods
@@ -91,7 +92,7 @@ def test_on_the_page(boss: Client, box: Machine) -> None:
     box.refresh_from_db()
     assert box.rental_ends_at == FUTURE
     content = boss.get(f"/machines/{box.pk}/").content.decode()
-    assert 'value="2199-11-26T18:00"' in content
+    assert 'value="2199-11-26 18:00"' in content
     assert "ends <time" in content
     assert "rental ends <time" in boss.get("/machines/").content.decode()
     assert boss.post(url(box), {"none": "1"}).status_code == 302
@@ -101,7 +102,7 @@ def test_on_the_page(boss: Client, box: Machine) -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("2020-01-01T00:00", "is past"), ("soon", "Enter a valid date/time.")],
+    [("2020-01-01T00:00", "is past"), ("soon", "such as 2026-11-30 18:00")],
 )
 @pytest.mark.parametrize("where", ["rental", "edit"])
 def test_bad_input_is_told_at_its_field(
@@ -133,7 +134,7 @@ def test_two_tabs(boss: Client, box: Machine) -> None:
     sent = {"initial-rental_ends_at": "", "rental_ends_at": "2199-12-01T00:00"}
     response = boss.post(url(box), sent)
     assert response.status_code == 422
-    assert "Meanwhile it was changed to 2199-11-26T18:00." in response.content.decode()
+    assert "Meanwhile it was changed to 2199-11-26 18:00." in response.content.decode()
 
 
 def test_a_rental_that_is_over_does_not_stop_another_change(boss: Client, box: Machine) -> None:
@@ -234,3 +235,39 @@ def test_its_nearness_and_its_end_are_told_once_for_each_end(box: Machine) -> No
         "rental over",
         "rental near",
     ]
+
+
+@pytest.mark.parametrize("ends", [None, FUTURE])
+def test_facts_and_checks_stand_before_the_end_of_the_rental(
+    boss: Client, box: Machine, ends: datetime | None
+) -> None:
+    Machine.objects.filter(pk=box.pk).update(rental_ends_at=ends)
+    content = boss.get(box.get_absolute_url()).content.decode()
+    form = content.index('name="rental_ends_at"')
+    assert content.index('id="facts-title"') < content.index('id="checks-title"') < form
+    folded = content[content.rindex("<details", 0, form) : form]
+    assert "open" not in folded.split(">")[0]
+    assert ("<dt>Rental</dt>" in content) == (ends is not None)
+    if ends:
+        assert 'value="2199-11-26 18:00"' in content
+
+
+@pytest.mark.parametrize("where", ["new", "edit", "ray", "local"])
+def test_a_form_asks_for_the_end_of_a_rental_only_when_asked_to(
+    boss: Client, box: Machine, where: str
+) -> None:
+    urls = {
+        "new": "/machines/new/",
+        "ray": "/machines/ray/",
+        "edit": f"/machines/{box.pk}/edit/",
+        "local": f"/machines/{local_machine().pk}/edit/",
+    }
+    content = boss.get(urls[where]).content.decode()
+    field = content.index('name="rental_ends_at"')
+    begin = content.rindex("<details", 0, field)
+    assert "</details>" not in content[begin:field]
+    assert " open" not in content[begin:].split(">")[0]
+    wrong = boss.post(urls[where], {"rental_ends_at": "tomorrow"}).content.decode()
+    begin = wrong.rindex("<details", 0, wrong.index('name="rental_ends_at"'))
+    assert " open" in wrong[begin:].split(">")[0]
+    assert "such as 2026-11-30 18:00" in wrong
