@@ -1,13 +1,18 @@
 """Form fields that choose a row of the database by its number or by its name."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from django import forms
+from django.forms.models import ModelChoiceIterator
 
 from compute.models import Machine
 from datasets.models import Version
 from datasets.services import find_version
+from jobs.models import Job
 from platform_site.fields import LONGEST_WORDS
+
+OFFERED = 50
 
 
 def is_a_word(value: Any) -> bool:
@@ -59,6 +64,37 @@ class VersionField(forms.ModelChoiceField):  # type: ignore[type-arg]
                 raise forms.ValidationError(str(error)) from None
         version: Version | None = super().to_python(value)
         return version
+
+
+class Newest(ModelChoiceIterator):  # type: ignore[type-arg]
+    """The newest jobs, and the one that is chosen: there may be thousands."""
+
+    def __iter__(self) -> Iterator[tuple[Any, str]]:
+        yield "", self.field.empty_label or ""
+        jobs = self.queryset.order_by("-pk").only("pk", "name")
+        newest = list(jobs[:OFFERED])
+        chosen = str(getattr(self.field, "chosen", None) or "")
+        if chosen not in {str(job.pk) for job in newest} and is_a_number(chosen):
+            newest += jobs.filter(pk=int(chosen))
+        yield from map(self.choice, newest)
+
+
+class JobField(forms.ModelChoiceField):  # type: ignore[type-arg]
+    """A job to start after: any of them by its number."""
+
+    iterator = Newest
+
+    def label_from_instance(self, obj: Job) -> str:
+        return f"{obj.pk} · {obj.name}"
+
+    def get_bound_field(self, form: forms.BaseForm, field_name: str) -> forms.BoundField:
+        bound = super().get_bound_field(form, field_name)
+        self.chosen = bound.value()
+        return bound
+
+
+def is_a_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 19
 
 
 def with_files(data: Any, field: VersionField) -> Any:

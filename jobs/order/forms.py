@@ -16,7 +16,7 @@ from jobs.kinds.registry import registry
 from jobs.launch.submit import Order
 from jobs.models import ENDED, Job, Status
 from jobs.order import layout
-from jobs.order.choice_fields import MachineField, VersionField, with_files
+from jobs.order.choice_fields import OFFERED, JobField, MachineField, VersionField, with_files
 from jobs.order.knob_fields import figure, knob_field, show_unset, shown
 from jobs.order.preflight import Preflight
 from jobs.places import places
@@ -95,7 +95,7 @@ class JobForm(forms.Form):
 
     def _add_after(self, user: User) -> None:
         ended = set(ENDED) - {Status.COMPLETED} if self.trains_on else ENDED
-        self.fields["after"] = forms.ModelChoiceField(
+        self.fields["after"] = JobField(
             Job.objects.visible_to(user).filter(deleting_at=None).exclude(status__in=ended),
             required=False,
             empty_label="Nothing: start when the machine is free",
@@ -251,7 +251,7 @@ class JobForm(forms.Form):
     def suggestions(self) -> dict[str, list[str]]:
         """What a field may offer: the data sets of the kind, and the sample models."""
         target = self.recipe.target
-        known = list(Version.objects.ready().for_target(target).newest_first())
+        known = list(Version.objects.ready().for_target(target).newest_first()[:OFFERED])
         samples = places()["samples"]
         return {
             "train_files": [version.train_file for version in known],

@@ -8,9 +8,10 @@ from django.test import Client
 from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 
 from jobs.models import Job
+from jobs.order.choice_fields import OFFERED
 from tests import factories, taskqueue
 from tests.fakes import FakeTrainer
-from tests.pages import HTMX, asks_for_login, command_in, refuses_other_methods
+from tests.pages import HTMX, asks_for_login, command_in, queries, refuses_other_methods
 from tests.waiting import eventually
 
 URL = "/jobs/new/sample-sft/"
@@ -257,6 +258,32 @@ def test_after_offers_only_ones_own_jobs(
     assert page.post(URL, {**sft_data, "after": str(theirs.pk)}).status_code == 422
     assert page.post(URL, {**sft_data, "after": str(mine.pk)}).status_code == 302
     assert Job.objects.get(uuid=sft_data["uuid"]).after == mine
+
+
+def test_after_offers_the_newest_and_the_chosen_one_of_very_many(
+    page: Client, sft_data: dict[str, str], user: User
+) -> None:
+    jobs = [factories.make_job(user) for _ in range(OFFERED + 2)]
+    listed = re.findall(r'<option value="(\d+)"[^>]*>\d+ · ', page.get(URL).content.decode())
+    assert listed == [str(job.pk) for job in reversed(jobs[2:])]
+    wrong = {**sft_data, "after": str(jobs[0].pk), "lr": "abc"}
+    content = page.post(URL, wrong).content.decode()
+    assert f'<option value="{jobs[0].pk}" selected>' in content
+    assert f'<option value="{jobs[1].pk}"' not in content
+    assert page.post(URL, {**wrong, "lr": "0.1"}).status_code == 302
+    assert page.post(URL, {**wrong, "after": "9" * 40}).status_code == 422
+
+
+def test_more_versions_and_jobs_ask_no_more_of_the_database(
+    page: Client, samples: Path, user: User
+) -> None:
+    factories.make_version(samples / "sft/train.parquet")
+    factories.make_job(user)
+    before = queries(page, URL)
+    for _ in range(3):
+        factories.make_version(samples / "sft/train.parquet")
+        factories.make_job(user)
+    assert queries(page, URL) == before < 40
 
 
 def test_a_free_override_arrives_in_the_command(page: Client, sft_data: dict[str, str]) -> None:
