@@ -1,6 +1,7 @@
 """The base class of management commands in every app."""
 
 import json
+import re
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
@@ -17,14 +18,30 @@ from django.db.migrations.executor import MigrationExecutor
 from django.forms import BaseForm
 
 Problem = dict[str, str]  # code, field, message
+# argparse names one argument as "argument -f/--follow: …", or the first of those that lack.
+ARGUMENT = re.compile(r"argument (?P<name>[\w/-]+): |are required: (?P<missing>[\w-]+)")
 
 
-class FormError(CommandError):
+class NamedError(CommandError):
+    """One that says of which arguments it is."""
+
+    problems: Sequence[Problem] = ()
+
+
+class FieldError(NamedError):
+    """What is wrong with one argument: its name, as a form or the parser calls it."""
+
+    def __init__(self, field: str, message: str, code: str = "invalid") -> None:
+        super().__init__(message)
+        self.problems = [{"code": code, "field": field, "message": message}]
+
+
+class FormError(NamedError):
     """What is wrong with the fields that a command was given."""
 
     def __init__(self, message: str, form: BaseForm) -> None:
         super().__init__(message)
-        self.problems: list[Problem] = [
+        self.problems = [
             {
                 "code": str(error["code"]) or "invalid",
                 "field": name if name in form.fields else "",
@@ -88,10 +105,18 @@ class UsageError(CommandError):
 
 
 def problems_of(error: CommandError) -> list[Problem]:
-    if isinstance(error, FormError):
-        return error.problems
-    code = "usage" if isinstance(error, UsageError) else "refused"
-    return [{"code": code, "field": "", "message": str(error)}]
+    if isinstance(error, NamedError):
+        return list(error.problems)
+    if isinstance(error, UsageError):
+        return [{"code": "usage", "field": argument_in(str(error)), "message": str(error)}]
+    return [{"code": "refused", "field": "", "message": str(error)}]
+
+
+def argument_in(message: str) -> str:
+    """The argument that the parser complains about, as a name: ``max_length``."""
+    found = ARGUMENT.search(message)
+    name = found["name"] or found["missing"] if found else ""
+    return name.rpartition("/")[2].lstrip("-").replace("-", "_")
 
 
 def is_behind() -> bool:

@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.core.management.base import CommandError
 
 from jobs.models import Job
+from platform_site.commands import FieldError
 
 
 def add_verb_arguments(parser: ArgumentParser) -> None:
@@ -20,14 +20,16 @@ def find_user(name: str) -> User:
     users = User.objects.filter(username=name) if name else User.objects.filter(is_superuser=True)
     user = users.order_by("pk").first()
     if user is None:
-        raise CommandError("There is no such user. manage.py up makes the first administrator.")
+        raise FieldError(
+            "user", "There is no such user. manage.py up makes the first administrator."
+        )
     return user
 
 
 def find_job(pk: int) -> Job:
     job = Job.objects.select_related("machine", "owner").filter(pk=pk).first()
     if job is None:
-        raise CommandError(f"There is no job {pk}. manage.py jobs lists them.")
+        raise FieldError("id", f"There is no job {pk}. manage.py jobs lists them.")
     return job
 
 

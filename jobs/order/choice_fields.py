@@ -70,7 +70,7 @@ class Newest(ModelChoiceIterator):  # type: ignore[type-arg]
     """The newest jobs, and the one that is chosen: there may be thousands."""
 
     def __iter__(self) -> Iterator[tuple[Any, str]]:
-        yield "", self.field.empty_label or ""
+        yield "", str(self.field.empty_label or "")
         jobs = self.queryset.order_by("-pk").only("pk", "name")
         newest = list(jobs[:OFFERED])
         chosen = str(getattr(self.field, "chosen", None) or "")

@@ -15,7 +15,7 @@ from datasets.mapping.shown import columns_json, columns_text
 from datasets.models import Dataset, Source, Version
 from datasets.services import DatasetError
 from datasets.versions import shown
-from platform_site.commands import JsonCommand
+from platform_site.commands import FieldError, JsonCommand
 from platform_site.work.models import BUSY, State, Work
 
 LOOK_EVERY = 0.5
@@ -66,7 +66,7 @@ class Command(JsonCommand):
         self.show(options, shown.version_json(version), shown.version_text(version))
 
     def do_check(self, options: dict[str, Any]) -> None:
-        version = services.find_version(options["name"])
+        version = named(options)
         report = services.check(version, options["model"], options["max_length"], owner())
         self.finish(report)
         counts = report.data["counts"]
@@ -79,8 +79,9 @@ class Command(JsonCommand):
     def do_clean(self, options: dict[str, Any]) -> None:
         unknown = set(options["drop"]) - set(CODES)
         if unknown:
-            raise CommandError(f"No such fault: {', '.join(unknown)}. Known: {', '.join(CODES)}.")
-        found = services.find_version(options["name"])
+            told = f"No such fault: {', '.join(unknown)}. Known: {', '.join(CODES)}."
+            raise FieldError("drop", told)
+        found = named(options)
         asked = options["model"], options["max_length"]
         version = services.clean(found, options["drop"], owner(), *asked)
         self.finish(version)
@@ -92,7 +93,7 @@ class Command(JsonCommand):
         self.show(options, data, "\n".join(map(shown.version_line, versions)))
 
     def do_show(self, options: dict[str, Any]) -> None:
-        version = services.find_version(options["name"])
+        version = named(options)
         data = shown.version_json(version)
         width = max(map(len, data))
         text = "\n".join(f"{name:<{width}}  {value}" for name, value in data.items())
@@ -118,7 +119,7 @@ class Command(JsonCommand):
 
 
 def add_verbs(parser: ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="verb", required=True, parser_class=ArgumentParser)
+    verbs = parser.add_subparsers(dest="verb", required=True)
     verb = verbs.add_parser("import", help="import a file, or owner/name of the Hugging Face hub")
     verb.add_argument("file", help="a whole path, or a hub name")
     verb.add_argument("--name", required=True, help="the data set to make, or to add to")
@@ -182,3 +183,11 @@ def share(text: str) -> float | int:
         raise DatasetError(
             f"--val {text}: write a share such as 0.05, or a number of rows."
         ) from None
+
+
+def named(options: dict[str, Any]) -> Version:
+    """The version that the command names. Raises ``FieldError``."""
+    try:
+        return services.find_version(options["name"])
+    except ValueError as error:
+        raise FieldError("name", str(error)) from None

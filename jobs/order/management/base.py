@@ -4,13 +4,13 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
 from jobs.management.base import find_user
 from jobs.order.forms import JobForm, form_data
 from jobs.recipebook.management.base import find_recipe
 from jobs.verl.recipes import Recipe
-from platform_site.commands import FormError
+from platform_site.commands import FieldError, FormError
 
 
 def add_recipe_arguments(parser: ArgumentParser) -> None:
@@ -41,7 +41,7 @@ def sets_of(options: dict[str, Any]) -> list[str]:
     """The values of ``--set``. Raises ``CommandError`` for one without a key."""
     for text in options["set"]:
         if "=" not in text and not text.startswith("~"):
-            raise CommandError(f"--set {text}: write key=value.")
+            raise FieldError("set", f"--set {text}: write key=value.")
     sets: list[str] = options["set"]
     return sets
 

@@ -11,7 +11,7 @@ from jobs.management.base import add_verb_arguments, as_json, find_job, find_use
 from jobs.models import Job
 from jobs.queue.state import reason_of
 from jobs.queue.verbs import QueueError
-from platform_site.commands import JsonCommand
+from platform_site.commands import FormError, JsonCommand
 
 
 class QueueCommand(JsonCommand):
@@ -39,5 +39,6 @@ class QueueCommand(JsonCommand):
 
 def read(form: Form) -> dict[str, Any]:
     if not form.is_valid():
-        raise CommandError(" ".join(str(e) for errors in form.errors.values() for e in errors))
+        told = " ".join(str(e) for errors in form.errors.values() for e in errors)
+        raise FormError(told, form)
     return form.cleaned_data

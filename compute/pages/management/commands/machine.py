@@ -22,7 +22,7 @@ from compute.pages.timeline import rows_of
 from compute.runners.base import RunnerError
 from compute.runners.ssh.setup import Progress
 from compute.setup import settingup
-from platform_site.commands import JsonCommand
+from platform_site.commands import FieldError, FormError, JsonCommand
 from platform_site.timeline import Wanted
 from platform_site.timeline import as_json as as_event
 
@@ -131,9 +131,10 @@ class Command(JsonCommand):
         if options["fingerprint"]:
             if offered.key.fingerprint in given:
                 return True
-            raise CommandError(
+            raise FieldError(
+                "fingerprint",
                 f"{offered.host} shows {offered.key.fingerprint}, which was not named. Nothing "
-                "was confirmed."
+                "was confirmed.",
             )
         if options["json"] or not sys.stdin.isatty():
             return False
@@ -218,14 +219,15 @@ class Printed(Progress):
 def refuse(form: Form) -> None:
     if not form.is_valid():
         lines = [f"{name}: {' '.join(map(str, said))}" for name, said in form.errors.items()]
-        raise CommandError("\n".join(lines))
+        raise FormError("\n".join(lines), form)
 
 
 def found(options: dict[str, Any], among: MachineQuerySet | None = None) -> Machine:
     machines = Machine.objects.kept() if among is None else among
     machine = machines.filter(name=options["name"]).first()
     if machine is None:
-        raise CommandError("There is no machine of that name: manage.py machine list names all.")
+        told = "There is no machine of that name: manage.py machine list names all."
+        raise FieldError("name", told)
     return machine
 
 
@@ -279,7 +281,7 @@ def read(name: str, file: str) -> str:
     try:
         text = sys.stdin.read() if file == "-" else Path(file).expanduser().read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"{file} cannot be read: {error}.") from None
+        raise FieldError(name, f"{file} cannot be read: {error}.") from None
     return text if name.endswith("private_key") else text.removesuffix("\n")
 
 

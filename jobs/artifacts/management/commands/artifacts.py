@@ -7,7 +7,7 @@ from jobs.artifacts import deleting, shown
 from jobs.artifacts.deleting import DeleteError, NeedsSecondWord
 from jobs.management.base import find_user
 from jobs.models import Artifact, Place
-from platform_site.commands import JsonCommand
+from platform_site.commands import FieldError, JsonCommand
 
 
 class Command(JsonCommand):
@@ -70,7 +70,7 @@ def add_one(parser: ArgumentParser) -> None:
 def find(pk: int) -> Artifact:
     artifact = Artifact.objects.prefetch_related("places__machine").filter(pk=pk).first()
     if artifact is None:
-        raise CommandError(f"There is no artifact {pk}. manage.py artifacts list shows them.")
+        raise FieldError("id", f"There is no artifact {pk}. manage.py artifacts list shows them.")
     return artifact
 
 
@@ -81,5 +81,6 @@ def place_of(artifact: Artifact, machine: str) -> Place:
         raise CommandError(f"The {artifact} lies nowhere that is known: see its page.")
     if len(found) > 1:
         names = ", ".join(place.machine.name for place in found)
-        raise CommandError(f"The {artifact} lies on several machines: name one of {names}.")
+        told = f"The {artifact} lies on several machines: name one of {names}."
+        raise FieldError("machine", told)
     return found[0]

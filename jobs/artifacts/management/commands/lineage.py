@@ -1,12 +1,10 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import CommandError
-
 from jobs.artifacts.lineage import lineage, lines
 from jobs.management.base import find_job
 from jobs.models import Artifact, Job
-from platform_site.commands import JsonCommand
+from platform_site.commands import FieldError, JsonCommand
 
 
 class Command(JsonCommand):
@@ -28,10 +26,12 @@ def named(text: str) -> Artifact | Job:
     """``12`` is an artifact, ``job:4`` a job."""
     sort, colon, number = text.rpartition(":")
     if not number.isdigit() or (colon and sort not in ("job", "artifact")):
-        raise CommandError(f"{text!r} is neither an artifact's number nor job:ID.")
+        raise FieldError("of", f"{text!r} is neither an artifact's number nor job:ID.")
     if sort == "job":
         return find_job(int(number))
     artifact = Artifact.objects.filter(pk=int(number)).first()
     if artifact is None:
-        raise CommandError(f"There is no artifact {number}. manage.py artifacts list shows them.")
+        raise FieldError(
+            "of", f"There is no artifact {number}. manage.py artifacts list shows them."
+        )
     return artifact

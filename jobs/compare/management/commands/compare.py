@@ -1,12 +1,10 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import CommandError
-
 from jobs.compare.comparison import MOST, compare_jobs
 from jobs.management.base import as_json, find_job
 from jobs.verl.diff import Cell, Row
-from platform_site.commands import JsonCommand
+from platform_site.commands import FieldError, JsonCommand
 from platform_site.templatetags.ui import MISSING
 
 
@@ -20,7 +18,7 @@ class Command(JsonCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         numbers = list(dict.fromkeys(options["id"]))
         if not 2 <= len(numbers) <= MOST:
-            raise CommandError(f"Name two to {MOST} different jobs.")
+            raise FieldError("id", f"Name two to {MOST} different jobs.")
         jobs = [find_job(number) for number in numbers]
         rows = [row for row in compare_jobs(jobs) if row.differs or options["all"]]
         data = {"jobs": [as_json(job) for job in jobs], "settings": [in_json(r) for r in rows]}

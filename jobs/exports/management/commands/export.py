@@ -8,7 +8,7 @@ from jobs.exports import services
 from jobs.exports.services import ExportError
 from jobs.launch.management.submitting import add_wait_option, show_submitted
 from jobs.management.base import add_verb_arguments, find_job, find_user
-from platform_site.commands import JsonCommand
+from platform_site.commands import FieldError, JsonCommand
 from platform_site.fields import one_line
 
 
@@ -39,5 +39,5 @@ class Command(JsonCommand):
         except ExportError as error:
             raise CommandError(str(error)) from error
         except ValidationError as error:
-            raise CommandError("; ".join(error.messages)) from error
+            raise FieldError("name", "; ".join(error.messages)) from error
         show_submitted(self, options, made)

@@ -1,8 +1,6 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import CommandError
-
 from jobs.checkpoints import known_of
 from jobs.launch import submit
 from jobs.management.base import as_json, as_line, find_job, find_user
@@ -12,7 +10,7 @@ from jobs.order.filling import NotTrainable
 from jobs.order.forms import form_data, limits_of
 from jobs.order.management.base import add_order_arguments, checked_form, sets_of, warn
 from jobs.recipebook import book
-from platform_site.commands import JsonCommand
+from platform_site.commands import FieldError, JsonCommand
 
 
 class Command(JsonCommand):
@@ -29,7 +27,7 @@ class Command(JsonCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         job, user = find_job(options["id"]), find_user(options["user"])
         if not job.job_kind.has_recipes:
-            raise CommandError(f"Job {job.pk} is of the kind {job.kind}, which has no recipes.")
+            raise FieldError("id", f"Job {job.pk} is of the kind {job.kind}, which has no recipes.")
         base, filled = book.cloned_from(job, user)
         own = {"machine": job.machine_id, **limits_of(job)}
         sets = [*(f"{name}={value}" for name, value in own.items()), *on(job, options["on"])]
@@ -47,9 +45,10 @@ def on(job: Job, step: int | None) -> list[str]:
         return []
     saved = next((saved for saved in known_of(job) if saved.step == step), None)
     if saved is None:
-        raise CommandError(f"Job {job.pk} has no checkpoint of step {step}: see checkpoints.")
+        told = f"Job {job.pk} has no checkpoint of step {step}: see checkpoints."
+        raise FieldError("on", told)
     try:
         model, _ = filling.model_in(saved.artifact)
     except NotTrainable as error:
-        raise CommandError(str(error)) from None
+        raise FieldError("on", str(error)) from None
     return [f"{job.job_kind.base_model}={model}"]

@@ -1,11 +1,9 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import CommandError
-
 from compute.models import Machine
 from jobs.queue.state import Device, Queue, Row, queue_of
-from platform_site.commands import JsonCommand
+from platform_site.commands import FieldError, JsonCommand
 
 
 class Command(JsonCommand):
@@ -20,7 +18,8 @@ class Command(JsonCommand):
             machines = machines.filter(name=options["machine"])
             if not machines:
                 known = ", ".join(Machine.objects.values_list("name", flat=True))
-                raise CommandError(f"There is no machine {options['machine']}. There are: {known}.")
+                told = f"There is no machine {options['machine']}. There are: {known}."
+                raise FieldError("machine", told)
         queues = [queue_of(machine) for machine in machines]
         text = "\n\n".join(map(in_words, queues)) or "No machine is known."
         self.show(options, [queue.as_json() for queue in queues], text)

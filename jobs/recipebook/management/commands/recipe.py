@@ -2,15 +2,13 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import CommandError
-
 from jobs.management.base import find_job, find_user
 from jobs.models import SavedRecipe
 from jobs.recipebook import book, files
 from jobs.recipebook.files import RecipeError
 from jobs.recipebook.forms import RenameForm, SaveForm
 from jobs.recipebook.management.base import find_recipe
-from platform_site.commands import FormError, JsonCommand
+from platform_site.commands import FieldError, FormError, JsonCommand
 
 
 class Command(JsonCommand):
@@ -30,7 +28,8 @@ class Command(JsonCommand):
 
 def save(options: dict[str, Any]) -> tuple[dict[str, Any], str]:
     if not options["what"].isdecimal():
-        raise CommandError(f"{options['what']} is no job's number. manage.py jobs lists them.")
+        why = f"{options['what']} is no job's number. manage.py jobs lists them."
+        raise FieldError("what", why)
     job = find_job(int(options["what"]))
     form = SaveForm({"title": options["title"] or job.name, "purpose": options["purpose"]})
     if not form.is_valid():
@@ -50,7 +49,7 @@ def take(options: dict[str, Any]) -> tuple[dict[str, Any], str]:
         text = Path(options["what"]).read_text(encoding="utf-8-sig")
         return told(files.import_recipe(find_user(options["user"]), text))
     except (OSError, UnicodeDecodeError, RecipeError) as error:
-        raise CommandError(f"{options['what']} was not taken. {error}") from None
+        raise FieldError("what", f"{options['what']} was not taken. {error}") from None
 
 
 def rename(options: dict[str, Any]) -> tuple[dict[str, Any], str]:
@@ -66,7 +65,7 @@ def own(options: dict[str, Any]) -> SavedRecipe:
     user = find_user(options["user"])
     saved = SavedRecipe.objects.filter(owner=user, slug=options["what"]).first()
     if saved is None:
-        raise CommandError(f"{user} has no recipe {options['what']} of their own.")
+        raise FieldError("what", f"{user} has no recipe {options['what']} of their own.")
     return saved
 
 

@@ -4,12 +4,11 @@ from getpass import getpass
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.core.management.base import CommandError
 
 from jobs.management.base import find_user
 from jobs.trackers import accounts
 from jobs.verl.trackers import TRACKERS, Tracker
-from platform_site.commands import JsonCommand
+from platform_site.commands import FieldError, JsonCommand
 
 
 class Command(JsonCommand):
@@ -31,7 +30,7 @@ class Command(JsonCommand):
             self.show(options, data, "\n".join(map(in_words, data)))
             return
         if not options["tracker"]:
-            raise CommandError(f"Name the tracker: {', '.join(TRACKERS)}.")
+            raise FieldError("tracker", f"Name the tracker: {', '.join(TRACKERS)}.")
         tracker, variable = TRACKERS[options["tracker"]], options["variable"] or ""
         text = (put if options["do"] == "set" else take)(user, tracker, variable)
         self.show(options, {"tracker": tracker.name, "variable": variable}, text)
@@ -39,12 +38,14 @@ class Command(JsonCommand):
 
 def put(user: User, tracker: Tracker, variable: str) -> str:
     if problem := accounts.unknown(tracker, variable):
-        raise CommandError(problem)
+        raise FieldError("variable", problem)
     value = read_value(variable)
     if problem := accounts.fault(tracker, variable, value):
-        raise CommandError(problem)
+        raise FieldError("variable", problem)
     if not value:
-        raise CommandError("Nothing was given. To forget a variable: manage.py tracker remove.")
+        raise FieldError(
+            "variable", "Nothing was given. To forget a variable: manage.py tracker remove."
+        )
     accounts.keep(user, tracker, {variable: value})
     return f"{tracker.label}: {variable} kept."
 
@@ -52,7 +53,7 @@ def put(user: User, tracker: Tracker, variable: str) -> str:
 def take(user: User, tracker: Tracker, variable: str) -> str:
     count = accounts.remove(user, tracker, variable)
     if not count:
-        raise CommandError(f"{tracker.label}: {variable or 'nothing'} was not set.")
+        raise FieldError("variable", f"{tracker.label}: {variable or 'nothing'} was not set.")
     return f"{tracker.label}: {variable or 'all'} removed."
 
 
