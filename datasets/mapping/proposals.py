@@ -5,30 +5,34 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from datasets.formats.columns import SHAPES, ColumnMapping
-from datasets.formats.parts import raw_columns
-from datasets.formats.shapes import Proposal, detect, why_not
-from datasets.formats.source import read_source
+from datasets.formats.shapes import Proposal
+from datasets.formats.shown import columns_shown, proposed
 from datasets.models import Source
 from datasets.services import DatasetError
+from platform_site.bounded.calls import bounded
+from platform_site.bounded.limits import TooMuch
 
-LOOKED_AT = 200
 RAW = 3
 MOST_COLUMNS = 100
 
 
-def proposals(source: Source) -> list[Proposal]:
-    """Possible mappings for the first rows of a source, the best guess first."""
-    return detect(first_rows(source))
+def proposals(source: Source) -> tuple[list[Proposal], str]:
+    """Possible mappings for the first rows of a source, the best guess first.
 
-
-def first_rows(source: Source) -> list[dict[str, Any]]:
-    return [row.data for row in read_source(source.rows_file, 0, LOOKED_AT)]
+    Without any, the second is a sentence that says why no shape fits the rows.
+    """
+    try:
+        found, why = bounded(proposed, source.rows_file)
+    except TooMuch as error:
+        return [], f"The rows could not be looked at. {error}"
+    return found, "" if found else nothing_fits(source, why)
 
 
 @dataclass(frozen=True)
 class Columns:
     """A source's columns as (name, what it holds, its values in the first rows), with the lines of
-    these rows. ``left_out`` counts the columns beyond the first; ``proposals`` are shapes that fit.
+    these rows. ``left_out`` counts the columns beyond the first; ``proposals`` are shapes that fit;
+    without any, ``why`` says so.
     """
 
     source: Source
@@ -36,22 +40,24 @@ class Columns:
     lines: list[int]
     left_out: int
     proposals: list[Proposal]
+    why: str
 
 
 def columns_of(source: Source) -> Columns:
     fields = source.facts.get("fields", {})
     kept = dict(list(fields.items())[:MOST_COLUMNS])
-    first = read_source(source.rows_file, 0, RAW)
-    shown = raw_columns(kept, [row.data for row in first])
-    lines = [row.line for row in first]
-    return Columns(source, shown, lines, len(fields) - len(kept), proposals(source))
+    found, why = proposals(source)
+    try:
+        shown, lines = bounded(columns_shown, source.rows_file, kept, RAW)
+    except TooMuch:  # the sentence says so
+        shown, lines = [], []
+    return Columns(source, shown, lines, len(fields) - len(kept), found, why)
 
 
-def nothing_fits(source: Source) -> str:
-    """A sentence that says why no shape fits the rows."""
-    names = ", ".join(source.facts.get("fields", {}))
+def nothing_fits(source: Source, why: str = "") -> str:
+    names = ", ".join(list(source.facts.get("fields", {}))[:MOST_COLUMNS])
     said = f"No shape fits the rows: say which, with its columns. They have: {names}."
-    return f"{said} {why_not(first_rows(source))}".strip()
+    return f"{said} {why}".strip()
 
 
 def propose(
@@ -64,10 +70,11 @@ def propose(
     """The best mapping for a source, with the user's choices applied. Raises ``DatasetError``."""
     if shape and shape not in SHAPES:
         raise DatasetError(f"There is no shape {shape}: {', '.join(SHAPES)}.")
-    found = [p.mapping for p in proposals(source) if shape in ("", p.shape)]
+    offered, why = proposals(source)
+    found = [p.mapping for p in offered if shape in ("", p.shape)]
     found = [m for m in found if target in ("", *SHAPES[m.shape].targets)]
     if not found and not shape:
-        raise DatasetError(nothing_fits(source))
+        raise DatasetError(why or nothing_fits(source))
     mapping = found[0] if found else ColumnMapping(SHAPES[shape].targets[0], shape, {})
     mapping = replace(
         mapping,

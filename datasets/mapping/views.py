@@ -1,7 +1,5 @@
 """The mapping form: from a source's columns to a version, with a preview of the first rows."""
 
-from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 from django.http import HttpResponse
@@ -9,21 +7,18 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from datasets import services
-from datasets.formats.codes import RowProblem
-from datasets.formats.columns import SHAPES, ColumnMapping
-from datasets.formats.mapping import convert
-from datasets.formats.parts import row_parts
-from datasets.formats.shapes import trial
-from datasets.formats.source import SourceRow, read_source
+from datasets.formats.columns import SHAPES
+from datasets.formats.shown import mapped
 from datasets.forms import MapForm, initial_of
-from datasets.mapping.proposals import LOOKED_AT, columns_of, nothing_fits
+from datasets.mapping.proposals import columns_of
 from datasets.models import Source
 from datasets.services import DatasetError
 from datasets.views import changeable
+from platform_site.bounded.calls import bounded
+from platform_site.bounded.limits import TooMuch
 from platform_site.htmx import HtmxHttpRequest
 
 SHOWN = 8
-REASONS = 5
 
 
 @require_http_methods(["GET", "POST"])
@@ -81,7 +76,7 @@ def _facts(source: Source) -> dict[str, Any]:
         "columns": list(source.facts.get("fields", {})),
         "raw": found,
         "proposals": found.proposals,
-        "why": "" if found.proposals else nothing_fits(source),
+        "why": found.why,
     }
 
 
@@ -91,23 +86,7 @@ def _preview(form: MapForm) -> dict[str, Any]:
     errors = [(form[n].label if n in form.fields else "", list(e)) for n, e in form.errors.items()]
     if not form.can_be_tried:
         return {"rows": [], "errors": errors}
-    found = read_source(form.source.rows_file, 0, LOOKED_AT)
-    done = trial([row.data for row in found], form.mapping)
-    return {
-        "errors": errors,
-        "rows": list(islice(_converted(found, form.mapping), SHOWN)),
-        "looked_at": len(found),
-        "fitting": done.fitting,
-        "lost": dict(done.lost.most_common()),
-        "refused": done.refused.most_common(REASONS),
-        "other_reasons": max(0, len(done.refused) - REASONS),
-    }
-
-
-def _converted(found: list[SourceRow], mapping: ColumnMapping) -> Iterator[dict[str, Any]]:
-    for row in found:
-        try:
-            made = convert(row.data, mapping, 0, row.line, "train")
-        except RowProblem:
-            continue
-        yield {"line": row.line, "fields": row_parts(made, None)}
+    try:
+        return {"errors": errors, **bounded(mapped, form.source.rows_file, form.mapping, SHOWN)}
+    except TooMuch as error:
+        return {"rows": [], "errors": [*errors, ("", [f"The rows could not be looked at. {error}"])]}

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from datasets.formats.tokens import RowView
 from datasets.models import Source, Version
 
 
@@ -71,29 +70,3 @@ def version_text(version: Version) -> str:
 def _text_of(first: str, more: list[str], examples: list[dict[str, Any]]) -> str:
     lines = [f"  line {one['line']}: {one['message']} {one['excerpt']}" for one in examples]
     return "\n".join([first, *more, *(lines if more else [])])
-
-
-INVISIBLE = {"\n": "\u21b5", "\t": "\u21e5", "\r": "\u240d"}
-
-
-def token_view(view: RowView) -> dict[str, Any]:
-    """A row's tokens in order, including the cut ones; invisible characters get a symbol."""
-    parts = ((view.cut_left, True), (view.tokens, False), (view.cut_right, True))
-    shown = [
-        {"id": t.id, "text": visible(t.text), "bears_loss": t.bears_loss, "is_cut": is_cut}
-        for tokens, is_cut in parts
-        for t in tokens
-    ]
-    counts = {"cut_left": len(view.cut_left), "cut_right": len(view.cut_right)}
-    losing = sum(token.bears_loss for token in view.tokens)
-    return {
-        **counts,
-        "shown": shown,
-        "total": view.total,
-        "losing": losing,
-        "refusal": view.refusal,
-    }
-
-
-def visible(text: str) -> str:
-    return "".join(INVISIBLE.get(character, character) for character in text)

@@ -10,17 +10,24 @@ from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from datasets.elsewhere import links_of, uses_of
-from datasets.formats import distribution as fields_of
-from datasets.formats import rows as pages
-from datasets.formats.parts import row_parts
 from datasets.formats.rows import OPS
+from datasets.formats.shown import (
+    TOKENIZERS,
+    distribution_shown,
+    removed_shown,
+    row_shown,
+    rows_shown,
+    tokens_shown,
+)
 from datasets.models import Dataset, Version
 from datasets.versions.forms import TokensForm
-from datasets.versions.shown import token_view
+from platform_site.bounded.calls import bounded, call
+from platform_site.bounded.limits import TEMPLATES, TooMuch
 from platform_site.htmx import HtmxHttpRequest
 from platform_site.paths import inside
 
 SHOWN = 25
+REMOVED = "datasets/versions/removed.html"
 FILES = {"train": "Training", "val": "Validation"}
 TABS = {
     "version": "Rows",
@@ -85,15 +92,13 @@ def _page(version: Version, context: dict[str, Any], start: int) -> dict[str, An
     filters = [(asked["field"], asked["op"], asked["value"])] if asked["field"] else []
     try:
         path = file_of(version, context["which"])
-        fields = fields_of.fields(path)
-        found = pages.page(path, start, SHOWN, asked["q"], filters)
+        found = bounded(rows_shown, path, start, SHOWN, asked["q"], filters)
     except ValueError as error:
         return {"problem": str(error)}
-    shown = [(place, row_parts(row)) for place, row in found.rows]
     before = max(0, start - SHOWN) if start and found.total is not None else None
     return {
-        "rows": shown,
-        "fields": fields,
+        "rows": found.rows,
+        "fields": found.fields,
         "total": found.total,
         "start": start,
         "next_start": found.next_start,
@@ -109,17 +114,18 @@ def whole(text: str | None) -> int:
 def row(request: HtmxHttpRequest, pk: int, number: int, row: int) -> HttpResponse:
     version, context = opened(request, pk, number, "version")
     which = which_file(request)
-    data = _one(version, which, row)
-    context |= {"row": row, "which": which, "parts": row_parts(data, None)}
-    context |= {"extra": data.get("extra_info"), "files": FILES}
+    context |= {"row": row, "which": which, "files": FILES, **_one(version, which, row)}
     return render(request, "datasets/versions/row.html", context)
 
 
 def _one(version: Version, which: str, row: int) -> dict[str, Any]:
     try:
-        return pages.row(file_of(version, which), row)
+        parts, extra = bounded(row_shown, file_of(version, which), row)
+    except TooMuch as error:
+        return {"problem": str(error)}
     except (IndexError, ValueError) as error:
         raise Http404(f"{version} has no such row: {error}") from None
+    return {"parts": parts, "extra": extra, "line": dict(extra).get("line")}
 
 
 @require_GET
@@ -129,24 +135,30 @@ def tokens(request: HtmxHttpRequest, pk: int, number: int) -> HttpResponse:
     form = TokensForm({**given, **request.GET.dict()})
     context |= {"form": form, "models": sample_models(), "target": version.target}
     if form.is_valid():
-        context |= _view(version, form.cleaned_data)
+        context |= _view(version, form.cleaned_data, whole(request.GET.get("start")))
     return render(request, "datasets/versions/tokens.html", context)
 
 
-def _view(version: Version, given: dict[str, Any]) -> dict[str, Any]:
-    from datasets.formats import tokens as tokenizers
-
+def _view(version: Version, given: dict[str, Any], start: int) -> dict[str, Any]:
     try:
-        model = inside(given["model"])
-        data = pages.row(file_of(version, given["file"]), given["row"])
-        tokenizer = tokenizers.load(model)
-        view = tokenizer.view(data, version.target, given["max_length"], given["truncation"])
+        model, file = inside(given["model"]), file_of(version, given["file"])
+        cut = given["max_length"], given["truncation"]
+        sides = call(
+            TEMPLATES,
+            TOKENIZERS,
+            tokens_shown,
+            file,
+            given["row"],
+            model,
+            version.target,
+            *cut,
+            start,
+        )
     except IndexError:
         return {"problem": f"The file has no row {given['row']}."}
     except ValueError as error:
         return {"problem": str(error)}
-    sides = [("Rejected", token_view(view.rejected))] if view.rejected else []
-    return {"sides": [("Chosen" if sides else "The row", token_view(view)), *sides]}
+    return {"sides": sides}
 
 
 def sample_models() -> list[str]:
@@ -161,11 +173,8 @@ def distribution(request: HtmxHttpRequest, pk: int, number: int) -> HttpResponse
     field = request.GET.get("field", "").replace("\0", "")
     try:
         path = file_of(version, context["which"])
-        context["fields"] = fields_of.fields(path)
-        context["field"] = field or next(iter(context["fields"]), "")
-        context["found"] = fields_of.distribution(path, context["field"])
-        if context["found"].kind == "text":
-            context["lengths"] = fields_of.lengths_by(path, context["field"])
+        fields, found, lengths = bounded(distribution_shown, path, field)
+        context |= {"fields": fields, "field": found.field, "found": found, "lengths": lengths}
     except ValueError as error:
         context["problem"] = str(error)
     return render(request, "datasets/versions/fields.html", context)
@@ -177,10 +186,13 @@ def removed(request: HtmxHttpRequest, pk: int, number: int) -> HttpResponse:
     start = whole(request.GET.get("start"))
     if not version.removed_file.is_file():
         raise Http404("Nothing was left out.")
-    found = pages.page(version.removed_file, start, SHOWN)
+    try:
+        found = bounded(removed_shown, version.removed_file, start, SHOWN)
+    except ValueError as error:
+        return render(request, REMOVED, context | {"problem": str(error)})
     context |= {"rows": [row for _, row in found.rows], "total": found.total, "start": start}
     context |= {"next_start": found.next_start, "before": max(0, start - SHOWN) if start else None}
-    return render(request, "datasets/versions/removed.html", context)
+    return render(request, REMOVED, context)
 
 
 @require_GET

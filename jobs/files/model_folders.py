@@ -9,6 +9,7 @@ from django.conf import settings
 from compute.runners.base import Piece, RunnerError
 from jobs.files.digests import digest_of
 from jobs.verl.model_dir import inspect_model
+from platform_site.bounded.calls import of_file
 from platform_site.paths import allowed
 
 MOST_FILES = 2000  # of a model; more is some other folder
@@ -21,7 +22,7 @@ def own_model(path: str) -> Path:
         raise ValueError(f"{path} lies outside the folders that may be read here")
     if Path(settings.TRAINYARD_HOME).resolve().is_relative_to(folder):
         raise ValueError(f"{path} holds Trainyard's own files")
-    if problem := inspect_model(folder).problem:
+    if problem := of_file(inspect_model, folder).problem:
         raise ValueError(problem.removesuffix("."))
     return folder
 

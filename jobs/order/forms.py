@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 
 from compute.machines.local import local_machine
+from datasets.formats.rl_rows import rl_rows
 from datasets.models import Version
 from jobs.files import parents, shipping
 from jobs.kinds.registry import registry
@@ -22,7 +23,6 @@ from jobs.order.preflight import Preflight
 from jobs.places import places
 from jobs.queue import claims
 from jobs.rewards.before_submit import check_function
-from jobs.rewards.trial import rl_rows
 from jobs.trackers import accounts
 from jobs.verl.checks import check_code
 from jobs.verl.knobs import find, knobs_of
@@ -30,6 +30,7 @@ from jobs.verl.overrides import below
 from jobs.verl.recipes import Recipe
 from jobs.verl.spec import LATEST, Problem, TrainSpec
 from jobs.warning import FieldWarning
+from platform_site.bounded.calls import bounded
 from platform_site.fields import one_line
 from platform_site.paths import inside
 
@@ -170,7 +171,7 @@ class JobForm(forms.Form):
         path, name = str(values.get("reward_file", "")), str(values.get("reward_name", ""))
         if not path or values.get("reward_model"):  # verl then passes its router too
             return []
-        rows = rl_rows(inside(str(values["train_files"])), TRIED_ROWS)
+        rows = bounded(rl_rows, inside(str(values["train_files"])), TRIED_ROWS)
         kwargs = below(self.spec.overrides, REWARD_KWARGS)
         return check_function(path, name or "compute_score", rows, kwargs)
 

@@ -1,22 +1,24 @@
 """Rows that are longer than a run takes: refused, left out or cut, said before the start."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from datasets.formats.chat import MEDIA
-from datasets.formats.rows import page
-from datasets.formats.tokens import ChatTokenizer
+from datasets.formats.chat import ChatOptions
+from datasets.formats.refused import Measured, measured
+from datasets.formats.shown import TOKENIZERS
 from datasets.models import Report, Version
 from jobs.verl.algorithms import algorithm_of
 from jobs.verl.knobs import number, value_of
 from jobs.verl.overrides import readable
 from jobs.verl.spec import Problem, TrainSpec
 from jobs.warning import FieldWarning
-from platform_site.paths import inside
+from platform_site.bounded.calls import call
+from platform_site.bounded.limits import COUNTING, TooMuch
 from platform_site.work.models import State
 
-MEASURED, AT_ONCE = 5000, 1000  # rows of a file
+SPLITS = {"train_files": "training", "val_files": "validation"}
 SAMPLES = ("data.train_max_samples", "data.val_max_samples")
 Told = Problem | FieldWarning
 
@@ -80,31 +82,24 @@ def _of_report(report: Report, limit: int, where: str) -> TooLong | None:
     return TooLong(count, lengths["counted"], lengths["max"], where)
 
 
-def measured(spec: TrainSpec, tokenizer: ChatTokenizer) -> Iterator[TooLong]:
-    """By the tokenizer, of the first rows of each file."""
+def look(
+    spec: TrainSpec, model: Path, options: ChatOptions, files: Mapping[str, Path]
+) -> list[Told]:
+    """What is said of the first rows of each file, by the tokenizer of the model."""
     if reads_some(spec):
-        return
-    target, limit = algorithm_of(spec.kind).target, limit_of(spec)
-    for field, split in (("train_files", "training"), ("val_files", "validation")):
-        rows = _first(str(spec.values[field]))
-        if any(set(MEDIA) & row.keys() for row in rows[:1]):  # verl then uses a processor
-            return
-        lengths = tokenizer.lengths(rows, target)
-        over = sum(length > limit for length in lengths)
-        if over:
-            first = "the first rows of the " if len(rows) == MEASURED else "the "
-            where = f"{first}{split} data"
-            yield TooLong(over, len(rows), max(lengths), where)
+        return []
+    asked = model, options, algorithm_of(spec.kind).target, files, limit_of(spec)
+    try:
+        found = call(COUNTING, TOKENIZERS, measured, *asked)
+    except TooMuch as error:
+        field = "max_prompt_length" if has_prompts(spec) else "max_length"
+        return [FieldWarning(field, f"Nobody counted how long the rows are. {error}", "Lengths")]
+    return [told(spec, _too_long(field, each)) for field, each in found.items() if each.over]
 
 
-def _first(file: str) -> Sequence[Mapping[str, Any]]:
-    rows: list[Mapping[str, Any]] = []
-    for start in range(0, MEASURED, AT_ONCE):
-        found = [row for _, row in page(inside(file), start, AT_ONCE).rows]
-        rows += found
-        if len(found) < AT_ONCE:
-            break
-    return rows
+def _too_long(field: str, found: Measured) -> TooLong:
+    first = "the first rows of the " if found.is_part else "the "
+    return TooLong(found.over, found.rows, found.longest, f"{first}{SPLITS[field]} data")
 
 
 def reads_some(spec: TrainSpec) -> bool:

@@ -26,6 +26,8 @@ from jobs.verl.releases import BEFORE_09, refusal
 from jobs.verl.saved_model import saves_model
 from jobs.verl.spec import Problem, TrainSpec
 from jobs.verl.steps import promised, rows_used, steps_per_epoch
+from platform_site.bounded.calls import of_file
+from platform_site.bounded.limits import TooMuch
 from platform_site.paths import allowed, inside
 
 
@@ -121,7 +123,7 @@ class Preflight:
 
     def _data(self, field: str) -> tuple[ParquetFacts, str | None]:
         kind = algorithm_of(self.spec.kind)
-        facts = read_facts(inside(str(self.spec.values[field])))
+        facts = of_file(read_facts, inside(str(self.spec.values[field])))
         return facts, column_problem(kind.target, facts, self._renamed(), kind.label)
 
     def _renamed(self) -> dict[str, str]:
@@ -148,7 +150,7 @@ class Preflight:
             return
         for field in ("train_files", "val_files"):
             try:
-                unknown = unscored(inside(str(self.spec.values[field])))
+                unknown = of_file(unscored, inside(str(self.spec.values[field])))
             except ValueError:
                 continue  # reported already
             if unknown:
@@ -187,11 +189,18 @@ def find_model(text: str) -> ModelFolder:
                 f"{text} is neither a folder nor in this machine's Hugging Face cache. "
                 f"Fetch it first: hf download {text}"
             )
-        return inspect_model(snapshot)
+        return _inspected(snapshot)
     try:
-        return inspect_model(inside(text))
+        return _inspected(inside(text))
     except ValueError as error:
         return ModelFolder(str(error))
+
+
+def _inspected(folder: Path) -> ModelFolder:
+    try:
+        return of_file(inspect_model, folder)
+    except TooMuch as error:
+        return ModelFolder(f"{folder} cannot be looked at. {error}")
 
 
 def model_folder(text: str) -> Path | None:

@@ -7,13 +7,15 @@ from typing import Any
 
 from django import forms
 
+from datasets.formats.rl_rows import rl_rows
 from datasets.formats.scorers import DATA_SOURCES, scorer_of
 from datasets.models import Target, Version
 from datasets.services import find_version
 from jobs.places import places
 from jobs.rewards.json_field import JsonField
 from jobs.rewards.paths import reward_path
-from jobs.rewards.trial import Case, Subject, cases_of, rl_rows, truth_of
+from jobs.rewards.trial import Case, Subject, cases_of, truth_of
+from platform_site.bounded.calls import bounded
 from platform_site.paths import inside
 
 BETWEEN_ANSWERS = re.compile(r"^-{3,}[ \t]*$", re.MULTILINE)
@@ -163,7 +165,7 @@ class RewardForm(forms.Form):
             return []
         try:
             file = find_version(text, Target.RL).train_file if field == "dataset" else text
-            return rl_rows(inside(file), self.cleaned_data["count"] or 8)
+            return bounded(rl_rows, inside(file), self.cleaned_data["count"] or 8)
         except ValueError as error:
             self.add_error(field, str(error))
             return []

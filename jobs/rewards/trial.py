@@ -6,16 +6,12 @@ import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from django.conf import settings
 
 from platform_site.bounded.environment import passed_on
 
-COLUMNS = ("data_source", "prompt", "reward_model")
 MARGIN = 20.0  # seconds to start, and to end the remaining processes
 AT_ONCE = threading.BoundedSemaphore(2)
 
@@ -225,21 +221,6 @@ def _end(process: "subprocess.Popen[str]") -> None:
         process.wait(10)
     except subprocess.TimeoutExpired:
         process.kill()
-
-
-def rl_rows(path: Path, count: int) -> list[dict[str, Any]]:
-    """The first rows of an RL parquet file. Raises ValueError with a sentence."""
-    try:
-        with pq.ParquetFile(path) as file:
-            missing = [name for name in COLUMNS if name not in file.schema_arrow.names]
-            if missing:
-                raise ValueError(f"{path} has no column {', '.join(missing)}: it is no RL data.")
-            batch = next(file.iter_batches(batch_size=count), None)
-    except FileNotFoundError:
-        raise ValueError(f"There is no file {path}.") from None
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from None
-    return batch.to_pylist() if batch else []
 
 
 def cases_of(row: Mapping[str, Any], group: int, answers: Sequence[str]) -> Iterator[Case]:

@@ -32,6 +32,7 @@ class Override:
 
 
 @lru_cache(maxsize=1024)  # a preview reads the same lines at each key that is pressed
+@lru_cache(maxsize=4096)  # a form asks for the same ones many times
 def parse(text: str) -> Override:
     """Parse one override. Nobody may change the value: it is shared.
 

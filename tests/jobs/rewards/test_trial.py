@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
+from datasets.formats.rl_rows import rl_rows
 from jobs.rewards import trial
 from jobs.rewards.trial import (
     Case,
     Limits,
     Subject,
     TrialError,
-    rl_rows,
     try_reward,
 )
 from platform_site.bounded.environment import passed_on
