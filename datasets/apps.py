@@ -8,4 +8,4 @@ class DatasetsConfig(AppConfig):
 
     def ready(self) -> None:
         for label in ("datasets.source", "datasets.version", "datasets.report"):
-            done_by(label, "datasets.working.work_off")
+            done_by(label, "datasets.working.work_off", in_line=True)

@@ -22,6 +22,7 @@ from datasets.services import DatasetError
 from platform_site.fields import asked
 from platform_site.htmx import HtmxHttpRequest
 from platform_site.paths import allowed
+from platform_site.work.line import InLine
 from platform_site.work.models import BUSY, State, Work
 
 PAGE = 50
@@ -133,6 +134,7 @@ def contents(dataset: Dataset, user: Any) -> dict[str, Any]:
         "dataset": dataset,
         "sources": sources,
         "versions": [(version, uses_of(version)) for version in versions],
+        "in_line": InLine(),
         "is_busy": any(work.is_busy for work in (*sources, *versions)),
         "can_change": dataset.can_change(user),
     }

@@ -1,5 +1,6 @@
 """The long work on data: importing, compiling, checking, cleaning."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,12 @@ from datasets.formats import check, clean, compile, source
 from datasets.formats.columns import ColumnMapping
 from datasets.formats.scorers import DATA_SOURCES
 from datasets.models import Report, Source, Version
+from platform_site.bounded.limits import within
 from platform_site.work import doing
 from platform_site.work.doing import Progress, WorkFailed
 from platform_site.work.models import Work
+
+COUNTED_WITHIN = 300  # seconds for some hundred rows: a chat template may have a loop without end
 
 
 def work_off(work: Work) -> bool:
@@ -128,7 +132,12 @@ def lengths_of(model: str, target: str) -> check.Lengths | None:
     from datasets.formats import tokens
 
     tokenizer = tokens.load(Path(model))
-    return lambda rows: tokenizer.lengths(rows, target)
+
+    def lengths(rows: Sequence[dict[str, Any]]) -> list[int]:
+        with within(COUNTED_WITHIN, f"The tokens of {len(rows)} rows could not be counted."):
+            return tokenizer.lengths(rows, target)
+
+    return lengths
 
 
 def _tidy(work: Work) -> None:

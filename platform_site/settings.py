@@ -60,6 +60,11 @@ TRAINYARD_PATHS = [
 TRAINYARD_STOP_GRACE = env.int("TRAINYARD_STOP_GRACE", 20, validate=validate.Range(min=0))
 # What runs get of the environment besides; platform_site/bounded/environment.py reads it.
 TRAINYARD_RUN_ENV: list[str] = env.list("TRAINYARD_RUN_ENV", [], validate=are_names)
+# How many imports, compilations and checks of data go on at once, and bytes of memory for each.
+TRAINYARD_DATA_AT_ONCE = env.int("TRAINYARD_DATA_AT_ONCE", 2, validate=validate.Range(min=1))
+TRAINYARD_DATA_MEMORY = env.int(
+    "TRAINYARD_DATA_MEMORY", 4 * 1024**3, validate=validate.Range(min=256 * 1024**2)
+)
 TRAINYARD_HTTPS = env.bool("TRAINYARD_HTTPS", False)
 
 DEBUG = env.bool("TRAINYARD_DEBUG", False)

@@ -28,6 +28,8 @@ def read_parquet(stream: Stream, sink: Sink, limits: Limits, folder: Path) -> No
             pass  # this hashes the file and notices a change
     try:
         _read_rows(path, sink, limits)
+    except MemoryError:  # one of Arrow's errors, which says nothing about the file
+        raise
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise

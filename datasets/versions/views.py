@@ -25,6 +25,7 @@ from platform_site.bounded.calls import bounded, call
 from platform_site.bounded.limits import TEMPLATES, TooMuch
 from platform_site.htmx import HtmxHttpRequest
 from platform_site.paths import inside
+from platform_site.work.line import InLine
 
 SHOWN = 25
 REMOVED = "datasets/versions/removed.html"
@@ -51,12 +52,8 @@ def opened(
     ]
     can_change = version.dataset.can_change(request.user)
     context = {"version": version, "dataset": version.dataset, "tabs": tabs}
-    return version, {
-        **context,
-        "can_change": can_change,
-        "links": links_of(version),
-        "uses": uses_of(version),
-    }
+    more = {"links": links_of(version), "uses": uses_of(version), "in_line": InLine()}
+    return version, {**context, "can_change": can_change, **more}
 
 
 def file_of(version: Version, which: str) -> Path:

@@ -4,7 +4,9 @@ import math
 import os
 import resource
 import signal
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +49,35 @@ COUNTING = Limits(seconds=60, memory=2 * GIB)
 
 def limit_memory(size: int) -> None:
     """Bound what this process allocates from now on; more raises ``MemoryError``."""
-    _limit(resource.RLIMIT_DATA, allocated() + size)
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = allocated() + size
+    if hard == resource.RLIM_INFINITY or wanted < hard:
+        resource.setrlimit(resource.RLIMIT_DATA, (wanted, hard))
+
+
+class _OutOfTime(BaseException):
+    """No error of the work that is broken off: nothing there may take it for its own."""
+
+
+@contextmanager
+def within(seconds: float, what: str) -> Iterator[None]:
+    """Break off Python code that takes longer, by ``TooMuch``. Only the main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, _raise)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    except _OutOfTime:
+        raise TooMuch(f"{what} It took more than {seconds:g} s, and was ended.") from None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _raise(number: int, frame: object) -> None:
+    raise _OutOfTime
 
 
 def allocated() -> int:

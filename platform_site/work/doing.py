@@ -6,15 +6,19 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from django.apps import apps
+from django.conf import settings
 from django.utils.module_loading import import_string
 
-from platform_site.work import verbs
-from platform_site.work.doers import DONE_BY
+from platform_site.bounded.limits import limit_memory, size_text
+from platform_site.work import line, verbs
+from platform_site.work.doers import DONE_BY, IN_LINE
 from platform_site.work.models import State, Work
+from platform_site.work.places import place
 
 log = logging.getLogger(__name__)
 TELL_EVERY = 1.0  # seconds between two writes of progress
 UNEXPECTED = "Something went wrong that Trainyard did not expect: see work.log."
+TOO_LARGE = "It needed more than {} of memory: see TRAINYARD_DATA_MEMORY."
 BROKEN_OFF = "It was broken off. Ask for it again."
 W = TypeVar("W", bound=Work)
 
@@ -47,7 +51,19 @@ class Progress:
 
 
 def work_off(label: str, pk: int) -> None:
-    """Do a piece of work that waits, if it is still there."""
+    """Do a piece of work that waits, if it is still there and, where it takes turns, has one."""
+    if label not in IN_LINE:
+        _work_off(label, pk)
+        return
+    with place() as has_place:
+        if has_place:
+            limit_memory(settings.TRAINYARD_DATA_MEMORY)
+            _work_off(label, pk)
+    if has_place:
+        line.go_on()
+
+
+def _work_off(label: str, pk: int) -> None:
     if work := apps.get_model(label)._default_manager.filter(pk=pk).first():
         import_string(DONE_BY[label])(work)
 
@@ -79,6 +95,8 @@ def _outcome(
         return State.CANCELLED, {"error": str(cancelled)}
     except WorkFailed as error:
         return State.FAILED, {"error": str(error)}
+    except MemoryError:
+        return State.FAILED, {"error": TOO_LARGE.format(size_text(settings.TRAINYARD_DATA_MEMORY))}
     except Exception:  # a fault of ours: the row must not say for ever that it goes on
         log.exception("%s of %s", work, work._meta.label)
         return State.FAILED, {"error": UNEXPECTED}

@@ -1,10 +1,13 @@
 """A process of its own: it belongs to nobody's session, and outlives the worker that starts it."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 from django.conf import settings
+
+from platform_site.bounded.limits import FRUGAL
 
 
 def start_process(*argv: str) -> None:
@@ -17,5 +20,5 @@ def start_process(*argv: str) -> None:
         subprocess.Popen(
             [sys.executable, "manage.py", *argv],
             cwd=settings.BASE_DIR, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-            start_new_session=True,
+            env={**FRUGAL, **os.environ}, start_new_session=True,
         )  # fmt: skip

@@ -1,7 +1,11 @@
 """What workers do."""
 
+from platform_site.work.doers import IN_LINE
+from platform_site.work.places import is_free
 from platform_site.work.process import start_process
 
 
 def start(label: str, pk: int) -> None:
-    start_process("work", label, str(pk))
+    """What takes turns and finds no place is started by who leaves one."""
+    if label not in IN_LINE or is_free():
+        start_process("work", label, str(pk))

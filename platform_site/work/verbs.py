@@ -10,7 +10,9 @@ from django.db.models import Q
 from django.utils import timezone
 from django_q.tasks import async_task
 
+from platform_site.work import line
 from platform_site.work.beating import beating
+from platform_site.work.doers import IN_LINE
 from platform_site.work.models import State, Work, silent
 
 BEAT = 5.0  # seconds between two signs of life
@@ -57,7 +59,13 @@ def keep(work: Work, **fields: Any) -> bool:
 def alive(work: Work) -> AbstractContextManager[None]:
     """While the block runs, the row shows that its process lives."""
     row = _claimed(work)
-    return beating(lambda: row.update(beat_at=timezone.now()), BEAT)
+
+    def beat() -> None:
+        row.update(beat_at=timezone.now())
+        if work._meta.label_lower in IN_LINE:
+            line.keep_alive()
+
+    return beating(beat, BEAT)
 
 
 def end(work: W, state: State, ended: Callable[[W], object], **fields: Any) -> bool:

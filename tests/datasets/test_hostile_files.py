@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,6 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from datasets import services, working
 from datasets.formats import shown
 from datasets.models import Dataset, Target, Version
 from datasets.versions import views
@@ -61,7 +63,7 @@ def test_a_template_without_end_is_ended(
 ) -> None:
     monkeypatch.setattr(views, "TEMPLATES", FAST)
     model = tokenizers.save(home / "model", TEMPLATES[name])
-    asked = {"model": str(model), "row": 0, "file": "train"}
+    asked = {"model": str(model), "row": "0", "file": "train"}
     began = time.monotonic()
     answer = page.get(f"/datasets/{version.dataset_id}/versions/1/tokens/", asked)
     assert time.monotonic() - began < 30
@@ -84,8 +86,9 @@ def test_rows_that_inflate_are_not_read_into_the_site(
 
 
 def test_tokens_come_a_page_at_a_time(page: Client, user: User, home: Path) -> None:
-    row = {"prompt": [{"role": "user", "content": "x" * 12_000}], "data_source": "a"}
-    row["reward_model"] = {"ground_truth": "1", "style": "rule"}
+    turn = {"role": "user", "content": "x" * 12_000}
+    truth = {"ground_truth": "1", "style": "rule"}
+    row: dict[str, Any] = {"prompt": [turn], "data_source": "a", "reward_model": truth}
     train = factories.write_table(home / "long.parquet", {key: [row[key]] for key in row})
     version = made(user, train)
     model = tokenizers.save(home / "model", tokenizers.CHATML)
@@ -101,7 +104,8 @@ def test_a_row_of_many_columns_and_turns_is_a_small_page(
     page: Client, user: User, home: Path
 ) -> None:
     turns = [{"role": "user", "content": "y" * 5_000}] * 3_000
-    row = {"data_source": "a", "prompt": turns, "reward_model": {"ground_truth": "1"}}
+    row: dict[str, Any] = {"data_source": "a", "prompt": turns}
+    row["reward_model"] = {"ground_truth": "1"}
     row |= {f"column_{number}": "z" * 3_000 for number in range(1_500)}
     row["extra_info"] = {"note": "n" * 50_000}
     train = factories.write_table(home / "wide.parquet", {key: [row[key]] for key in row})
@@ -115,3 +119,17 @@ def test_a_row_of_many_columns_and_turns_is_a_small_page(
     assert "2,800 more turns are not shown" in whole
     assert "1,403 more columns are not shown" in whole
     assert "48,000 more characters" in whole
+
+
+def test_a_check_ends_though_the_template_does_not(
+    version: Version, user: User, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(working, "COUNTED_WITHIN", 1)
+    model = tokenizers.save(home / "model", LOOP)
+    report = services.check(version, str(model), 100, user)
+    working.work_off(report)
+    report.refresh_from_db()
+    assert report.state == State.FAILED
+    assert report.error == (
+        "The tokens of 3 rows could not be counted. It took more than 1 s, and was ended."
+    )

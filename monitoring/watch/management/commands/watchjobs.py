@@ -16,12 +16,14 @@ from jobs import resuming
 from jobs.launch import overdue
 from monitoring.watch.watching_machine import LOOK_EVERY, MachineWatcher
 from platform_site.spare import keep_spare_pages
+from platform_site.work import line
 
 log = logging.getLogger(__name__)
 LEAVES_WITHIN = 5.0
 KICK_EVERY = 2.0
 RETRY_EVERY = 5.0
 ASK_EVERY = 60.0
+WORK_EVERY = 10.0
 
 
 class Command(BaseCommand):
@@ -56,6 +58,7 @@ class Watcher:
             resuming.retry_due: RETRY_EVERY,
             resuming.ask_again: ASK_EVERY,
             keep_spare_pages: ASK_EVERY,
+            line.go_on: WORK_EVERY,
         }
         self.due = dict.fromkeys(self.every, 0.0)
         self.here: dict[int, MachineWatcher] = {}
