@@ -23,7 +23,6 @@ KINDS = {
 }
 
 
-
 def row_parts(row: Mapping[str, Any]) -> list[Part]:
     """A compiled row by column: turns as turns, other values as text. Each is cut short."""
     return _parts(row, BRIEF, BRIEF_TURNS)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from datasets.formats.columns import SHAPES, ColumnMapping
 from datasets.formats.shapes import Proposal

@@ -89,4 +89,7 @@ def _preview(form: MapForm) -> dict[str, Any]:
     try:
         return {"errors": errors, **bounded(mapped, form.source.rows_file, form.mapping, SHOWN)}
     except TooMuch as error:
-        return {"rows": [], "errors": [*errors, ("", [f"The rows could not be looked at. {error}"])]}
+        return {
+            "rows": [],
+            "errors": [*errors, ("", [f"The rows could not be looked at. {error}"])],
+        }

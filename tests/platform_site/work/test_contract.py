@@ -16,6 +16,7 @@ from django.utils.module_loading import import_string
 from compute.models import SetUp
 from datasets.models import Report, Source, Version
 from jobs.models import Fetch, Place, Removal
+from jobs.models.deletions import Deletion
 from platform_site.work import doing, models, verbs
 from platform_site.work.doers import DONE_BY
 from platform_site.work.doing import Cancelled, Progress, WorkFailed
@@ -32,6 +33,7 @@ MAKERS: dict[type[Work], Callable[[], Work]] = {
     SetUp: lambda: SetUp.objects.create(machine=factories.make_ssh_machine()),
     Fetch: lambda: factories.make_job().fetches.create(step=3),
     Removal: lambda: Removal.objects.create(place=make_place()),
+    Deletion: lambda: Deletion.objects.create(number=1, name="a run"),
 }
 ALL = Work.__subclasses__()
 HOLDS_ALL = """
