@@ -6,7 +6,7 @@ from jobs.archive.belongings import reader_words, readings_of
 from jobs.archive.services import underway
 from jobs.artifacts.refusals import newest_whole
 from jobs.models import CAN_RESUME, Artifact, Fetch, Job, JobInput, Removal, Status
-from platform_site.work.models import BUSY
+from platform_site.work.models import BUSY, silent
 
 
 def why_not(job: Job) -> list[str]:
@@ -40,9 +40,10 @@ def _needed(job: Job) -> Iterator[str]:
 
 
 def _busy(job: Job) -> Iterator[str]:
-    if Fetch.objects.filter(job=job, state__in=BUSY).exists():
+    if Fetch.objects.filter(job=job, state__in=BUSY).exclude(silent()).exists():
         yield "A checkpoint of it is being brought here: wait for that, or cancel it."
-    if Removal.objects.filter(place__artifact__job=job, state__in=BUSY).exists():
+    parts = Removal.objects.filter(place__artifact__job=job, state__in=BUSY)
+    if parts.exclude(silent()).exists():
         yield "A part of it is being deleted: wait for that."
 
 

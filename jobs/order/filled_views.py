@@ -83,7 +83,9 @@ def job_train_on(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         return redirect(_instead(artifact))
     form = JobForm(base, request.user)
     form.initial = values
-    return render(request, "jobs/order/form.html", {**fresh(form), "cloned": job})
+    return render(
+        request, "jobs/order/form.html", {**fresh(form), "cloned": job, "artifact": artifact}
+    )
 
 
 def _instead(artifact: Artifact) -> str:

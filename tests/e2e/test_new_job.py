@@ -116,6 +116,9 @@ def test_a_run_is_stopped_after_one_question_and_leaves_nothing_alive(
 ) -> None:
     job = next(job for job in site.manage("jobs") if job["name"] == "pressed twice")
     site.wait_for_status(job["id"], "running")
+    listed, row = page.context.new_page(), f"tr:has(#tick-{job['id']})"
+    listed.goto(f"{site.url}/jobs/")
+    listed.locator(f"#tick-{job['id']}").check()
     page.goto(f"{site.url}/jobs/{job['id']}/")
     page.locator("#stop-button").click()
     dialog = page.locator("#stop-dialog")
@@ -126,6 +129,16 @@ def test_a_run_is_stopped_after_one_question_and_leaves_nothing_alive(
     assert ended["status"] == "stopped"
     expect(page.locator("#run-header")).to_contain_text("Stopped", timeout=30_000)
     wait_for(lambda: not alive_in(Path(ended["run_dir"])), "its processes to be gone", 10)
+
+    expect(listed.locator(row)).to_contain_text("Stopped")  # the list has heard of it by itself
+    expect(listed.locator(f"#tick-{job['id']}")).to_be_checked()
+    listed.get_by_role("button", name="Delete", exact=True).click()
+    if (sure := listed.get_by_label("Delete though warnings")).count():
+        sure.check()
+    listed.locator("main").get_by_role("button", name="Delete").click()
+    expect(listed.locator("#jobs-table")).to_be_visible()
+    expect(listed.locator(row)).to_have_count(0, timeout=60_000)
+    assert not Path(ended["run_dir"]).parent.exists()
 
 
 def alive_in(run_dir: Path) -> list[int]:

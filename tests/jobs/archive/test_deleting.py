@@ -156,6 +156,15 @@ def test_not_while_it_is_pinned_fetched_or_waited_for(job: Job, user: User) -> N
     ]
 
 
+def test_what_a_process_that_died_was_doing_is_in_nobodys_way(job: Job) -> None:
+    long_ago = timezone.now() - timedelta(hours=1)
+    Fetch.objects.create(job=job, step=10, source="/a", target="/b", beat_at=long_ago)
+    artifact(job, 10).places.get().removals.create(beat_at=long_ago)
+    assert why_not(job) == []
+    Fetch.objects.update(beat_at=timezone.now())
+    assert len(why_not(job)) == 1
+
+
 def test_a_second_word_is_asked_for(job: Job, user: User) -> None:
     become(job, status=Status.FAILED)
     draft = reader(job, 10, status=Status.DRAFT)

@@ -44,6 +44,7 @@ def test_the_form_holds_the_draft(page: Client, draft: Job, user: User) -> None:
     content = response.content.decode()
     assert f'action="{url(draft)}"' in content
     assert 'value="a draft"' in content
+    assert "Edit a draft" in content
     assert f'name="uuid" value="{draft.uuid}"' in content
     assert f'<option value="{before.pk}" selected>' in content
     assert 'name="retries" value="2"' in content

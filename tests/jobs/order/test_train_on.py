@@ -78,6 +78,7 @@ def test_the_form_has_the_checkpoint_as_its_model(page: Client, job: Job) -> Non
     content = response.content.decode()
     assert f'value="{job.run_dir}/checkpoints/global_step_10/huggingface"' in content
     assert 'value="a run, on step 10"' in content
+    assert ">checkpoint of step 10</a>" in content
     assert f'<option value="{machine.pk}" selected>' in content
     assert "made for trying" not in content.lower()
 
