@@ -1,13 +1,13 @@
 """Whether a model lies on a machine so that its user can load it: whole and readable."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path, PurePosixPath
 
 from compute.runners.base import Runner, RunnerError, RunnerUnsure, Stretch, Unreachable
 from jobs.verl.weights import INDEXES, LFS, MOST_READ, WHOLE, WeightsError, placed, whole_size
 
 CONFIG = "config.json"
-MOST_TRIED = 16  # files that are opened; each is a round trip on a cluster
+AT_ONCE = 16  # files whose beginnings are held at a time
 
 
 def lack_of(runner: Runner, path: str) -> str:
@@ -38,25 +38,36 @@ def _lack(runner: Runner, folder: PurePosixPath) -> str:
         return "there are no weights in it"
     if absent := next((name for name in weights if not sizes.get(name)), ""):
         return f"there is no whole {absent} in it"
-    tried = weights[:MOST_TRIED]
-    starts = runner.read_many([Stretch(str(folder / name), 0, len(LFS)) for name in tried])
-    if LFS in starts:
-        return f"{tried[starts.index(LFS)]} is a Git LFS pointer, not the file itself"
-    return _cut(runner, folder / weights[0], sizes[weights[0]])
+    for start in range(0, len(weights), AT_ONCE):
+        some = {name: sizes[name] for name in weights[start : start + AT_ONCE]}
+        if lack := _faulty(runner, folder, some):
+            return lack
+    return ""
 
 
-def _cut(runner: Runner, file: PurePosixPath, size: int) -> str:
-    """Whether the first file is cut off, as by a copy that is still under way."""
-    if file.suffix != ".safetensors":
-        return ""
-    length = int.from_bytes(runner.read(str(file), 0, 8), "little")
-    if length > MOST_READ:
-        return f"{file.name} is no safetensors file"
+def _faulty(runner: Runner, folder: PurePosixPath, sizes: Mapping[str, int]) -> str:
+    """The first of these files that is not what its name says, or is cut off."""
+    wanted = [Stretch(str(folder / name), 0, len(LFS)) for name in sizes]
+    lengths: dict[str, int] = {}
+    for name, start in zip(sizes, runner.read_many(wanted), strict=True):
+        if start == LFS:
+            return f"{name} is a Git LFS pointer, not the file itself"
+        if name.endswith(".safetensors"):
+            lengths[name] = int.from_bytes(start[:8], "little")
+        if lengths.get(name, 0) > MOST_READ:
+            return f"{name} is no safetensors file"
+    wanted = [Stretch(str(folder / name), 8, length) for name, length in lengths.items()]
+    headers = zip(lengths, runner.read_many(wanted), strict=True)
+    return next(filter(None, (_cut(name, header, sizes[name]) for name, header in headers)), "")
+
+
+def _cut(name: str, header: bytes, size: int) -> str:
+    """Whether a file is cut off, as by a copy that is still under way."""
     try:
-        whole = whole_size(Path(file), runner.read(str(file), 8, length))
+        whole = whole_size(Path(name), header)
     except WeightsError:
-        return f"{file.name} is no whole safetensors file"
-    return f"{file.name} has {size} bytes of {whole}" if size < whole else ""
+        return f"{name} is no whole safetensors file"
+    return f"{name} has {size} bytes of {whole}" if size < whole else ""
 
 
 def _weights(names: Collection[str], read: Callable[[str], bytes]) -> list[str]:

@@ -51,6 +51,22 @@ def test_a_part_that_is_absent_or_empty(model: Path) -> None:
     assert lack(model) == f"there is no whole {PART} in it"
 
 
+def test_any_part_that_is_cut_off_is_named(model: Path) -> None:
+    """Also one behind those that are read at once."""
+    (model / "model.safetensors").unlink()
+    names = [f"model-{number:05}.safetensors" for number in range(20)]
+    for name in names:
+        (model / name).write_bytes(safetensors({"a": [100]}))
+    (model / INDEX).write_text(json.dumps({"weight_map": {name: name for name in names}}))
+    assert lack(model) == ""
+    whole = (model / names[18]).read_bytes()
+    (model / names[18]).write_bytes(whole[:-7])
+    assert lack(model) == f"{names[18]} has {len(whole) - 7} bytes of {len(whole)}"
+    (model / names[19]).write_bytes(b"version https://git-lfs.github.com/spec/v1\noid")
+    (model / names[18]).write_bytes(whole)
+    assert lack(model).startswith(f"{names[19]} is")
+
+
 def test_weights_that_are_cut_off(model: Path) -> None:
     whole = safetensors({"a": [100]})
     (model / "model.safetensors").write_bytes(whole[:-1])
