@@ -20,7 +20,6 @@ SUPERVISED = (
 RL = (
     "trainer.device=cpu",
     "actor_rollout_ref.actor.strategy=fsdp2",
-    "actor_rollout_ref.actor.use_torch_compile=false",
     "actor_rollout_ref.actor.fsdp_config.use_torch_compile=false",
     f"actor_rollout_ref.actor.fsdp_config.{FP32}",
     "actor_rollout_ref.ref.strategy=fsdp2",

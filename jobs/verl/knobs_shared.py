@@ -171,7 +171,7 @@ RUN = (
     Knob("val_before_train", "Validate first", "Run", bool, "A score to compare with.",
          in_rl("trainer.val_before_train")),
     Knob("seed", "Seed", "Run", int, "Of the order of the rows.",
-         everywhere("trainer.seed", "data.seed"), "", 0),
+         {**only(("dpo",), "trainer.seed"), **in_rl("data.seed")}, "", 0),  # SFT takes none
     Knob("loggers", "Also log to", "Run", list,
          "Beside the console and Trainyard's own file; keys are kept under Trackers.",
          everywhere(COMMAND), choices=TRACKERS),

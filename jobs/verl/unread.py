@@ -8,14 +8,16 @@ list to what real runs read.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from jobs.verl.algorithms import is_rl
+from jobs.verl.algorithms import ALGORITHMS, RL, SUPERVISED, is_rl
 from jobs.verl.keys import ACTOR, REF, ROLLOUT
 from jobs.verl.overrides import readable
+from jobs.verl.releases import RELEASES
 from jobs.verl.renames import below
 from jobs.verl.spec import LATEST, TrainSpec
+from jobs.verl.variants import ESTIMATOR, LOSS_MODE, variant_of
 from jobs.warning import FieldWarning
 
-NEWER = ("0.8.0", LATEST)
+NEWER = RELEASES[1:]
 FSDP = "workers/engine/fsdp/transformer_impl.py"
 BASE = "trainer/ppo/v1/trainer_base.py"
 
@@ -32,6 +34,7 @@ class Unread:
     place: str
     releases: tuple[str, ...] = (LATEST,)
     is_taken: bool = False
+    kinds: tuple[str, ...] = tuple(ALGORITHMS)
 
 
 def _nowhere(*nodes: str) -> tuple[Unread, ...]:
@@ -67,6 +70,17 @@ UNREAD = (
         f"{ROLLOUT}.over_sample_rate", f"{ROLLOUT}.agent.custom_async_server",
         "actor_rollout_ref.nccl_timeout",
     ),
+    Unread("data.truncation", "A prompt that is too long ends the run, or is left out.",
+           "experimental/agent_loop/agent_loop.py", is_taken=True, kinds=RL),
+    Unread("data.reward_fn_key", "", "trainer/config/data", kinds=RL),
+    Unread("data.return_raw_input_ids", "", "trainer/config/data", kinds=RL),
+    *(Unread(f"data.return_{name}", "", "utils/dataset/rl_dataset.py keeps it", is_taken=True,
+             kinds=RL)
+      for name in ("raw_chat", "full_prompt", "multi_modal_inputs")),
+    Unread("trainer.balance_batch", "", "trainer/sft_trainer_ray.py alone reads it",
+           kinds=SUPERVISED),
+    Unread("trainer.seed", "The order of the rows is always that of seed 0.",
+           "trainer/sft_trainer.py", RELEASES, kinds=("sft",)),
 )  # fmt: skip
 # The former trainer (trainer/ppo/ray_trainer.py) goes by these.
 UNREAD_IN_V1 = (
@@ -74,6 +88,8 @@ UNREAD_IN_V1 = (
            "Write +critic.ppo_infer_max_token_len_per_gpu.", BASE),
     Unread("algorithm.filter_groups.max_num_gen_batches",
            "Write trainer.v1.sampler.max_inflight_gen_batches.", BASE, is_taken=True),
+    Unread(f"{ROLLOUT}.trace", "V1 traces no answer.", "trainer/ppo/v1/agent_loop_tq.py",
+           is_taken=True),
     Unread("trainer.balance_batch", "The batch is always balanced.", BASE),
     *_nowhere(
         f"{ACTOR}.use_prefix_grouper", f"{ROLLOUT}.multi_turn.enable",
@@ -81,25 +97,20 @@ UNREAD_IN_V1 = (
         "trainer.ray_wait_register_center_timeout",
     ),
 )  # fmt: skip
-# SFT and DPO read the first of these.
-UNREAD_IN_RL = (
-    Unread("data.truncation", "A prompt that is too long ends the run, or is left out.",
-           "experimental/agent_loop/agent_loop.py", is_taken=True),
-    Unread("data.reward_fn_key", "", "trainer/config/data"),
-    *(Unread(f"data.return_{name}", "", "utils/dataset/rl_dataset.py keeps it", is_taken=True)
-      for name in ("raw_input_ids", "raw_chat", "full_prompt", "multi_modal_inputs")),
-)  # fmt: skip
-UNREAD_IN_SUPERVISED = (
-    Unread("trainer.balance_batch", "", "trainer/sft_trainer_ray.py alone reads it"),
-)
+# By the policy loss: the knobs of clipping that it does not read.
+DUAL = ("clip_ratio_c",)
+IDLE = {
+    "gspo": DUAL, "cispo": DUAL, "geo_mean": DUAL,
+    "gpg": ("clip_ratio", "clip_ratio_low", "clip_ratio_high", *DUAL),
+}  # fmt: skip
+NORMALISES = ("grpo", "grpo_passk")
 
 
 def unread_in(spec: TrainSpec) -> Iterator[Unread]:
     """What a run does not go by."""
-    known = [*UNREAD, *(UNREAD_IN_RL if is_rl(spec.kind) else UNREAD_IN_SUPERVISED)]
-    if is_rl(spec.kind) and not runs_former_trainer(spec):
-        known += UNREAD_IN_V1
-    return (each for each in known if spec.verl in each.releases)
+    of_v1 = UNREAD_IN_V1 if is_rl(spec.kind) and not runs_former_trainer(spec) else ()
+    known = (each for each in (*UNREAD, *of_v1) if spec.verl in each.releases)
+    return (each for each in known if spec.kind in each.kinds)
 
 
 def runs_former_trainer(spec: TrainSpec) -> bool:
@@ -110,10 +121,26 @@ def runs_former_trainer(spec: TrainSpec) -> bool:
 
 
 def without_effect(spec: TrainSpec) -> Iterator[FieldWarning]:
-    """A warning of each free override that changes nothing."""
+    """A warning of each knob and each free override that changes nothing."""
+    yield from _idle_knobs(spec)
     for override in readable(spec.overrides):
         for unread in unread_in(spec):
             if below(override.key, unread.node):
                 said = f"{override.key} changes nothing: verl {spec.verl} does not go by it."
                 message = f"{said} {unread.instead}".strip()
                 yield FieldWarning("overrides", message, "Further overrides")
+
+
+def _idle_knobs(spec: TrainSpec) -> Iterator[FieldWarning]:
+    """Knobs that the method of a run does not go by (trainer/ppo/core_algos.py)."""
+    variant = variant_of(spec.kind, spec.values.get("variant"))
+    if variant is None:
+        return
+    given = {override.key: override.value for override in readable(spec.overrides)}
+    settings = {**variant.settings, **given}
+    idle = list(IDLE.get(str(settings.get(LOSS_MODE)), ()))
+    if settings.get(ESTIMATOR) not in NORMALISES:
+        idle.append("norm_adv_by_std")
+    for name in idle:
+        if spec.values.get(name) is not None:
+            yield FieldWarning(name, f"It changes nothing: {variant.label} does not go by it.")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import trainyard_node.rewards.arithmetic as reward
 
+# This folder, for verl to load modules of the tests from, before what was there.
+TESTS = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
 FP32 = "{param_dtype:fp32,reduce_dtype:fp32,buffer_dtype:fp32}"
 
 
@@ -107,6 +109,17 @@ def dpo_trl(tests: Path, trl: Path) -> Command:
     return Command([sys.executable, f"{tests}/dpo_trl.py"], env)
 
 
+def recorded(command: Command, root: Path) -> Command:
+    """Each process also writes down which keys it reads, and what was done with some."""
+    modules = [command.env.get("VERL_USE_EXTERNAL_MODULES", ""), "reads", "at_work"]
+    env = {
+        "VERL_USE_EXTERNAL_MODULES": ",".join(filter(None, modules)),
+        "PYTHONPATH": TESTS,
+        "READS": f"{root}/reads",
+    }
+    return Command(command.argv, {**command.env, **env})
+
+
 def plain_environment() -> dict[str, str]:
     """This process's, without anything that chooses a platform for verl."""
     return {name: value for name, value in os.environ.items() if not name.startswith("VERL_")}
@@ -156,7 +169,6 @@ def grpo(samples: Path, root: Path, *more: str) -> Command:
         f"{rollout}.dtype=float32",
         f"{rollout}.tensor_model_parallel_size=1",
         f"{actor}.strategy=fsdp2",
-        f"{actor}.use_torch_compile=False",
         f"{actor}.fsdp_config.use_torch_compile=False",
         f"{actor}.fsdp_config.dtype=float32",
         f"+{actor}.fsdp_config.mixed_precision={FP32}",

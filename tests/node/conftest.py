@@ -181,13 +181,15 @@ def train(root: Path, command: commands.Command, seconds: float) -> Run:
 @pytest.fixture(scope="session")
 def sft_run(samples: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Run:
     root = tmp_path_factory.mktemp("sft")
-    return train(root, commands.sft(Path(samples["directory"]), root), 240)
+    command = commands.sft(Path(samples["directory"]), root)
+    return train(root, commands.recorded(command, root), 240)
 
 
 @pytest.fixture(scope="session")
 def grpo_run(samples: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Run:
     root = tmp_path_factory.mktemp("grpo")
-    return train(root, commands.grpo(Path(samples["directory"]), root), 420)
+    command = commands.grpo(Path(samples["directory"]), root)
+    return train(root, commands.recorded(command, root), 420)
 
 
 @pytest.fixture

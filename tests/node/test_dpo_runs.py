@@ -8,6 +8,7 @@ from typing import Any
 
 import commands
 import pytest
+import read_keys
 from conftest import Run, read_lines, train
 from trainyard_node.samples import data
 
@@ -55,7 +56,8 @@ def mean(values: list[float]) -> float:
 def dpo_run(samples: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Run:
     root = tmp_path_factory.mktemp("dpo")
     more = [*SCHEDULE, "trainer.save_freq=12", "trainer.test_freq=12"]
-    return train(root, commands.dpo(Path(samples["directory"]), root, 1, *more), 240)
+    command = commands.dpo(Path(samples["directory"]), root, 1, *more)
+    return train(root, commands.recorded(command, root), 240)
 
 
 @pytest.fixture(scope="session")
@@ -129,6 +131,10 @@ def test_it_validates_saves_and_says_so(dpo_run: Run) -> None:
     events = read_lines(dpo_run.root / "events.jsonl")
     assert [e["step"] for e in events if e["kind"] == "checkpoint"] == [12, 24]
     assert events[-1] == {**events[-1], "kind": "exited", "exit_code": 0}
+
+
+def test_it_reads_what_the_platform_emits(dpo_run: Run) -> None:
+    read_keys.check("dpo", dpo_run.root)
 
 
 def test_metrics_add_up(dpo_run: Run) -> None:

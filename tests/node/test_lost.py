@@ -8,6 +8,7 @@ from typing import Any
 
 import commands
 import pytest
+import read_keys
 from conftest import Run, read_lines
 from omegaconf import OmegaConf
 from trainyard_node.hooks import limited, lost
@@ -23,12 +24,18 @@ def compute_score(data_source, solution_str, ground_truth, extra_info=None):
     return 1.0
 """
 
+GSPO = [
+    "actor_rollout_ref.actor.policy_loss.loss_mode=gspo",
+    "actor_rollout_ref.actor.loss_agg_mode=seq-mean-token-mean",
+]
+
 
 @pytest.mark.verl
 def test_a_run_says_which_answers_failed_and_stops(samples: dict[str, Any], tmp_path: Path) -> None:
     reward, root = tmp_path / "reward.py", tmp_path / "attempt"
     reward.write_text(REWARD)
     more = [
+        *GSPO,
         "data.max_response_length=1",  # an answer of one token has ended only if it is empty
         "data.train_batch_size=4",
         "actor_rollout_ref.actor.ppo_mini_batch_size=4",
@@ -41,7 +48,7 @@ def test_a_run_says_which_answers_failed_and_stops(samples: dict[str, Any], tmp_
         "trainer.save_freq=-1",
         "+trainer.v1.sampler.sampler_kwargs.trainyard_most_lost=0.3",
     ]
-    command = commands.grpo(Path(samples["directory"]), root, *more)
+    command = commands.recorded(commands.grpo(Path(samples["directory"]), root, *more), root)
     run = Run(root, command.script(root))
     try:
         run.detach()
@@ -64,6 +71,7 @@ def test_a_run_says_which_answers_failed_and_stops(samples: dict[str, Any], tmp_
     assert [s["data"]["training/answers_cut"] for s in steps] == [cut]
     [first] = [e for e in read_lines(root / "events.jsonl") if e["kind"] == "answers_cut"]
     assert (first["total"], first["of"]) == (cut, 6)
+    read_keys.check("gspo", root)
     assert code == 1
     assert "TooManyLost: Step 2: 3 of 8 answers failed." in log
 

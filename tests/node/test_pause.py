@@ -13,6 +13,7 @@ from typing import Any
 
 import commands
 import pytest
+import read_keys
 import torch
 from conftest import SAVE_TIME, Run, read_lines, train, until
 from torch.utils.data import DistributedSampler
@@ -41,13 +42,14 @@ RL = [
     "data.seed=1",
 ]  # fmt: skip
 REMAX = ["algorithm.adv_estimator=remax", "trainer.use_v1=False"]
-PPO = [
-    "algorithm.adv_estimator=gae", "critic.strategy=fsdp2", "critic.fsdp.use_torch_compile=false",
-    "critic.fsdp.dtype=float32", f"+critic.fsdp.mixed_precision={commands.FP32}",
-    "critic.model.use_remove_padding=false", "critic.ppo_micro_batch_size_per_gpu=8",
-    "critic.model.enable_gradient_checkpointing=false",
-    "+critic.model.override_config.attn_implementation=sdpa",
-]  # fmt: skip
+# Asked of the platform: one step of the critic alone, then its rows by four, and a tight clip.
+PPO = {
+    "log_prob_micro_batch_size": 8,
+    "critic_warmup": 1,
+    "critic_micro_batch_size": 4,
+    "clip_grad": 1e-3,
+    "use_kl_loss": True,
+}
 PAUSED = "paused after step {0}; its checkpoint is saved"
 Start = Callable[..., Run]
 
@@ -83,7 +85,9 @@ def rl(samples: Path, root: Path, overrides: Sequence[str]) -> commands.Command:
 
 
 def ppo(samples: Path, root: Path, overrides: Sequence[str]) -> commands.Command:
-    return rl(samples, root, [*PPO, f"critic.model.path={samples}/model-warm", *overrides])
+    asked = read_keys.others_of_ppo(**PPO, critic_model=f"{samples}/model-warm")
+    command = rl(samples, root, ["algorithm.adv_estimator=gae", *asked, *overrides])
+    return commands.recorded(command, root)
 
 
 def resume_from(run: Run, step: int) -> list[str]:
@@ -92,9 +96,10 @@ def resume_from(run: Run, step: int) -> list[str]:
 
 
 def observed(command: commands.Command, root: Path, asks: dict[str, int]) -> commands.Command:
+    modules = [command.env.get("VERL_USE_EXTERNAL_MODULES", ""), "observed"]
     env = {
-        "VERL_USE_EXTERNAL_MODULES": "observed",
-        "PYTHONPATH": str(Path(__file__).parent),
+        "VERL_USE_EXTERNAL_MODULES": ",".join(filter(None, modules)),
+        "PYTHONPATH": commands.TESTS,
         "OBSERVED_ROWS": f"{root}/rows",
         "OBSERVED_ASKS": json.dumps(asks),
     }
@@ -269,6 +274,25 @@ def test_ppo_is_paused_with_its_critic(leg: Start) -> None:
     assert steps(first, second) == [1, 2, 3, 4]
     assert rows(first) + rows(second) == shuffled(9, 2)
     assert saved(second) == [2], "the last step is not saved when nothing ever is"
+    assert_settings_are_at_work(first, second)
+    read_keys.check("ppo", second.root)
+
+
+def assert_settings_are_at_work(first: Run, second: Run) -> None:
+    """What the form says of PPO, seen in what verl's engines did."""
+    lines = [line["data"] for run in (first, second) for line in run.step_lines()]
+    learnt = {name: [f"{name}/grad_norm" in line for line in lines] for name in ("critic", "actor")}
+    assert learnt == {"critic": [True] * 4, "actor": [False, True, True, True]}
+    for role in ("actor", "ref", "critic"):
+        assert read_keys.work_of(second.root, role, "computes_in") == ["torch.float32"], role
+    taken = read_keys.work_of(second.root, "critic", "rows")
+    assert {rows for batch in taken for rows in batch} == {4}
+    assert {sum(batch) for batch in taken} == {RL_BATCH * 2}
+    for role in ("actor", "critic"):
+        norms = read_keys.work_of(second.root, role, "norm")
+        clipped = read_keys.work_of(second.root, role, "clipped")
+        assert min(norms) > 1e-3, "the gradient is above the clip"
+        assert clipped == pytest.approx([1e-3] * len(norms), rel=0.05), role
 
 
 def test_the_former_trainer_is_paused_between_epochs(leg: Start) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import commands
 import pytest
+import read_keys
 from conftest import Run, read_lines, train
 
 pytestmark = pytest.mark.verl
@@ -37,6 +38,14 @@ def test_sft_checkpoints_become_events(sft_run: Run) -> None:
     assert events[-1] == {**events[-1], "kind": "exited", "exit_code": 0}
     samples = read_lines(sft_run.root / "system.jsonl")
     assert max(sample["process_memory"] for sample in samples) > 100_000_000
+
+
+def test_sft_reads_what_the_platform_emits(sft_run: Run) -> None:
+    read_keys.check("sft", sft_run.root)
+
+
+def test_grpo_reads_what_the_platform_emits(grpo_run: Run) -> None:
+    read_keys.check("grpo", grpo_run.root)
 
 
 def test_sft_on_two_ranks(samples: dict[str, Any], tmp_path: Path) -> None:

@@ -24,7 +24,9 @@ def make(user: User, name: str, *overrides: str, **values: object) -> Job:
 
 @pytest.fixture
 def two(user: User) -> tuple[Job, Job]:
-    return make(user, "one", lr=0.25, seed=7), make(user, "two", "data.num_workers=3", lr=0.5)
+    return make(user, "one", lr=0.25, weight_decay=0.5), make(
+        user, "two", "data.num_workers=3", lr=0.5
+    )
 
 
 def rows(content: bytes) -> dict[str, list[str]]:
@@ -46,7 +48,7 @@ def test_shows_the_differences_the_important_ones_first(page: Client, two: tuple
     assert response.status_code == 200
     assert rows(response.content) == {
         "Learning rate optim.lr": ["0.25", "0.5"],
-        "Seed trainer.seed": ["7", "verl's default (1)"],
+        "Weight decay optim.weight_decay": ["0.5", "verl's default (0.01)"],
         "Override data.num_workers": [MISSING, "3"],
     }
 
@@ -168,7 +170,7 @@ def test_by_command(two: tuple[Job, Job]) -> None:
     numbers = [str(job.pk) for job in two]
     found = json.loads(compare(*numbers, "--json"))
     assert [job["name"] for job in found["jobs"]] == ["one", "two"]
-    assert [row["name"] for row in found["settings"]] == ["lr", "seed", "data.num_workers"]
+    assert [row["name"] for row in found["settings"]] == ["lr", "weight_decay", "data.num_workers"]
     assert found["settings"][0] == {
         "name": "lr",
         "label": "Learning rate",

@@ -25,9 +25,9 @@ pytestmark = pytest.mark.usefixtures("queue")
 
 @pytest.fixture
 def job(user: User, samples: Path) -> Job:
-    """A job of the sample recipe, with a rate of its own and without the recipe's seed."""
+    """A job of the sample recipe, with a rate of its own and without the recipe's validation."""
     values = dict(all_recipes()["sample-sft"].spec(places()).values) | {"lr": 0.25}
-    del values["seed"]
+    del values["test_freq"]
     spec = {"values": values, "overrides": ["data.num_workers=3"]}
     return factories.make_job(user, name="a run", spec=spec)
 
@@ -43,21 +43,21 @@ def test_the_form_holds_the_jobs_values(page: Client, job: Job) -> None:
     assert response.status_code == 200
     content = response.content.decode()
     fields = form_of(content)
-    assert (fields["lr"], fields["seed"]) == ("0.25", "")
+    assert (fields["lr"], fields["test_freq"]) == ("0.25", "")
     assert fields["name"] == "a run copy"
     assert fields["uuid"] != str(job.uuid)
     assert 'action="/jobs/new/sample-sft/"' in content
     command = command_in(response)
     assert "optim.lr=0.25" in command
     assert "data.num_workers=3" in command
-    assert "trainer.seed" not in command
+    assert "trainer.test_freq" not in command
 
 
 def test_what_differs_from_the_recipe_is_marked(page: Client, job: Job) -> None:
     content = page.get(f"/jobs/{job.pk}/clone/").content.decode()
     changed = [part for part in content.split('<div class="field ')[1:] if part[:7] == "changed"]
     names = {part.split('data-field="')[1].split('"')[0] for part in changed}
-    assert names == {"lr", "seed"}
+    assert names == {"lr", "test_freq"}
 
 
 def test_the_machine_is_the_jobs(page: Client, user: User, samples: Path, job: Job) -> None:
@@ -145,7 +145,7 @@ def test_by_command(staff: User, job: Job) -> None:
     assert copy.uuid != job.uuid
     assert (copy.name, copy.recipe, copy.status) == ("a run copy", "sample-sft", "draft")
     values = copy.spec["values"]
-    assert (values["lr"], values["epochs"], values.get("seed")) == (0.25, 2, None)
+    assert (values["lr"], values["epochs"], values.get("test_freq")) == (0.25, 2, None)
     assert copy.spec["overrides"] == ["data.num_workers=3", "optim.betas=[0.9,0.95]"]
     assert clone(str(copy.pk), "--name", "third", "--start").status == "queued"
 

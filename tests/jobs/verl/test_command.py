@@ -73,7 +73,6 @@ def test_grpo_on_the_cpu() -> None:
         "trainer.validation_data_dir=/runs/1/attempt-1/validation",
         "trainer.device=cpu",
         "actor_rollout_ref.actor.strategy=fsdp2",
-        "actor_rollout_ref.actor.use_torch_compile=false",
         "actor_rollout_ref.actor.fsdp_config.use_torch_compile=false",
         "+actor_rollout_ref.actor.fsdp_config.mixed_precision.param_dtype=float32",
         "actor_rollout_ref.ref.strategy=fsdp2",

@@ -10,7 +10,7 @@ from jobs.verl.command import build_command
 from jobs.verl.releases import ENVIRONMENTS
 from jobs.verl.schema import load
 from jobs.verl.spec import TrainSpec
-from jobs.verl.unread import UNREAD, UNREAD_IN_RL, UNREAD_IN_V1, unread_in, without_effect
+from jobs.verl.unread import UNREAD, UNREAD_IN_V1, unread_in, without_effect
 from tests.factories import grpo_spec, sft_spec, spec_of
 
 PLACEMENT = Placement("/runs/1/attempt-1", "/venv/bin/python", "tiny-1234")
@@ -22,9 +22,9 @@ def overrides(spec: TrainSpec) -> set[str]:
 
 
 def test_each_is_a_key_of_some_trainer() -> None:
-    schemas = [load(ENVIRONMENTS, kind) for kind in ALGORITHMS]
-    for unread in (*UNREAD, *UNREAD_IN_V1, *UNREAD_IN_RL):
-        assert any(schema.takes(unread.node, adds=True) for schema in schemas), unread.node
+    schemas = {kind: load(ENVIRONMENTS, kind) for kind in ALGORITHMS}
+    for each in (*UNREAD, *UNREAD_IN_V1):
+        assert any(schemas[kind].takes(each.node, adds=True) for kind in each.kinds), each.node
 
 
 def test_precision_is_asked_of_every_model() -> None:
@@ -92,3 +92,20 @@ def test_one_that_counts_is_not() -> None:
     assert list(without_effect(TrainSpec("grpo", former, ("trainer.balance_batch=false",)))) == []
     older = grpo_spec("trainer.balance_batch=false")
     assert list(without_effect(TrainSpec("grpo", older.values, older.overrides, "0.8.0"))) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "idle"),
+    [
+        (spec_of("gspo", clip_ratio_c=3.0, clip_ratio_low=3e-4), ["clip_ratio_c"]),
+        (spec_of("grpo", variant="gpg", clip_ratio=0.2), ["clip_ratio"]),
+        (spec_of("grpo", variant="cispo", clip_ratio_c=3.0, clip_ratio=0.2), ["clip_ratio_c"]),
+        (spec_of("grpo", variant="rloo", norm_adv_by_std=False), ["norm_adv_by_std"]),
+        (spec_of("grpo", clip_ratio=0.2, clip_ratio_c=3.0, norm_adv_by_std=False), []),
+        (spec_of("ppo", clip_ratio=0.2, clip_ratio_c=3.0), []),
+    ],
+)
+def test_a_knob_that_the_method_does_not_go_by_is_warned_of(
+    spec: TrainSpec, idle: list[str]
+) -> None:
+    assert [warning.field for warning in without_effect(spec)] == idle
