@@ -14,6 +14,7 @@ from datasets.formats.rl_rows import rl_rows
 from datasets.models import Version
 from jobs.files import parents, shipping
 from jobs.kinds.registry import registry
+from jobs.launch import command as commands
 from jobs.launch.submit import Order
 from jobs.models import ENDED, Job, Status
 from jobs.order import layout
@@ -21,6 +22,7 @@ from jobs.order.choice_fields import OFFERED, JobField, MachineField, VersionFie
 from jobs.order.knob_fields import figure, knob_field, show_unset, shown
 from jobs.order.preflight import Preflight
 from jobs.places import places
+from jobs.process import Command
 from jobs.queue import claims
 from jobs.rewards.before_submit import check_function
 from jobs.trackers import accounts
@@ -130,7 +132,8 @@ class JobForm(forms.Form):
         if self.errors:
             return cleaned
         is_here = cleaned["machine"].is_local
-        self.preflight = Preflight(self.spec, not self.trains_on, is_here)
+        knows_model = not self.trains_on
+        self.preflight = Preflight(self.spec, knows_model, is_here, lambda: self.command)
         found = [*self._queue_problems(cleaned), *self.preflight.problems]
         if not self.user.is_staff:
             found += check_code(self.spec)
@@ -201,14 +204,22 @@ class JobForm(forms.Form):
         verl = machine.verl if machine else LATEST
         return TrainSpec(self.recipe.kind, values, overrides, verl)
 
+    @cached_property
+    def command(self) -> Command:
+        """What would run: the checks look at it, and the preview shows it."""
+        return commands.command_for(self._order(None))
+
     def order(self) -> Order:
         """The order to submit; for a valid form only."""
+        return self._order(self.preflight.steps)
+
+    def _order(self, steps: int | None) -> Order:
         return Order(
             owner=self.user,
             name=self.cleaned_data["name"],
             recipe=self.recipe.slug,
             spec=self.spec,
-            steps=self.preflight.steps,
+            steps=steps,
             machine=self.cleaned_data["machine"],
             uuid=self.cleaned_data["uuid"],
             after=self.cleaned_data["after"],

@@ -1,7 +1,7 @@
 """Inspect the files that a spec names, and find what would fail, before anything starts."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ from compute.machines.packages import lacking_packages
 from datasets.formats.parquet import ParquetFacts, column_problem, read_facts
 from datasets.formats.sources import unscored
 from jobs.order import lengths, rendering
+from jobs.process import Command, Setting
 from jobs.rewards.paths import reward_path
 from jobs.verl import checks, schema
 from jobs.verl.algorithms import algorithm_of
@@ -36,6 +37,7 @@ class Preflight:
     spec: TrainSpec
     knows_model: bool = True  # false if another job is still to save the model
     is_here: bool = True  # false if the run's own machine looks for models at the start
+    command: Callable[[], Command] | None = None  # gives the command of the run, to look at it
 
     @cached_property
     def problems(self) -> list[Problem]:
@@ -51,11 +53,17 @@ class Preflight:
         found += check_batches(self.spec)
         if found:  # the later checks would only repeat this or mislead
             return found
-        found += check_companions(spec, known)
+        found += check_companions(spec, known, self._settings())
         found += checks.check_context(self.spec, self.model.context)
         found += check_heads(self.spec, self.model.heads)
         found += checks.check_validation(self.spec, self._data("val_files")[0].rows)
         return found + list(checks.check_rows(self.spec, self.rows))
+
+    def _settings(self) -> Sequence[Setting] | None:
+        try:
+            return self.command().settings if self.command else None
+        except ValueError:  # it cannot lie on its machine, which is told elsewhere
+            return None
 
     @cached_property
     def model(self) -> ModelFolder:

@@ -9,7 +9,6 @@ from django.conf import settings
 
 from compute.runners.rundir import write_script
 from jobs.files import shipping
-from jobs.launch import command as commands
 from jobs.launch import submit
 from jobs.launch.submit import Order
 from jobs.order.forms import JobForm
@@ -63,7 +62,7 @@ class Preview:
     @cached_property
     def command(self) -> Command:
         """The command of a valid form."""
-        return commands.command_for(self.order)
+        return self.form.command
 
     @cached_property
     def sketch(self) -> Sketch | None:

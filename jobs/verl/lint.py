@@ -1,10 +1,10 @@
 """Find settings that need another one, without which verl would refuse or ignore them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.process import Placement
+from jobs.process import Placement, Setting
 from jobs.verl.choices import REWARD_MANAGERS, outside
 from jobs.verl.command import build_command
 from jobs.verl.keys import ACTOR, MODEL, REWARD_MODEL, ROLLOUT
@@ -92,13 +92,17 @@ NEEDS = (
 )  # fmt: skip
 
 
-def check_companions(spec: TrainSpec, schema: Schema) -> Iterator[Problem]:
-    """Problems of settings whose companion is missing in a run's whole command.
+def check_companions(
+    spec: TrainSpec, schema: Schema, settings: Iterable[Setting] | None = None
+) -> Iterator[Problem]:
+    """Problems of settings whose companion is missing in a run's whole command, whose ``settings``
+    may be known already.
 
     Raises ``ValueError`` as ``build_command`` does.
     """
-    command = build_command(spec, Placement("", "", ""), {})
-    overrides = readable(setting.text for setting in command.settings)
+    if settings is None:
+        settings = build_command(spec, Placement("", "", ""), {}).settings
+    overrides = readable(setting.text for setting in settings)
     values = {override.key: override.value for override in overrides}
     for key, message in companions(values, schema):
         knob = find(spec.kind, key)

@@ -8,9 +8,10 @@ import pytest
 from django.http import HttpResponseBase
 from django.test import Client
 
-from jobs.launch import command as commands
+from jobs.kinds import train
 from jobs.models import Job
 from jobs.process import Command
+from jobs.verl import command, lint
 from tests import factories, taskqueue
 from tests.pages import HTMX, asks_for_login, command_in, refuses_other_methods
 
@@ -93,13 +94,14 @@ def test_the_command_is_built_once(
     page: Client, grpo_data: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built: list[object] = []
-    build = commands.build
+    build = command.build_command
 
     def counted(*asked: Any) -> Command:
         built.append(asked)
         return build(*asked)
 
-    monkeypatch.setattr(commands, "build", counted)
+    monkeypatch.setattr(train, "build_command", counted)
+    monkeypatch.setattr(lint, "build_command", counted)
     assert page.post(GRPO, grpo_data).status_code == 200
     assert len(built) == 1
 
