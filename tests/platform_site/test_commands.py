@@ -74,6 +74,7 @@ def test_each_field_that_is_wrong_is_named(home: Path, samples: Path, staff: obj
         (["machine", "add", "x", "--ray", "x", "--workdir", "w"], "ray_address"),
         (["dataset", "check", "none"], "name"),
         (["dataset", "clean", "none", "--drop", "nothing"], "drop"),
+        (["recipes", "--dataset", "none"], "dataset"),
         (["artifacts", "pin", "9"], "id"),
         (["lineage", "x"], "of"),
         (["tracker", "set", "wandb", "NOTHING"], "variable"),

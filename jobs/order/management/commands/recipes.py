@@ -2,7 +2,6 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.core.management.base import CommandError
 
 from datasets.models import Version
 from datasets.services import find_version
@@ -10,7 +9,7 @@ from jobs.management.base import find_user
 from jobs.order import on_data, shelf
 from jobs.order.shelf import FILTERS, SIZES, WHOSE, Offer
 from jobs.verl.algorithms import ALGORITHMS
-from platform_site.commands import JsonCommand
+from platform_site.commands import FieldError, JsonCommand
 
 
 class Command(JsonCommand):
@@ -47,7 +46,7 @@ def version_of(label: str) -> Version | None:
     try:
         return find_version(label) if label else None
     except ValueError as error:
-        raise CommandError(str(error)) from None
+        raise FieldError("dataset", str(error)) from None
 
 
 def as_data(offer: Offer) -> dict[str, Any]:
