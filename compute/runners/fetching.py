@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from compute.runners.base import FileFact, Gone, Runner, RunnerError, Told
+from platform_site.counts import size_text
 
 MARGIN = 1 << 30  # bytes that must be left free on this machine's disk
 MOST_FILES = 100_000
@@ -101,8 +102,8 @@ def _check_room(facts: Sequence[FileFact], part: Path) -> None:
     free = shutil.disk_usage(part).free
     if free < needed + MARGIN:
         raise RunnerError(
-            f"The disk of this machine has {free / 1e9:.1f} GB free; {needed / 1e9:.1f} GB are to "
-            f"come, and {MARGIN / 1e9:.1f} GB must be left. Make room at {part.parent}."
+            f"The disk of this machine has {size_text(free)} free; {size_text(needed)} are to "
+            f"come, and {size_text(MARGIN)} must be left. Make room at {part.parent}."
         )
 
 

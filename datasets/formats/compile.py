@@ -18,6 +18,7 @@ from datasets.formats.splitting import Groups, Split, divide
 from datasets.formats.staging import Progress, staged
 from datasets.formats.tables import EVERY, REMOVED, ROW_GROUP, prompt_text, writer
 from datasets.formats.written import hash_of
+from platform_site.counts import counted
 
 __all__ = ["Compiled", "Keep", "Removed", "Split", "compile_version", "compiled"]
 
@@ -172,6 +173,6 @@ def _must_have_rows(groups: Groups, removed: Removed) -> None:
         return
     first = removed.examples[0] if removed.examples else {"line": 0, "message": "It has no rows."}
     raise ValueError(
-        f"None of the {removed.counts.total()} rows can be converted by this mapping. "
+        f"None of {counted(removed.counts.total(), 'row')} can be converted by this mapping. "
         f"Line {first['line']}: {first['message']}"
     )

@@ -11,6 +11,7 @@ from datasets.formats.codes import RowProblem
 from datasets.formats.jsontext import dumps
 from datasets.formats.sink import Sink
 from datasets.formats.stream import MIB, Limits, Stream, size_text
+from platform_site.counts import counted
 
 BATCH = 500
 
@@ -50,8 +51,8 @@ def _read_rows(path: Path, sink: Sink, limits: Limits) -> None:
                 _take(sink, number, row, limits)
         if number != file.metadata.num_rows:
             raise ValueError(
-                f"The parquet file says that it has {file.metadata.num_rows} rows, but {number} "
-                "can be read. Nothing was imported."
+                f"The parquet file says that it has {counted(file.metadata.num_rows, 'row')}, but "
+                f"{number} can be read. Nothing was imported."
             )
 
 

@@ -16,6 +16,7 @@ from datasets.formats.sink import Sink
 from datasets.formats.sniff import format_of
 from datasets.formats.staging import Progress, staged
 from datasets.formats.stream import Limits, Stream
+from platform_site.counts import counted
 
 __all__ = ["Limits", "SourceFacts", "SourceRow", "import_file", "read_source"]
 
@@ -113,6 +114,6 @@ def _must_have_rows(sink: Sink) -> None:
         raise ValueError("The file is empty: it has no rows.")
     first = sink.examples[0]
     raise ValueError(
-        f"None of the {sink.problem_counts.total()} rows can be read. Row {first['line']}: "
+        f"None of {counted(sink.problem_counts.total(), 'row')} can be read. Row {first['line']}: "
         f"{first['message']} {CODES[first['code']].advice}"
     )

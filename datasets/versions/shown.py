@@ -3,6 +3,7 @@
 from typing import Any
 
 from datasets.models import Source, Version
+from platform_site.counts import counted
 
 
 def state_of(work: Source | Version) -> str:
@@ -54,13 +55,17 @@ def source_text(source: Source) -> str:
     """What an import gave: its rows, and those that could not be read."""
     bad = source.facts.get("bad", 0)
     head = [f"{bad} could not be read:", *source.reasons] if bad else []
-    return _text_of(f"{source.dataset}: {source.rows} rows", head, source.facts.get("examples", []))
+    return _text_of(
+        f"{source.dataset}: {counted(source.rows or 0, 'row')}",
+        head,
+        source.facts.get("examples", []),
+    )
 
 
 def version_text(version: Version) -> str:
     """A version in one line, and the rows that were left out of it."""
     gone = version.rows_removed
-    head = [f"{gone} were left out:", *version.reasons] if gone else []
+    head = [f"{gone} {'was' if gone == 1 else 'were'} left out:", *version.reasons] if gone else []
     if version.lost:
         named = ", ".join(f"{name} ({count})" for name, count in version.lost.items())
         head.append(f"Not carried into it, by rows: {named}.")

@@ -10,6 +10,7 @@ from compute.runners.base import RunnerError, Unreachable
 from jobs import events, lifecycle
 from jobs.artifacts.refusals import warnings, why_not
 from jobs.models import Artifact, Place, Removal
+from platform_site.counts import size_text
 from platform_site.work import doing, verbs
 from platform_site.work.doing import WorkFailed
 from platform_site.work.models import BUSY
@@ -111,7 +112,7 @@ def _tell_end(removal: Removal) -> None:
         Place.objects.filter(pk=place.pk).update(gone_at=None, gone_by="")
         _tell(place, events.NOT_DELETED, removal.who, removal.error)
         return
-    freed = f"{removal.freed or 0:,} bytes were freed."
+    freed = f"{size_text(removal.freed or 0)} freed."
     told = freed if place.gone_by else "It was not there any more."
     _tell(place, events.DELETED, removal.who, f"{place.path}: {told}")
 

@@ -9,6 +9,7 @@ from django.urls import reverse
 from datasets.elsewhere import Link
 from datasets.models import Version
 from jobs.models import Artifact, ArtifactQuerySet, Place
+from platform_site.counts import size_text
 
 SORTS = {
     "kind": ("kind",),
@@ -90,7 +91,7 @@ def place_json(place: Place) -> dict[str, Any]:
 
 
 def in_a_line(artifact: Artifact) -> str:
-    size = f"{artifact.size / 1e6:.1f} MB" if artifact.size is not None else "?"
+    size = size_text(artifact.size) if artifact.size is not None else "?"
     of = f"job {artifact.job_id}" if artifact.job_id else "brought"
     there = ", ".join(str(place.machine) for place in artifact.places.all() if not place.gone_at)
     pin = f", pinned by {artifact.pinned_by}" if artifact.is_pinned else ""

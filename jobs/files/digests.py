@@ -1,4 +1,4 @@
-"""The SHA-256 of files of this machine; of large ones it is remembered, for 30 GB take a minute."""
+"""The SHA-256 of files of this machine; that of a large one is kept, for 30 GiB take a minute."""
 
 import hashlib
 import os

@@ -9,12 +9,13 @@ from jobs.files.digests import digest_of
 from jobs.files.model_folders import files_of, own_model, pieces_of
 from jobs.files.models_there import lack_of
 from jobs.files.parents import AWAITED
-from jobs.files.telling import Telling, megabytes
+from jobs.files.telling import Telling
 from jobs.kinds.base import Spec
 from jobs.kinds.registry import kind_of
 from jobs.models import Job
 from jobs.verl.model_dir import HUB_NAME
 from jobs.verl.spec import Problem
+from platform_site.counts import counted, size_text
 
 
 def shipped(job: Job, runner: Runner) -> Spec:
@@ -83,7 +84,8 @@ def model_notes(spec: Spec, machine: Machine) -> Iterator[str]:
         size = sum(size for _, _, size in files)
         yield (
             f"Where {machine} has no {path}, this one is sent before the start: "
-            f"{megabytes(size)} in {len(files)} files, of which what is there is not sent again."
+            f"{size_text(size)} in {counted(len(files), 'file')}, of which what is there is "
+            "not sent again."
         )
 
 

@@ -4,6 +4,7 @@ import time
 
 from jobs.models import Job
 from jobs.starting import still_starting
+from platform_site.counts import size_text
 
 TELL_EVERY = 1.0  # seconds between two words on how far it is
 
@@ -18,9 +19,5 @@ class Telling:
         if time.monotonic() < self.next or not total:
             return
         self.next = time.monotonic() + TELL_EVERY
-        words = f"{self.does} {self.name}: {100 * done // total} % of {megabytes(total)}."
+        words = f"{self.does} {self.name}: {100 * done // total} % of {size_text(total)}."
         still_starting(self.job, reason=words)
-
-
-def megabytes(size: int) -> str:
-    return f"{size / 1e6:.0f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"

@@ -19,6 +19,7 @@ from jobs.kinds.base import (
 )
 from jobs.process import Command, Placement
 from jobs.verl.saved_model import is_whole
+from platform_site.counts import size_text
 
 FOLDER = "model"  # below the run directory
 SHA_256 = re.compile(r"[0-9a-f]{64}")
@@ -48,8 +49,8 @@ class ExportSpec:
 class Export(JobKind):
     slug: ClassVar[str] = "export"
     label: ClassVar[str] = "Export"
-    unit: ClassVar[str] = "MB"
-    units: ClassVar[str] = "MB"
+    unit: ClassVar[str] = "MiB"
+    units: ClassVar[str] = "MiB"
     panels: ClassVar[Sequence[str]] = ("charts", "log", "system", "events", "config")
 
     def read(self, data: Mapping[str, Any]) -> ExportSpec:
@@ -69,7 +70,7 @@ class Export(JobKind):
         said = end.said.get(DONE)
         if end.exit_code == 0 and said is not None:
             tensors, size = said.get("tensors", "?"), said.get("bytes")
-            told = f", {size / 1e6:,.1f} MB" if isinstance(size, int | float) else ""
+            told = f", {size_text(size)}" if isinstance(size, int | float) else ""
             return Verdict("completed", f"Step {spec.step} is exported: {tensors} tensors{told}.")
         return ended_early(end, self.unit)
 

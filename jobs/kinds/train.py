@@ -57,7 +57,7 @@ class Train(JobKind):
     def judge(self, spec: TrainSpec, end: End) -> Verdict:
         paused = end.said.get("paused", {}).get("step")
         if end.exit_code == 0 and end.steps and end.step >= end.steps:
-            return Verdict("completed", f"All {end.steps} steps done{_but(end)}.")
+            return Verdict("completed", f"{_whole(end.steps)} done{_but(end)}.")
         if end.exit_code == 0 and paused is not None:
             status, word = ("stopped", "Stopped") if end.then_stop else ("paused", "Paused")
             return Verdict(status, f"{word} after step {paused}, whose checkpoint is saved.")
@@ -131,6 +131,10 @@ FLAWS = {
     "answers_cut": "answers were cut at their longest",
     "rows_cut": "rows were cut at their longest",
 }
+
+
+def _whole(steps: int) -> str:
+    return "Its only step is" if steps == 1 else f"All {steps} steps"
 
 
 def _but(end: End) -> str:

@@ -29,6 +29,7 @@ from jobs.verl.spec import Problem, TrainSpec
 from jobs.verl.steps import promised, rows_used, steps_per_epoch
 from platform_site.bounded.calls import of_file
 from platform_site.bounded.limits import TooMuch
+from platform_site.counts import counted
 from platform_site.paths import allowed, inside
 
 
@@ -98,7 +99,7 @@ class Preflight:
     def steps_note(self) -> str:
         used = rows_used(self.spec, self.rows)
         per_epoch = steps_per_epoch(self.spec, used)
-        return f"{used} rows, {per_epoch} steps an epoch"
+        return f"{counted(used, 'row')}, {counted(per_epoch, 'step')} an epoch"
 
     def _files(self) -> Iterator[Problem]:
         for field in ("train_files", "val_files"):

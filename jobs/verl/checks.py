@@ -9,6 +9,7 @@ from jobs.verl.releases import translate
 from jobs.verl.schema import Schema
 from jobs.verl.spec import LATEST, Problem, TrainSpec
 from jobs.verl.steps import promised, rows_used, steps_per_epoch
+from platform_site.counts import counted
 
 # The output paths of a run are fixed: the platform reads the run's state from its run directory.
 RESERVED = frozenset(
@@ -150,21 +151,25 @@ def check_rows(spec: TrainSpec, rows: int) -> Iterator[Problem]:
     batch = number(spec, "train_batch_size")
     per_epoch = steps_per_epoch(spec, used)
     if per_epoch == 0:
-        yield Problem("train_batch_size", f"The data has {used} rows, fewer than a batch: {batch}.")
+        yield Problem(
+            "train_batch_size", f"The data has {counted(used, 'row')}, fewer than a batch: {batch}."
+        )
         return
     held, wanted = per_epoch * number(spec, "epochs"), promised(spec, rows)
     if wanted > LARGEST:
         yield Problem("epochs", f"{wanted} steps are more than can be counted: {LARGEST}.")
     elif wanted > held:
         need = -(-wanted // per_epoch)
-        yield Problem("steps", f"The epochs hold {held} steps only: set epochs to {need} or more.")
+        yield Problem(
+            "steps", f"The epochs hold {counted(held, 'step')} only: set epochs to {need} or more."
+        )
 
 
 def check_validation(spec: TrainSpec, rows: int) -> Iterator[Problem]:
     """SFT validates whole batches only: with fewer rows it reports no loss, and no error."""
     batch = number(spec, "train_batch_size")
     if not is_rl(spec.kind) and rows < batch:
-        what = f"The validation data has {rows} rows, fewer than a batch ({batch})"
+        what = f"The validation data has {counted(rows, 'row')}, fewer than a batch ({batch})"
         yield Problem("val_files", f"{what}: verl would report no validation loss.")
 
 

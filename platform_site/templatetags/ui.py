@@ -13,6 +13,8 @@ from django.utils import timezone
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from platform_site.counts import size_text
+
 register = template.Library()
 
 MISSING = "\N{EN DASH}"
@@ -21,14 +23,7 @@ MISSING = "\N{EN DASH}"
 @register.filter
 def filesize(value: float | None) -> str:
     """Bytes in binary units: ``41.2 GiB``."""
-    if not isinstance(value, int | float):
-        return MISSING
-    amount, units = float(value), ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
-    while round(amount) >= 1024 and len(units) > 1:
-        amount /= 1024
-        units.pop(0)
-    digits = 0 if units[0] == "B" or round(amount, 1) >= 100 else 1
-    return f"{amount:.{digits}f} {units[0]}"
+    return size_text(value) if isinstance(value, int | float) else MISSING
 
 
 @register.filter

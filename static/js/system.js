@@ -38,7 +38,7 @@
       add("gpu_util", `GPU ${gpu.index}`, gpu.util_percent, 1);
       add("gpu_memory", `GPU ${gpu.index}`, gpu.memory_used, GIB);
     }
-    for (const lines of Object.values(charts)) Object.values(lines).forEach(fill);
+    for (const lines of Object.values(charts)) Object.values(lines).forEach((values) => fill(values));
   }
 
   function add(chart, line, value, by) {
@@ -47,8 +47,9 @@
     values[times.length - 1] = scaled([value], by)[0];
   }
 
+  // Lines that had no value yet are as long as the times.
   function fill(values, length = times.length) {
-    while (values.length < (typeof length === "number" ? length : times.length)) values.push(null);
+    while (values.length < length) values.push(null);
   }
 
   function drawAll(fresh) {

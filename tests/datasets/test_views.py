@@ -48,7 +48,7 @@ def test_the_list(page: Client) -> None:
 
 
 def test_an_empty_list_says_what_to_do(page: Client) -> None:
-    assert b"No datasets yet" in page.get(LIST).content
+    assert b"No data sets yet" in page.get(LIST).content
 
 
 def test_the_list_takes_the_same_queries_for_one_row_and_three(page: Client) -> None:
@@ -74,7 +74,7 @@ def test_the_list_sorts_filters_and_pages(page: Client) -> None:
     assert names(page, "target=rl") == ["b", "c"]
     assert names(page, "q=B") == ["b"]
     assert names(page, "sort=nonsense&target=nonsense&page=99") == ["a", "b", "c", "d"]
-    assert b"No dataset matches" in page.get(f"{LIST}?q=zzz").content
+    assert b"No data set matches" in page.get(f"{LIST}?q=zzz").content
 
 
 def test_an_upload_becomes_rows(page: Client, dataset: Dataset) -> None:

@@ -140,7 +140,7 @@ def test_a_checkpoint_is_exported(page: Page, site: Site, complaints: list[str])
 
     job = site.wait_for_status(number, "completed", "failed", "lost")
     assert (job["status"], job["kind"]) == ("completed", "export"), job["reason"]
-    assert job["step"] == job["steps"], "counted in MB"
+    assert job["step"] == job["steps"], "counted in MiB"
     model = Path(job["run_dir"]) / "model"
     of_verl = Path(site.job(SFT)["run_dir"]) / "checkpoints/global_step_64/huggingface"
     assert names_in(model) == names_in(of_verl)

@@ -216,7 +216,7 @@ def test_too_little_room(
     little = shutil.disk_usage(tmp_path)._replace(free=1_500_000)
     monkeypatch.setattr("trainyard_node.export.place.shutil.disk_usage", lambda path: little)
     assert refusal(saved, tmp_path / "model", capsys) == (
-        "The disk has 1.5 MB free, and the model takes 2.1 MB."
+        "The disk has 1.4 MiB free, and the model takes 2.0 MiB."
     )
 
 
@@ -325,15 +325,15 @@ def test_a_stop_leaves_nothing_half_made(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_progress_is_told_to_the_last_megabyte(tmp_path: Path) -> None:
+def test_progress_is_told_to_the_last_mebibyte(tmp_path: Path) -> None:
     told = Told(tmp_path)
-    told.plan(5_200_000, 3_100_000)
-    told.read(5_200_000)
+    told.plan(int(5.5 * 2**20), int(3.25 * 2**20))
+    told.read(int(5.5 * 2**20))
     told.finished()
     assert read_lines(tmp_path / "events.jsonl")[0]["steps"] == 9
     lines = read_lines(tmp_path / "metrics.jsonl")
     assert [line["step"] for line in lines] == [5, 9]
-    assert lines[0]["data"] == {"export/read_mb": 5.2, "export/written_mb": 0.0}
+    assert lines[0]["data"] == {"export/read_mib": 5.5, "export/written_mib": 0.0}
 
 
 def test_an_adapter_without_its_weight() -> None:

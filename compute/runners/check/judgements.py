@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from compute.runners.ssh.workdir import is_plain
+from platform_site.counts import size_text
 
 GIB = 1024**3
 DISK_FREE = 20 * GIB  # an environment takes about ten, and a checkpoint must fit beside it
@@ -151,7 +152,7 @@ def _disk(data: Any, parts: Facts, expected: Expected) -> Finding:
 
 
 def _speed(data: Any, parts: Facts, expected: Expected) -> Finding:
-    found = f"{data['bytes_per_second'] / 1e6:.0f} MB/s written"
+    found = f"{size_text(data['bytes_per_second'])}/s written"
     if data["bytes_per_second"] >= DISK_SPEED:
         return Finding("pass", found)
     says = "Checkpoints will take long. Choose a work folder on a faster disk."
@@ -336,13 +337,7 @@ def _clock(ahead: float) -> Finding:
 
 
 def _size(value: float | None) -> str:
-    if value is None:
-        return "unknown memory"
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024:
-            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
-        value /= 1024
-    return f"{value:.1f} TiB"
+    return "unknown memory" if value is None else size_text(value)
 
 
 JUDGES: dict[str, tuple[str, Judge]] = {

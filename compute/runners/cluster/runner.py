@@ -39,6 +39,7 @@ from compute.runners.facts import file_facts
 from compute.runners.local.stretches import read_stretch
 from compute.runners.removing import WHOLE_RUN, check_removable, read_removed
 from compute.runners.samples import clean_sample
+from platform_site.counts import size_text
 
 STARTS_WITHIN = 60.0  # seconds in which a job that Ray takes up shows its first sign
 LOOK_EVERY = 0.2
@@ -286,7 +287,7 @@ class RayRunner:
             shutil.copyfile(spool.folder / name, part)
         elif fact.size > LARGEST_BROUGHT:
             raise NeverPossible(
-                f"{path} has {fact.size / 1e6:.0f} MB, and Ray's API brings no files. Up to "
+                f"{path} has {size_text(fact.size)}, and Ray's API brings no files. Up to "
                 f"{LARGEST_BROUGHT >> 20} MiB come; fetch this one from the cluster's own disk."
             )
         else:

@@ -9,6 +9,7 @@ from compute.runners.cluster import calls
 from compute.runners.cluster.api import RayApi
 from compute.runners.cluster.package import file_package
 from compute.runners.ssh import folders, transfer
+from platform_site.counts import size_text
 
 # The dashboard takes no larger package, its head included.
 LARGEST_SENT = 95 << 20
@@ -61,6 +62,6 @@ class Sender:
 def _check_size(source: Path, size: int, remedy: str) -> None:
     if size > LARGEST_SENT:
         raise RunnerError(
-            f"{source.name} has {size / 1e6:.0f} MB; Ray's API takes {LARGEST_SENT >> 20} MiB at "
+            f"{source.name} has {size_text(size)}; Ray's API takes {LARGEST_SENT >> 20} MiB at "
             f"most. {remedy}"
         )

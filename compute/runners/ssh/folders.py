@@ -12,6 +12,7 @@ from compute.runners.ssh.connection import Connection
 from compute.runners.ssh.files import read_header
 from compute.runners.ssh.process import MOST_LAST_WORDS, Cut
 from compute.runners.ssh.programs import LOADER, MARK, program
+from platform_site.counts import size_text
 
 FILES, MODELS = "files", "models"  # below the work folder
 MARGIN = 1 << 30  # bytes that must be left free after a folder was sent
@@ -54,8 +55,9 @@ def _check_room(there: dict[str, Any], missing: dict[str, Piece], name: str) -> 
     needed = sum(piece.size for piece in missing.values()) - there["begun"]
     if there["free"] < needed + MARGIN:
         raise RunnerError(
-            f"The disk of {name} has {_gb(there['free'])} free; {_gb(needed)} are to be sent, and "
-            f"{_gb(MARGIN)} must be left. Make room there, or name a model that is there."
+            f"The disk of {name} has {size_text(there['free'])} free; {size_text(needed)} are to "
+            f"be sent, and {size_text(MARGIN)} must be left. Make room there, or name a model "
+            "that is there."
         )
 
 
@@ -87,7 +89,3 @@ def _checked(answer: dict[str, Any], asked: dict[str, Any], name: str) -> dict[s
     if not isinstance(answer.get("missing"), list) or not all(type(n) is int for n in figures):
         raise RunnerError(f"{name} did not say what it has of the folder.")
     return {"there": False, **answer}
-
-
-def _gb(count: int) -> str:
-    return f"{count / 1e9:.1f} GB"

@@ -72,7 +72,7 @@ def _not_ssh(name: str, read: bytes) -> str:
     if not read:
         return f"{name} closed the connection at once. Does its SSH server let this address in?"
     if len(read) > MOST:
-        return f"{name} sent {MOST // 1024} KB without a greeting of SSH. Is this the right port?"
+        return f"{name} sent {MOST // 1024} KiB without a greeting of SSH. Is this the right port?"
     said = read[:SHOWN].decode("ascii", "replace").strip()
     shown = "".join(letter if letter.isprintable() else " " for letter in said)
     return f"What answers at {name} is not SSH: it said “{shown}”. Is this the right port?"

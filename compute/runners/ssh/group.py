@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from compute.runners.base import RunnerError, Unreachable
 from compute.runners.ssh.runner import SshRunner
+from platform_site.counts import counted
 
 UP_WITHIN = 120.0  # seconds; a cold Ray on a slow disk
 LOOK_EVERY = 0.5
@@ -158,7 +159,8 @@ def _check_nodes(folder: str, parts: Sequence[Part], env: Mapping[str, str]) -> 
             raise RunnerError(f"{part.name} ({part.address}) is not among the nodes of the head.")
         if known[part.address] != part.gpus:
             raise RunnerError(
-                f"{part.name} joined with {known[part.address]} GPUs in place of {part.gpus}."
+                f"{part.name} joined with {counted(known[part.address], 'GPU')} in place of "
+                f"{part.gpus}."
             )
 
 

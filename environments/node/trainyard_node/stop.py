@@ -83,7 +83,12 @@ def _end(attempt: Attempt, found: list[processes.Process], grace: float) -> dict
 
     left = processes.end(still, grace)
     pids = [process.pid for process in found]
-    record_event(events, "killed", f"ended {len(pids)} processes of the run", pids=pids)
+    record_event(
+        events,
+        "killed",
+        f"ended {len(pids)} process{'' if len(pids) == 1 else 'es'} of the run",
+        pids=pids,
+    )
     return {"signalled": "process", "pids": pids, "left": [process.pid for process in left]}
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jobs.queue.line.machine import Devices, Room, counted
+from jobs.queue.line.machine import Devices, Room
+from platform_site.counts import counted
 
 STRIDE = 1000  # a device's number in a group is its machine's index times this, plus its own number
 

@@ -8,6 +8,8 @@ fit yet, and no usable device is idle. To let a large job through, hold the othe
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from platform_site.counts import counted
+
 Devices = tuple[int, ...]
 
 
@@ -141,10 +143,6 @@ def _free(job: Waiting, room: Room) -> str:
 
 def _behind(ahead: int) -> str:
     return f"; behind {counted(ahead, 'job')}" if ahead else ""
-
-
-def counted(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def _size(job: Waiting) -> int:

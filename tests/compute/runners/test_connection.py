@@ -174,8 +174,8 @@ def test_a_kept_host_key_that_is_damaged(sshd: Sshd) -> None:
     ("behave", "words"),
     [
         (fake_servers.silent, "takes the connection and then says nothing"),
-        (fake_servers.big_banner, "sent 64 KB without a greeting of SSH"),
-        (fake_servers.big_banner_in_lines, "sent 64 KB without a greeting of SSH"),
+        (fake_servers.big_banner, "sent 64 KiB without a greeting of SSH"),
+        (fake_servers.big_banner_in_lines, "sent 64 KiB without a greeting of SSH"),
         (fake_servers.not_ssh, "is not SSH: it said “220 mail.example ESMTP  [31mready”"),
         (fake_servers.greets_only, "greets as SSH does and then says nothing"),
         (fake_servers.hangs_up, "closed the connection at once"),

@@ -172,7 +172,7 @@ def test_commands(
     with pytest.raises(CommandError, match="Say --sure"):
         call_command("artifacts", "delete", str(artifact.pk))
     call_command("artifacts", "delete", str(artifact.pk), "--sure")
-    assert "2,048 bytes were freed" in capsys.readouterr().out
+    assert "2.0 KiB freed" in capsys.readouterr().out
     with pytest.raises(CommandError, match="lies nowhere"):
         call_command("artifacts", "delete", str(artifact.pk))
     with pytest.raises(CommandError, match="no artifact 999"):

@@ -59,7 +59,7 @@ def test_what_would_be_sent_is_said_before(
     weights = factories.safetensors({}, b"x" * 3_000_000)
     (model / "model.safetensors").write_bytes(weights)
     said = " ".join(Preview(form(sft_data, user, machine=machine.pk, model_path=model)).notes)
-    assert f"Where {machine} has no {model}, this one is sent before the start: 3 MB" in said
+    assert f"Where {machine} has no {model}, this one is sent before the start: 2.9 MiB" in said
     assert "in 3 files" in said
     said = " ".join(Preview(form(sft_data, user, machine=machine.pk, model_path="/m")).notes)
     assert f"/m is looked for on {machine} only: there is no such model here to send." in said

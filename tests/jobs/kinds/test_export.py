@@ -31,11 +31,11 @@ def test_its_command() -> None:
 @pytest.mark.parametrize(
     ("end", "status", "reason"),
     [
-        (End(0, 7, 7, said=SAID), "completed", "Step 20 is exported: 50 tensors, 2.1 MB."),
-        (End(0, 7, 7), "failed", "Ended without an error, but at MB 7 of 7."),
-        (End(1, 2, 7), "failed", "Exit code 1 at MB 2 of 7."),
-        (End(1, 2, 7, said=SAID), "failed", "Exit code 1 at MB 2 of 7."),
-        (End(143, 2, 7, stop_asked=True), "stopped", "Stopped on request at MB 2 of 7."),
+        (End(0, 7, 7, said=SAID), "completed", "Step 20 is exported: 50 tensors, 2.0 MiB."),
+        (End(0, 7, 7), "failed", "Ended without an error, but at MiB 7 of 7."),
+        (End(1, 2, 7), "failed", "Exit code 1 at MiB 2 of 7."),
+        (End(1, 2, 7, said=SAID), "failed", "Exit code 1 at MiB 2 of 7."),
+        (End(143, 2, 7, stop_asked=True), "stopped", "Stopped on request at MiB 2 of 7."),
         (End(0, said={"exported": {"bytes": "x"}}), "completed", "Step 20 is exported: ? tensors."),
     ],
 )

@@ -145,7 +145,7 @@ def test_a_model_that_is_not_there_starts_nothing(
 
 
 def own_model(home: Path) -> Path:
-    """A model of 6 MB on the platform's machine."""
+    """A model of 6 MiB on the platform's machine."""
     folder = factories.make_model_folder(home / "models/own")
     weights = factories.safetensors({}, random.Random(3).randbytes(6 << 20))
     (folder / "model.safetensors").write_bytes(weights)
@@ -206,7 +206,7 @@ def test_a_model_cut_while_it_is_sent_goes_on(
     job = launched(queued(user, machine, data, str(own_model(home))))
     assert (job.status, job.attempt) == (Status.QUEUED, 1)
     assert "was cut after" in job.reason
-    assert re.fullmatch(r"Sending model own: \d+ % of 6 MB\.", told[-1][1])
+    assert re.fullmatch(r"Sending model own: \d+ % of 6.0 MiB\.", told[-1][1])
     told.clear()
     eventually(lambda: looked(job).machine.unreachable_since is None)
     until(launched(job), Status.COMPLETED)

@@ -37,7 +37,8 @@ def check_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise Refused(
-            f"The disk has {free / 1e6:,.1f} MB free, and the model takes {needed / 1e6:,.1f} MB."
+            f"The disk has {free / 2**20:,.1f} MiB free, and the model takes "
+            f"{needed / 2**20:,.1f} MiB."
         )
 
 

@@ -1,6 +1,6 @@
 """How far an export is, told in the run directory as every run tells it.
 
-Its progress is counted in megabytes: those of the shards that are read, and those that are written.
+Its progress is counted in mebibytes: those of the shards that are read, and those that are written.
 """
 
 import math
@@ -14,7 +14,7 @@ from trainyard_node.attempt import Attempt, Lines, record_event
 from trainyard_node.events import EventName
 from trainyard_node.record import RUN_DIR
 
-MB = 1_000_000
+MIB = 2**20
 LINE_EVERY = 0.5  # seconds
 LOOK_EVERY = 0.5
 
@@ -39,8 +39,8 @@ class Told:
 
     def plan(self, read: int, written: int) -> None:
         """Say how much there is to do, in bytes."""
-        self._total = max(1, math.ceil((read + written) / MB))
-        self.event("planned", f"{self._total} MB to read and to write", steps=self._total)
+        self._total = max(1, math.ceil((read + written) / MIB))
+        self.event("planned", f"{self._total} MiB to read and to write", steps=self._total)
 
     def read(self, size: int) -> None:
         """So many more bytes of the checkpoint were read."""
@@ -65,12 +65,12 @@ class Told:
             if time.monotonic() < self._line_at:
                 return
             self._line_at = time.monotonic() + LINE_EVERY
-        # The last megabyte is told by `finished`, when the result is in its place.
-        self._line(min(sum(self._done.values()) // MB, self._total - 1))
+        # The last mebibyte is told by `finished`, when the result is in its place.
+        self._line(min(sum(self._done.values()) // MIB, self._total - 1))
 
     def _line(self, step: int) -> None:
         if self._metrics:
-            data = {f"export/{name}_mb": size / MB for name, size in self._done.items()}
+            data = {f"export/{name}_mib": size / MIB for name, size in self._done.items()}
             self._metrics.append({"step": step, "data": data})
 
 

@@ -11,6 +11,7 @@ from jobs.artifacts.deleting import DeleteError, NeedsSecondWord
 from jobs.management.base import find_job, find_user
 from jobs.models import Deletion, Job
 from platform_site.commands import JsonCommand
+from platform_site.counts import counted, size_text
 
 
 class Command(JsonCommand):
@@ -50,7 +51,7 @@ def deleted(job: Job, who: str, options: dict[str, Any]) -> Deletion:
 
 def gone(deletion: Deletion) -> dict[str, Any]:
     left = f" Left: {deletion.left}." if deletion.left else ""
-    said = f"Job {deletion.number} is deleted: {deletion.freed:,} bytes were freed.{left}"
+    said = f"Job {deletion.number} is deleted: {size_text(deletion.freed)} freed.{left}"
     facts = {"id": deletion.number, "freed": deletion.freed, "left": deletion.left}
     return {**facts, "said": said}
 
@@ -70,15 +71,15 @@ def seen(job: Job) -> dict[str, Any]:
 
 def in_words(told: dict[str, Any]) -> str:
     heaps = [
-        f"{each['what']}: {each['count']}, {each['size']:,} bytes" for each in told["artifacts"]
+        f"{each['what']}: {each['count']}, {size_text(each['size'])}" for each in told["artifacts"]
     ]
     least = "" if told["bytes_here_are_all"] else "more than "
     lines = [
         f"Job {told['id']}, {told['name']} ({told['status']})",
         f"{told['folder']} on {told['machine']}",
-        f"{least}{told['bytes_here']:,} bytes on this machine",
+        f"{least}{size_text(told['bytes_here'])} on this machine",
         *heaps,
-        f"{told['points']} points of metrics, {told['events']} events",
+        f"{counted(told['points'], 'point')} of metrics, {counted(told['events'], 'event')}",
         *(f"Not deleted: {each}" for each in told["refusals"]),
         *(f"Warning: {each}" for each in told["warnings"]),
         *told["readers"],

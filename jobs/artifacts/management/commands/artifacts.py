@@ -8,6 +8,7 @@ from jobs.artifacts.deleting import DeleteError, NeedsSecondWord
 from jobs.management.base import find_user
 from jobs.models import Artifact, Place
 from platform_site.commands import FieldError, JsonCommand
+from platform_site.counts import size_text
 
 
 class Command(JsonCommand):
@@ -59,7 +60,7 @@ class Command(JsonCommand):
         except DeleteError as error:
             raise CommandError(str(error)) from None
         data = {"artifact": place.artifact_id, "path": place.path, "freed": removal.freed}
-        self.show(options, data, f"{place} is deleted: {removal.freed or 0:,} bytes were freed.")
+        self.show(options, data, f"{place} is deleted: {size_text(removal.freed or 0)} freed.")
 
 
 def add_one(parser: ArgumentParser) -> None:

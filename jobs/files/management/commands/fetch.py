@@ -8,6 +8,7 @@ from jobs.files import fetching
 from jobs.files.fetching import FetchError
 from jobs.management.base import add_verb_arguments, find_job, find_user
 from platform_site.commands import JsonCommand
+from platform_site.counts import size_text
 
 
 class Command(JsonCommand):
@@ -34,7 +35,7 @@ class Command(JsonCommand):
     def say(self, done: int, total: int) -> None:
         percent = 100 * done // total if total else 0
         if percent != self.last:
-            self.stderr.write(f"{percent} % of {total / 1e6:.0f} MB", ending="\r")
+            self.stderr.write(f"{percent} % of {size_text(total)}", ending="\r")
             self.last = percent
 
     def say_nothing(self, done: int, total: int) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 from jobs.checkpoints import known_of
 from jobs.management.base import find_job
 from platform_site.commands import JsonCommand
+from platform_site.counts import size_text
 
 
 class Command(JsonCommand):
@@ -37,4 +38,4 @@ class Command(JsonCommand):
 def in_a_line(data: dict[str, Any]) -> str:
     state = "" if data["is_complete"] else " (not complete)"
     here = f", here: {data['here']}" if data["here"] not in (None, data["folder"]) else ""
-    return f"{data['step']:>8} {data['bytes'] / 1e6:>10.1f} MB  {data['folder']}{state}{here}"
+    return f"{data['step']:>8} {size_text(data['bytes']):>10}  {data['folder']}{state}{here}"
