@@ -250,6 +250,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = env.str("TRAINYARD_TIME_ZONE", "UTC", validate=known_zone)
 USE_TZ = True
+FORMAT_MODULE_PATH = "platform_site.formats"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
 LOG_LEVEL = env.str(

@@ -14,6 +14,7 @@ from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from platform_site.counts import size_text
+from platform_site.terminal import plain
 
 register = template.Library()
 
@@ -141,7 +142,18 @@ def sparkline(values: Iterable[float]) -> str:
 
 @register.filter
 def log_text(text: str) -> SafeString:
-    """Terminal output for a ``<pre>``: a browser would show a bare carriage return as a newline."""
+    """Terminal output for a ``<pre>``, as a browser without JavaScript shows it."""
+    return escape(plain(text))
+
+
+@register.filter
+def log_raw(text: str) -> SafeString:
+    """The same with its codes, for the script that shows colours; empty where it has none.
+
+    A browser would read a bare carriage return as a newline.
+    """
+    if plain(text) == text:
+        return SafeString()
     return mark_safe(escape(text).replace("\r", "&#13;"))  # noqa: S308  # escaped just before
 
 
@@ -218,5 +230,8 @@ def control(
         attributes["placeholder"] = knob.unset
     if suggestions and suggestions.get(field.name):
         attributes["list"] = f"suggestions-{field.name}"
-    shown = field.as_hidden(only_initial=True) if field.field.show_hidden_initial else SafeString()
+    shown = SafeString()
+    if field.field.show_hidden_initial:
+        # Without this Django names the id of a help text that is called otherwise here.
+        shown = field.as_hidden({"aria-describedby": f"help-{field.name}"}, only_initial=True)
     return field.as_widget(attrs=attributes) + shown

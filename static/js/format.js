@@ -45,5 +45,11 @@
     return seconds > 0 ? `in ${duration(seconds)}` : ago(-seconds);
   }
 
-  window.trainyard = { format: { number, duration, ago, until } };
+  // A time of day with 24 hours, whatever the browser's language has.
+  function clock(at) {
+    const time = new Date(at * 1000);
+    return [time.getHours(), time.getMinutes(), time.getSeconds()].map(pad).join(":");
+  }
+
+  window.trainyard = { format: { number, duration, ago, until, clock } };
 })();

@@ -128,5 +128,6 @@
   pauseButton.addEventListener("click", () => pause(!paused));
   section.addEventListener("log:hold", () => follow(false));
   document.querySelector("[data-live]").addEventListener("live:log", received);
-  replaceAll(pre.textContent);
+  // Without a script the log has no codes; they come beside it for the colours.
+  replaceAll((section.querySelector("[data-log-raw]")?.content ?? pre).textContent);
 })();

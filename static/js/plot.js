@@ -3,7 +3,7 @@
   "use strict";
 
   const HEIGHT = 160;
-  const { number } = window.trainyard.format;
+  const { number, clock } = window.trainyard.format;
 
   // A custom property may hold light-dark() or another property: let the browser work it out.
   function colour(name) {
@@ -38,7 +38,6 @@
     ...extra,
   });
 
-  const clock = (at) => new Date(at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
 
   // A triangle on the lower edge for every step whose value is not a finite number.
   function drawBad(plot, steps) {
@@ -75,7 +74,7 @@
       legend: { show: false },
       scales: scales(options),
       axes: [
-        axis({ size: 24, space: 56, ...(options.time && { values: (_, ticks) => ticks.map(clock) }) }),
+        axis({ size: 24, space: 56, ...(options.time && { values: (_, ticks) => ticks.map((at) => clock(at).slice(0, 5)) }) }),
         axis({ size: 48, space: 32, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : number(tick))) }),
       ],
       cursor: { sync: { key: options.sync }, y: false, points: { size: 5 } },

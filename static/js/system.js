@@ -97,7 +97,7 @@
       item.textContent = typeof value === "number" ? format.number(value) : "–";
     });
     card.querySelector("[data-chart-read]").textContent =
-      index === null || at < 0 ? "" : new Date(data[0][at] * 1000).toLocaleTimeString();
+      index === null || at < 0 ? "" : format.clock(data[0][at]);
   }
 
   async function load() {

@@ -56,7 +56,7 @@ def test_rows_that_could_not_be_used_are_named(rows: str) -> None:
     Path(rows).write_text('{"instruction": "a", "output": ""}\n' + Path(rows).read_text())
     text("import", rows, "--name", "say")
     made = text("compile", "say", *columns)
-    assert "1 were left out:\nNo prompt: 1. Leave these rows out." in made
+    assert "1 was left out:\nNo prompt: 1. Leave these rows out." in made
     assert "line 1: output is empty." in made
 
 

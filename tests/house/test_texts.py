@@ -98,3 +98,23 @@ def test_templates_say_one_of_one_thing() -> None:
 )
 def test_a_wrong_text_is_found(text: str, pattern: re.Pattern[str]) -> None:
     assert pattern.search(TYPED.sub(" ", text))
+
+
+TWELVE_HOURS = re.compile(r"toLocale(?:Time|Date)?String|Intl\.Date|datetime-local|%I|%p\b")
+
+
+def test_times_have_24_hours() -> None:
+    """What a browser or a language formats may have twelve."""
+    files = [*templates(), *modules(), *(ROOT / "static/js").glob("*.js")]
+    assert [str(path) for path in files if TWELVE_HOURS.search(path.read_text())] == []
+
+
+def test_a_machine_has_a_rental_and_a_gpu_a_lease() -> None:
+    lease = re.compile(r"\bleas(?:e|es|ed)\b", re.IGNORECASE)
+    mixed = [
+        f"{name}: {text!r}"
+        for name, text in texts()
+        if lease.search(text)
+        and ("compute/" in name or (name.endswith(".py") and re.search(r"\brent", text)))
+    ]
+    assert mixed == []

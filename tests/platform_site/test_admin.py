@@ -315,3 +315,11 @@ def test_who_may_only_look_is_offered_no_action(
 def allow(user: User, model: type[Model], verb: str) -> None:
     codename = f"{verb}_{model._meta.model_name}"
     user.user_permissions.add(Permission.objects.get(codename=codename))
+
+
+def test_times_have_24_hours(boss: Client, user: User) -> None:
+    at = timezone.now().replace(hour=16, minute=5, second=7)
+    Event.objects.create(job=factories.make_job(user), at=at, kind="queued")
+    content = boss.get("/admin/jobs/event/").content.decode()
+    assert f"{at:%Y-%m-%d} 16:05:07" in content
+    assert not re.search(r"\b[ap]\.m\.", content)

@@ -134,8 +134,25 @@ def test_sparkline(values: list[float], points: str) -> None:
     assert ui.sparkline(values) == points
 
 
-def test_log_text_keeps_carriage_returns_and_escapes() -> None:
-    assert ui.log_text("10%\r20% <b>\n") == "10%&#13;20% &lt;b&gt;\n"
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("10%\r20% <b>\n", "20% &lt;b&gt;\n"),
+        ("done\r\nnext", "done\nnext"),
+        ("\x1b[1;31mred\x1b[0m plain", "red plain"),
+        ("\x1b[38;5;196mx\x1b[K\x1b]0;title\x07y\x1bMz", "xyz"),
+        ("a\x1b]8;;http://x\x1b\\b", "ab"),
+        ("bell\x07 \x1b", "bell "),
+        ("tab\tstays", "tab\tstays"),
+    ],
+)
+def test_a_log_is_read_without_its_codes(raw: str, shown: str) -> None:
+    assert ui.log_text(raw) == shown
+
+
+def test_the_script_gets_the_codes_of_a_log() -> None:
+    assert ui.log_raw("\x1b[31m<b>\r\n") == "\x1b[31m&lt;b&gt;&#13;\n"
+    assert ui.log_raw("plain <b>\n") == ""
 
 
 def test_lookup_of_what_is_not_there_is_empty() -> None:

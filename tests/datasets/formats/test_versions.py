@@ -118,7 +118,7 @@ def test_rows_of_a_group_stay_together(tmp_path: Path) -> None:
         (pairs(10), Split(10), "would leave none to train"),
         (pairs(1), Split(0.5), "none can be set apart"),
         ([{"p": "x", "r": str(n)} for n in range(9)], Split(0.5), "none can be set apart"),
-        ([{"p": "x", "q": "y"}], Split(0.5), "None of the 1 rows .* Line 1: It has no r"),
+        ([{"p": "x", "q": "y"}], Split(0.5), "None of 1 row .* Line 1: It has no r"),
     ],
 )
 def test_no_version(tmp_path: Path, rows: list[Any], split: Split, said: str) -> None:

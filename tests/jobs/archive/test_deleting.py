@@ -403,7 +403,7 @@ def test_the_command_in_words(job: Job, capsys: pytest.CaptureFixture[str]) -> N
     call_command("delete", str(job.pk), "--look")
     said = capsys.readouterr().out
     assert "Not deleted: It is running: stop it first." in said
-    assert "Checkpoint: 2, 30 bytes" in said
+    assert "Checkpoint: 2, 30 B" in said
 
 
 def test_the_admin_leads_to_the_page(client: Client, staff: User, job: Job) -> None:
