@@ -14,6 +14,7 @@ from statistics import mean
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, StorageState, expect
 
+from tests.e2e import looks
 from tests.e2e.conftest import listen
 from tests.e2e.site import Site, wait_for
 
@@ -212,7 +213,7 @@ PAGES = (
 
 @pytest.mark.parametrize("path", PAGES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_page_breaks_the_content_security_policy(
+def test_every_page_keeps_the_content_security_policy_and_can_be_read(
     context: BrowserContext, site: Site, path: str, scheme: str
 ) -> None:
     complaints: list[str] = []
@@ -228,6 +229,8 @@ def test_no_page_breaks_the_content_security_policy(
     assert answer.status == 200
     assert "'unsafe" not in answer.headers["content-security-policy"]
     assert complaints == []
+    if not path.startswith("/admin/"):  # Django's own pages
+        assert looks.faults(page) == []
 
 
 def test_a_run_page_is_right_without_javascript(
@@ -240,5 +243,8 @@ def test_a_run_page_is_right_without_javascript(
     expect(page.locator("#run-header")).to_contain_text("Completed")
     page.get_by_text("All last values").click()
     expect(page.locator("#run-figures")).to_contain_text("train/loss")
+    log = page.locator("[data-log-text]").inner_text()
+    assert log.strip()
+    assert "\x1b" not in log
     expect(page.get_by_role("link", name="Reload")).to_be_visible()
     context.close()

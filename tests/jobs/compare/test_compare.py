@@ -92,7 +92,9 @@ def test_six_at_most(page: Client, user: User) -> None:
     assert rows(content.content)["Learning rate optim.lr"] == [
         "0.0", "0.01", "0.02", "0.03", "0.04", "0.05",
     ]  # fmt: skip
-    assert "2 more were asked for: at most 6 are compared at once." in plain(content.content.decode())
+    assert "2 more were asked for: at most 6 are compared at once." in plain(
+        content.content.decode()
+    )
 
 
 def test_one_job_asks_for_a_second(page: Client, two: tuple[Job, Job]) -> None:
