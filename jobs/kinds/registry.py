@@ -45,6 +45,10 @@ class Registry:
         """The kind of a job. One that is not installed (any more) is a ``Missing`` one."""
         return self.kinds.get(slug) or Missing(slug)
 
+    def with_recipes(self) -> dict[str, str]:
+        """The label of each that recipes can fill, by its slug."""
+        return {slug: kind.label for slug, kind in self.kinds.items() if kind.has_recipes}
+
     def choices(self) -> list[tuple[str, str]]:
         """(slug, label) of each."""
         return [(slug, kind.label) for slug, kind in self.kinds.items()]

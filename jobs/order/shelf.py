@@ -9,13 +9,12 @@ from math import inf
 from django.contrib.auth.models import User
 
 from compute.models import Machine
-from jobs.kinds.registry import kind_of
+from jobs.kinds.registry import kind_of, registry
 from jobs.places import places
 from jobs.queue.claims import room_of
 from jobs.queue.line.machine import never_fits
 from jobs.queue.spreading import misspread
 from jobs.recipebook.book import own_recipes
-from jobs.verl.algorithms import ALGORITHMS
 from jobs.verl.recipes import Recipe, all_recipes
 from jobs.verl.releases import refusal
 from jobs.verl.spec import TrainSpec
@@ -30,7 +29,7 @@ SIZES: Mapping[str, tuple[str, float, float]] = {
     "large": ("Above 14 B", 14, inf),
 }
 PARAMETERS = re.compile(r"(\d+(?:\.\d+)?) ([MB])\b")
-KINDS = list(ALGORITHMS)
+KINDS = registry().with_recipes()
 
 
 @dataclass(frozen=True)
@@ -114,12 +113,12 @@ def sections(found: Iterable[Offer]) -> list[Section]:
 
 def _by_kind(found: list[Offer]) -> list[tuple[str, list[Offer]]]:
     """Without labels where each kind has one recipe: each says its kind itself."""
-    groups = [(ALGORITHMS[kind].label, list(of)) for kind, of in groupby(found, lambda o: o.kind)]
+    groups = [(KINDS[kind], list(of)) for kind, of in groupby(found, lambda o: o.kind)]
     return groups if len(found) > len(groups) else [("", found)]
 
 
 def _rank(offer: Offer) -> int:
-    return KINDS.index(offer.kind)
+    return list(KINDS).index(offer.kind)
 
 
 def _span(offer: Offer) -> tuple[float, float]:
@@ -137,7 +136,7 @@ def filtered(found: Iterable[Offer], filters: Mapping[str, str]) -> Iterator[Off
     kind, size, whose = filters.get("kind"), filters.get("size"), filters.get("whose")
     words = filters.get("q", "").casefold().split()
     for offer in found:
-        if kind in ALGORITHMS and offer.kind != kind:
+        if kind in KINDS and offer.kind != kind:
             continue
         if size in SIZES and not _has_size(offer, str(size)):
             continue

@@ -19,7 +19,6 @@ from jobs.queue import rental
 from jobs.recipebook import book
 from jobs.recipebook.book import find_recipe
 from jobs.requests import get_job, warn_of_rental
-from jobs.verl.algorithms import ALGORITHMS
 from jobs.verl.recipes import Recipe
 from platform_site.fields import asked
 from platform_site.htmx import HtmxHttpRequest
@@ -34,7 +33,7 @@ def job_new(request: HtmxHttpRequest) -> HttpResponse:
     context = {
         "filters": filters,
         "version": version,
-        "kinds": [(slug, algorithm.label) for slug, algorithm in ALGORITHMS.items()],
+        "kinds": list(shelf.KINDS.items()),
         "sizes": [(slug, label) for slug, (label, *_) in shelf.SIZES.items()],
         "whose": list(shelf.WHOSE.items()),
         "has_own": any(offer.is_own for offer in found),

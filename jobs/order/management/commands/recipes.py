@@ -7,8 +7,7 @@ from datasets.models import Version
 from datasets.services import find_version
 from jobs.management.base import find_user
 from jobs.order import on_data, shelf
-from jobs.order.shelf import FILTERS, SIZES, WHOSE, Offer
-from jobs.verl.algorithms import ALGORITHMS
+from jobs.order.shelf import FILTERS, KINDS, SIZES, WHOSE, Offer
 from platform_site.commands import FieldError, JsonCommand
 
 
@@ -16,7 +15,7 @@ class Command(JsonCommand):
     help = "List the recipes: one's own, marked by a star, then those that can run here."
 
     def add_own_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--kind", default="", choices=list(ALGORITHMS), help="of the job")
+        parser.add_argument("--kind", default="", choices=list(KINDS), help="of the job")
         parser.add_argument("--size", default="", choices=list(SIZES), help="of the model")
         parser.add_argument("--whose", default="", choices=list(WHOSE), help="own or Trainyard's")
         parser.add_argument("--find", default="", dest="q", help="words in title and purpose")
