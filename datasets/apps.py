@@ -5,6 +5,7 @@ from platform_site.work.doers import done_by
 
 class DatasetsConfig(AppConfig):
     name = "datasets"
+    verbose_name = "Data sets"
 
     def ready(self) -> None:
         for label in ("datasets.source", "datasets.version", "datasets.report"):

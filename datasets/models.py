@@ -40,6 +40,7 @@ class Dataset(models.Model):
 
     class Meta:
         ordering = ("name",)
+        verbose_name = "data set"
 
     def __str__(self) -> str:
         return self.name
@@ -69,7 +70,9 @@ class Source(Work):
         HUB = "hub", "Hugging Face"
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="sources")
+    dataset = models.ForeignKey(
+        Dataset, on_delete=models.CASCADE, related_name="sources", verbose_name="data set"
+    )
     origin = models.CharField(max_length=10, choices=Origin.choices)
     name = models.CharField(max_length=500, help_text="The file's name, or the hub's.")
     path = models.CharField(
@@ -125,7 +128,9 @@ class Version(Work):
     """Data that a trainer reads. It never changes once it is ready."""
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="versions")
+    dataset = models.ForeignKey(
+        Dataset, on_delete=models.CASCADE, related_name="versions", verbose_name="data set"
+    )
     number = models.PositiveIntegerField()
     source = models.ForeignKey(
         Source, on_delete=models.PROTECT, null=True, blank=True, related_name="versions"

@@ -317,6 +317,14 @@ def allow(user: User, model: type[Model], verb: str) -> None:
     user.user_permissions.add(Permission.objects.get(codename=codename))
 
 
+@pytest.mark.parametrize("path", ["", "datasets/", "datasets/source/", "datasets/version/"])
+def test_data_sets_have_two_words(boss: Client, everything: None, path: str) -> None:
+    content = boss.get(f"/admin/{path}").content.decode()
+    shown = re.sub(r"<(script|style)\b.*?</\1>|<[^>]*>", " ", content, flags=re.DOTALL)
+    assert re.search(r"data set", shown, re.IGNORECASE)
+    assert not re.search(r"\bdatasets?\b", shown, re.IGNORECASE)
+
+
 def test_times_have_24_hours(boss: Client, user: User) -> None:
     at = timezone.now().replace(hour=16, minute=5, second=7)
     Event.objects.create(job=factories.make_job(user), at=at, kind="queued")
