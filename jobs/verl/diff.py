@@ -25,15 +25,18 @@ IMPORTANT = (
 )  # fmt: skip
 # The meaning of a knob that has no key of verl's and is not set; other such knobs mean nothing.
 # trainyard_node.hooks.lost has the share of answers that may fail.
-UNSET = {"variant": "grpo", "most_lost": 0.5}
+UNSET: Mapping[str, Any] = {"variant": "grpo", "most_lost": 0.5}
+# What verl takes where its configuration has no such key (workers/engine/fsdp/transformer_impl.py).
+UNLISTED = {"dtype": "bfloat16"}
 
 
 @dataclass(frozen=True)
 class Run:
     """A spec, with the values that a run uses where the spec sets none.
 
-    ``fixed`` holds by Hydra key what the method or the platform sets: the value and which of the
-    two; ``defaults`` what verl takes otherwise. Keys are as the newest release names them.
+    ``fixed`` holds by Hydra key what the command sets: the value, and whether the method, the
+    platform or a knob of the spec does, which need not be the key's own; ``defaults`` what verl
+    takes otherwise. Keys are as the newest release names them.
     ``others`` holds by name the settings of a kind of job that has no knobs.
     """
 
@@ -75,9 +78,9 @@ def run_of(spec: TrainSpec, settings: Iterable[Setting], environments: Path) -> 
     """
     fixed = {}
     for setting in settings:
-        if setting.origin in ("method", "platform"):
-            with suppress(ValueError):
-                fixed[setting.key] = (parse(setting.text).value, setting.origin)
+        given = setting.origin if setting.origin in ("method", "platform") else "set"
+        with suppress(ValueError):
+            fixed[setting.key] = (parse(setting.text).value, given)
     return Run(spec, fixed, _defaults(spec, environments))
 
 
@@ -138,7 +141,8 @@ def _read(knob: Knob, run: Run) -> tuple[Any, str]:
     key = knob.key(run.spec.kind)
     if key == COMMAND:
         return UNSET.get(knob.name, ""), "unset"
-    return run.fixed.get(key) or (run.defaults.get(key, ""), "default")
+    unlisted = UNLISTED.get(knob.name, "")
+    return run.fixed.get(key) or (run.defaults.get(key, unlisted), "default")
 
 
 def given_to(knob: Knob, run: Run) -> Cell:
