@@ -12,6 +12,8 @@ from datasets.formats.codes import reasons
 from datasets.formats.encodings import UTF8
 from platform_site.work.models import State, Work
 
+MOST_NAMES = 20
+
 
 class DatasetQuerySet(models.QuerySet["Dataset"]):
     def with_newest(self) -> Self:
@@ -101,6 +103,13 @@ class Source(Work):
     def reasons(self) -> list[str]:
         """Why rows could not be read, and how often."""
         return reasons(self.facts.get("problem_counts", {}))
+
+    @property
+    def fields_shown(self) -> list[str]:
+        """The names of its first fields, and how many there are besides."""
+        names = list(self.facts.get("fields", {}))
+        more = len(names) - MOST_NAMES
+        return [*names[:MOST_NAMES], *([f"and {more} more"] if more > 0 else [])]
 
     @property
     def rows_file(self) -> Path:

@@ -27,6 +27,7 @@ from platform_site.work.models import BUSY, State, Work
 
 PAGE = 50
 MOST_FILES = 500
+MOST_SOURCES = 50
 SORTS = ("name", "created_at", "newest_rows", "count")
 ENDINGS = (*BY_SUFFIX, ".gz")
 
@@ -124,15 +125,23 @@ def add_rows(form: AddForm, dataset: Dataset, who: User) -> bool:
 def dataset_detail(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     dataset = get_object_or_404(Dataset.objects.select_related("owner"), pk=pk)
     part = "#contents" if request.htmx else ""
-    return render(request, "datasets/detail.html" + part, contents(dataset, request.user))
+    return render(
+        request,
+        "datasets/detail.html" + part,
+        contents(dataset, request.user, request.GET.get("page")),
+    )
 
 
-def contents(dataset: Dataset, user: Any) -> dict[str, Any]:
-    sources = list(dataset.sources.select_related("dataset"))
-    versions = list(dataset.versions.select_related("source", "parent__dataset", "dataset"))
+def contents(dataset: Dataset, user: Any, number: str | None = None) -> dict[str, Any]:
+    sources = list(dataset.sources.select_related("dataset")[:MOST_SOURCES])
+    found = dataset.versions.select_related("source", "parent__dataset", "dataset")
+    page = Paginator(found, PAGE).get_page(number)
+    versions = list(page.object_list)
     return {
         "dataset": dataset,
         "sources": sources,
+        "older_sources": dataset.sources.count() - len(sources),
+        "page": page,
         "versions": [(version, uses_of(version)) for version in versions],
         "in_line": InLine(),
         "is_busy": any(work.is_busy for work in (*sources, *versions)),

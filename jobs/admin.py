@@ -15,10 +15,20 @@ from platform_site.fields import one_line
 # These pages could run any function of any module.
 admin.site.unregister([model for model in (OrmQ, Schedule) if admin.site.is_registered(model)])
 
+MOST_EVENTS = 100
+
 
 class EventInline(ReadOnly, admin.TabularInline[Event, Job]):
     model = Event
     fields = ("at", "kind", "who", "message", "source")
+    verbose_name_plural = "newest events"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Event]:
+        """The newest of the job: its own page has all."""
+        found = super().get_queryset(request)
+        job = request.resolver_match.kwargs.get("object_id") if request.resolver_match else None
+        newest = found.filter(job=job).reverse()[:MOST_EVENTS].values("pk")
+        return found.filter(pk__in=[row["pk"] for row in newest])
 
 
 class NamedJob(forms.ModelForm[Job]):

@@ -23,6 +23,8 @@ from jobs.verl.recipes import Recipe
 from platform_site.fields import asked
 from platform_site.htmx import HtmxHttpRequest
 
+MOST_OWN = 50  # recipes of a user on one page, the newest
+
 
 @require_GET
 @vary_on_headers("HX-Request")
@@ -30,14 +32,17 @@ def job_new(request: HtmxHttpRequest) -> HttpResponse:
     filters = {name: asked(request.GET.get(name)) for name in shelf.FILTERS}
     version = on_data.version_asked(request.GET.get("dataset", ""))
     found = on_data.fitting(shelf.offers(request.user), version)
+    shown = list(shelf.filtered(found, filters))
+    left_out = [offer for offer in shown if offer.is_own][MOST_OWN:]
     context = {
         "filters": filters,
         "version": version,
+        "left_out": len(left_out),
         "kinds": list(shelf.KINDS.items()),
         "sizes": [(slug, label) for slug, (label, *_) in shelf.SIZES.items()],
         "whose": list(shelf.WHOSE.items()),
         "has_own": any(offer.is_own for offer in found),
-        "sections": shelf.sections(shelf.filtered(found, filters)),
+        "sections": shelf.sections([offer for offer in shown if offer not in left_out]),
     }
     part = "#shelf" if request.htmx else ""
     return render(request, "jobs/order/new.html" + part, context)

@@ -16,6 +16,7 @@ from monitoring.readers.masking import lead_for, masked
 
 LOG_TAIL = 64 * 1024
 LOG_STEP = 256 * 1024
+MOST_SAMPLES = 2_000
 MOST = 2**53  # that a page may say; larger numbers are not exact in its language
 
 
@@ -65,7 +66,9 @@ def sample_shown(sample: SystemSample) -> dict[str, Any]:
 
 def system_history(job: Job) -> dict[str, Any]:
     """Columns over the whole run: times in epoch seconds, one list a figure, GPUs by index."""
-    samples = list(job.system_samples.all())
+    rows = job.system_samples.all()
+    # Every so many of them: a chart has no more pixels.
+    samples = list(rows)[:: max(1, rows.count() // MOST_SAMPLES)]
     gpus = sorted({gpu["index"] for sample in samples for gpu in sample.data.get("gpus", [])})
     return {
         "at": [sample.at.timestamp() for sample in samples],

@@ -3,12 +3,18 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from django.db.models import Count, Max
+
 from compute.runners.base import RunnerError
 from jobs.checkpoints import known_of
 from jobs.models import Job
 from monitoring.models import SystemSample
 from monitoring.page import live
 from monitoring.page.figures import key_metrics, series_groups
+
+MOST_EVENTS = 200
+MOST_CHECKPOINTS = 100
+MOST_GROUPS = 200  # of charts
 
 
 def template_of(panel: str) -> str:
@@ -29,7 +35,8 @@ def charts(job: Job) -> dict[str, Any]:
     groups = series_groups(job)
     return {
         "key_metrics": key_metrics(job),
-        "series_groups": groups,
+        "series_groups": groups[:MOST_GROUPS],
+        "groups_left": max(0, len(groups) - MOST_GROUPS),
         "is_wide": any(not group.series for group in groups),
     }
 
@@ -51,16 +58,21 @@ def system_at(job: Job, sample: SystemSample | None) -> dict[str, Any]:
 
 
 def events(job: Job) -> dict[str, Any]:
-    found = list(job.events.all())
-    return {"events": found, "event": max((event.pk for event in found), default=0)}
+    """The newest ones; a page of their own has all."""
+    facts = job.events.aggregate(count=Count("pk"), last=Max("pk"))
+    shown = [*reversed(job.events.reverse()[:MOST_EVENTS])]
+    return {"events": shown, "earlier": facts["count"] - len(shown), "event": facts["last"] or 0}
 
 
 def checkpoints(job: Job) -> dict[str, Any]:
     """The checkpoints of a job, each with what was brought here of it."""
     fetches = {} if job.machine.is_local else {fetch.step: fetch for fetch in job.fetches.all()}
-    rows = [{"saved": saved, "fetch": fetches.get(saved.step)} for saved in known_of(job)]
+    known = known_of(job)
+    shown = known[:MOST_CHECKPOINTS]
+    rows = [{"saved": saved, "fetch": fetches.get(saved.step)} for saved in shown]
     is_coming = any(fetch.is_busy for fetch in fetches.values())
-    return {"job": job, "checkpoints": rows, "is_coming": is_coming}
+    older = len(known) - len(shown)
+    return {"job": job, "checkpoints": rows, "older": older, "is_coming": is_coming}
 
 
 # The panel with the command is not here: the page needs the command to say what is wrong with it.

@@ -17,6 +17,7 @@ from monitoring.page import panels
 from monitoring.store import points
 
 RECENT = 10
+MOST = 50  # of each list; the list of jobs has all
 
 
 def queued(jobs: JobQuerySet) -> list[Job]:
@@ -25,7 +26,7 @@ def queued(jobs: JobQuerySet) -> list[Job]:
     for pk, machine in Job.objects.queued().values_list("pk", "machine"):
         lengths[machine] += 1
         places[pk] = lengths[machine]
-    waiting = list(jobs.queued())
+    waiting = list(jobs.queued()[:MOST])
     for job in waiting:
         job.queue_position = places.get(job.pk)
     return waiting
@@ -35,8 +36,12 @@ def board(user: Any) -> dict[str, Any]:
     jobs = Job.objects.visible_to(user).select_related("machine", "owner", "after")
     recent = jobs.shown().filter(status__in=(Status.PAUSED, *ENDED)).order_by("-ended_at")
     return {
-        "running": list(jobs.filter(status__in=ACTIVE).order_by("started_at")),
+        "running": list(jobs.filter(status__in=ACTIVE).order_by("started_at")[:MOST]),
         "queued": queued(jobs),
+        "counts": {
+            "running": jobs.filter(status__in=ACTIVE).count(),
+            "queued": jobs.filter(status=Status.QUEUED).count(),
+        },
         "recent": list(recent[:RECENT]),
         "machines": [load_of(machine) for machine in Machine.objects.ready()],
         "has_jobs": jobs.exists(),

@@ -116,7 +116,7 @@ def test_a_page_without_panels_still_has_its_top(page: Client, job: Job, has: Na
 
 def test_what_is_not_shown_is_not_read(job: Job, has: Names) -> None:
     has("events")
-    assert context_of(job).keys() == {"job", "panels", "parts", "events", "event"}
+    assert context_of(job).keys() == {"job", "panels", "parts", "events", "earlier", "event"}
 
 
 def test_of_a_job_without_a_log_nothing_points_to_it(page: Client, user: User, has: Names) -> None:
