@@ -55,11 +55,11 @@ def work_off(label: str, pk: int) -> None:
     if label not in IN_LINE:
         _work_off(label, pk)
         return
-    with place() as has_place:
-        if has_place:
+    with place() as found:
+        if found:
             limit_memory(settings.TRAINYARD_DATA_MEMORY)
             _work_off(label, pk)
-    if has_place:
+    if found:
         line.go_on()
 
 

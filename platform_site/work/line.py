@@ -8,17 +8,17 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from platform_site.work import places
 from platform_site.work.doers import IN_LINE
 from platform_site.work.models import State, Work
-from platform_site.work.process import start_process
+from platform_site.work.places import place, start_in
 
 
 def go_on() -> None:
     """Start the work that waits longest, if a place is free. Asked at the end of other work, and
     now and then, since a process may be killed."""
-    if places.is_free() and (work := first()):
-        start_process("work", work._meta.label_lower, str(work.pk))
+    with place() as found:
+        if found and (work := first()):
+            start_in(found, work._meta.label_lower, work.pk)
 
 
 def first() -> Work | None:

@@ -4,6 +4,7 @@ A place is the lock on a file in the home: the kernel frees it with its process,
 """
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,21 +12,27 @@ from typing import IO
 
 from django.conf import settings
 
+from platform_site.work.process import HANDED, start_process
+
 
 @contextmanager
-def place() -> Iterator[bool]:
-    """Hold a place within the block; false where none is free."""
-    file = _taken()
+def place() -> Iterator[IO[str] | None]:
+    """Hold a place within the block; None where none is free.
+
+    Whoever starts a process takes the place for it, so that no more are started than there are
+    places: the process inherits the open file, and the lock with it.
+    """
+    handed = os.environ.pop(HANDED, "")
+    file = os.fdopen(int(handed), "w") if handed else _taken()
     try:
-        yield file is not None
+        yield file
     finally:
         if file is not None:
             file.close()
 
 
-def is_free() -> bool:
-    with place() as is_held:
-        return is_held
+def start_in(file: IO[str], label: str, pk: int) -> None:
+    start_process("work", label, str(pk), place=file.fileno())
 
 
 def _taken() -> IO[str] | None:

@@ -1,8 +1,11 @@
 """Work of a size that users choose: a few processes at once, and the others wait in line."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +17,7 @@ from pytest_django import Settings
 
 from datasets import services
 from datasets.models import Source
-from platform_site.work import doing, line, places, tasks, verbs
+from platform_site.work import doing, line, places, process, tasks, verbs
 from platform_site.work.doers import IN_LINE
 from platform_site.work.models import State
 from tests import factories, taskqueue
@@ -26,8 +29,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """The processes that would have been started."""
     argvs: list[tuple[str, ...]] = []
-    for module in (tasks, line):
-        monkeypatch.setattr(module, "start_process", lambda *argv: argvs.append(argv))
+    for module in (tasks, places):
+        monkeypatch.setattr(module, "start_process", lambda *argv, place=0: argvs.append(argv))
     return argvs
 
 
@@ -65,6 +68,27 @@ def test_25_uploads_start_no_process_while_the_places_are_taken(
     assert started == [("work", "datasets.source", str(rows[0].pk))]
     shown = page.get(rows[0].dataset.get_absolute_url()).content.decode()
     assert "25 wait in line; 2 are worked on at a time" in shown
+
+
+def test_a_process_is_started_with_its_place(
+    home: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The place is taken when the process is started, not when it is ready for work."""
+    settings.TRAINYARD_DATA_AT_ONCE = 1
+    holds = "import os, sys; print(os.environ['TRAINYARD_PLACE'], flush=True); sys.stdin.read()"
+    with places.place() as found:
+        assert found
+        argv, env = [sys.executable, "-c", holds], {process.HANDED: str(found.fileno())}
+        child = subprocess.Popen(
+            argv, env=env, pass_fds=[found.fileno()], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert child.stdout
+        assert child.stdout.readline().strip() == str(found.fileno()).encode()
+    with places.place() as found:
+        assert found is None  # the child has it
+    child.communicate()
+    with places.place() as found:
+        assert found
 
 
 def test_a_process_without_a_place_leaves_the_work_to_others(
