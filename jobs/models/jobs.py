@@ -119,8 +119,9 @@ class Job(models.Model):
     held_by = models.CharField(max_length=150, blank=True)
     held_why = models.CharField(max_length=200, blank=True)
     dataset_version = models.ForeignKey(
-        Version, on_delete=models.PROTECT, null=True, blank=True, related_name="jobs"
-    )
+        Version, on_delete=models.PROTECT, null=True, blank=True, related_name="jobs",
+        verbose_name="data set version",
+    )  # fmt: skip
     is_sample = models.BooleanField(default=False)
     archived_at = models.DateTimeField(null=True, blank=True, db_index=True)
     deleting_at = models.DateTimeField(

@@ -9,6 +9,7 @@ from compute.models import Machine, when
 from jobs.measured import longest_saves
 from jobs.models import Job
 from jobs.verl.limit import rental_margin
+from platform_site.counts import counted
 
 LOOKED_AT = 20  # jobs among which one of the same settings is looked for
 
@@ -71,8 +72,10 @@ def warning_for(machine: Machine, steps: int, pace: Pace | None, cannot_save: st
         return f"{machine.rental_closes} It waits until the rental is extended."
     words = []
     if pace and steps * pace[0] > left.total_seconds():
+        takes = f"take{'s' if steps == 1 else ''}"
         words.append(
-            f"{steps} steps take about {in_words(timedelta(seconds=steps * pace[0]))} by the "
+            f"{counted(steps, 'step')} {takes} about "
+            f"{in_words(timedelta(seconds=steps * pace[0]))} by the "
             f"{pace[0]:.3g} s a step that {pace[1]} took, and the rental of {machine} ends in "
             f"{in_words(left)}."
         )

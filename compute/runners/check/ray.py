@@ -13,6 +13,7 @@ from compute.runners.check.judgements import Expected, Finding, judge
 from compute.runners.check.preflight import LABELS, NOT_ASKED, CheckLine, CheckReport
 from compute.runners.cluster.api import Node, RayApi
 from compute.runners.cluster.calls import call
+from platform_site.counts import counted
 
 ROUND_TRIPS = 3
 SLOW_WITHIN = 60.0  # seconds; the first import of torch and verl reads gigabytes
@@ -80,7 +81,9 @@ def _reach(api: RayApi, expected: Expected, found: dict[str, Finding]) -> float:
 
 def _nodes(api: RayApi, found: dict[str, Finding]) -> list[Node]:
     nodes = api.nodes()
-    shown = [f"{node.name}: {node.cpus:g} CPUs, {node.gpus:g} GPUs" for node in nodes[:8]]
+    shown = [
+        f"{node.name}: {_many(node.cpus, 'CPU')}, {_many(node.gpus, 'GPU')}" for node in nodes[:8]
+    ]
     more = f", and {len(nodes) - 8} more" if len(nodes) > 8 else ""
     count = f"{len(nodes)} {'node lives' if len(nodes) == 1 else 'nodes live'}"
     outcome = Finding("pass", count, "; ".join(shown) + more)
@@ -108,6 +111,11 @@ def _ask_node(
     judged = judge(parts, expected, ahead)
     found |= {name: judged[name] for name in OF_A_NODE if name in judged}
     return {name: part for name, part in parts.items() if name != "packages"}
+
+
+def _many(number: float, thing: str) -> str:
+    """Ray also counts parts of one."""
+    return counted(int(number), thing) if number == int(number) else f"{number:g} {thing}s"
 
 
 def _shared_or_why_not(api: RayApi, expected: Expected, nodes: list[Node]) -> Finding:
