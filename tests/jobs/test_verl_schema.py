@@ -31,6 +31,7 @@ def small_verl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("sft_trainer_engine", "ppo_trainer"):
         (config / f"{name}.yaml").write_text(CONFIG)
     monkeypatch.setenv("PYTHONPATH", str(root))
+    monkeypatch.setenv("TRAINYARD_RUN_ENV", "PYTHONPATH")
     return root
 
 
