@@ -30,8 +30,8 @@ class Source(Protocol):
     def figures(self, job_ids: Collection[int], metric: str) -> Mapping[int, Figure]:
         """The figures of a metric in each job."""
 
-    def names(self, job_ids: Collection[int]) -> list[str]:
-        """The metrics that any of the jobs has."""
+    def names(self, job_ids: Collection[int], most: int) -> list[str]:
+        """The metrics that any of the jobs has, the first ``most`` of them."""
 
     def counts(self, job_ids: Collection[int]) -> Mapping[int, int]:
         """How many points each job has, over all its metrics."""
@@ -60,9 +60,9 @@ def figures_of(job_ids: Collection[int], metric: str) -> Mapping[int, Figure]:
     return _source[0].figures(job_ids, metric) if _source and job_ids else {}
 
 
-def names_of(job_ids: Collection[int]) -> list[str]:
+def names_of(job_ids: Collection[int], most: int) -> list[str]:
     """The metrics that any of the jobs has, by name."""
-    return _source[0].names(job_ids) if _source and job_ids else []
+    return _source[0].names(job_ids, most) if _source and job_ids else []
 
 
 def counts(job_ids: Collection[int]) -> Mapping[int, int]:

@@ -27,6 +27,7 @@ FILTERS = ("status", "kind", "q", "metric", "archive")
 ARCHIVE = {"": "Not archived", "only": "Archived", "all": "With archived"}
 FIGURES = (measured.LAST, measured.LOW, measured.HIGH)  # of a metric, by which jobs are sorted too
 LOOKED_AT = 5  # jobs of the page whose metrics are suggested
+MOST_NAMES = 300  # of metrics; others can be typed
 
 
 @require_GET
@@ -44,7 +45,7 @@ def job_list(request: HtmxHttpRequest) -> HttpResponse:
     context: dict[str, Any] = {
         "page": page,
         "figures": measured.figures_of([job.pk for job in page], metric) if metric else {},
-        "metrics": measured.names_of([job.pk for job in page][:LOOKED_AT]),
+        "metrics": measured.names_of([job.pk for job in page][:LOOKED_AT], MOST_NAMES),
         "filters": filters,
         "archive": ARCHIVE.items(),
         "sort": sort,

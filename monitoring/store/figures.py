@@ -20,9 +20,9 @@ class StoredFigures:
         facts = rows.values_list("job_id", "last_step", "last_value", "low", "high")
         return {pk: Figure(step, last, low, high) for pk, step, last, low, high in facts}
 
-    def names(self, job_ids: Collection[int]) -> list[str]:
+    def names(self, job_ids: Collection[int], most: int) -> list[str]:
         rows = Series.objects.filter(job__in=job_ids).order_by("name")
-        return list(rows.values_list("name", flat=True).distinct())
+        return list(rows.values_list("name", flat=True).distinct()[:most])
 
     def counts(self, job_ids: Collection[int]) -> Mapping[int, int]:
         rows = Series.objects.filter(job__in=job_ids).order_by().values("job_id")
