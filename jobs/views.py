@@ -68,8 +68,10 @@ def stamp_of(context: dict[str, Any]) -> str:
     return hashlib.sha256(shown.encode()).hexdigest()[:16]
 
 
-def done_of(job: Job) -> float | None:
-    return job.deletion.percent if job.deleting_at and job.deletion else None
+def done_of(job: Job) -> tuple[float | None, bool] | None:
+    """How far its deletion is, and whether nobody goes on with it."""
+    deletion = job.deletion if job.deleting_at else None
+    return (deletion.percent, deletion.is_silent) if deletion else None
 
 
 def in_archive(jobs: JobQuerySet, wanted: str) -> JobQuerySet:

@@ -50,7 +50,10 @@ def delete_now(job: Job, *, who: str, sure: bool = False, leaves: bool = False) 
 def _ask(job: Job, who: str, sure: bool, leaves: bool) -> Deletion:
     with transaction.atomic():
         claims.locked(job.machine_id)  # no job begins to wait for it meanwhile
-        job.refresh_from_db()
+        try:
+            job.refresh_from_db()
+        except Job.DoesNotExist:
+            raise DeleteError(f"Job {job.pk} is deleted already.") from None
         if (asked := job.deletion) and asked.state in BUSY:
             if not verbs.renew(asked, who=who, leaves=leaves):
                 raise DeleteError(_goes_on(asked))
@@ -105,7 +108,8 @@ def _emptied(deletion: Deletion) -> dict[str, int | str]:
 def _removed_there(job: Job) -> Iterator[int]:
     """Remove what the job has on its machine, and give the bytes of each part: the large ones by
     themselves, for the sake of progress."""
-    if job.started_at is None and job.attempt == 1 and not job.machine.is_local:
+    never = job.started_at is None and job.attempt == 1 and job.command is None
+    if never and not job.machine.is_local:
         return  # it has never been there
     runner = runner_for(job.machine)
     _check_dead(job, runner)

@@ -60,7 +60,7 @@ def _kept(order: Order, fields: dict[str, Any]) -> Job:
             uuid=order.uuid, owner=order.owner, defaults=fields
         )
         if not changed:
-            fresh = Job.objects.filter(pk=job.pk, status=Status.DRAFT, revision=FIRST)
+            fresh = Job.objects.drafts().filter(pk=job.pk, revision=FIRST)
             changed = bool(fresh.update(**fields))
             job.refresh_from_db()
             if not changed and job.status == Status.DRAFT:
@@ -77,7 +77,7 @@ def change(job: Job, order: Order, *, revision: int, who: str) -> None:
     del fields["recipe"]  # what it began with
     before = job.spec
     with transaction.atomic():
-        same = Job.objects.filter(pk=job.pk, status=Status.DRAFT, revision=revision)
+        same = Job.objects.drafts().filter(pk=job.pk, revision=revision)
         changed = same.update(revision=F("revision") + 1, **fields)
         job.refresh_from_db()
         if not changed:
@@ -95,6 +95,8 @@ def _differing(before: dict[str, Any], after: dict[str, Any]) -> str:
 
 
 def why_not_changed(job: Job) -> str:
+    if job.deleting_at:
+        return f"{job.name} is being deleted."
     if job.status != Status.DRAFT:
         return (
             f"{job.name} is {job.stands}: only a draft can be changed. A clone of it begins with "

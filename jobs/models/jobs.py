@@ -74,6 +74,10 @@ class JobQuerySet(models.QuerySet["Job"]):
         """Without those in the archive."""
         return self.filter(archived_at=None)
 
+    def drafts(self) -> Self:
+        """Those that can still be changed."""
+        return self.filter(status=Status.DRAFT, deleting_at=None)
+
     def queued(self) -> Self:
         """In order: by priority, then as people moved them, then as they came."""
         placed = F("position").asc(nulls_last=True)

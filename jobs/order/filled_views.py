@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
@@ -29,6 +29,8 @@ AGAIN = (
 def job_edit(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """A draft's form. It has the rights of its owner, whoever of the staff fills it in."""
     job = get_job(request, pk)
+    if not job.job_kind.has_recipes:
+        raise Http404("A job of this kind has no form.")
     if request.method == "POST":
         return _changed(request, job)
     if not job.can_start:

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 
 from compute.machines.local import local_machine
-from datasets.formats.rl_rows import rl_rows
+from datasets.formats.rl_rows import SCORED, rl_rows
 from datasets.models import Version
 from jobs.files import parents, shipping
 from jobs.kinds.registry import registry
@@ -174,7 +174,11 @@ class JobForm(forms.Form):
         path, name = str(values.get("reward_file", "")), str(values.get("reward_name", ""))
         if not path or values.get("reward_model"):  # verl then passes its router too
             return []
-        rows = bounded(rl_rows, inside(str(values["train_files"])), TRIED_ROWS)
+        file = inside(str(values["train_files"]))
+        try:
+            rows = bounded(rl_rows, file, TRIED_ROWS, SCORED)
+        except ValueError as error:
+            return [f"It was not tried: {error}"]
         kwargs = below(self.spec.overrides, REWARD_KWARGS)
         return check_function(path, name or "compute_score", rows, kwargs)
 

@@ -31,6 +31,7 @@ class TooLong:
     of: int
     longest: int
     where: str
+    is_part: bool = False  # there may be more rows, which may fit
 
 
 def told(spec: TrainSpec, long: TooLong) -> Told:
@@ -47,7 +48,7 @@ def told(spec: TrainSpec, long: TooLong) -> Told:
         return Problem("max_length", f"{what}. Raise it, or have longer rows cut.")
     if not value_of(spec, "filter_overlong"):
         return Problem("max_prompt_length", f"{what}. Raise it, or drop long prompts.")
-    if long.count == long.of:
+    if long.count == long.of and not long.is_part:
         return Problem("max_prompt_length", f"{what}: none would be left. Raise it.")
     return FieldWarning("filter_overlong", f"{what}: they are left out.", "Drop long prompts")
 
@@ -99,7 +100,8 @@ def look(
 
 def _too_long(field: str, found: Measured) -> TooLong:
     first = "the first rows of the " if found.is_part else "the "
-    return TooLong(found.over, found.rows, found.longest, f"{first}{SPLITS[field]} data")
+    where = f"{first}{SPLITS[field]} data"
+    return TooLong(found.over, found.rows, found.longest, where, found.is_part)
 
 
 def reads_some(spec: TrainSpec) -> bool:

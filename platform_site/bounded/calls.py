@@ -120,7 +120,10 @@ def _asked(limits: Limits, modules: list[str], asked: bytes) -> bytes:
 def _why(limits: Limits, took: float) -> str:
     if took >= limits.seconds:
         return f"It took more than {limits.seconds:g} s, and was ended."
-    return f"It needed more than {size_text(limits.memory)} of memory, and was ended."
+    return (
+        "It was ended before it answered: it may have needed more than "
+        f"{size_text(limits.memory)} of memory."
+    )
 
 
 class Forks:

@@ -1,13 +1,14 @@
 """The list of jobs looks for news by itself, and is answered nothing while nothing changed."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from jobs.models import Job, Status
+from jobs.models import Deletion, Job, Status
 from tests import factories
 from tests.pages import HTMX
 
@@ -44,6 +45,17 @@ def test_a_change_is_shown_with_its_counts(page: Client, job: Job, change: dict[
     assert answer.status_code == 200
     assert stamp(answer.content) != seen
     assert b'id="count-failed" hx-swap-oob="true"' in answer.content
+
+
+def test_a_deletion_that_died_is_shown(page: Client, job: Job) -> None:
+    now = timezone.now()
+    Job.objects.filter(pk=job.pk).update(status=Status.FAILED, deleting_at=now)
+    deletion = Deletion.objects.create(job=job, number=job.pk, name=job.name, owner=job.owner)
+    seen = stamp(page.get("/jobs/").content)
+    assert page.get("/jobs/", headers={**HTMX, "Stamp": seen}).status_code == 204
+    Deletion.objects.filter(pk=deletion.pk).update(beat_at=now - timedelta(days=1))
+    answer = page.get("/jobs/", headers={**HTMX, "Stamp": seen})
+    assert b"Ask again" in answer.content
 
 
 def test_a_new_job_on_another_page_is_counted(page: Client, user: User, job: Job) -> None:

@@ -8,7 +8,9 @@ from django.test import Client
 from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 
 from jobs.models import Job
+from jobs.order import forms
 from jobs.order.choice_fields import OFFERED
+from platform_site.bounded.limits import TooMuch
 from tests import factories, taskqueue
 from tests.fakes import FakeTrainer
 from tests.pages import HTMX, asks_for_login, command_in, queries, refuses_other_methods
@@ -234,6 +236,18 @@ def test_a_reward_function_gets_the_arguments_of_the_overrides(
     response = page.post(GRPO, {**data, "uuid": uuids.uuid4(), "overrides": f"{key}=no"})
     assert "It is None" in errors(response.content)["reward_file"]
     assert Job.objects.count() == 1
+
+
+def test_a_reward_whose_rows_take_too_much_to_read_is_refused_with_the_reason(
+    page: Client, grpo_data: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bounded(*_: object) -> list[object]:
+        raise TooMuch("3 files are being read at this moment.")
+
+    monkeypatch.setattr(forms, "bounded", bounded)
+    response = page.post("/jobs/new/sample-grpo/", {**grpo_data, "action": "start"})
+    assert response.status_code == 422
+    assert "It was not tried: 3 files are being" in errors(response.content)["reward_file"]
 
 
 def test_invalid_under_htmx_is_the_form_alone(page: Client, sft_data: dict[str, str]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import Client
+from django.utils import timezone
 
 from jobs.launch import submit
 from jobs.models import Job
@@ -173,3 +174,23 @@ def test_the_command_takes_files_in_place_of_the_data_set(draft: Job, staff: Use
     edit(str(draft.pk), "--set", f"train_files={val}")
     assert values(draft)["train_files"] == val
     assert draft.dataset_version_id is None
+
+
+def test_a_draft_that_is_being_deleted_takes_no_edit(
+    page: Client, draft: Job, sft_data: dict[str, str]
+) -> None:
+    Job.objects.filter(pk=draft.pk).update(deleting_at=timezone.now())
+    answer = page.post(url(draft), given(sft_data, draft, lr="0.5"))
+    assert answer.status_code == 422
+    assert "a draft is being deleted." in answer.content.decode()
+    again = {**sft_data, "name": "a draft", "action": "draft", "uuid": str(draft.uuid)}
+    assert page.post("/jobs/new/sample-sft/", again).status_code == 422
+    assert values(draft)["lr"] == 0.001
+
+
+def test_a_kind_without_a_form(page: Client, user: User, sft_data: dict[str, str]) -> None:
+    export = factories.make_job(user, kind="export", spec={})
+    assert page.get(url(export)).status_code == 404
+    assert page.post(url(export), given(sft_data, export)).status_code == 404
+    with pytest.raises(CommandError, match="of a kind that has no form"):
+        call_command("edit", str(export.pk), "--user", "ada")

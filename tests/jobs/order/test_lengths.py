@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import Client
 
+from datasets.formats.refused import Measured
 from datasets.models import Dataset, Report, Version
 from jobs.models import Job
 from jobs.order.preflight import Preflight
@@ -134,3 +135,9 @@ def test_who_submits_by_the_form_is_told_on_the_jobs_page(
     response = page.post("/jobs/new/sample-sft/", {**data, "truncation": "error"})
     assert response.status_code == 422
     assert "Raise it, or have longer rows cut." in response.content.decode()
+
+
+def test_of_more_rows_than_were_measured_some_may_be_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Measured, "is_part", True)
+    asked = spec("sample-grpo", max_prompt_length=2, filter_overlong=True)
+    assert all("are left out" in told for told in said(asked))

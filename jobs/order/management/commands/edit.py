@@ -22,6 +22,8 @@ class Command(JsonCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         job, who = find_job(options["id"]), find_user(options["user"]).get_username()
+        if not job.job_kind.has_recipes:
+            raise CommandError(f"Job {job.pk} is of a kind that has no form.")
         if not job.can_start:
             raise CommandError(submit.why_not_changed(job))
         base, filled, own = filling.draft_of(job)
