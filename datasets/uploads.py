@@ -6,6 +6,8 @@ from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.core.files.uploadhandler import FileUploadHandler
 
+from platform_site.counts import limit_text
+
 
 class SizeGuard(FileUploadHandler):
     """Refuses a request whose declared length exceeds the limit; it handles no file itself."""
@@ -14,10 +16,8 @@ class SizeGuard(FileUploadHandler):
         self, input_data: Any, META: Any, content_length: int, boundary: Any, encoding: Any = None
     ) -> None:
         if content_length > settings.TRAINYARD_LARGEST_UPLOAD:
-            gib = settings.TRAINYARD_LARGEST_UPLOAD / 1024**3
-            raise RequestDataTooBig(
-                f"An upload may have {gib:g} GiB: see TRAINYARD_LARGEST_UPLOAD."
-            )
+            most = limit_text(settings.TRAINYARD_LARGEST_UPLOAD)
+            raise RequestDataTooBig(f"An upload may have {most}: see TRAINYARD_LARGEST_UPLOAD.")
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
         return raw_data

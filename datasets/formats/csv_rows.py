@@ -10,7 +10,8 @@ from datasets.formats.csv_head import layout_of
 from datasets.formats.json_rows import too_long
 from datasets.formats.jsontext import NOT_UTF8, dumps
 from datasets.formats.sink import Sink
-from datasets.formats.stream import Limits, Stream, beginning, lines, size_text
+from datasets.formats.stream import Limits, Stream, beginning, lines
+from platform_site.counts import limit_text
 
 
 def read_csv(stream: Stream, sink: Sink, limits: Limits, folder: Path) -> None:
@@ -49,7 +50,7 @@ class Lines:
         if self._held > self._limits.max_line_bytes:
             raise ValueError(
                 f"The row that begins on line {self.first} is longer than the limit of "
-                f"{size_text(self._limits.max_line_bytes)}: is a quote not closed?"
+                f"{limit_text(self._limits.max_line_bytes)}: is a quote not closed?"
             )
         return line
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from datasets.formats.codes import CODES, RowProblem
 from datasets.formats.jsontext import dumps, has_big, kind, loads_object, refuse_constant, unique
 from datasets.formats.sink import Sink
-from datasets.formats.stream import MIB, Limits, Stream, beginning, lines, size_text
+from datasets.formats.stream import MIB, Limits, Stream, beginning, lines
+from platform_site.counts import limit_text
 
 BLANK = " \t\r\n"
 
@@ -34,7 +35,7 @@ def _take(sink: Sink, number: int, line: bytes, big: bool) -> None:
 
 
 def too_long(limits: Limits) -> RowProblem:
-    limit = size_text(limits.max_line_bytes)
+    limit = limit_text(limits.max_line_bytes)
     return RowProblem("too_long", f"It is longer than the limit of {limit}.")
 
 
@@ -146,7 +147,7 @@ class Text:
 
     def _fill(self, wanted: int) -> None:
         if len(self._buffer) - self._at > self._limit:
-            limit = size_text(self._limit)
+            limit = limit_text(self._limit)
             raise self.broken(f"a value is longer than the limit of {limit}, or does not end")
         while len(self._buffer) - self._at < wanted and self._more():
             pass

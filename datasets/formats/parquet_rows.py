@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 from datasets.formats.codes import RowProblem
 from datasets.formats.jsontext import dumps
 from datasets.formats.sink import Sink
-from datasets.formats.stream import MIB, Limits, Stream, size_text
-from platform_site.counts import counted
+from datasets.formats.stream import MIB, Limits, Stream
+from platform_site.counts import counted, limit_text
 
 BATCH = 500
 
@@ -103,7 +103,7 @@ def _take(sink: Sink, number: int, row: dict[str, Any] | RowProblem, limits: Lim
             raise row
         text = dumps(row)
         if len(text) > limits.max_line_bytes:
-            limit = size_text(limits.max_line_bytes)
+            limit = limit_text(limits.max_line_bytes)
             raise RowProblem("too_long", f"It is longer than the limit of {limit}.")
         sink.add(number, row, text)
     except RowProblem as problem:

@@ -12,6 +12,7 @@ from typing import Self
 
 from datasets.formats.encodings import UTF8, as_utf8
 from datasets.formats.staging import Progress
+from platform_site.counts import limit_text
 
 MIB = 2**20
 BLOCK = MIB
@@ -112,7 +113,7 @@ class Stream:
     def _within_limits(self) -> None:
         limits = self._limits
         if self.unpacked_bytes > limits.max_unpacked_bytes:
-            limit = size_text(limits.max_unpacked_bytes)
+            limit = limit_text(limits.max_unpacked_bytes)
             raise ValueError(f"It unpacks to more than the limit of {limit}.")
         if self.packed and self.unpacked_bytes > max(SLACK, limits.max_ratio * self.bytes_read):
             raise ValueError(
@@ -127,11 +128,6 @@ class Stream:
                 f"The file changed while it was read ({self.size} bytes before, {after.st_size} "
                 "after). Import it again once nobody writes to it."
             )
-
-
-def size_text(count: int) -> str:
-    """A size for a sentence: 64 MiB."""
-    return f"{count / MIB:g} MiB" if count >= MIB else f"{count} bytes"
 
 
 def beginning(blocks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:

@@ -22,7 +22,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from platform_site.bounded.environment import passed_on
 from platform_site.bounded.forks import HERE
-from platform_site.bounded.limits import FRUGAL, MIB, PAGE, Limits, TooMuch, size_text
+from platform_site.bounded.limits import FRUGAL, MIB, PAGE, Limits, TooMuch
+from platform_site.counts import limit_text
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -112,7 +113,7 @@ def _asked(limits: Limits, modules: list[str], asked: bytes) -> bytes:
             while block := ours.recv(MIB):
                 held.append(block)
                 if sum(map(len, held)) > limits.answer:
-                    most = size_text(limits.answer)
+                    most = limit_text(limits.answer)
                     raise TooMuch(f"It is larger than {most}: too much for a page.")
     return b"".join(held)
 
@@ -122,7 +123,7 @@ def _why(limits: Limits, took: float) -> str:
         return f"It took more than {limits.seconds:g} s, and was ended."
     return (
         "It was ended before it answered: it may have needed more than "
-        f"{size_text(limits.memory)} of memory."
+        f"{limit_text(limits.memory)} of memory."
     )
 
 

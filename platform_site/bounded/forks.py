@@ -12,7 +12,8 @@ import socket
 import sys
 from typing import Any
 
-from platform_site.bounded.limits import Limits, TooMuch, size_text
+from platform_site.bounded.limits import Limits, TooMuch
+from platform_site.counts import limit_text
 
 HERE = b"+"  # the first byte that a child says
 
@@ -63,7 +64,7 @@ def _outcome(limits: Limits, function: Any, args: Any, kwargs: Any) -> bytes:
     except RecursionError:
         return pickle.dumps((True, TooMuch("It is nested too deep for a page.")))
     except MemoryError:
-        said = f"It needed more than {size_text(limits.memory)} of memory, and was ended."
+        said = f"It needed more than {limit_text(limits.memory)} of memory, and was ended."
         return pickle.dumps((True, TooMuch(said)))
     except Exception as error:
         return _pickled(error)

@@ -89,10 +89,6 @@ def allocated() -> int:
     return 0
 
 
-def size_text(size: int) -> str:
-    return f"{size / GIB:g} GiB" if size >= GIB else f"{size / MIB:g} MiB"
-
-
 def _limit(what: int, size: int) -> None:
     _, hard = resource.getrlimit(what)
     if hard == resource.RLIM_INFINITY or size < hard:

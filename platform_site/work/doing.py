@@ -9,7 +9,8 @@ from django.apps import apps
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from platform_site.bounded.limits import limit_memory, size_text
+from platform_site.bounded.limits import limit_memory
+from platform_site.counts import limit_text
 from platform_site.work import line, verbs
 from platform_site.work.doers import DONE_BY, IN_LINE
 from platform_site.work.models import State, Work
@@ -96,7 +97,7 @@ def _outcome(
     except WorkFailed as error:
         return State.FAILED, {"error": str(error)}
     except MemoryError:
-        return State.FAILED, {"error": TOO_LARGE.format(size_text(settings.TRAINYARD_DATA_MEMORY))}
+        return State.FAILED, {"error": TOO_LARGE.format(limit_text(settings.TRAINYARD_DATA_MEMORY))}
     except Exception:  # a fault of ours: the row must not say for ever that it goes on
         log.exception("%s of %s", work, work._meta.label)
         return State.FAILED, {"error": UNEXPECTED}
