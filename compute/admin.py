@@ -3,6 +3,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from compute import rental
@@ -14,8 +15,11 @@ from compute.models import (
     MachineSample,
     MachineSecret,
     Membership,
+    Price,
     SetUp,
 )
+from compute.prices import table
+from compute.sizing.gpus import catalogue
 from platform_site.admin import NotAdded, NotEdited, ReadOnly
 
 # These are measured or confirmed, and not typed in.
@@ -117,3 +121,40 @@ class MachineEventAdmin(ReadOnly, admin.ModelAdmin[MachineEvent]):
     list_filter = ("machine", "kind")
     list_select_related = ("machine",)
     search_fields = ("message", "who")
+
+
+class PriceForm(forms.ModelForm[Price]):
+    card = forms.ChoiceField(
+        required=False, help_text="An hour of one GPU.",
+        choices=lambda: [("", "-"), *((slug, card.name) for slug, card in catalogue().items())],
+    )  # fmt: skip
+
+
+@admin.register(Price)
+class PriceAdmin(admin.ModelAdmin[Price]):
+    """The price table, row by row; /machines/prices/ shows it whole."""
+
+    list_display = ("__str__", "card", "machine", "per_hour", "changed_at", "changed_by")
+    list_filter = ("changed_at", "changed_by")
+    list_select_related = ("machine",)
+    search_fields = ("card", "machine__name")
+    form = PriceForm
+    fields = ("card", "machine", "per_hour")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Price | None = None) -> Any:
+        return ("card", "machine") if obj else ()
+
+    def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:
+        table.keep(_priced(obj), obj.per_hour, who=request.user.get_username())
+        obj.pk = Price.objects.get(card=obj.card, machine=obj.machine).pk
+
+    def delete_model(self, request: HttpRequest, obj: Price) -> None:
+        table.keep(_priced(obj), None, who=request.user.get_username())
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Price]) -> None:
+        for price in queryset.select_related("machine"):
+            self.delete_model(request, price)
+
+
+def _priced(price: Price) -> str | Machine:
+    return price.machine or price.card

@@ -32,3 +32,5 @@ UNSTEADY = _warning("unsteady", words="Comes and goes")
 RENTAL_SET = _note("rental set", words="End of the rental set")
 RENTAL_NEAR = _warning("rental near", words="The rental ends soon")
 RENTAL_OVER = _error("rental over", words="The rental ended")
+
+PRICE_SET = _note("price set", words="Price set")

@@ -1,5 +1,8 @@
+from collections.abc import Callable
+
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
@@ -7,8 +10,23 @@ from django.urls import reverse
 from django_q.models import OrmQ, Schedule
 
 from jobs.archive import services
+from jobs.dryfire import services as dry_fires
+from jobs.dryfire.services import DryFireError
 from jobs.launch import end, submit
-from jobs.models import Deletion, Event, Fetch, Job, KnownDigest, Lease, SavedRecipe, TrackerSecret
+from jobs.models import (
+    Deletion,
+    Event,
+    Fetch,
+    Job,
+    KnownDigest,
+    Lease,
+    Outcome,
+    Rehearsal,
+    SavedRecipe,
+    TrackerSecret,
+)
+from jobs.rehearsal import services as rehearsals
+from jobs.rehearsal.services import RehearsalError
 from platform_site.admin import NotAdded, NotEdited, ReadOnly
 from platform_site.fields import one_line
 
@@ -45,7 +63,7 @@ class JobAdmin(NotAdded, admin.ModelAdmin[Job]):
     list_display_links = ("pk", "name")
     list_filter = ("status", "kind", "machine", ("archived_at", admin.EmptyFieldListFilter))
     search_fields = ("name", "uuid")
-    actions = ("start", "stop", "archive", "unarchive", "delete_with_files")
+    actions = ("start", "rehearse", "dry_fire", "stop", "archive", "unarchive", "delete_with_files")
     inlines = (EventInline,)
     # A job changes through services only; here it can be renamed and put away, started and stopped.
     readonly_fields = [field.name for field in Job._meta.fields if field.name not in ("id", "name")]
@@ -69,6 +87,30 @@ class JobAdmin(NotAdded, admin.ModelAdmin[Job]):
         done = sum(submit.enqueue(job, who=who) for job in queryset)
         self.message_user(request, f"{done} of {len(queryset)} queued.", messages.INFO)
 
+    @admin.action(description="Rehearse the chosen jobs", permissions=["change"])
+    def rehearse(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
+        self._try_out(request, queryset, rehearsals.rehearse, "rehearsed")
+
+    @admin.action(description="Dry-fire the chosen jobs", permissions=["change"])
+    def dry_fire(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
+        self._try_out(request, queryset, dry_fires.dry_fire, "dry-fired")
+
+    def _try_out(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[Job],
+        try_out: Callable[[Job, User], Job],
+        done_word: str,
+    ) -> None:
+        done = 0
+        for job in queryset:
+            try:
+                try_out(job, job.owner)
+                done += 1
+            except (RehearsalError, DryFireError) as error:
+                self.message_user(request, f"{job}: {error}", messages.WARNING)
+        self.message_user(request, f"{done} of {len(queryset)} are {done_word}.", messages.INFO)
+
     @admin.action(description="Stop the chosen jobs", permissions=["change"])
     def stop(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         who = request.user.get_username()
@@ -91,6 +133,20 @@ class JobAdmin(NotAdded, admin.ModelAdmin[Job]):
         query = QueryDict(mutable=True)
         query.setlist("job", [str(job.pk) for job in queryset])
         return redirect(f"{reverse('jobs:delete')}?{query.urlencode()}")
+
+
+@admin.register(Rehearsal)
+class RehearsalAdmin(ReadOnly, admin.ModelAdmin[Rehearsal]):
+    """Which job was rehearsed, or dry-fired, by which. It is asked for on a job's page."""
+
+    list_display = ("job", "run", "sort", "must_pass", "passed_at")
+    list_filter = ("must_pass", "run__kind")
+    list_select_related = ("job", "run")
+    search_fields = ("job__name",)
+
+    @admin.display(description="kind", ordering="run__kind")
+    def sort(self, one: Rehearsal) -> str:
+        return one.run.kind_label if one.run else ""
 
 
 @admin.register(Lease)
@@ -121,6 +177,27 @@ class FetchAdmin(ReadOnly, admin.ModelAdmin[Fetch]):
     search_fields = ("job__name", "who")
 
 
+@admin.register(Outcome)
+class OutcomeAdmin(ReadOnly, admin.ModelAdmin[Outcome]):
+    """What finished runs needed, beside their estimates. The page of accuracy shows the errors."""
+
+    list_display = (
+        "job",
+        "at",
+        "gpu",
+        "gpus",
+        "family",
+        "algorithm",
+        "estimated_peak",
+        "measured_peak",
+        "estimated_seconds",
+        "measured_seconds",
+    )
+    list_filter = ("gpu", "family", "algorithm")
+    list_select_related = ("job",)
+    search_fields = ("job__name",)
+
+
 @admin.register(KnownDigest)
 class KnownDigestAdmin(NotEdited, admin.ModelAdmin[KnownDigest]):
     """Forgetting one has the file read again."""
@@ -136,7 +213,7 @@ class SavedRecipeAdmin(NotAdded, admin.ModelAdmin[SavedRecipe]):
     list_filter = ("kind", "is_sample", "owner")
     search_fields = ("slug", "title", "purpose")
     ordering = ("-pk",)  # another title leaves it where it stands, as on the page
-    readonly_fields = ("slug", "kind", "spec", "is_sample", "owner", "job", "created_at")
+    readonly_fields = ("slug", "kind", "spec", "is_sample", "base", "owner", "job", "created_at")
 
 
 @admin.register(TrackerSecret)

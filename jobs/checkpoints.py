@@ -10,31 +10,15 @@ from dataclasses import dataclass
 
 from compute.machines.runners import runner_for
 from compute.runners.base import Runner, RunnerError
-from jobs import events, lifecycle
+from jobs import lifecycle
 from jobs.artifacts import keeping
 from jobs.artifacts.keeping import Found
-from jobs.models import Artifact, Job, Place
+from jobs.artifacts.story import Saved, known_of
+from jobs.models import Job
 from jobs.verl.checkpoints import NEWEST_STEP_FILE, find_checkpoints
 
 log = logging.getLogger(__name__)
 ASK = "Resume it from another checkpoint, or from the beginning."
-
-
-@dataclass(frozen=True)
-class Saved:
-    """A checkpoint of one attempt; ``folder`` is its absolute path on the run's machine."""
-
-    artifact: Artifact
-    folder: str
-    place: int  # its key
-
-    @property
-    def step(self) -> int:
-        return self.artifact.step or 0
-
-    @property
-    def attempt(self) -> int:
-        return self.artifact.attempt or 0
 
 
 @dataclass(frozen=True)
@@ -84,46 +68,6 @@ def _of_attempt(job: Job, attempt: int, runner: Runner) -> Iterator[Found]:
     files = runner.files(f"{run_dir}/checkpoints")
     for facts in find_checkpoints(files, int(latest) if latest.isdigit() else 0):
         yield Found(attempt, f"{run_dir}/{facts.path}", facts)
-
-
-def known_of(job: Job) -> list[Saved]:
-    """All checkpoints that the job as it stands now came by, newest first, as they were last
-    listed. No machine is asked.
-
-    An attempt that went on from step 20 makes what its forerunner saved after step 20 another
-    story: it is left out.
-    """
-    places = Place.objects.there().filter(
-        machine=job.machine_id, artifact__job=job, artifact__kind=Artifact.Kind.CHECKPOINT
-    )
-    newest_first = places.order_by("-artifact__attempt", "-artifact__step")
-    last = _last_steps(job)
-    return [
-        Saved(place.artifact, place.path, place.pk)
-        for place in newest_first.select_related("artifact")
-        if place.artifact.step is not None
-        and place.artifact.step <= last.get(place.artifact.attempt, place.artifact.step)
-    ]
-
-
-def _last_steps(job: Job) -> dict[int | None, int]:
-    """Up to which step each attempt is part of the story; all of it where there is no entry."""
-    if job.attempt == 1:
-        return {}
-    began = _began(job)
-    last: dict[int | None, int] = {}
-    for attempt in range(job.attempt - 1, 0, -1):
-        steps = [each[attempt + 1] for each in (began, last) if attempt + 1 in each]
-        if steps:
-            last[attempt] = min(steps)
-    return last
-
-
-def _began(job: Job) -> dict[int, int]:
-    """The step that each attempt went on from; an attempt that never started has none."""
-    told = job.events.of_platform().filter(kind=events.RESUMED)
-    rows = told.values_list("attempt", "data")
-    return {attempt: int(data.get("step", 0)) for attempt, data in rows}
 
 
 def choose(job: Job, runner: Runner, wanted: int | None) -> Chosen:

@@ -100,9 +100,16 @@ RUN_ROWS_CUT = _run_warning("rows_cut", words="Rows were cut")
 RUN_EXITED = _run_note("exited", words="The run's process ended")
 SAVES = frozenset({RUN_CHECKPOINT, RUN_PAUSED})  # after these there is another checkpoint
 
-# What an export tells of itself, beside the rest.
+# What an export and other work on models tell of themselves, beside the rest.
 RUN_PLANNED = _run_note("planned", words="It said how much it will do")
 RUN_MERGED = _run_note("merged", words="The shards were merged")
 RUN_CHECKING = _run_note("checking", words="What was made is checked")
 RUN_EXPORTED = _run_note("exported", words="The model folder is whole")
+RUN_MADE = _run_note("made", words="What was asked for is made")
+RUN_COMPARED = _run_note("compared", words="The models are compared")
 RUN_REFUSED = _run_warning("refused", words="The checkpoint was refused")
+
+# What a rehearsal and a dry-fire tell: each part that they tried.
+RUN_REHEARSED = _run_note("rehearsed", words="A part was rehearsed")
+RUN_DRY_FIRED = _run_note("dry_fired", words="A part was dry-fired")
+RUN_FAULT_FOUND = _run_warning("fault_found", words="A fault was found")

@@ -9,7 +9,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from compute.machines.groups import sharing
-from jobs.models import ACTIVE, ENDED, Event, Job, Lease, Status
+from jobs.models import ACTIVE, ENDED, Event, Job, Lease, Rehearsal, Status
 from jobs.work import kick
 
 MOVES: Mapping[Status, frozenset[Status]] = {
@@ -49,6 +49,8 @@ def move(
         job.refresh_from_db()
         if moved:
             record(job, to.value, who=who, message=reason)
+            if to == Status.COMPLETED:
+                Rehearsal.objects.filter(run=job).update(passed_at=timezone.now())
             if to not in ACTIVE:
                 _make_room(job)
     return bool(moved)

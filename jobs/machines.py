@@ -1,16 +1,17 @@
 """How jobs use machines. Compute, which knows no job, asks here for its pages and refusals."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from django.db.models import Count, IntegerField, OuterRef, Subquery, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce
 
-from compute.machines.users import JOBS, Viewer
+from compute.machines.users import JOBS, Holder, Planned, Viewer
 from compute.models import Machine
 from jobs import events
-from jobs.models import Job, JobQuerySet
+from jobs.fit.planned import planned
+from jobs.models import Job, JobQuerySet, Lease
 from platform_site.timeline import Rows, Wanted
 
 SHOWN = 20  # jobs on a machine's page
@@ -43,6 +44,23 @@ class JobsOnMachines:
 
     def newest(self, machine: Machine, viewer: Viewer) -> Sequence[Any]:
         return list(on(machine, viewer).order_by("-pk")[:SHOWN])
+
+    def holders(
+        self, machine_ids: Collection[int], viewer: Viewer | None
+    ) -> Mapping[tuple[int, int], Holder]:
+        leases = Lease.objects.filter(machine__in=machine_ids)
+        seen = Job.objects.all() if viewer is None else Job.objects.visible_to(viewer)
+        named = leases.filter(job__in=seen).values_list("machine", "device", "job", "job__name")
+        held = dict.fromkeys(leases.values_list("machine", "device"), Holder())
+        return held | {
+            (machine, device): Holder(name, Job(pk=pk).get_absolute_url())
+            for machine, device, pk, name in named
+        }
+
+    def planned(self, machine: Machine, viewer: Viewer | None) -> Sequence[Planned]:
+        here = on(machine, viewer).select_related("machine")
+        first = [*here.queued()[:SHOWN], *here.drafts().shown().order_by("-pk")[:SHOWN]]
+        return planned(first[:SHOWN])
 
     def events(self, machine: Machine, viewer: Viewer | None, wanted: Wanted) -> Rows | None:
         found = on(machine, viewer).filter(wanted.of(self.writer, "events__"), **BEGAN_OR_ENDED)

@@ -36,6 +36,23 @@ class Source(Protocol):
     def counts(self, job_ids: Collection[int]) -> Mapping[int, int]:
         """How many points each job has, over all its metrics."""
 
+    def steady(self, job_id: int, metrics: Collection[str]) -> Mapping[str, float]:
+        """The median of each metric over a job's steps but the first, by name.
+
+        One that has fewer than two steps is left out: the first step of a run is no usual one.
+        """
+
+    def pace(self, job_id: int) -> float | None:
+        """The median of the seconds between two steps; None where fewer than three are known."""
+
+    def at_steps(
+        self, steps: Mapping[int, Collection[int]], metrics: Collection[str]
+    ) -> Mapping[int, Mapping[int, Mapping[str, float]]]:
+        """What metrics were at these steps of each job: by job, step and name.
+
+        What was not logged at a step is left out there.
+        """
+
     def ordered(self, jobs: Jobs, metric: str, by: str) -> Jobs:
         """The jobs by ``last``, ``low`` or ``high`` of a metric, after ``-`` from above.
 
@@ -68,6 +85,23 @@ def names_of(job_ids: Collection[int], most: int) -> list[str]:
 def counts(job_ids: Collection[int]) -> Mapping[int, int]:
     """How many points each job has, over all its metrics, by id."""
     return _source[0].counts(job_ids) if _source and job_ids else {}
+
+
+def steady(job_id: int, metrics: Collection[str]) -> Mapping[str, float]:
+    """The usual value of each metric in a job: see ``Source.steady``."""
+    return _source[0].steady(job_id, metrics) if _source else {}
+
+
+def pace(job_id: int) -> float | None:
+    """The usual seconds from one step of a job to the next, if they are known."""
+    return _source[0].pace(job_id) if _source else None
+
+
+def at_steps(
+    steps: Mapping[int, Collection[int]], metrics: Collection[str]
+) -> Mapping[int, Mapping[int, Mapping[str, float]]]:
+    """What metrics were at these steps of each job: see ``Source.at_steps``."""
+    return _source[0].at_steps(steps, metrics) if _source and metrics else {}
 
 
 def ordered(jobs: Jobs, metric: str, by: str) -> Jobs:

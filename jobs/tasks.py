@@ -1,6 +1,7 @@
 """What workers do: load, call the service."""
 
 from jobs import resuming
+from jobs.accuracy import keeping
 from jobs.launch import end, start
 from jobs.models import Job
 
@@ -19,3 +20,7 @@ def ask_to_save(job_id: int) -> None:
 
 def stop_run(job_id: int) -> None:
     end.stop_run(Job.objects.get(pk=job_id))
+
+
+def keep_outcome(job_id: int) -> None:
+    keeping.keep(Job.objects.get(pk=job_id))

@@ -4,7 +4,8 @@ import json
 import re
 import sys
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from django.core.management.base import (
@@ -26,6 +27,7 @@ class NamedError(CommandError):
     """One that says of which arguments it is."""
 
     problems: Sequence[Problem] = ()
+    also: Mapping[str, Any] = MappingProxyType({})  # what a program reads beside the errors
 
 
 class FieldError(NamedError):
@@ -84,7 +86,9 @@ class JsonCommand(BaseCommand):
         try:
             self._run(argv)
         except CommandError as error:
-            self.stdout.write(json.dumps({"errors": problems_of(error)}, ensure_ascii=False))
+            also = error.also if isinstance(error, NamedError) else {}
+            shown = {"errors": problems_of(error), **also}
+            self.stdout.write(json.dumps(shown, ensure_ascii=False))
             sys.exit(error.returncode)
         finally:
             connections.close_all()

@@ -1,5 +1,7 @@
 """Numbers of things and of bytes as people read them. It imports no Django."""
 
+import math
+
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -22,3 +24,11 @@ def limit_text(count: int) -> str:
     if count < 2**20:
         return f"{count} bytes"
     return f"{count / 2**30:g} GiB" if count >= 2**30 else f"{count / 2**20:g} MiB"
+
+
+def money_text(amount: float, currency: str) -> str:
+    """``2.10 USD``, ``1,234 USD``; a small amount keeps two digits that say something."""
+    if amount >= 100:
+        return f"{amount:,.0f} {currency}"
+    digits = 2 if amount >= 0.1 or amount == 0 else 1 - math.floor(math.log10(amount))
+    return f"{amount:.{digits}f} {currency}"

@@ -66,6 +66,12 @@ TRAINYARD_DATA_MEMORY = env.int(
     "TRAINYARD_DATA_MEMORY", 4 * 1024**3, validate=validate.Range(min=256 * 1024**2)
 )
 TRAINYARD_HTTPS = env.bool("TRAINYARD_HTTPS", False)
+# In which the price table is written and costs are told.
+TRAINYARD_CURRENCY = env.str(
+    "TRAINYARD_CURRENCY",
+    "USD",
+    validate=validate.Regexp(r"[A-Z]{3}\Z", error="Not a currency, such as USD or EUR."),
+)
 
 DEBUG = env.bool("TRAINYARD_DEBUG", False)
 # Uploads are written straight to disk. The largest size of one, in bytes:
@@ -79,6 +85,7 @@ TRAINYARD_KEEP_FREE = env.int("TRAINYARD_KEEP_FREE", 1024**3, validate=validate.
 FILE_UPLOAD_TEMP_DIR = open_home(TRAINYARD_HOME / "uploads")
 FILE_UPLOAD_HANDLERS = [
     "datasets.uploads.SizeGuard",
+    "platform_site.bodies.ArrivedFiles",
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",
 ]
 
@@ -105,13 +112,23 @@ INSTALLED_APPS = [
     "monitoring.watch",
     "monitoring.page",
     "monitoring.store",
+    "surgery",
+    "surgery.choosing",
+    "surgery.compose",
+    "surgery.lineage",
     "jobs",
     "jobs.order",
+    "jobs.fit",
+    "jobs.plan",
+    "jobs.calculator",
+    "jobs.accuracy",
     "jobs.queue",
     "jobs.launch",
     "jobs.run",
     "jobs.compare",
     "jobs.exports",
+    "jobs.rehearsal",
+    "jobs.dryfire",
     "jobs.files",
     "jobs.archive",
     "jobs.artifacts",
@@ -126,6 +143,7 @@ INSTALLED_APPS = [
     "compute.machines",
     "compute.checks",
     "compute.setup",
+    "compute.prices",
     "platform_site",
     "platform_site.work",
 ]

@@ -11,6 +11,8 @@ urlpatterns = [
     path("accounts/logout/", LogoutView.as_view(), name="logout"),
     path("accounts/password/", ChangePassword.as_view(), name="password"),
     path("jobs/", include("jobs.urls")),
+    path("surgery/", include("surgery.urls")),
+    path("calculator/", include("jobs.calculator.urls")),
     path("artifacts/", include("jobs.artifacts.urls")),
     path("queue/", include("jobs.queue.urls")),
     path("datasets/", include("datasets.urls")),

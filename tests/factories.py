@@ -20,7 +20,7 @@ from datasets.models import Dataset, Version
 from jobs.artifacts import keeping
 from jobs.artifacts.keeping import Found
 from jobs.launch.submit import Order
-from jobs.models import Job, Status
+from jobs.models import Job, Outcome, Status
 from jobs.verl.checkpoints import Checkpoint
 from jobs.verl.spec import LATEST, TrainSpec
 from monitoring.series.frame import frame_of
@@ -116,6 +116,31 @@ def make_job(owner: User | None = None, **fields: Any) -> Job:
     return Job.objects.create(**given | fields)
 
 
+def make_draft_with_model(owner: User, home: Path) -> Job:
+    """A draft of SFT on this machine's CPU, whose model is here."""
+    spec = sft_spec(model_path=str(make_model_folder(home / "model")))
+    return make_job(owner, name="sums", spec=spec.to_json())
+
+
+def make_outcome(job: Job, **fields: Any) -> Outcome:
+    """What a run needed, as if it had run on GPUs."""
+    given: dict[str, Any] = {
+        "gpu": "h100-80g",
+        "gpus": 8,
+        "family": "qwen2",
+        "algorithm": job.kind,
+        "question": {},
+        "estimated_peak": 44 << 30,
+        "measured_peak": 40 << 30,
+        "estimated_peaks": {"update": 44 << 30},
+        "estimated_seconds": 9.0,
+        "measured_seconds": 10.0,
+        "estimated_phases": {"update": 9.0},
+        "measured_phases": {},
+    }
+    return Outcome.objects.create(job=job, **given | fields)
+
+
 def make_machine(**fields: Any) -> Machine:
     given: dict[str, Any] = {
         "name": f"machine {next(numbers)}",
@@ -137,6 +162,13 @@ def make_ssh_machine(**fields: Any) -> Machine:
         "fingerprint": "SHA256:confirmed",
     }
     return make_machine(**given | fields)
+
+
+def make_group(*members: Machine) -> Machine:
+    group = make_machine(kind=Machine.Kind.GROUP, name="together")
+    for place, machine in enumerate(members):
+        group.memberships.create(machine=machine, place=place)
+    return group
 
 
 def make_dataset(**fields: Any) -> Dataset:

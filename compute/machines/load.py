@@ -11,6 +11,7 @@ from compute.models import Machine, MachineSample
 from compute.runners.base import RunnerError, Unreachable
 
 KEEP_SAMPLES = timedelta(hours=1)
+FRESH = timedelta(seconds=30)  # what was measured longer ago is not how a machine is now
 
 
 def record_sample(machine: Machine) -> MachineSample | None:
@@ -53,7 +54,7 @@ def load_of(machine: Machine, points: int = 60) -> dict[str, Any]:
     ``sample`` is None when the last is older than half a minute; that one is then ``last``.
     """
     recent = list(machine.samples.all()[:points])
-    fresh = recent and timezone.now() - recent[0].at < timedelta(seconds=30)
+    fresh = recent and timezone.now() - recent[0].at < FRESH
     return {
         "machine": machine,
         "sample": recent[0].shown if fresh else None,

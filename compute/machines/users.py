@@ -4,7 +4,8 @@ Compute lies below the apps that run something on a machine, so it names none of
 Until somebody registers, nothing uses a machine.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from typing import Any, Protocol
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -16,6 +17,46 @@ from platform_site.timeline import Rows, Wanted
 
 Viewer = AbstractBaseUser | AnonymousUser
 JOBS = "jobs"  # the source of their events in a timeline
+
+
+@dataclass(frozen=True)
+class Holder:
+    """What has a device. ``name`` and ``url`` are empty where the viewer may not see it."""
+
+    name: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Span:
+    """An estimate of seconds, and its band."""
+
+    low: float
+    likely: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A job that has not started: the ``steps`` that it has still to do, and the seconds of one.
+
+    None is what is not known, and ``why`` says why it is not.
+    """
+
+    id: int
+    name: str
+    url: str
+    stands: str
+    steps: int | None
+    step: Span | None
+    why: str = ""
+
+    @property
+    def whole(self) -> Span | None:
+        """Seconds of all its steps."""
+        if self.step is None or self.steps is None:
+            return None
+        return Span(*(self.steps * each for each in astuple(self.step)))
 
 
 class MachineUsers(Protocol):
@@ -41,6 +82,14 @@ class MachineUsers(Protocol):
 
     def newest(self, machine: Machine, viewer: Viewer) -> Sequence[Any]:
         """The newest of them, for the machine's page."""
+
+    def holders(
+        self, machine_ids: Collection[int], viewer: Viewer | None
+    ) -> Mapping[tuple[int, int], Holder]:
+        """What has each device that is given away, by its machine's id and its number."""
+
+    def planned(self, machine: Machine, viewer: Viewer | None) -> Sequence[Planned]:
+        """The first of those that wait for it, in their order, then of the drafts."""
 
     def events(self, machine: Machine, viewer: Viewer | None, wanted: Wanted) -> Rows | None:
         """Their starts and ends there, as rows of a timeline with the source ``JOBS`` and the
@@ -68,6 +117,14 @@ class Nobody:
         return ""
 
     def newest(self, machine: Machine, viewer: Viewer) -> Sequence[Any]:
+        return ()
+
+    def holders(
+        self, machine_ids: Collection[int], viewer: Viewer | None
+    ) -> Mapping[tuple[int, int], Holder]:
+        return {}
+
+    def planned(self, machine: Machine, viewer: Viewer | None) -> Sequence[Planned]:
         return ()
 
     def events(self, machine: Machine, viewer: Viewer | None, wanted: Wanted) -> Rows | None:

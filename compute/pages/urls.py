@@ -1,13 +1,16 @@
 from django.urls import path
 
 from compute.pages import edit_views, event_views, views
+from compute.pages.list_view import machine_list
 from compute.pages.ray_form import RayForm
+from compute.prices.views import price_list
 
 app_name = "compute"
 urlpatterns = [
-    path("", views.machine_list, name="list"),
+    path("", machine_list, name="list"),
     path("new/", edit_views.machine_new, name="new"),
     path("ray/", edit_views.machine_new, {"kind": RayForm}, name="ray"),
+    path("prices/", price_list, name="prices"),
     path("join/", edit_views.machine_join, name="join"),
     path("<int:pk>/", views.machine_detail, name="detail"),
     path("<int:pk>/check/", views.machine_check, name="check"),

@@ -3,85 +3,23 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.core.paginator import Paginator
-from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from compute.checks import checking
-from compute.machines.devices import devices_of, devices_with, facts_of_nodes, is_cluster
+from compute.ending import endings_of, seconds_left
+from compute.machines.devices import devices_of, facts_of_nodes, is_cluster
 from compute.machines.errors import MachineError
 from compute.machines.groups import members_of
 from compute.machines.load import load_of
 from compute.machines.users import users
-from compute.models import Machine, MachineSample, SetUp
+from compute.models import Machine, SetUp
+from compute.pages import gpus
 from compute.pages.forms import RentalForm
 from compute.setup import settingup
-from compute.sizing.devices import Devices, of_members
-from platform_site.fields import asked
 from platform_site.htmx import HtmxHttpRequest
-
-PAGE = 50
-SORTS = ("name", "kind", "host", "slots", "runs", "seen_at")
-STATES = {
-    "reachable": "Reachable",
-    "unreachable": "Unreachable",
-    "unconfirmed": "Host key not confirmed",
-    "removed": "Removed",
-}
-
-
-@require_GET
-@vary_on_headers("HX-Request")
-def machine_list(request: HtmxHttpRequest) -> HttpResponse:
-    filters = {name: asked(request.GET.get(name)) for name in ("state", "q")}
-    sort = request.GET.get("sort", "name")
-    if sort.removeprefix("-") not in SORTS:
-        sort = "name"
-    page = Paginator(listed(filters, sort), PAGE).get_page(request.GET.get("page"))
-    context = {
-        "page": page,
-        "rows": [(machine, listed_devices(machine)) for machine in page.object_list],
-        "filters": filters,
-        "sort": sort,
-        "states": STATES.items(),
-        "can_add": request.user.is_staff,
-    }
-    return render(request, "compute/pages/list.html" + ("#table" if request.htmx else ""), context)
-
-
-def listed(filters: dict[str, str], sort: str) -> QuerySet[Machine]:
-    found: Any = with_load(Machine.objects.filter(is_retired=filters["state"] == "removed"))
-    found = found.annotate(runs=users().count())
-    if filters["state"] == "unconfirmed":
-        found = found.filter(kind=Machine.Kind.SSH, host_key="")
-    if filters["state"] == "unreachable":
-        found = found.exclude(unreachable_since=None)
-    if filters["state"] == "reachable":
-        found = found.ready().filter(unreachable_since=None)
-    if filters["q"]:
-        found = found.filter(name__icontains=filters["q"])
-    members = Prefetch("memberships__machine", with_load(Machine.objects.all()))
-    ordered: QuerySet[Machine] = found.prefetch_related(members).order_by(sort, "name")
-    return ordered
-
-
-def with_load(machines: QuerySet[Machine]) -> QuerySet[Machine]:
-    """Machines, each with the newest sample of its load and the time of that."""
-    newest = MachineSample.objects.filter(machine=OuterRef("pk")).order_by("-at")
-    return machines.annotate(
-        load=Subquery(newest.values("data")[:1]), measured_at=Subquery(newest.values("at")[:1])
-    )
-
-
-def listed_devices(machine: Any) -> Devices | None:
-    """The devices of a machine of the list, which has its load in hand."""
-    if machine.is_group:
-        members = [each.machine for each in machine.memberships.all()]
-        return of_members([(member.name, listed_devices(member)) for member in members])
-    return devices_with(machine, machine.load, machine.measured_at)
 
 
 @require_GET
@@ -89,6 +27,10 @@ def listed_devices(machine: Any) -> Devices | None:
 def machine_detail(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     machine = get_object_or_404(Machine.objects.select_related("confirmed_by"), pk=pk)
     part = "#contents" if request.htmx else ""
+    if request.htmx and request.htmx.target in gpus.TARGETS:
+        return render(
+            request, gpus.TEMPLATE, {"machine": machine} | gpus.context_of(machine, request)
+        )
     return render(request, "compute/pages/detail.html" + part, contents(machine, request))
 
 
@@ -114,6 +56,9 @@ def contents(machine: Machine, request: HtmxHttpRequest) -> dict[str, Any]:
         "users": users().newest(machine, request.user),
         "is_busy": machine.is_being_checked or bool(set_up and set_up.is_busy),
         "can_change": request.user.is_staff and not machine.is_retired,
+        "endings": endings_of(machine, request.user),
+        "left": seconds_left(machine),
+        **gpus.context_of(machine, request),
     } | rental_context(RentalForm(machine=machine))
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from compute.sizing.config_file import MOST_HEADS, WIDEST, ConfigError, ModelConfig
-from compute.sizing.families import Family, decided
+from compute.sizing.family import Family, decided
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,10 @@ def kv_heads_of(config: ModelConfig, heads: int, family: Family | None) -> int |
 
     Raises ``ConfigError``.
     """
+    if config.flag("multi_query") and not config.flag("new_decoder_architecture"):
+        return 1  # Falcon's first code
+    if family and not family.groups_heads:
+        return heads
     found = config.whole("num_key_value_heads", "num_kv_heads", most=MOST_HEADS)
     if found is None:
         return heads if family else None  # the code of the known families does the same
@@ -82,7 +86,7 @@ def biases_of(config: ModelConfig, family: Family | None) -> Biases | None:
         qkv=decided(config, family.qkv_bias),
         output=decided(config, family.output_bias),
         mlp=decided(config, family.mlp_bias),
-        head=family.head_bias,
+        head=decided(config, family.head_bias),
     )
 
 

@@ -26,7 +26,10 @@ from compute.sizing.config_file import (
     read_config,
 )
 from compute.sizing.experts import Experts, experts_of
-from compute.sizing.families import FAMILIES, Family, QkNorm, qk_norm_of
+from compute.sizing.families import FAMILIES
+from compute.sizing.family import Family, QkNorm, norms_of, qk_norm_of, width_of
+from compute.sizing.hashed import HashedOnce
+from compute.sizing.mixers import Mixer, mixer_of
 from compute.sizing.positions import Rope, Window, rope_of, window_of
 
 MOST_LAYERS = 10_000
@@ -34,13 +37,15 @@ MOST_TOKENS = 1 << 24  # of a vocabulary
 
 
 @dataclass(frozen=True)
-class ModelFacts:
+class ModelFacts(HashedOnce):
     """A decoder as its ``config.json`` describes it. Sizes are in elements, contexts in tokens.
 
     ``is_known`` is whether this package knows the code of the model type. None means that the file
     does not tell, or, for ``experts``, ``latent`` and ``window`` of a known family, that the model
     has none. ``intermediate`` is the width of a dense MLP, ``tied`` whether embedding and output
     head are one matrix, ``quantization`` how the weights in the files are packed, if they are.
+    ``norms`` is how many norms over the hidden size a layer has, ``mixer`` what some layers have in
+    the place of attention.
     """
 
     model_type: str
@@ -64,6 +69,10 @@ class ModelFacts:
     max_positions: int | None
     rope: Rope | None
     window: Window | None
+    norms: int | None = None
+    mixer: Mixer | None = None
+
+    __hash__ = HashedOnce.__hash__
 
 
 def read_facts(source: Path | str | Mapping[str, Any]) -> ModelFacts:
@@ -89,7 +98,7 @@ def read_facts(source: Path | str | Mapping[str, Any]) -> ModelFacts:
         heads=heads,
         kv_heads=kv_heads_of(config, heads, family),
         head_dim=head_dim_of(config, hidden, heads, latent, family),
-        intermediate=config.whole("intermediate_size", "n_inner", most=WIDEST),
+        intermediate=width_of(config, hidden, family),
         vocab=config.needed("vocab_size", most=MOST_TOKENS),
         tied=tied_of(config, family),
         biases=biases_of(config, family),
@@ -102,6 +111,8 @@ def read_facts(source: Path | str | Mapping[str, Any]) -> ModelFacts:
         max_positions=config.whole(*POSITIONS, most=LONGEST),
         rope=rope_of(config),
         window=window_of(config, layers, family),
+        norms=norms_of(config, family) if family else None,
+        mixer=mixer_of(config, layers, hidden, heads, family),
     )
 
 
@@ -118,10 +129,10 @@ def _architecture(config: ModelConfig) -> str | None:
 
 def tied_of(config: ModelConfig, family: Family | None) -> bool | None:
     """Whether embedding and output head are one matrix; None where nothing tells."""
-    key = "tie_word_embeddings"
+    keys = ("tie_embedding", "tie_word_embeddings")  # the first is LFM2's
     around = ModelConfig("", config.outer, config.outer)
     for place in (config, around):
-        if (told := place.flag(key)) is not None:
+        if (told := place.flag(*keys)) is not None:
             return told
     return family.tied if family else None
 

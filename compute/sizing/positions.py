@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from compute.sizing.config_file import LONGEST, ConfigError, ModelConfig
-from compute.sizing.families import Family
+from compute.sizing.family import Family
 
 
 @dataclass(frozen=True)

@@ -205,5 +205,7 @@ def present(turn: Mapping[str, Any]) -> dict[str, Any]:
 
 def said(error: Exception) -> str:
     """The first line of an error's message, as a sentence."""
+    if isinstance(error, MemoryError):  # it has no message
+        return "It needs more memory than it may take."
     text = next(iter(str(error).splitlines()), "") or type(error).__name__
     return text if text.endswith((".", "!")) else f"{text}."

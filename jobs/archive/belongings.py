@@ -12,7 +12,14 @@ from jobs.files.parents import fetched_folder
 from jobs.models import Artifact, Job, JobInput, Place, Status
 from jobs.places import mirror_folder
 
-MOST_FILES = 20_000  # looked at of one job, for a page
+MOST_FILES = 20_000  # looked at for a page, or for each job of a command; folders count
+
+
+@dataclass
+class Budget:
+    """How many files and folders may still be looked at."""
+
+    left: int
 
 
 @dataclass(frozen=True)
@@ -51,8 +58,9 @@ class Belongings:
         }
 
 
-def belongings_of(job: Job) -> Belongings:
-    size, is_all = measure(folders_here(job))
+def belongings_of(job: Job, budget: Budget) -> Belongings:
+    """Several jobs of a page share one budget."""
+    size, is_all = measure(folders_here(job), budget)
     return Belongings(
         folder=run_folder(job),
         machine=job.machine.name,
@@ -77,15 +85,19 @@ def folders_here(job: Job) -> list[Path]:
     return [*own, fetched_folder(job)]
 
 
-def measure(folders: list[Path]) -> tuple[int, bool]:
+def measure(folders: list[Path], budget: Budget) -> tuple[int, bool]:
     """The bytes of the files in these folders, and whether that is all of them."""
-    sizes = list(islice(_sizes(folders), MOST_FILES + 1))
-    return sum(sizes[:MOST_FILES]), len(sizes) <= MOST_FILES
+    sizes = list(islice(_sizes(folders), budget.left + 1))
+    is_all = len(sizes) <= budget.left
+    budget.left = max(0, budget.left - len(sizes))
+    return sum(sizes if is_all else sizes[:-1]), is_all
 
 
 def _sizes(folders: list[Path]) -> Iterator[int]:
+    """The size of each file; a folder counts as one of none."""
     for folder in folders:
         for where, _, names in os.walk(folder):
+            yield 0
             for name in names:
                 try:
                     yield Path(where, name).lstat().st_size

@@ -16,7 +16,7 @@ from compute.machines.reachability import mark_unreachable
 from compute.machines.runners import runner_for
 from compute.runners.base import Runner, RunnerError, Unreachable
 from jobs import events, lifecycle
-from jobs.archive.belongings import measure, run_folder
+from jobs.archive.belongings import MOST_FILES, Budget, measure, run_folder
 from jobs.archive.refusals import warnings, why_not
 from jobs.artifacts.deleting import DeleteError, NeedsSecondWord
 from jobs.files.parents import fetched_folder
@@ -134,7 +134,7 @@ def _check_dead(job: Job, runner: Runner) -> None:
 def _removed_here(job: Job) -> int:
     """What was brought here of the job, or copied."""
     mirror, fetched = mirror_folder(job.uuid), fetched_folder(job)
-    size, _ = measure([mirror])
+    size, _ = measure([mirror], Budget(MOST_FILES))
     shutil.rmtree(mirror, ignore_errors=True)
     if not fetched.exists():
         return size

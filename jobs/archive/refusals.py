@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from jobs.archive.belongings import reader_words, readings_of
 from jobs.archive.services import underway
 from jobs.artifacts.refusals import newest_whole
-from jobs.models import CAN_RESUME, Artifact, Fetch, Job, JobInput, Removal, Status
+from jobs.models import CAN_RESUME, Artifact, Fetch, Job, JobInput, Rehearsal, Removal, Status
 from platform_site.work.models import BUSY, silent
 
 
@@ -37,6 +37,9 @@ def _needed(job: Job) -> Iterator[str]:
     if not job.is_over:
         for waiting in Job.objects.filter(after=job, status=Status.QUEUED):
             yield f"Job {waiting.pk} ({waiting.name}) waits until it has ended."
+    gates = Rehearsal.objects.gates().filter(run=job, job__status=Status.QUEUED)
+    for gate in gates.select_related("job"):
+        yield f"Job {gate.job.pk} ({gate.job.name}) waits for it to pass."
 
 
 def _busy(job: Job) -> Iterator[str]:

@@ -8,8 +8,8 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
-from jobs.archive import deleting, services
-from jobs.archive.belongings import belongings_of, others_of, reader_words, readings_of
+from jobs.archive import belongings, deleting, services
+from jobs.archive.belongings import Budget, belongings_of, others_of, reader_words, readings_of
 from jobs.archive.forms import DeleteForm, TickedForm
 from jobs.archive.refusals import warnings, why_not
 from jobs.archive.services import why_not_archived
@@ -70,29 +70,29 @@ def delete(request: HtmxHttpRequest) -> HttpResponse:
         messages.error(request, form.first_error)
         return redirect("jobs:list")
     given = form.cleaned_data
-    shown = [shown_of(job) for job in given["job"]]
-    is_warned = any(each["warnings"] for each in shown)
-    if request.method == "POST" and (given["sure"] or not is_warned):
+    is_asked = request.method == "POST"
+    if is_asked and (given["sure"] or not any(map(warnings, given["job"]))):
         _delete(request, given)
         return redirect("jobs:list")
-    status = 200
-    if request.method == "POST":
+    status, budget = 200, Budget(belongings.MOST_FILES)
+    if is_asked:
         form.add_error("sure", "Tick this to delete all the same.")
         status = 422
+    shown = [shown_of(job, budget) for job in given["job"]]
     context = {
         "form": form,
         "shown": shown,
-        "is_warned": is_warned,
+        "is_warned": any(each["warnings"] for each in shown),
         "is_far": any(not each["has"].is_local for each in shown),
         "count": sum(not each["refusals"] for each in shown),
     }
     return render(request, "jobs/archive/delete.html", context, status=status)
 
 
-def shown_of(job: Job) -> dict[str, Any]:
+def shown_of(job: Job, budget: Budget) -> dict[str, Any]:
     return {
         "job": job,
-        "has": belongings_of(job),
+        "has": belongings_of(job, budget),
         "refusals": why_not(job),
         "warnings": warnings(job),
         "readers": list(map(reader_words, readings_of(job))),

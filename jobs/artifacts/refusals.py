@@ -6,6 +6,7 @@ from django.db.models import Q
 
 from compute.runners.base import RunnerError
 from compute.runners.removing import check_removable
+from jobs.artifacts.story import Saved, known_of
 from jobs.models import ACTIVE, CAN_RESUME, Artifact, Fetch, Job, JobInput, Place, Status
 from platform_site.work.models import BUSY
 
@@ -81,12 +82,18 @@ def _will_go_on_from(artifact: Artifact, job: Job) -> bool:
 
 def newest_whole(job: Job) -> int | None:
     """The checkpoint that the job would go on from."""
-    places = Place.objects.there().filter(
-        machine=job.machine_id, artifact__job=job, artifact__is_whole=True,
-        artifact__kind=Artifact.Kind.CHECKPOINT,
-    )  # fmt: skip
-    newest = places.order_by("-artifact__attempt", "-artifact__step")
-    return newest.values_list("artifact", flat=True).first()
+    found = _newest_whole(job)
+    return found.artifact.pk if found else None
+
+
+def newest_step(job: Job) -> int:
+    """The step of that checkpoint, 0 where there is none."""
+    found = _newest_whole(job)
+    return found.step if found else 0
+
+
+def _newest_whole(job: Job) -> Saved | None:
+    return next((saved for saved in known_of(job) if saved.artifact.is_whole), None)
 
 
 def _warnings(place: Place) -> Iterator[str]:

@@ -3,7 +3,7 @@ from typing import Any
 
 from django import forms
 
-from jobs.checkpoints import Saved
+from jobs.artifacts.story import Saved
 from jobs.exports.services import default_name
 from jobs.models import Job
 from platform_site.fields import one_line

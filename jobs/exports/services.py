@@ -5,7 +5,7 @@ import uuid as uuids
 from django.contrib.auth.models import User
 
 from compute.models import Machine
-from jobs.checkpoints import Saved, known_of
+from jobs.artifacts.story import Saved, known_of
 from jobs.kinds.base import CHECKPOINTS
 from jobs.kinds.export import ExportSpec
 from jobs.launch.submit import Order, submit

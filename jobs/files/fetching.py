@@ -11,7 +11,7 @@ from compute.runners import fetching
 from compute.runners.base import Gone, NeverPossible, RunnerError, Told, Unreachable
 from jobs import events, lifecycle
 from jobs.artifacts.keeping import artifact_at, keep_place, note_gone
-from jobs.checkpoints import known_of
+from jobs.artifacts.story import known_of
 from jobs.files.parents import fetched_folder
 from jobs.models import Fetch, Job
 from platform_site.work import doing, verbs

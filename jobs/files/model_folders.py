@@ -8,7 +8,7 @@ from django.conf import settings
 
 from compute.runners.base import Piece, RunnerError
 from jobs.files.digests import digest_of
-from jobs.verl.model_dir import inspect_model
+from jobs.verl.model_dir import HUB_NAME, cached_model, inspect_model
 from platform_site.bounded.calls import of_file
 from platform_site.paths import allowed
 
@@ -70,3 +70,13 @@ def pieces_of(folder: Path, told: Callable[[int, int], None]) -> list[Piece]:
         told(done, total)
 
     return [Piece(name, folder / name, size, digest_of(real, read)) for name, real, size in files]
+
+
+def model_folder(text: str) -> Path | None:
+    """Where a model that is on this machine lies."""
+    return cached_model(text, hub_cache()) if HUB_NAME.fullmatch(text) else allowed(text)
+
+
+def hub_cache() -> Path:
+    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
+    return Path(os.environ.get("HF_HUB_CACHE", home / "hub"))

@@ -13,8 +13,9 @@ from jobs.warning import FieldWarning, Range
 
 # Sorts of products.
 CHECKPOINTS, MODEL = "checkpoints", "model"
-# The panels that a job's page can have, in the order that they have unless a kind says otherwise.
-PANELS = ("charts", "log", "system", "events", "checkpoints", "config")
+# The panels that a job's page has unless its kind says otherwise, in their order.
+USUAL = ("charts", "log", "system", "events", "checkpoints", "config")
+PANELS = (*USUAL, "report")  # all that there are
 Read = Callable[[str], bytes]
 """Gives the beginning of a file of the job's, by its path below the folder that was asked for."""
 
@@ -74,6 +75,50 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Line:
+    """One part of a report. ``state`` is waiting, passed, warned, failed or skipped."""
+
+    name: str
+    state: str
+    said: str
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A phase of a step as a GPU had it: bytes at its peak, None where nobody measured.
+
+    ``allocated`` and ``reserved`` are PyTorch's in the training process; ``card`` is all that was
+    taken of the card. It ``failed`` where it broke off; where it ``ran_out`` of memory, it needs
+    more than these.
+    """
+
+    name: str
+    allocated: int | None = None
+    reserved: int | None = None
+    card: int | None = None
+    seconds: float | None = None
+    failed: bool = False
+    ran_out: bool = False
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a job found out, for the panel ``report`` of its page: its parts in their order, and
+    what it says nothing of, in sentences.
+
+    ``phases`` were measured on cards of ``limit`` bytes, with rows of at most ``longest`` tokens
+    (in RL: prompts).
+    """
+
+    lines: tuple[Line, ...] = ()
+    not_tried: tuple[str, ...] = ()
+    phases: tuple[Phase, ...] = ()
+    limit: int | None = None
+    longest: int | None = None
+
+
+@dataclass(frozen=True)
 class End:
     """How a process ended, and what is known of it.
 
@@ -115,7 +160,9 @@ class JobKind(ABC):
     # Whether its settings are knobs that a recipe, a form and a copy of the job can fill.
     has_recipes: ClassVar[bool] = False
     # The panels that its page has, in their order; no others are shown.
-    panels: ClassVar[Sequence[str]] = PANELS
+    panels: ClassVar[Sequence[str]] = USUAL
+    # Whether it can be tried before it runs, rehearsed and dry-fired: its spec is one of training.
+    can_rehearse: bool = False
 
     @abstractmethod
     def read(self, data: Mapping[str, Any]) -> Any:
@@ -170,6 +217,10 @@ class JobKind(ABC):
     def measured(self, product: Product, said: Mapping[str, Mapping[str, Any]]) -> Measured:
         """What the job told of a product, in the data of its last event of each kind."""
         return Measured()
+
+    def report(self, spec: Any, said: Mapping[str, Mapping[str, Any]]) -> Report:
+        """What it found out so far, from the data of its last event of each kind."""
+        return Report()
 
     def leaves_no_model(self, spec: Any) -> str:
         """Why another job cannot train on from what it makes; empty when it can."""

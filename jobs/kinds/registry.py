@@ -6,6 +6,8 @@ A package brings kinds by entry points of the group ``trainyard.kinds``, each of
     [project.entry-points."trainyard.kinds"]
     count = "my_package.count:Count"
 
+An app above brings its own by ``bring``, in its ``apps.py``.
+
 One that cannot be loaded is left out and named (``Registry.problems``): it never stops the site.
 """
 
@@ -16,14 +18,16 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from jobs.kinds import dryfire
 from jobs.kinds.base import PANELS, End, JobKind, Spec, Verdict
 from jobs.kinds.export import Export
+from jobs.kinds.rehearsal import Rehearsal
 from jobs.kinds.train import TRAINING
 from jobs.process import Command, Placement
 
 GROUP = "trainyard.kinds"
 SLUG = re.compile(r"[a-z][a-z0-9_]{0,29}")
-OWN: tuple[JobKind, ...] = (*TRAINING, Export())
+OWN: tuple[JobKind, ...] = (*TRAINING, Export(), Rehearsal(), dryfire.RAY, dryfire.TORCHRUN)
 
 
 @dataclass(frozen=True)
@@ -89,10 +93,23 @@ class Unread:
         return dict(self.data)
 
 
+_brought: list[JobKind] = []
+
+
+def bring(*kinds: JobKind) -> None:
+    """Add kinds of an app above. It is called while apps are made ready, each kind once.
+
+    Raises ``RuntimeError`` once the registry was read: some would know the kinds and some not.
+    """
+    if registry.cache_info().currsize:
+        raise RuntimeError("The registry of kinds was read before all kinds were brought.")
+    _brought.extend(kinds)
+
+
 @cache
 def registry() -> Registry:
     """The kinds of this installation. What is installed later is seen by the next process."""
-    return collect(OWN, entry_points(group=GROUP))
+    return collect((*OWN, *_brought), entry_points(group=GROUP))
 
 
 def kind_of(spec: Spec) -> JobKind:

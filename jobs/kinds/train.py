@@ -31,16 +31,18 @@ from jobs.verl.unread import without_effect
 from jobs.verl.usual import unusual
 from jobs.warning import FieldWarning, Range
 
+TRAINED = "model_path"
 FILES = ("train_files", "val_files", "reward_file")
-MODELS = ("model_path", "critic_model", "reward_model")
+MODELS = (TRAINED, "critic_model", "reward_model")
 SAVED = Product(CHECKPOINTS, "checkpoints")
 
 
 class Train(JobKind):
     """One algorithm; ``jobs.verl`` knows how verl is told to do it."""
 
-    base_model: ClassVar[str] = "model_path"
+    base_model: ClassVar[str] = TRAINED
     has_recipes: ClassVar[bool] = True
+    can_rehearse = True
 
     def __init__(self, slug: str) -> None:
         facts = ALGORITHMS[slug]

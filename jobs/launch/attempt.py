@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from compute.machines.runners import runner_for
 from compute.runners.base import Runner
 from jobs import events, lifecycle
-from jobs.checkpoints import known_of
+from jobs.artifacts.story import known_of
 from jobs.models import Job
 
 

@@ -23,6 +23,9 @@ from jobs.work import kick, later
 
 log = logging.getLogger(__name__)
 
+# A run that ended so has measured what its estimate said; a crash may have come of anything.
+TEACH = (Status.COMPLETED, Status.PAUSED, Status.STOPPED)
+
 
 def stop(job: Job, *, who: str) -> bool:
     """Stop a job: one that waits ends at once, one that runs is asked to; false if too late."""
@@ -117,14 +120,13 @@ def judged(job: Job, end: End) -> Verdict:
 
 def end_of(job: Job, exit_code: int) -> End:
     """What is known of the end of a job's attempt."""
-    told = job.events.of_run().filter(attempt=job.attempt)
     return End(
         exit_code=exit_code,
         step=job.step,
         steps=job.steps,
         stop_asked=job.stop_asked_at is not None,
         then_stop=job.then_stop,
-        said=dict(told.values_list("kind", "data")),
+        said=job.events.said(job.attempt),
     )
 
 
@@ -159,4 +161,6 @@ def crashed(
 
 def finish_as(job: Job, status: Status, reason: str, **fields: Any) -> None:
     joint.take_down(job)  # first: its devices are given away again with the move
-    lifecycle.move(job, status, reason=reason, ended_at=timezone.now(), **fields)
+    moved = lifecycle.move(job, status, reason=reason, ended_at=timezone.now(), **fields)
+    if moved and job.gpus and status in TEACH:
+        later("jobs.tasks.keep_outcome", job.pk)

@@ -1,12 +1,16 @@
 """Shared by the commands on jobs: finding users and jobs, and printing a job."""
 
 from argparse import ArgumentParser
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.core.management.base import BaseCommand
 
+from compute.models import Machine
 from jobs.models import Job
+from jobs.warning import FieldWarning
 from platform_site.commands import FieldError
 
 
@@ -14,6 +18,34 @@ def add_verb_arguments(parser: ArgumentParser) -> None:
     """Of a command that asks something of one job: which, and who asks."""
     parser.add_argument("id", type=int)
     parser.add_argument("--user", default="", help="who asks (default: first administrator)")
+
+
+def add_set_argument(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="k=v",
+        help="a knob, by its name or its Hydra key, or a further Hydra override",
+    )
+
+
+def sets_of(options: dict[str, Any]) -> list[str]:
+    """The values of ``--set``. Raises ``FieldError`` for one without a key."""
+    for text in options["set"]:
+        if "=" not in text and not text.startswith("~"):
+            raise FieldError("set", f"--set {text}: write key=value.")
+    sets: list[str] = options["set"]
+    return sets
+
+
+def find_machine(name: str) -> Machine:
+    machine = Machine.objects.kept().filter(name__iexact=name).first()
+    if machine is None:
+        raise FieldError(
+            "machine", f"There is no machine {name}: manage.py machine list names all."
+        )
+    return machine
 
 
 def find_user(name: str) -> User:
@@ -31,6 +63,14 @@ def find_job(pk: int) -> Job:
     if job is None:
         raise FieldError("id", f"There is no job {pk}. manage.py jobs lists them.")
     return job
+
+
+def warn(command: BaseCommand, warnings: Iterable[FieldWarning]) -> list[dict[str, str]]:
+    """Tell what is unusual on the error output; gives it as a program reads it."""
+    told = list(warnings)
+    for one in told:
+        command.stderr.write(f"Warning: {one}")
+    return [{"field": one.field, "message": one.message} for one in told]
 
 
 def as_json(job: Job) -> dict[str, Any]:

@@ -24,7 +24,9 @@ from jobs.models.jobs import (
     Priority,
     Status,
 )
+from jobs.models.outcomes import Outcome, OutcomeQuerySet
 from jobs.models.recipes import SavedRecipe
+from jobs.models.rehearsals import Rehearsal
 from jobs.models.secrets import TrackerSecret
 
 __all__ = [
@@ -44,9 +46,12 @@ __all__ = [
     "JobQuerySet",
     "KnownDigest",
     "Lease",
+    "Outcome",
+    "OutcomeQuerySet",
     "Place",
     "PlaceQuerySet",
     "Priority",
+    "Rehearsal",
     "Removal",
     "SavedRecipe",
     "Status",

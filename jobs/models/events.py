@@ -1,6 +1,6 @@
 """What happened to jobs."""
 
-from typing import Self
+from typing import Any, Self
 
 from django.db import models
 
@@ -15,6 +15,11 @@ class EventQuerySet(models.QuerySet["Event"]):
 
     def of_run(self) -> Self:
         return self.filter(source=Event.Source.RUN)
+
+    def said(self, attempt: int) -> dict[str, dict[str, Any]]:
+        """What a job itself told in an attempt: the data of its last event of each kind."""
+        told = self.of_run().filter(attempt=attempt)
+        return dict(told.values_list("kind", "data"))
 
 
 class Event(models.Model):

@@ -22,6 +22,7 @@ from platform_site.work.models import Work
 if TYPE_CHECKING:
     from jobs.models.artifacts import JobInput
     from jobs.models.deletions import Deletion
+    from jobs.models.rehearsals import Rehearsal
 
 
 class Status(models.TextChoices):
@@ -84,9 +85,11 @@ class JobQuerySet(models.QuerySet["Job"]):
         return self.filter(status=Status.QUEUED).order_by("-priority", placed, "queued_at", "pk")
 
     def waiting_for(self, job: "Job") -> Self:
-        """Queued until that job has ended, or has made what they are to read."""
+        """Queued until that job has ended, has made what they are to read, or has tried them."""
         readers = job.heirs.filter(artifact=None).values("job")
-        return self.filter(Q(after=job) | Q(pk__in=readers), status=Status.QUEUED)
+        gated = Q(rehearsals__run=job, rehearsals__must_pass=True)
+        found = self.filter(Q(after=job) | Q(pk__in=readers) | gated, status=Status.QUEUED)
+        return found.distinct()
 
     def with_duration(self) -> Self:
         span = Coalesce("ended_at", Now()) - F("started_at")
@@ -312,6 +315,11 @@ class Job(models.Model):
     def awaited(self) -> "list[JobInput]":
         """What other jobs have yet to make before this one can start."""
         return list(self.inputs.awaited().select_related("source"))
+
+    @cached_property
+    def gates(self) -> "list[Rehearsal]":
+        """The rehearsals that must pass before this one can start."""
+        return list(self.rehearsals.gates().select_related("run"))
 
     @property
     def trains_on(self) -> bool:

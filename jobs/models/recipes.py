@@ -22,6 +22,11 @@ class SavedRecipe(models.Model):
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="recipes"
     )
+    base = models.CharField(
+        max_length=100,
+        blank=True,
+        help_text="The recipe that its job began with; known when that job is deleted, too.",
+    )
     job = models.ForeignKey(Job, on_delete=models.SET_NULL, null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

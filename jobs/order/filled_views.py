@@ -15,8 +15,9 @@ from jobs.models import Artifact, Job
 from jobs.order import filling
 from jobs.order.filling import NotTrainable
 from jobs.order.forms import JobForm
-from jobs.order.views import fresh, refused, tell
+from jobs.order.views import fresh, refused, tell, warn_of_fit
 from jobs.queue import rental
+from jobs.rehearsal.services import RehearsalError, rehearse_first
 from jobs.requests import get_job, warn_of_rental
 from platform_site.htmx import HtmxHttpRequest
 
@@ -39,7 +40,7 @@ def job_edit(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     base, filled, own = filling.draft_of(job)
     form = JobForm(base, job.owner)
     form.initial = filling.initial_of_draft(filled, own)
-    context = {**_of_draft(job, job.revision), **fresh(form)}
+    context = {**of_draft(job, job.revision), **fresh(form)}
     return render(request, "jobs/order/form.html", context)
 
 
@@ -48,7 +49,7 @@ def _changed(request: HtmxHttpRequest, job: Job) -> HttpResponse:
     data = request.POST.copy()
     data["uuid"] = str(job.uuid)
     form = JobForm(base, job.owner, data, is_final=True)
-    who, revision = request.user.get_username(), _revision(data.get("revision"))
+    who, revision = request.user.get_username(), whole(data.get("revision"))
     if form.is_valid():
         try:
             submit.change(job, form.order(), revision=revision, who=who)
@@ -57,19 +58,26 @@ def _changed(request: HtmxHttpRequest, job: Job) -> HttpResponse:
             form.add_error(None, f"{error}{again}")
             revision = job.revision  # of what they were told of
     if not form.is_valid():
-        return refused(request, form, **_of_draft(job, revision))
+        return refused(request, form, **of_draft(job, revision))
     tell(request, form)
     if data.get("action") == "start" and submit.enqueue(job, who=who):
         warn_of_rental(request, rental.warning(job))
+        warn_of_fit(request, job)
+    if data.get("action") == "rehearse":
+        try:
+            rehearse_first(job, job.owner)
+        except RehearsalError as error:
+            messages.error(request, str(error))
     return HttpResponseClientRedirect(job.get_absolute_url()) if request.htmx else redirect(job)
 
 
-def _revision(text: Any) -> int:
+def whole(text: Any) -> int:
+    """A number that a form carries; 0 for anything else."""
     number = str(text)
     return int(number) if number.isascii() and number.isdecimal() and len(number) < 16 else 0
 
 
-def _of_draft(job: Job, revision: int) -> dict[str, Any]:
+def of_draft(job: Job, revision: int) -> dict[str, Any]:
     return {"draft": job, "revision": revision, "action": reverse("jobs:edit", args=[job.pk])}
 
 

@@ -27,9 +27,10 @@ from jobs.queue import claims
 from jobs.rewards.before_submit import check_function
 from jobs.trackers import accounts
 from jobs.verl.checks import check_code
-from jobs.verl.knobs import find, knobs_of
+from jobs.verl.knobs import knobs_of
 from jobs.verl.overrides import below
 from jobs.verl.recipes import Recipe
+from jobs.verl.sets import sorted_out
 from jobs.verl.spec import LATEST, Problem, TrainSpec
 from jobs.warning import FieldWarning
 from platform_site.bounded.calls import bounded
@@ -315,13 +316,6 @@ def form_data(recipe: Recipe, name: str, sets: list[str]) -> dict[str, Any]:
     data = initial(recipe)
     if name:
         data["name"] = name
-    lines = [str(data["overrides"])]
-    for text in sets:
-        key, _, value = text.partition("=")
-        knob = find(recipe.kind, key)
-        if knob or key in SET_FIELDS:
-            data[knob.name if knob else key] = value
-        else:
-            lines.append(value if key == "overrides" else text)
-    data["overrides"] = "\n".join(lines)
-    return data
+    values, overrides = sorted_out(recipe.kind, sets, SET_FIELDS)
+    lines = [str(data["overrides"]), *overrides]
+    return data | values | {"overrides": "\n".join(lines)}

@@ -60,7 +60,7 @@ class ShownKnob:
 def knob_field(knob: Knob, kind: str, default: Value | None) -> forms.Field:
     """A form field for a knob; templates find the knob at ``field.knob``."""
     field = _field(knob)
-    field.label, field.help_text, field.required = knob.label, knob.help, knob.required
+    field.label, field.help_text, field.required = knob.label, knob.help_of(kind), knob.required
     example = "" if default is None else shown(default)
     if knob.type in (int, float):
         wanted = "a whole number" if knob.type is int else "a number"
@@ -70,7 +70,7 @@ def knob_field(knob: Knob, kind: str, default: Value | None) -> forms.Field:
         knob.name,
         knob.label,
         knob.unit,
-        knob.help,
+        knob.help_of(kind),
         key_of(knob, kind),
         example,
         knob.choices,

@@ -9,7 +9,7 @@ from datasets.formats.chat import ChatOptions
 from datasets.formats.refused import Measured, measured
 from datasets.formats.shown import TOKENIZERS
 from datasets.models import Report, Version
-from jobs.verl.algorithms import algorithm_of
+from jobs.verl.algorithms import algorithm_of, has_answers
 from jobs.verl.knobs import number, value_of
 from jobs.verl.overrides import readable
 from jobs.verl.spec import Problem, TrainSpec
@@ -55,7 +55,7 @@ def told(spec: TrainSpec, long: TooLong) -> Told:
 
 def has_prompts(spec: TrainSpec) -> bool:
     """Whether the data are prompts, whose answers the run makes itself."""
-    return algorithm_of(spec.kind).target == "rl"
+    return has_answers(spec.kind)
 
 
 def limit_of(spec: TrainSpec) -> int:

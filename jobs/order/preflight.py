@@ -1,6 +1,5 @@
 """Inspect the files that a spec names, and find what would fail, before anything starts."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ from compute.machines.local import local_machine
 from compute.machines.packages import lacking_packages
 from datasets.formats.parquet import ParquetFacts, column_problem, read_facts
 from datasets.formats.sources import unscored
+from jobs.files.model_folders import hub_cache, model_folder
 from jobs.order import lengths, rendering
 from jobs.process import Command, Setting
 from jobs.rewards.paths import reward_path
@@ -210,13 +210,3 @@ def _inspected(folder: Path) -> ModelFolder:
         return of_file(inspect_model, folder)
     except TooMuch as error:
         return ModelFolder(f"{folder} cannot be looked at. {error}")
-
-
-def model_folder(text: str) -> Path | None:
-    """Where a model that is on this machine lies."""
-    return cached_model(text, hub_cache()) if HUB_NAME.fullmatch(text) else allowed(text)
-
-
-def hub_cache() -> Path:
-    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
-    return Path(os.environ.get("HF_HUB_CACHE", home / "hub"))

@@ -10,6 +10,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from compute.machines.local import local_machine
+from compute.models import Machine
 from compute.runners.rundir import write_script
 from jobs.launch import command as commands
 from jobs.launch.submit import Order
@@ -17,7 +18,7 @@ from jobs.order.forms import JobForm
 from jobs.process import Command, Setting
 from jobs.verl.command import translated
 from jobs.verl.knobs import COMMAND, Knob, knobs_of
-from jobs.verl.spec import TrainSpec, Value
+from jobs.verl.spec import LATEST, TrainSpec, Value
 
 NEEDED = "still to fill in"
 
@@ -32,15 +33,24 @@ class Sketch:
     @property
     def html(self) -> SafeString:
         """The script, line by line; a wrong line is marked, and its reason stands behind it."""
+        return format_html_join("\n", "{}", ((_line(*line),) for line in self._lines))
+
+    @property
+    def text(self) -> str:
+        """The same for a terminal."""
+        return "\n".join(f"{line}  # <-- {told}" if told else line for line, told in self._lines)
+
+    @property
+    def _lines(self) -> Iterator[tuple[str, str]]:
+        """Each line of the script, and what is wrong with it."""
         command = self.command
         why = {shlex.quote(argument): told for argument, told in self.marks.items()}
-        lines = write_script(command.argv, command.env, command.cwd).splitlines()
-        return format_html_join("\n", "{}", ((_line(line, why),) for line in lines))
+        for line in write_script(command.argv, command.env, command.cwd).splitlines():
+            yield line, why.get(line.strip().removesuffix(" \\"), "")
 
 
-def _line(line: str, why: Mapping[str, str]) -> SafeString | str:
-    told = why.get(line.strip().removesuffix(" \\"))
-    if told is None:
+def _line(line: str, told: str) -> SafeString | str:
+    if not told:
         return line
     css = "needed" if told == NEEDED else "wrong"
     return format_html('<mark class="{}">{}</mark> <span class="why"># {}</span>', css, line, told)
@@ -68,6 +78,17 @@ def sketch(form: JobForm, told: Mapping[str, str]) -> Sketch | None:
     except (ValueError, KeyError):  # the release has no such key, or the group of machines no room
         return None
     return Sketch(_with_missing(command, marks), marks)
+
+
+def readable_spec(form: JobForm) -> tuple[TrainSpec, Machine | None]:
+    """The spec as far as the form can be read, and its machine; nothing else is checked."""
+    bound = form["machine"]
+    try:
+        machine: Machine | None = bound.field.clean(bound.data)
+    except ValidationError:
+        machine = None
+    verl = machine.verl if machine else LATEST
+    return TrainSpec(form.recipe.kind, dict(_readable(form)), _override_lines(form), verl), machine
 
 
 def _readable(form: JobForm) -> Iterator[tuple[str, Value]]:

@@ -9,15 +9,17 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django.views.decorators.vary import vary_on_headers
 from django_htmx.http import HttpResponseClientRedirect
 
+from jobs.fit.badge import fit_of, runs_on_gpus
 from jobs.launch import submit
 from jobs.launch.submit import NotChanged
-from jobs.models import Status
+from jobs.models import Job, Status
 from jobs.order import on_data, shelf
 from jobs.order.forms import JobForm, initial, limits_of
 from jobs.order.preview import Preview
 from jobs.queue import rental
 from jobs.recipebook import book
 from jobs.recipebook.book import find_recipe
+from jobs.rehearsal.services import RehearsalError, submit_rehearsed
 from jobs.requests import get_job, warn_of_rental
 from jobs.verl.recipes import Recipe
 from platform_site.fields import asked
@@ -61,15 +63,32 @@ def job_create(request: HtmxHttpRequest, slug: str) -> HttpResponse:
     if not form.is_valid():
         return refused(request, form)
     try:
-        job = submit.submit(form.order(), start=request.POST.get("action") == "start")
+        job = _submitted(form, request.POST.get("action", ""))
+    except RehearsalError as error:
+        form.add_error(None, str(error))
+        return refused(request, form)
     except NotChanged as error:
         form.add_error(None, f"{error} It is edited on its own page, which the list leads to.")
         return refused(request, form)
     tell(request, form)
     if job.status != Status.DRAFT:
         warn_of_rental(request, rental.warning(job))
+        warn_of_fit(request, job)
     # A redirect would be shown inside the form, so htmx is told to load the whole page.
     return HttpResponseClientRedirect(job.get_absolute_url()) if request.htmx else redirect(job)
+
+
+def _submitted(form: JobForm, action: str) -> Job:
+    if action == "rehearse":
+        return submit_rehearsed(form.order())
+    return submit.submit(form.order(), start=action == "start")
+
+
+def warn_of_fit(request: HtmxHttpRequest, job: Job) -> None:
+    """A job that starts though it does not fit, by the estimate."""
+    spec = job.spec_of_kind
+    if runs_on_gpus(spec) and (told := fit_of(spec, job.machine).warning):
+        messages.warning(request, told)
 
 
 def tell(request: HtmxHttpRequest, form: JobForm) -> None:

@@ -16,7 +16,7 @@ from compute.models import Machine, Membership
 from jobs import lifecycle
 from jobs.kinds.base import Spec
 from jobs.kinds.registry import kind_of
-from jobs.models import Job, JobInput, JobQuerySet, Lease, Status
+from jobs.models import Job, JobInput, JobQuerySet, Lease, Rehearsal, Status
 from jobs.queue.line.group import STRIDE, GroupRoom
 from jobs.queue.line.machine import Room, Waiting, never_fits, next_start, turn
 from jobs.queue.rental import too_short
@@ -89,6 +89,9 @@ def _after(job: Job) -> str:
             return "The job whose checkpoint it waits for is gone."
         if awaited.source.status != Status.COMPLETED:
             return _told("checkpoint of job", awaited.source)
+    for gate in job.gates:
+        if gate.run and gate.run.status != Status.COMPLETED:
+            return _told("its rehearsal, job", gate.run)
     before = job.after
     if before is None or before.is_over:
         return ""
@@ -106,7 +109,7 @@ def claim(machine: Machine) -> Job | None:
     """
     line = {job.pk: job for job in line_of(machine)}
     for job in filter(is_forsaken, line.values()):
-        _fail_forsaken(job)
+        _fail(job, _why_forsaken(job))
     found = next_start(waiting_in(machine, [*line.values()]), room_of(machine))
     if found is None or machine.starts_nothing:
         return None
@@ -124,23 +127,36 @@ def claim(machine: Machine) -> Job | None:
 
 
 def is_forsaken(job: Job) -> bool:
-    """It waits for the checkpoint of a job that ended without completing, or is gone."""
-    return any(map(_never_comes, job.awaited))
+    """It waits for a job that ended without completing, or is gone: for the checkpoint that was to
+    come of it, or for its word that this one runs."""
+    return bool(_why_forsaken(job))
 
 
-def _never_comes(awaited: JobInput) -> bool:
-    before = awaited.source
+def _why_forsaken(job: Job) -> str:
+    for awaited in job.awaited:
+        if _never_comes(awaited.source):
+            return f"It was to train on from a checkpoint, but {_end_of(awaited.source)}."
+    for gate in job.gates:
+        if _never_comes(gate.run):
+            found = f": {gate.run.reason}" if gate.run and gate.run.reason else "."
+            return f"It was to start when its rehearsal passed, but {_end_of(gate.run)}{found}"
+    return ""
+
+
+def _never_comes(before: Job | None) -> bool:
     return before is None or (before.status in ENDS and before.retry_at is None)
 
 
-def _fail_forsaken(job: Job) -> None:
-    before = next(filter(_never_comes, job.awaited)).source
-    what = f"job {before.pk} {ENDS[Status(before.status)]}" if before else "that job is gone"
+def _end_of(before: Job | None) -> str:
+    return f"job {before.pk} {ENDS[Status(before.status)]}" if before else "that job is gone"
+
+
+def _fail(job: Job, reason: str) -> None:
     lifecycle.move(
         job,
         Status.FAILED,
         only_from=(Status.QUEUED,),
-        reason=f"It was to train on from a checkpoint, but {what}.",
+        reason=reason,
         ended_at=timezone.now(),
     )
 
@@ -190,8 +206,10 @@ def in_order(jobs: JobQuerySet) -> list[Job]:
     sources = JobInput.objects.awaited().select_related("source")
     awaited = Prefetch("inputs", sources.defer("source__spec", "source__command"), "awaited")
     jobs = jobs.select_related("after", "owner").defer(*bulky)
-    # The prefetch fills the property of that name.
-    return list(jobs.prefetch_related(awaited))  # type: ignore[no-redef]
+    runs = Rehearsal.objects.gates().select_related("run").defer("run__spec", "run__command")
+    gates = Prefetch("rehearsals", runs, "gates")
+    # The prefetches fill the properties of these names.
+    return list(jobs.prefetch_related(awaited, gates))  # type: ignore[no-redef]
 
 
 def renumber(line: Iterable[Job]) -> None:

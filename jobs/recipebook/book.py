@@ -39,7 +39,7 @@ def find_recipe(slug: str, user: User) -> Recipe | None:
 
 def own_recipes(user: User) -> list[Recipe]:
     """Newest first: another title leaves a recipe where it stands."""
-    saved = SavedRecipe.objects.filter(owner=user).select_related("job").order_by("-pk")
+    saved = SavedRecipe.objects.filter(owner=user).order_by("-pk")
     return [as_recipe(one) for one in saved if has_recipes(one.kind)]
 
 
@@ -74,7 +74,7 @@ def as_recipe(saved: SavedRecipe) -> Recipe:
         tips=tips if left_out else (),
         is_sample=saved.is_sample,
     )
-    return _like(all_recipes().get(saved.job.recipe) if saved.job else None, recipe)
+    return _like(all_recipes().get(saved.base), recipe)
 
 
 def _like(base: Recipe | None, recipe: Recipe) -> Recipe:
@@ -130,6 +130,7 @@ def save_recipe(owner: User, job: Job, title: str, purpose: str = "") -> SavedRe
         kind=job.kind,
         spec=job.spec,
         is_sample=job.is_sample,
+        base=job.recipe,
         job=job,
     )
 

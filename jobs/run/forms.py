@@ -3,7 +3,7 @@ from typing import Any
 
 from django import forms
 
-from jobs.checkpoints import Saved
+from jobs.artifacts.story import Saved
 from platform_site.fields import one_line
 
 

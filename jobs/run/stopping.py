@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from jobs.checkpoints import known_of
+from jobs.artifacts.story import known_of
 from jobs.models import Job, Status
 
 KEPT = "The log and the figures stay."

@@ -6,7 +6,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from jobs import resuming
-from jobs.checkpoints import known_of
+from jobs.artifacts.story import known_of
 from jobs.files import fetching
 from jobs.files.fetching import FetchError
 from jobs.launch import command, end, submit

@@ -40,6 +40,16 @@ def is_rl(kind: str) -> bool:
     return kind in RL
 
 
+def labels() -> dict[str, str]:
+    """The label of each algorithm by its name, for people to choose from."""
+    return {name: algorithm.label for name, algorithm in ALGORITHMS.items()}
+
+
+def has_answers(kind: str) -> bool:
+    """Whether the data are prompts, whose answers the run makes itself."""
+    return algorithm_of(kind).target == "rl"
+
+
 def algorithm_of(kind: str) -> Algorithm:
     """Raises ``KeyError`` for a kind of job that is no training."""
     return ALGORITHMS[kind]

@@ -32,6 +32,12 @@ class Knob:
     required: bool = False
     # What verl counts more than the form does.
     offset: int = 0
+    # What more is to be known of it in PPO, which trains two models.
+    help_in_ppo: str = ""
+
+    def help_of(self, kind: str) -> str:
+        """What a kind's form says of it."""
+        return f"{self.help} {self.help_in_ppo}".strip() if kind == "ppo" else self.help
 
     def key(self, kind: str) -> str:
         """The Hydra key shown for a kind: the first of the keys that the knob sets."""

@@ -86,13 +86,14 @@ def events_of(pk: int) -> Told:
 def new_events(pk: int, uuid: UUID, seen: Told, now: Told) -> list[str]:
     """The new ones alone where they come after those that the page shows; otherwise all."""
     job = job_of(pk, uuid)
+    more = [panel("report", panels.report(job))] if "report" in job.job_kind.panels else []
     events = job.events
     new = list(events.filter(pk__gt=seen.last)[: panels.MOST_EVENTS])
     newest = events.filter(pk__lte=seen.last).aggregate(at=Max("at"))["at"]
     goes_on = newest is not None and len(new) == now.count - seen.count
     if goes_on and new and new[0].at >= newest:
-        return [fragment("new_events", {"events": new})]
-    return [panel("events", {"job": job, **panels.events(job)})]
+        return [fragment("new_events", {"events": new}), *more]
+    return [panel("events", {"job": job, **panels.events(job)}), *more]
 
 
 def job_of(pk: int, uuid: UUID) -> Job:

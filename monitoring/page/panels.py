@@ -6,8 +6,10 @@ from typing import Any
 from django.db.models import Count, Max
 
 from compute.runners.base import RunnerError
-from jobs.checkpoints import known_of
+from jobs.artifacts.story import known_of
+from jobs.dryfire.proposing import found_in
 from jobs.models import Job
+from jobs.rehearsal.report import report_of
 from monitoring.models import SystemSample
 from monitoring.page import live
 from monitoring.page.figures import key_metrics, series_groups
@@ -75,6 +77,12 @@ def checkpoints(job: Job) -> dict[str, Any]:
     return {"job": job, "checkpoints": rows, "older": older, "is_coming": is_coming}
 
 
+def report(job: Job) -> dict[str, Any]:
+    """What a job found out, part by part; what it tells on the way comes as events."""
+    found = report_of(job)
+    return {"job": job, "report": found, "found": found_in(job, found)}
+
+
 # The panel with the command is not here: the page needs the command to say what is wrong with it.
 SHOWS: Mapping[str, Callable[[Job], dict[str, Any]]] = {
     "charts": charts,
@@ -82,4 +90,5 @@ SHOWS: Mapping[str, Callable[[Job], dict[str, Any]]] = {
     "system": system,
     "events": events,
     "checkpoints": checkpoints,
+    "report": report,
 }

@@ -6,6 +6,7 @@ from typing import Any
 from compute.machines.load import load_of
 from compute.models import Machine
 from jobs import events as kinds
+from jobs.accuracy.shown import outcome_of
 from jobs.artifacts.refusals import newest_whole
 from jobs.models import ACTIVE, ENDED, Job, JobQuerySet, Status
 from jobs.queue.claims import leased_devices
@@ -51,7 +52,7 @@ def board(user: Any) -> dict[str, Any]:
 def page_context(job: Job) -> dict[str, Any]:
     """All parts of a job's page that change while it is open, and the cursors of what they show."""
     number = points.position([job])[job.pk]  # first: what comes later is then sent as news
-    return {**header_context(job), "number": number, **panels.context_of(job)}
+    return {**header_context(job), "number": number, **panels.context_of(job), **outcome_of(job)}
 
 
 def broken_lines(job: Job) -> list[str]:
@@ -76,11 +77,21 @@ def header_context(job: Job) -> dict[str, Any]:
         "left_out": left_out(job),
         "broken": broken_lines(job),
         "devices": leased_devices(job),
+        "trials": trials_of(job),
         "silent_why": silent.message if silent else "",
         "own_error": own_error_of(job),
         "lost": last_of(job, kinds.RUN_ANSWERS_LOST, kinds.RUN_VALIDATION_LOST),
         "cut": last_of(job, kinds.RUN_ANSWERS_CUT, kinds.RUN_ROWS_CUT),
     }
+
+
+def trials_of(job: Job) -> list[Job]:
+    """The newest that tried the job, of each sort: a rehearsal, a dry-fire."""
+    newest: dict[str, Job] = {}
+    for trial in job.rehearsals.filter(run__isnull=False).select_related("run")[:MOST]:
+        if trial.run:
+            newest.setdefault(trial.run.kind, trial.run)
+    return [*newest.values()]
 
 
 def last_of(job: Job, *wanted: str) -> str:

@@ -2,9 +2,11 @@
 
 from collections.abc import Collection, Mapping
 
+import numpy as np
 from django.db.models import F, OuterRef, Subquery, Sum
 
 from jobs.measured import HIGH, LAST, LOW, Figure, Jobs
+from jobs.models import Job
 from monitoring.models import Series
 from monitoring.store import points
 
@@ -27,6 +29,29 @@ class StoredFigures:
     def counts(self, job_ids: Collection[int]) -> Mapping[int, int]:
         rows = Series.objects.filter(job__in=job_ids).order_by().values("job_id")
         return dict(rows.annotate(points=Sum("count")).values_list("job_id", "points"))
+
+    def steady(self, job_id: int, metrics: Collection[str]) -> Mapping[str, float]:
+        job = Job.objects.get(pk=job_id)
+        windows = points.window(job, metrics)
+        found = {}
+        for name, window in windows.items():
+            later = window.column.values[1:]
+            finite = later[np.isfinite(later)]
+            if len(finite):
+                found[name] = float(np.median(finite))
+        return found
+
+    def pace(self, job_id: int) -> float | None:
+        written = points.times(Job.objects.get(pk=job_id))
+        if len(written) < 3:
+            return None
+        # The first interval holds what is made once. A pause, or a validation, is one of many.
+        return float(np.median(np.diff(written.values)[1:]))
+
+    def at_steps(
+        self, steps: Mapping[int, Collection[int]], metrics: Collection[str]
+    ) -> Mapping[int, Mapping[int, Mapping[str, float]]]:
+        return points.at_steps(steps, metrics)
 
     def ordered(self, jobs: Jobs, metric: str, by: str) -> Jobs:
         field = FIELDS[by.removeprefix("-")]

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from jobs.models import Job
 from monitoring.models import Block, MetricStore, MetricWrite, Series
@@ -57,6 +57,31 @@ def across(jobs: Iterable[Job], name: str, width: int | None = None) -> dict[int
     rows = Series.objects.filter(job__in=[job.pk for job in jobs], name=name)
     owners = dict(rows.values_list("pk", "job_id"))
     return {owners[pk]: _window(column, width) for pk, column in _read(owners).items()}
+
+
+def at_steps(
+    steps: Mapping[int, Collection[int]], names: Collection[str]
+) -> dict[int, dict[int, dict[str, float]]]:
+    """The values of the named series at these steps of each job: by job, step and name.
+
+    A step at which a series has no point is left out. It takes as many queries for any number.
+    """
+    asked = {step for each in steps.values() for step in each}
+    rows = Series.objects.filter(job__in=[pk for pk, each in steps.items() if each])
+    known = {pk: (job, name) for pk, job, name in _named(rows.filter(name__in=names))}
+    found: dict[int, dict[int, dict[str, float]]] = {}
+    owners = {pk: job for pk, (job, _) in known.items()}
+    for pk, column in _read(owners, min(asked, default=0), max(asked, default=0)).items():
+        job, name = known[pk]
+        is_asked = np.isin(column.steps, np.array(list(steps[job]), dtype=np.int64))
+        pairs = zip(column.steps[is_asked].tolist(), column.values[is_asked].tolist(), strict=True)
+        for step, value in pairs:
+            found.setdefault(job, {}).setdefault(step, {})[name] = value
+    return found
+
+
+def _named(rows: QuerySet[Series]) -> Iterable[tuple[int, int, str]]:
+    return rows.values_list("pk", "job_id", "name")
 
 
 def times(job: Job) -> Column:

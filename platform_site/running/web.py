@@ -3,13 +3,17 @@
 ``python -m platform_site.running.web`` takes Daphne's own arguments. Daphne keeps a whole body, in
 a temporary file and then in memory, before the site sees the request. Here a request says first
 what it brings: a body has up to 2 MiB, an upload more, for who is logged in. It is written once,
-to the home, and handed over as a file. Who sends headers or a body too slowly is cut off.
+to the home, and handed over as a file, and so are the files in an upload. Who sends headers or a
+body too slowly is cut off.
 """
 
 import io
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from importlib import import_module
 from typing import Any
@@ -19,7 +23,8 @@ from daphne.cli import CommandLineInterface
 from daphne.http_protocol import HTTPFactory, WebRequest
 from django.conf import settings
 
-from platform_site.bodies import BODY
+from platform_site.bodies import BODY, Body
+from platform_site.running.parts import Parts, boundary_of, remove_left_over
 
 HEADERS_WITHIN = 60.0  # seconds, counted from the end of the answer before
 SLOWEST = 1024.0  # bytes a second of a body
@@ -31,13 +36,17 @@ IN_MEMORY = 64 * 1024
 class Request(WebRequest):  # type: ignore[misc]
     """A request that refuses its body where that is too large."""
 
+    is_whole = True  # there is no body under way
+
     def gotLength(self, length: int | None) -> None:
         """The headers are there; the body, of which chunks tell no length, is still to come."""
-        self.received, self.began, self.is_refused = 0, time.monotonic(), False
+        self.received, self.began = 0, time.monotonic()
+        self.is_refused = self.is_whole = False
         self.body = new_file()
         self.content = io.BytesIO()
         self.channel.factory.headers_are_there(self)
         self.most = self._most(length)
+        self.parts = self._parts()
         if length is not None and length > self.most:
             self._refuse()
 
@@ -46,12 +55,25 @@ class Request(WebRequest):  # type: ignore[misc]
         if self.received > self.most:
             self._refuse()
         if not self.is_refused:
-            self.body.write(data)
+            self._keep(partial(self.parts.feed if self.parts else self.body.write, data))
+
+    def _keep(self, keep: Callable[[], object]) -> None:
+        try:
+            keep()
+        except OSError as error:
+            text = f"The upload could not be kept: {error.strerror}."
+            self._refuse(HTTPStatus.INSUFFICIENT_STORAGE, text)
+            return
+        if self.parts and self.body.tell() > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            self._refuse()  # so much that is no file
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """All of it is there. Without a content, nothing below reads the body."""
         self.channel.factory.body_is_there(self)
+        if not self.is_refused and self.parts:
+            self._keep(self.parts.end)
         if not self.is_refused:
+            self.is_whole = True
             self.body.seek(0)
             super().requestReceived(command, path, version)
 
@@ -63,6 +85,8 @@ class Request(WebRequest):  # type: ignore[misc]
 
     def connectionLost(self, reason: Any) -> None:
         self.channel.factory.body_is_there(self)
+        if not self.is_whole:
+            self._forget()
         super().connectionLost(reason)
 
     def is_slow(self, now: float) -> bool:
@@ -82,16 +106,31 @@ class Request(WebRequest):  # type: ignore[misc]
             logged_in = thread.submit(is_logged_in, key.decode("ascii", "replace")).result()
         return int(settings.TRAINYARD_LARGEST_UPLOAD) if logged_in else small
 
-    def _refuse(self) -> None:
+    def _parts(self) -> Parts | None:
+        """What takes the body apart, if it is a large one with files."""
+        boundary = boundary_of((self.getHeader(b"content-type") or b"").decode("latin-1"))
+        is_upload = self.most > settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        return Parts(boundary, self.body.write) if is_upload and boundary else None
+
+    def _forget(self) -> None:
+        """Give up what arrived. A full disk fails again here: what is buffered is written first."""
+        with suppress(OSError):
+            self.body.close()
+        if self.parts:
+            self.parts.close()
+
+    def _refuse(
+        self, status: HTTPStatus = HTTPStatus.REQUEST_ENTITY_TOO_LARGE, why: str = ""
+    ) -> None:
         if self.is_refused:
             return
         self.is_refused = True
-        self.body.close()
+        self._forget()
         self.channel.factory.body_is_there(self)
-        status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-        text = f"A request may have {self.most} bytes, and an upload needs a login.\n".encode()
+        why = why or f"A request may have {self.most} bytes, and an upload needs a login."
+        text = f"{why}\n".encode()
         self.channel.transport.write(
-            f"HTTP/1.1 {status.value} Content Too Large\r\nConnection: close\r\n"
+            f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\n"
             f"Content-Type: text/plain\r\nContent-Length: {len(text)}\r\n\r\n".encode()
             + text
         )
@@ -158,9 +197,14 @@ def abort(channel: Any) -> None:
 
 
 class Server(daphne.server.Server):  # type: ignore[misc]
+    def run(self) -> None:
+        remove_left_over()
+        super().run()
+
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
         if isinstance(protocol, Request):
-            scope[BODY] = protocol.body
+            files = protocol.parts.files if protocol.parts else None
+            scope[BODY] = Body(protocol.body, files)
         return super().create_application(protocol, scope)
 
     def timeout_checker(self) -> None:

@@ -3,9 +3,11 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from django import template
+from django.conf import settings
 from django.forms import BoundField
 from django.template import RequestContext
 from django.templatetags.static import static
@@ -13,7 +15,7 @@ from django.utils import timezone
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from platform_site.counts import size_text
+from platform_site.counts import money_text, size_text
 from platform_site.terminal import plain
 
 register = template.Library()
@@ -84,6 +86,21 @@ def percent(value: float | None) -> str:
     """``42 %``, or a dash when there is no measurement."""
     # A template passes an empty string when there is no measurement at all.
     return f"{value:.0f} %" if isinstance(value, int | float) else MISSING
+
+
+@register.filter
+def share(value: float) -> str:
+    """The size of a part of one, whatever its sign: ``4 %``, ``0.3 %``."""
+    size = abs(100 * value)
+    return f"{size:.0f} %" if size >= 1 or size == 0 else f"{size:.1g} %"
+
+
+@register.filter
+def money(value: float | Decimal | None) -> str:
+    """An amount in the site's currency: ``2.10 USD``; a dash where none is known."""
+    if not isinstance(value, float | int | Decimal):
+        return MISSING
+    return money_text(float(value), settings.TRAINYARD_CURRENCY)
 
 
 @register.filter

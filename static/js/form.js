@@ -101,10 +101,24 @@
     leaveDataset(field);
   }
 
+  // The plan is a page of its own: htmx would put it inside the form.
+  function plan(button) {
+    const form = button.form;
+    const action = form.getAttribute("action");
+    form.setAttribute("action", button.formAction);
+    HTMLFormElement.prototype.submit.call(form);
+    form.setAttribute("action", action);
+  }
+
   document.addEventListener("input", touched, true);
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-reset]");
     if (button) reset(button.closest("[data-field]"));
+    const planner = event.target.closest("[data-plan]");
+    if (planner) {
+      event.preventDefault();
+      plan(planner);
+    }
     const link = event.target.closest("#error-summary a, [data-reveal]");
     if (link && reveal(link)) event.preventDefault();
   });

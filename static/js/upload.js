@@ -7,6 +7,13 @@
     return `${mib(sent)} of ${mib(total)} MiB`;
   }
 
+  // The web server refuses in a line of text, and shows no page.
+  function reason(request) {
+    const type = request.getResponseHeader("Content-Type") || "";
+    if (type.startsWith("text/plain")) return request.responseText.trim();
+    return `The upload was refused (${request.status}).`;
+  }
+
   function send(form) {
     const bar = form.querySelector("[data-upload-progress]");
     const text = form.querySelector("[data-upload-text]");
@@ -27,7 +34,8 @@
       const page = new DOMParser().parseFromString(request.responseText, "text/html");
       const main = page.querySelector("#content");
       if (main) document.querySelector("#content").replaceWith(main);
-      else text.textContent = `The upload was refused (${request.status}).`;
+      else text.textContent = reason(request);
+      button.disabled = false;
       document.querySelector("#error-summary")?.focus();
     });
     request.addEventListener("error", () => {

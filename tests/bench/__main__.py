@@ -7,7 +7,20 @@ from pathlib import Path
 
 from tests.bench.home import open_home
 
-WHAT = ("live", "start", "cost", "data", "transfer", "watch", "metrics", "load", "form")
+WHAT = (
+    "live",
+    "start",
+    "cost",
+    "data",
+    "transfer",
+    "watch",
+    "metrics",
+    "load",
+    "form",
+    "calculator",
+    "estimate",
+    "throughput",
+)
 
 
 def main() -> None:
@@ -18,7 +31,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="trainyard-bench-") as folder:
         site = open_home(Path(folder) / "home")
         # These import Django's models, so they come after the home is set.
-        from tests.bench import cost, data, form, live, load, metrics, start, transfer, watch
+        from tests.bench import (
+            calculator,
+            cost,
+            data,
+            estimate,
+            form,
+            live,
+            load,
+            metrics,
+            start,
+            throughput,
+            transfer,
+            watch,
+        )
 
         measures = {
             "live": live.measure,
@@ -30,6 +56,9 @@ def main() -> None:
             "metrics": metrics.measure,
             "load": load.measure,
             "form": form.measure,
+            "calculator": calculator.measure,
+            "estimate": estimate.measure,
+            "throughput": throughput.measure,
         }
         for name in options.what or WHAT:
             figures = measures[name](site)

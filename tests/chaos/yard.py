@@ -22,7 +22,7 @@ WEIGHTS = {
     WEB: 3, WATCHER: 4, WORKERS: 4, OF_WORKERS: 4, LAUNCH: 5, STARTER: 5, SUPERVISOR: 3, ALL: 4,
 }  # fmt: skip
 PROGRAMS = {"platform_site.running.web": WEB, "watchjobs": WATCHER, "qcluster": WORKERS}
-STARTS_WITHIN = 60.0
+STARTS_WITHIN = 120.0
 DIES_WITHIN = 30.0
 
 

@@ -68,9 +68,9 @@ def folders_of_tests() -> set[str]:
 
 def kinds() -> set[str]:
     """The kinds that a job may be of."""
-    from jobs.kinds.registry import OWN
+    from jobs.kinds.registry import registry
 
-    return {kind.slug for kind in OWN}
+    return set(registry().kinds)
 
 
 def machine_kinds() -> set[str]:

@@ -27,6 +27,7 @@ NEEDS_MORE = {
     "/jobs/recipes/<slug>/delete/",
     "/datasets/<id>/sources/<source>/map/",
     "/datasets/<id>/versions/<number>/removed/",
+    "/jobs/<id>/proposal/",  # the measured figures of a dry-fire on a GPU
     "/machines/<id>/key/",
 }
 EVERY = [

@@ -25,6 +25,8 @@ UPWARD = {
     "jobs/launch/planted.py": "import jobs.order.forms",
     "jobs/recipebook/planted.py": "import jobs.order.forms",
     "jobs/trackers/planted.py": "import jobs.run.views",
+    "surgery/recipes/planted.py": "import surgery.compose.services",
+    "surgery/compose/planted.py": "import monitoring.models",
     "monitoring/page/planted.py": "import monitoring.watch.life",
     "monitoring/readers/planted.py": "import monitoring.models",
 }

@@ -11,10 +11,11 @@ from tests.house.tree import APPS, ROOT, modules
 
 # Compute and datasets are siblings: they do not know each other either.
 ABOVE = {
-    "compute": ("datasets", "jobs", "monitoring"),
-    "datasets": ("compute", "jobs", "monitoring"),
-    "jobs": ("monitoring",),
-    "platform_site": ("compute", "datasets", "jobs", "monitoring"),
+    "compute": ("datasets", "jobs", "surgery", "monitoring"),
+    "datasets": ("compute", "jobs", "surgery", "monitoring"),
+    "jobs": ("surgery", "monitoring"),
+    "platform_site": ("compute", "datasets", "jobs", "surgery", "monitoring"),
+    "surgery": ("monitoring",),
 }
 # The parts of platform_site that stand on top: the URL map, the ASGI entry, and what runs the site.
 ON_TOP = ("platform_site/urls.py", "platform_site/asgi.py", "platform_site/running/")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("platform_site", "compute", "datasets", "jobs", "monitoring")
+ROOMS = ("platform_site", "compute", "datasets", "jobs", "surgery", "monitoring")
 NODE = ROOT / "environments/node/trainyard_node"
 # What is typed is no word: commands, options, addresses, Hugging Face's own names.
 TYPED = re.compile(
@@ -118,3 +118,8 @@ def test_a_machine_has_a_rental_and_a_gpu_a_lease() -> None:
         and ("compute/" in name or (name.endswith(".py") and re.search(r"\brent", text)))
     ]
     assert mixed == []
+
+
+def test_the_list_of_a_forms_errors_stands_in_one_template() -> None:
+    listing = [path.name for path in templates() if "in field.errors %}" in path.read_text()]
+    assert listing == ["error_list.html"]

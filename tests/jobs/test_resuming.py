@@ -12,6 +12,7 @@ from compute.machines.runners import runner_for
 from compute.runners.base import Examined, Launch, RunnerError, RunnerUnsure, Unreachable
 from compute.runners.local.runner import LocalRunner
 from jobs import checkpoints, resuming
+from jobs.artifacts.story import known_of
 from jobs.launch import command
 from jobs.launch import end as ends
 from jobs.launch import start as starts
@@ -235,7 +236,7 @@ def test_what_an_attempt_left_behind_it_is_another_story(job: Job, broken: set[i
     job.refresh_from_db()
     job.events.create(kind="resumed", at=timezone.now(), attempt=2, data={"step": 10})
     checkpoints.list_checkpoints(job)
-    found = [(saved.attempt, saved.step) for saved in checkpoints.known_of(job)]
+    found = [(saved.attempt, saved.step) for saved in known_of(job)]
     assert found == [(2, 15), (1, 10)]
     chosen = checkpoints.choose(job, runner_for(job.machine), None).saved
     assert chosen is not None
@@ -471,10 +472,10 @@ def test_what_nobody_writes_any_more_is_looked_into_when_it_is_listed(
     Path(job.run_dir, TRACKER).unlink()
     broken.add(20)
     checkpoints.list_checkpoints(job)
-    assert [saved.artifact.is_unfinished for saved in checkpoints.known_of(job)] == [True, True]
+    assert [saved.artifact.is_unfinished for saved in known_of(job)] == [True, True]
     checkpoints.list_checkpoints(job, is_over=True)
     checkpoints.list_checkpoints(job)  # what was found stays
-    found = {saved.step: saved.artifact for saved in checkpoints.known_of(job)}
+    found = {saved.step: saved.artifact for saved in known_of(job)}
     assert (found[10].is_whole, found[10].fault) == (True, "")
     assert (found[20].is_whole, found[20].fault) == (False, "Its model file is cut short.")
 

@@ -59,7 +59,7 @@ def tests_in(root: Path, path: str) -> set[str]:
 
 
 def functions_in(root: Path, folder: str) -> list[Function]:
-    files = sorted((root / folder).glob("*.py"))
+    files = sorted((root / folder).rglob("*.py"))
     return [function for file in files for function in functions_of(root, file)]
 
 

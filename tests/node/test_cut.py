@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -110,18 +111,62 @@ def test_each_step_counts_its_own_and_asks_for_the_longest_answers_alone(events:
     assert told(events) == [(1, 2, 4), (3, 3, 7)]
 
 
-def test_another_verl_is_left_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    assert not cut_answers.attach(SimpleNamespace())  # type: ignore[arg-type]
+def former_batch(*answers: list[int]) -> Any:
+    """As the former trainer holds answers: padded to the longest that is allowed."""
+    shown = [[*answer, *[0] * (3 - len(answer))] for answer in answers]
+    mask = [[0, 1, *[1] * len(answer), *[0] * (3 - len(answer))] for answer in answers]
+    tensors = {"responses": torch.tensor(shown), "attention_mask": torch.tensor(mask)}
+    return SimpleNamespace(batch=tensors)
+
+
+def test_the_former_trainer_counts_them_too(events: Path) -> None:
+    def compute_data_metrics(batch: Any, use_critic: bool = True) -> dict[str, Any]:
+        _ = batch.batch
+        return {"critic": use_critic}
+
+    module: Any = SimpleNamespace(compute_data_metrics=compute_data_metrics)
+
+    class RayPPOTrainer(Trainer):
+        def fit(self) -> list[dict[str, Any]]:  # type: ignore[override]
+            measure = module.compute_data_metrics
+            return [self.step(batch, measure) for batch in self.batches]
+
+        def step(self, batch: Any, measure: Any) -> dict[str, Any]:  # type: ignore[override]
+            self.global_steps += 1
+            found: dict[str, Any] = measure(batch=batch, use_critic=False)
+            return found
+
+        batches = (former_batch(*ANSWERS.values()), former_batch([5, END]), former_batch([5] * 3))
+
+    module.RayPPOTrainer = RayPPOTrainer
+    assert cut_answers.attach_to_former(module)
+    assert cut_answers.attach_to_former(module)  # a second time changes nothing
+    metrics = RayPPOTrainer().fit()
+    assert [step["training/answers_cut"] for step in metrics] == [2, 0, 1]
+    assert metrics[0]["critic"] is False
+    assert told(events) == [(1, 2, 5), (3, 3, 7)]
+    assert "training/answers_cut" not in module.compute_data_metrics(former_batch([5] * 3))
+
+
+@pytest.mark.parametrize("attach", [cut_answers.attach, cut_answers.attach_to_former])
+def test_another_verl_is_left_as_it_is(
+    capsys: pytest.CaptureFixture[str], attach: Callable[[Any], bool]
+) -> None:
+    assert not attach(SimpleNamespace())
     assert "does not count answers that are cut" in capsys.readouterr().err
 
 
 INSTALLED = """
 import json, sys, torch
 from trainyard_node.hooks import cut_answers, cut_rows
+from verl.trainer.ppo import ray_trainer
 from verl.trainer.ppo.v1 import trainer_base
 from verl.utils.dataset.multiturn_sft_dataset import MultiTurnSFTDataset
 from transformers import AutoTokenizer
-attached = [cut_answers.attach(trainer_base), cut_rows.attach(MultiTurnSFTDataset)]
+attached = [
+    cut_answers.attach(trainer_base), cut_answers.attach_to_former(ray_trainer),
+    cut_rows.attach(MultiTurnSFTDataset),
+]
 samples, cuts = sys.argv[1], {}
 tokenizer = AutoTokenizer.from_pretrained(f"{samples}/model")
 for truncation, longest in (("right", 10), ("right", 64), ("left", 10), ("error", 64)):
@@ -147,7 +192,7 @@ def test_the_installed_verl_is_the_one_that_is_counted(
         argv, env=clean_environment, cwd="/", capture_output=True, text=True, check=True
     )
     attached, found = json.loads(done.stdout.split("FOUND")[1])
-    assert attached == [True, True], done.stderr
+    assert attached == [True, True, True], done.stderr
     whole = found["right-64"]["kept"]
     assert found["right-64"]["cut"] == found["error-64"]["cut"] == [0] * 8
     for name in ("right-10", "left-10"):

@@ -20,6 +20,7 @@ from trainyard_node.export.place import is_no_space, making
 from trainyard_node.export.refused import Refused
 from trainyard_node.export.source import find_source
 from trainyard_node.export.told import Told, size_of
+from trainyard_node.lora.__main__ import main as lora
 from trainyard_node.record import RUN_DIR
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -172,6 +173,21 @@ def test_an_adapter_is_kept_beside_the_weights(
     assert (answer(both, tokenizer) - wanted).abs().max() < 0.3
     said = read_lines(run_dir / "events.jsonl")[-1]["message"]
     assert "the 56 tensors of the adapter lie beside them in lora_adapter" in said
+
+
+@pytest.mark.verl
+def test_an_adapter_that_was_kept_is_merged_later(with_adapter: Path, run_dir: Path) -> None:
+    kept, folded, merged = (run_dir / name for name in ("kept", "folded", "merged"))
+    assert main([str(with_adapter), str(kept), "--keep-adapter"]) == 0
+    assert main([str(with_adapter), str(folded)]) == 0
+    spec = {"base": str(kept), "adapters": [{"path": str(kept)}]}
+    assert lora(["merge", "--text", json.dumps(spec), "--out", str(merged)]) == 0
+    found, expected = (load_file(each / "model.safetensors") for each in (merged, folded))
+    assert found.keys() == expected.keys()
+    for name, tensor in found.items():  # the base that was kept was rounded once before
+        step = expected[name].float().abs().max() * 2**-7
+        assert (tensor.float() - expected[name].float()).abs().max() <= step, name
+    assert AutoModelForCausalLM.from_pretrained(merged) is not None
 
 
 @pytest.mark.verl

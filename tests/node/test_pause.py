@@ -50,6 +50,7 @@ PPO = {
     "clip_grad": 1e-3,
     "use_kl_loss": True,
 }
+SHORTEST = "data.max_response_length=1"  # an answer of one token has ended only if it is empty
 PAUSED = "paused after step {0}; its checkpoint is saved"
 Start = Callable[..., Run]
 
@@ -239,6 +240,13 @@ def prompts(run: Run, step: int) -> list[str]:
     return sorted(line["input"] for line in read_lines(run.root / f"rollouts/{step}.jsonl"))
 
 
+def cut(run: Run) -> list[int]:
+    """How many answers of each step were cut, where the first token is the last: all but those
+    that ended with it."""
+    wrote = [read_lines(run.root / f"rollouts/{step}.jsonl") for step in steps(run)]
+    return [sum(row["output"] != "" for row in rows) for rows in wrote]
+
+
 def shuffled(count: int, batches: int) -> list[int]:
     """The rows of an RL run's first two epochs, each of so many batches."""
     generator = torch.Generator().manual_seed(1)
@@ -296,7 +304,7 @@ def assert_settings_are_at_work(first: Run, second: Run) -> None:
 
 
 def test_the_former_trainer_is_paused_between_epochs(leg: Start) -> None:
-    more = [*REMAX, "data.train_max_samples=9", "trainer.save_freq=-1"]
+    more = [*REMAX, "data.train_max_samples=9", "trainer.save_freq=-1", SHORTEST]
     first = leg(rl, more, {"pause": 2})
     assert_paused(first, 2)
     second = leg(rl, more, {"save": 1}, (first, 2))
@@ -306,3 +314,7 @@ def test_the_former_trainer_is_paused_between_epochs(leg: Start) -> None:
     assert rows(first)[: 2 * RL_BATCH] + rows(second) == shuffled(9, 2)
     assert saved(second) == [3]
     assert [len(prompts(second, step)) for step in (3, 4)] == [8, 8]
+    assert series("training/answers_cut", first, second) == [*cut(first), *cut(second)]
+    assert sum(cut(first)) > 0
+    told = [e for e in read_lines(first.root / "events.jsonl") if e["kind"] == "answers_cut"]
+    assert (told[-1]["total"], told[-1]["of"]) == (sum(cut(first)), 2 * 8)

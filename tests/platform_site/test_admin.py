@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 
-from compute.models import Machine, MachineEvent, MachineSample, MachineSecret, SetUp
+from compute.models import Machine, MachineEvent, MachineSample, MachineSecret, Price, SetUp
 from datasets.models import Report, Source, Version
 from jobs.models import Artifact, Event, Fetch, Job, KnownDigest, Lease, Place
 from jobs.recipebook import book
@@ -43,14 +43,17 @@ def everything(user: User) -> None:
     Lease.objects.create(job=job, machine=job.machine, device=0)
     more_artifacts(job)
     job.deletions.create(number=job.pk, name=job.name)
+    job.rehearsals.create(run=factories.make_job(user))
     Fetch.objects.create(job=job, step=3, asked_at=now, beat_at=now)
     KnownDigest.objects.create(key="a", stamp="1", digest="b", used_at=now)
+    factories.make_outcome(job)
     book.save_recipe(user, job, "a recipe")
     accounts.keep(user, TRACKERS["wandb"], {"WANDB_API_KEY": "a key"})
     MachineSample.objects.create(machine=job.machine, at=now, data=data)
     MachineSecret.objects.create(machine=job.machine, name="password", value="a word", set_at=now)
     MachineEvent.objects.create(machine=job.machine, at=now, kind="added")
     SetUp.objects.create(machine=job.machine, asked_at=now, beat_at=now)
+    Price.objects.create(machine=job.machine, per_hour=2, changed_at=now)
     group = factories.make_machine(kind=Machine.Kind.GROUP)
     group.memberships.create(machine=job.machine, place=0)
     more_data()
@@ -123,9 +126,16 @@ def test_each_filter_answers(boss: Client, everything: None, model: type[Model])
     assert {link: boss.get(url + link).status_code for link in links} == dict.fromkeys(links, 200)
 
 
-# Data sets get a name and an owner by hand; the others come from forms of their own, or from runs.
-ADDED_BY_HAND = {"Dataset"}
-EDITED_BY_HAND = {"Dataset", "Job", "Machine", "SavedRecipe"}  # their names, and what is no measure
+# Data sets get a name and an owner by hand, and prices are typed in; the others come from forms of
+# their own, or from runs.
+ADDED_BY_HAND = {"Dataset", "Price"}
+EDITED_BY_HAND = {
+    "Dataset",
+    "Job",
+    "Machine",
+    "Price",
+    "SavedRecipe",
+}  # their names, and what is no measure
 
 
 @pytest.mark.parametrize("model", MODELS, ids=named)
@@ -198,6 +208,8 @@ def more(model: type[Model]) -> None:
             "Lease": {"job": job, "machine": job.machine, "device": n},
             "MachineEvent": {"machine": job.machine, "at": now, "kind": "checked"},
             "MachineSample": {"machine": job.machine, "at": now, "data": {}},
+            "Price": {"machine": job.machine, "per_hour": n, "changed_at": now},
+            "Rehearsal": {"job": job, "run": factories.make_job(job.owner)},
             "SavedRecipe": {"slug": f"my-{n}", "title": "x", "spec": {}, "owner": job.owner},
             "TrackerSecret": {"variable": f"V{n}", "value": "x", "set_at": now, "owner": job.owner},
         }

@@ -46,6 +46,8 @@ django.setup()
         ("TRAINYARD_STOP_GRACE", "-1"),
         ("TRAINYARD_LOG_LEVEL", "LOUD"),
         ("TRAINYARD_TIME_ZONE", "Mars/Base"),
+        ("TRAINYARD_CURRENCY", "dollars"),
+        ("TRAINYARD_CURRENCY", "usd"),
         ("DATABASE_URL", "nonsense"),
         ("DATABASE_URL", "nosuchdb://127.0.0.1/x"),
         ("CHANNEL_REDIS_URL", "nonsense"),

@@ -1,5 +1,6 @@
 import math
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from django import forms
@@ -28,6 +29,22 @@ from platform_site.templatetags import ui
 )
 def test_filesize(value: float | None, text: str) -> None:
     assert ui.filesize(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "\N{EN DASH}"),
+        ("", "\N{EN DASH}"),
+        (0, "0.00 USD"),
+        (0.00421, "0.0042 USD"),
+        (0.1, "0.10 USD"),
+        (Decimal("2.1"), "2.10 USD"),
+        (1234.5, "1,234 USD"),
+    ],
+)
+def test_money(value: float | Decimal | None, text: str) -> None:
+    assert ui.money(value) == text
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,16 @@ def make(apps: Any) -> None:
     machines = apps.get_model("compute", "Machine").objects
     far = machines.create(name="far", kind="ssh", workdir="/far")
     here = machines.create(name="here", kind="local", workdir="/home")
-    make_jobs(Jobs(apps, owner=user, machine=far), Jobs(apps, owner=user, machine=here))
+    jobs = Jobs(apps, owner=user, machine=here)
+    make_jobs(Jobs(apps, owner=user, machine=far), jobs)
     make_readers_of_data(apps, Jobs(apps, owner=user, machine=far))
     apps.get_model("jobs", "SavedRecipe").objects.create(
-        slug="mine", title="Mine", kind="grpo", spec={"values": {"lr": 0.5}}, owner=user
+        slug="mine",
+        title="Mine",
+        kind="grpo",
+        spec={"values": {"lr": 0.5}},
+        owner=user,
+        job=jobs.make("kept as a recipe", kind="grpo", recipe="grpo-math", status="completed"),
     )
 
 

@@ -38,6 +38,7 @@ def test_each_kind_is_kept() -> None:
         {"values": {"lr": 0.5}},
         "ada",
     )
+    assert recipe.base == "grpo-math"  # which its job began with
 
 
 def test_what_a_list_had_becomes_artifacts() -> None:

@@ -21,7 +21,7 @@ from compute.runners.cluster.package import node_package
 ANSWER = "@trainyard-answer "
 CALL = "trainyard-call-"
 MOST_SWEPT = 100
-ANSWERS_WITHIN = 60.0  # seconds
+ANSWERS_WITHIN = 120.0  # seconds; a busy head may take a minute to start a Python
 FIRST_LOOK, LAST_LOOK = 0.1, 0.4
 NO_PYTHON = ("127", "126")
 KEPT_FOR = 20.0  # seconds

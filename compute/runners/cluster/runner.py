@@ -41,7 +41,7 @@ from compute.runners.removing import WHOLE_RUN, check_removable, read_removed
 from compute.runners.samples import clean_sample
 from platform_site.counts import size_text
 
-STARTS_WITHIN = 60.0  # seconds in which a job that Ray takes up shows its first sign
+STARTS_WITHIN = 120.0  # seconds in which a job that Ray takes up shows its first sign
 LOOK_EVERY = 0.2
 EXAMINED_WITHIN = 600.0
 REMOVED_WITHIN = 1800.0

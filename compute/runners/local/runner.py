@@ -32,7 +32,7 @@ from compute.runners.local.stretches import read_stretch
 from compute.runners.removing import check_removable, read_removed
 from platform_site.bounded.environment import passed_on
 
-ANSWERS_WITHIN = 60  # seconds; a machine under load may take long to start a Python
+ANSWERS_WITHIN = 120  # seconds; a machine under load may take long to start a Python
 EXAMINED_WITHIN = 600  # a checkpoint may be hundreds of gigabytes on a slow disk
 KILLED = 128  # a shell adds the number of the signal that killed the process
 # The first entry of sys.path is left out: it is the folder of this process.

@@ -124,6 +124,11 @@ GLM_45_AIR: dict[str, Any] = {
     "tie_word_embeddings": False, "torch_dtype": "bfloat16", "use_qk_norm": False,
     "vocab_size": 151552,
 }  # fmt: skip
+OPT_125M: dict[str, Any] = {  # of a family that is not known here
+    "architectures": ["OPTForCausalLM"], "model_type": "opt", "ffn_dim": 3072, "hidden_size": 768,
+    "max_position_embeddings": 2048, "num_attention_heads": 12, "num_hidden_layers": 12,
+    "vocab_size": 50272, "word_embed_proj_dim": 768, "torch_dtype": "float16",
+}  # fmt: skip
 GPT_2: dict[str, Any] = {
     "architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "n_ctx": 1024, "n_embd": 768,
     "n_head": 12, "n_layer": 12, "n_positions": 1024, "vocab_size": 50257,
@@ -145,4 +150,5 @@ ALL: dict[str, dict[str, Any]] = {
     "glm-4-9b": GLM_4_9B,
     "GLM-4.5-Air": GLM_45_AIR,
     "gpt2": GPT_2,
+    "opt-125m": OPT_125M,
 }

@@ -41,7 +41,8 @@ def test_sizes_of_published_models() -> None:
         "Phi-3.5-mini": (32, 3072, 32, 32, 96, 8192, 32064, 131072),
         "glm-4-9b": (40, 4096, 32, 2, 128, 13696, 151552, 131072),
         "GLM-4.5-Air": (46, 4096, 96, 8, 128, 10944, 151552, 131072),
-        "gpt2": (12, 768, 12, None, None, None, 50257, 1024),
+        "gpt2": (12, 768, 12, 12, 64, 3072, 50257, 1024),
+        "opt-125m": (12, 768, 12, None, None, None, 50272, 2048),
     }
 
 
@@ -63,10 +64,11 @@ def test_what_a_familys_code_fixes() -> None:
         "Phi-3.5-mini": (False, PLAIN, "none"),
         "glm-4-9b": (False, OF_QKV, "none"),
         "GLM-4.5-Air": (False, OF_QKV, "none"),
-        "gpt2": (None, None, None),
+        "gpt2": (True, Biases(qkv=True, output=True, mlp=True, head=False), "none"),
+        "opt-125m": (None, None, None),
     }
-    assert [name for name, one in found.items() if not one.is_known] == ["gpt2"]
-    assert [name for name, one in found.items() if one.gated_mlp is False] == ["phi-2"]
+    assert [name for name, one in found.items() if not one.is_known] == ["opt-125m"]
+    assert [name for name, one in found.items() if one.gated_mlp is False] == ["phi-2", "gpt2"]
 
 
 def test_experts() -> None:

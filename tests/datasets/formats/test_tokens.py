@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from datasets.formats.chat import ChatOptions
+from datasets.formats.chat import ChatOptions, said
 from datasets.formats.token_text import byte_alphabet
 from datasets.formats.tokens import REFUSED, ChatTokenizer, load
 from tests.tokenizers import CHATML, save
@@ -39,6 +39,11 @@ def text(tokens: Any) -> str:
 
 
 ROW = {"messages": turns(("user", "hi"), ("assistant", "yo"))}
+
+
+def test_what_a_template_raises_is_said_in_words() -> None:
+    assert said(MemoryError()) == "It needs more memory than it may take."
+    assert said(ValueError("no role\nat 3")) == "no role."
 
 
 def test_sft_loss_is_on_the_answer_and_its_end(make: Make) -> None:

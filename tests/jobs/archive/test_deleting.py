@@ -22,7 +22,8 @@ from jobs import resuming
 from jobs.archive import deleting
 from jobs.archive.refusals import warnings, why_not
 from jobs.artifacts.deleting import DeleteError, NeedsSecondWord, pin
-from jobs.checkpoints import known_of, list_checkpoints
+from jobs.artifacts.story import known_of
+from jobs.checkpoints import list_checkpoints
 from jobs.launch import submit
 from jobs.models import Artifact, Deletion, Event, Fetch, Job, JobInput, Place, SavedRecipe, Status
 from jobs.places import mirror_folder

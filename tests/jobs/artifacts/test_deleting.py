@@ -16,7 +16,8 @@ from compute.runners.local.runner import LocalRunner
 from jobs.artifacts import deleting
 from jobs.artifacts.deleting import DeleteError, NeedsSecondWord
 from jobs.artifacts.refusals import warnings, why_not
-from jobs.checkpoints import known_of, list_checkpoints
+from jobs.artifacts.story import known_of
+from jobs.checkpoints import list_checkpoints
 from jobs.models import Job, Place, Removal, Status
 from platform_site.work import doing, models, verbs
 from platform_site.work.models import State

@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from compute.models import Machine
 from jobs.artifacts import keeping
-from jobs.checkpoints import known_of, list_checkpoints
+from jobs.artifacts.story import known_of
+from jobs.checkpoints import list_checkpoints
 from jobs.models import Artifact, Job, Place, Status
 from tests import factories
 

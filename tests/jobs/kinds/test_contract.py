@@ -5,20 +5,46 @@ from typing import Any
 
 import pytest
 
+from jobs.kinds import dryfire
 from jobs.kinds.base import CHECKPOINTS, MODEL, PANELS, End, JobKind
+from jobs.kinds.dryfire import DryFireSpec
 from jobs.kinds.export import ExportSpec
-from jobs.kinds.registry import OWN, kind_of
+from jobs.kinds.registry import kind_of, registry
+from jobs.kinds.rehearsal import PARTS, RehearsalSpec
 from jobs.process import Command, Placement
+from surgery.kinds.merge import MergeSpec
 from tests.factories import VALUES, spec_of
 
+KINDS = tuple(registry().kinds.values())  # with those that an app above brought
 PLACE = Placement("/w/runs/u/attempt-1", "/venv/bin/python", "a-run")
 SPECS: dict[str, Any] = {kind: spec_of(kind) for kind in VALUES} | {
     "export": ExportSpec(7, 20, "/w/runs/v/attempt-1/checkpoints/global_step_20"),
+    "merge": MergeSpec("merge_method: linear"),
+    "rehearsal": RehearsalSpec(7, "grpo", spec_of("grpo").to_json()),
+    "dryfire": DryFireSpec(7, "grpo", spec_of("grpo").to_json()),
+    "dryfire_torchrun": DryFireSpec(7, "sft", spec_of("sft").to_json()),
 }
 SAID: list[dict[str, dict[str, Any]]] = [
     {},
     {"paused": {"step": 3}},
     {"exported": {}},
+    {"made": {}},
+    {"rehearsed": {"parts": [{"name": name, "state": "passed", "said": "."} for name in PARTS]}},
+    {"rehearsed": {"parts": [{"name": "data", "state": "failed", "said": "Too long"}, 3]}},
+    {"rehearsed": {"parts": "x"}},
+    {"dry_fired": {"parts": "x", "phases": "x", "limit": "x", "longest": True}},
+    {"dry_fired": {"parts": [{"name": [], "state": "passed"}], "phases": [3, {"phase": 3}]}},
+    *(
+        {
+            "dry_fired": {
+                "parts": [
+                    {"name": name, "state": "passed", "said": "."} for name in dryfire.PARTS[:-1]
+                ]
+                + [{"name": "memory", "state": state, "said": "None."}],
+            }
+        }
+        for state in ("passed", "skipped")
+    ),
     {"paused": {}},
 ]
 ENDS = [
@@ -32,7 +58,7 @@ ENDS = [
 STATUSES = {"completed", "failed", "stopped", "paused"}
 
 
-@pytest.fixture(params=OWN, ids=lambda kind: kind.slug)
+@pytest.fixture(params=KINDS, ids=lambda kind: kind.slug)
 def kind(request: pytest.FixtureRequest) -> JobKind:
     found: JobKind = request.param
     return found
@@ -44,7 +70,7 @@ def spec(kind: JobKind) -> Any:
 
 
 def test_every_kind_has_a_spec_here() -> None:
-    assert SPECS.keys() == {kind.slug for kind in OWN}
+    assert SPECS.keys() == {kind.slug for kind in KINDS}
 
 
 def test_a_spec_comes_back_from_json_and_names_its_kind(kind: JobKind, spec: Any) -> None:

@@ -95,3 +95,15 @@ def test_a_copy_says_it_too(staff: User, sft_data: dict[str, str]) -> None:
     told, _ = command("submit", "sample-sft", "--set", "lr=1")
     copy, _ = command("clone", str(told["id"]))
     assert copy["warnings"] == [{"field": "lr", "message": TOLD}]
+
+
+def test_the_command_about_a_job_repeats_what_its_page_says(
+    staff: User, user: User, samples: Path
+) -> None:
+    submitted, _ = command("submit", "sample-sft", "--set", "lr=1")
+    told, err = command("job", str(submitted["id"]))
+    assert told["warnings"] == [{"field": "lr", "message": TOLD}]
+    assert f"Warning: lr: {TOLD}" in err
+    usual = factories.make_job(user, recipe="sample-sft")
+    told, err = command("job", str(usual.pk))
+    assert (told["warnings"], err) == ([], "")

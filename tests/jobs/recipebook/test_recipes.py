@@ -176,7 +176,9 @@ def test_a_bad_title_is_told_and_changes_nothing(page: Client, saved: SavedRecip
 
 def test_it_keeps_what_its_recipe_says_of_models_and_usual_values(user: User) -> None:
     spec = {"values": {**all_recipes()["sft"].values}}
-    saved = book.save_recipe(user, factories.make_job(user, recipe="sft", spec=spec), "Mine")
+    job = factories.make_job(user, recipe="sft", spec=spec)
+    saved = book.save_recipe(user, job, "Mine")
+    job.delete()
     assert found(saved.slug, user).ranges == all_recipes()["sft"].ranges
     assert found(saved.slug, user).sizes == "0.5 B to 8 B"
 

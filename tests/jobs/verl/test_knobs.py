@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from jobs.order.knob_fields import knob_field
 from jobs.process import Placement
 from jobs.verl.algorithms import ALGORITHMS
 from jobs.verl.command import build_command
@@ -143,6 +144,20 @@ def test_the_narrower_knob_wins_over_one_that_sets_more() -> None:
 
 def test_every_knob_says_what_it_does() -> None:
     assert [knob.name for knob in KNOBS if not knob.help or not knob.label] == []
+
+
+def test_only_ppos_form_speaks_of_two_models() -> None:
+    for name in ("lr_schedule", "warmup_ratio", "min_lr_ratio", "weight_decay", "lora_rank"):
+        knob = BY_NAME[name]
+        assert knob.help_of("sft") == knob.help_of("grpo") == knob.help
+        assert "actor" not in knob.help
+        assert "critic" not in knob.help
+        shown = knob_field(knob, "ppo", None)
+        assert shown.help_text in (
+            f"{knob.help} This is the actor's.",
+            f"{knob.help} The critic is trained whole in any case.",
+        )
+        assert shown.knob.help == shown.help_text  # type: ignore[attr-defined]
 
 
 def test_a_knob_is_found_by_name_and_by_key() -> None:

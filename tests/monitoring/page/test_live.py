@@ -5,7 +5,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from jobs.checkpoints import known_of, list_checkpoints
+from jobs.artifacts.story import known_of
+from jobs.checkpoints import list_checkpoints
 from jobs.models import Job, Status
 from monitoring.page import live
 from tests import factories

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from jobs.kinds.base import PANELS
+from jobs.kinds.base import PANELS, USUAL
 from jobs.kinds.train import Train
 from jobs.models import Job
 from monitoring.page.panels import context_of
@@ -25,6 +25,7 @@ HOOKS = {
     "events": ('id="run-events"',),
     "checkpoints": ('id="run-checkpoints"', 'id="fetch-form"'),
     "config": ('id="run-command"', "data-copy"),
+    "report": ('id="run-report"',),
 }
 SCRIPTS = {
     "charts": {"series", "chartview", "chartcard", "charts", "chartgroups", "figures"},
@@ -67,7 +68,13 @@ def scripts(content: str) -> set[str]:
     return {name for name in found if not name.startswith(("htmx", "hx"))}
 
 
-def test_all_of_them_in_their_order(page: Client, job: Job) -> None:
+def test_a_training_has_the_usual_ones(page: Client, job: Job) -> None:
+    content = page.get(job.get_absolute_url()).content.decode()
+    assert sections(content) == links(content) == [*USUAL]
+
+
+def test_all_of_them_in_their_order(page: Client, job: Job, has: Names) -> None:
+    has(*PANELS)
     content = page.get(job.get_absolute_url()).content.decode()
     assert sections(content) == links(content) == [*PANELS]
     assert all(hook in content for hooks in HOOKS.values() for hook in hooks)

@@ -13,7 +13,7 @@ from django.utils import timezone
 from compute.models import Machine
 from compute.runners.base import FileFact, RunnerError
 from compute.runners.local.runner import LocalRunner
-from jobs.checkpoints import known_of
+from jobs.artifacts.story import known_of
 from jobs.models import Job, Place, Status
 from monitoring.watch.watching_machine import MachineWatcher
 from monitoring.watch.watching_run import watch

@@ -17,7 +17,7 @@ from compute.runners import rundir
 from compute.runners.base import Alive
 from compute.runners.local.runner import LocalRunner
 from jobs import events
-from jobs.checkpoints import known_of
+from jobs.artifacts.story import known_of
 from jobs.kinds.train import Train
 from jobs.launch import overdue
 from jobs.models import Job, Status

@@ -19,7 +19,7 @@ from tests.ray_cluster import RayCluster
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("queue")]
-WITHIN = 60  # seconds
+WITHIN = 180  # seconds
 
 
 @pytest.fixture

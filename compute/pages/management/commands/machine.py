@@ -10,13 +10,14 @@ from django.forms import Form
 
 from compute import environments, rental
 from compute.checks import checking
+from compute.ending import endings_of
 from compute.machines import groups, host_keys, verbs
 from compute.machines.devices import facts_of_nodes
 from compute.machines.errors import MachineError
 from compute.machines.groups import members_of
 from compute.machines.host_keys import Offered
 from compute.models import Machine, MachineQuerySet, when
-from compute.pages import ray_form
+from compute.pages import gpus, ray_form
 from compute.pages.forms import FIELDS, GroupForm, MachineForm
 from compute.pages.timeline import rows_of
 from compute.runners.base import RunnerError
@@ -26,7 +27,9 @@ from platform_site.commands import FieldError, FormError, JsonCommand
 from platform_site.timeline import Wanted
 from platform_site.timeline import as_json as as_event
 
-DOES = ("add", "list", "show", "check", "confirm", "setup", "rental", "events", "remove")
+DOES = (
+    "add", "list", "show", "gpus", "check", "confirm", "setup", "rental", "events", "remove",
+)  # fmt: skip
 FILES = ("key", "passphrase", "password")
 PLAIN = ("host", "port", "user", "workdir", "python", "verl", "slots")
 TIMES = ("confirmed_at", "checked_at", "seen_at", "unreachable_since", "rental_ends_at")
@@ -79,6 +82,11 @@ class Command(JsonCommand):
     def do_show(self, options: dict[str, Any]) -> None:
         data = as_json(found(options))
         self.show(options, data, "\n".join(f"{name:<20} {value}" for name, value in data.items()))
+
+    def do_gpus(self, options: dict[str, Any]) -> None:
+        machine = found(options)
+        now, endings = gpus.glance_at(machine, None), endings_of(machine, None)
+        self.show(options, gpus.as_json(now, endings), gpus.as_text(now, endings))
 
     def do_add(self, options: dict[str, Any]) -> None:
         if options["members"]:

@@ -5,6 +5,7 @@ verl's own merger leaves it out of the weights. A layer with an adapter has the 
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from trainyard_node.export.refused import Refused
@@ -13,7 +14,13 @@ PART = re.compile(r"(.+)\.lora_([AB])\.[^.]+\.weight")
 PREFIX = "base_model.model."
 
 
-def adapter_names(state: dict[str, Any]) -> list[str]:
+TIED = (
+    "The adapter changes the output head, which this model shares with its embedding: folded in, "
+    "the change would be lost or would change both. Keep the adapter beside the base model."
+)
+
+
+def adapter_names(state: Mapping[str, Any]) -> list[str]:
     """The names of the adapter's tensors in a state, in order."""
     return sorted(name for name in state if "lora_" in name)
 
@@ -26,7 +33,7 @@ def fold(state: dict[str, Any], facts: dict[str, Any]) -> int:
     consists of pairs of matrices, each for a weight of the model: no other can be folded.
     """
     scale = scale_of(facts)
-    layers = _pairs(state)
+    layers = pairs(state)
     for layer, (down, up) in layers.items():
         name = f"{layer}.base_layer.weight"
         weight = state.get(name)
@@ -61,7 +68,8 @@ def scale_of(facts: dict[str, Any]) -> float:
     return alpha / rank
 
 
-def _pairs(state: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+def pairs(state: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """By layer, the matrices A and B of its adapter. Raises Refused where one has no other."""
     found: dict[str, dict[str, Any]] = {}
     odd = []
     for name in adapter_names(state):

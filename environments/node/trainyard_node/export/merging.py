@@ -10,9 +10,10 @@ from verl.model_merger import fsdp_model_merger
 from verl.model_merger.base_model_merger import ModelMergerConfig
 from verl.model_merger.fsdp_model_merger import FSDPModelMerger
 
-from trainyard_node.export.adapter import adapter_names, fold, plain, scale_of
+from trainyard_node.export.adapter import TIED, adapter_names, fold, plain, scale_of
 from trainyard_node.export.check import check_adapter, check_result, check_state, tensor_names
 from trainyard_node.export.place import check_space
+from trainyard_node.export.refused import Refused
 from trainyard_node.export.source import Source
 from trainyard_node.export.told import Growth, Told
 
@@ -88,6 +89,9 @@ class Merger(FSDPModelMerger):
             return 0
         facts = self._source.adapter()
         if not self._choice.keep_adapter:
+            of_head = any(".lm_head." in name for name in names)
+            if of_head and getattr(self.model_config, "tie_word_embeddings", False):
+                raise Refused(TIED)
             return fold(state, facts)
         scale_of(facts)
         return len(names)

@@ -1,6 +1,6 @@
-"""How far an export is, told in the run directory as every run tells it.
+"""How far an export or other work on models is, told in the run directory as every run tells it.
 
-Its progress is counted in mebibytes: those of the shards that are read, and those that are written.
+Progress is counted in mebibytes: those of the shards that are read, and those that are written.
 """
 
 import math
@@ -21,9 +21,10 @@ LOOK_EVERY = 0.5
 
 class Told:
     """Writes into the attempt's `events.jsonl` and `metrics.jsonl`; outside of a run, only to the
-    log."""
+    log. `program` is the one of `trainyard_node` that tells, and the first part of its metrics."""
 
-    def __init__(self, root: Path | None) -> None:
+    def __init__(self, root: Path | None, program: str = "export") -> None:
+        self._program = program
         attempt = Attempt(root) if root else None
         self._events = Lines(attempt.events) if attempt else None
         self._metrics = Lines(attempt.root / "metrics.jsonl") if attempt else None
@@ -33,9 +34,9 @@ class Told:
         self._line_at = 0.0
 
     @classmethod
-    def of_this_run(cls) -> "Told":
+    def of_this_run(cls, program: str = "export") -> "Told":
         directory = os.environ.get(RUN_DIR)
-        return cls(Path(directory) if directory else None)
+        return cls(Path(directory) if directory else None, program)
 
     def plan(self, read: int, written: int) -> None:
         """Say how much there is to do, in bytes."""
@@ -43,7 +44,7 @@ class Told:
         self.event("planned", f"{self._total} MiB to read and to write", steps=self._total)
 
     def read(self, size: int) -> None:
-        """So many more bytes of the checkpoint were read."""
+        """So many more bytes of the inputs were read."""
         self._move(read=self._done["read"] + size)
 
     def written(self, size: int) -> None:
@@ -55,7 +56,7 @@ class Told:
         self._line(self._total)
 
     def event(self, kind: EventName, message: str, **details: Any) -> None:
-        print(f"trainyard_node.export: {message}", flush=True)
+        print(f"trainyard_node.{self._program}: {message}", flush=True)
         if self._events:
             record_event(self._events, kind, message, **details)
 
@@ -70,7 +71,7 @@ class Told:
 
     def _line(self, step: int) -> None:
         if self._metrics:
-            data = {f"export/{name}_mib": size / MIB for name, size in self._done.items()}
+            data = {f"{self._program}/{name}_mib": size / MIB for name, size in self._done.items()}
             self._metrics.append({"step": step, "data": data})
 
 

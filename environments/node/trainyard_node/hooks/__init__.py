@@ -1,8 +1,8 @@
-"""Hooks into verl's own trainers, from outside: save and pause on request, count what is lost, and
-read rows as their source has them.
+"""Hooks into verl's own trainers, from outside: save and pause on request, count what is lost, read
+rows as their source has them, and measure the phases of a run that asks for it.
 """
 
-from trainyard_node.hooks import absent, cut_answers, limited, lost, prompts
+from trainyard_node.hooks import absent, cut_answers, limited, lost, phases, prompts
 from trainyard_node.hooks.rl import FORMER, V1
 from trainyard_node.imports import when_imported
 
@@ -13,7 +13,9 @@ def install() -> None:
     for trainer in (V1, FORMER):
         when_imported(trainer.module, trainer.attach)
     when_imported(cut_answers.MODULE, cut_answers.attach)
+    when_imported(cut_answers.FORMER, cut_answers.attach_to_former)
     when_imported(lost.WORKER, lost.attach_to_worker)
     when_imported(lost.DRIVER, lost.attach_to_driver)
     when_imported(limited.MODULE, limited.attach)
     when_imported(prompts.MODULE, prompts.attach)
+    phases.install()

@@ -35,6 +35,7 @@ class HFReplica(RolloutReplica):
             batch=self.config.max_num_seqs,
             seed=self.config.seed + self.replica_rank,
             trust=trust,
+            ignore_eos=bool(_setting(self.config, "ignore_eos")),
         )
         self.servers, self._server_handle, self._server_address = [handle], handle, name
 

@@ -8,6 +8,7 @@ import torch
 from verl.workers.rollout.replica import TokenOutput
 
 from trainyard_node.rollout.choice import Request
+from trainyard_node.rollout.experts import packed
 from trainyard_node.rollout.parameters import Limits, Seeds, build_request
 from trainyard_node.rollout.sampling import Answer, generate
 
@@ -19,7 +20,14 @@ class HFServer:
     """One model on this process's CPU threads (OMP_NUM_THREADS)."""
 
     def __init__(
-        self, path: str, dtype: str, limits: Limits, batch: int, seed: int, trust: bool
+        self,
+        path: str,
+        dtype: str,
+        limits: Limits,
+        batch: int,
+        seed: int,
+        trust: bool,
+        ignore_eos: bool = False,
     ) -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -28,6 +36,7 @@ class HFServer:
         ).eval()
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=trust)
         self._stop = end_tokens(tokenizer, self._model.generation_config)
+        self._usual = {"ignore_eos": ignore_eos}  # where a request does not say
         self._pad = tokenizer.pad_token_id or 0
         self._limits, self._batch, self._seeds = limits, batch, Seeds(seed)
         self._version: int | None = None
@@ -54,7 +63,8 @@ class HFServer:
             raise RuntimeError("this rollout server is leaving")
         prompt = tuple(int(token) for token in prompt_ids)
         seed = self._seeds.next(prompt, self._version)
-        request = build_request(prompt, sampling_params, self._limits, self._stop, seed)
+        parameters = {**self._usual, **sampling_params}
+        request = build_request(prompt, parameters, self._limits, self._stop, seed)
         answer = await self._answer_to(request)
         return TokenOutput(
             token_ids=answer.token_ids,
@@ -66,7 +76,8 @@ class HFServer:
     async def load_weights(self, weights: Mapping[str, torch.Tensor], version: int | None) -> None:
         """Replace the weights between two batches. Raises RuntimeError if names do not match."""
         async with self._model_lock:
-            missing, surplus = self._model.load_state_dict(weights, strict=False)
+            whole = packed(weights, self._model.state_dict())
+            missing, surplus = self._model.load_state_dict(whole, strict=False)
             if surplus:
                 raise RuntimeError(f"weights that the rollout's model does not have: {surplus[:5]}")
             self._refuse_gaps(missing)

@@ -4,7 +4,14 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from jobs.archive import deleting
-from jobs.archive.belongings import belongings_of, others_of, reader_words, readings_of
+from jobs.archive.belongings import (
+    MOST_FILES,
+    Budget,
+    belongings_of,
+    others_of,
+    reader_words,
+    readings_of,
+)
 from jobs.archive.management.base import add_jobs
 from jobs.archive.refusals import warnings, why_not
 from jobs.artifacts.deleting import DeleteError, NeedsSecondWord
@@ -61,7 +68,7 @@ def seen(job: Job) -> dict[str, Any]:
         "id": job.pk,
         "name": job.name,
         "status": job.status,
-        **belongings_of(job).as_json(),
+        **belongings_of(job, Budget(MOST_FILES)).as_json(),
         "refusals": why_not(job),
         "warnings": warnings(job),
         "readers": list(map(reader_words, readings_of(job))),

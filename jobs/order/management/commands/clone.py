@@ -1,14 +1,14 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from jobs.checkpoints import known_of
+from jobs.artifacts.story import known_of
 from jobs.launch import submit
-from jobs.management.base import as_json, as_line, find_job, find_user
+from jobs.management.base import as_json, as_line, find_job, find_user, sets_of, warn
 from jobs.models import Job
 from jobs.order import filling
 from jobs.order.filling import NotTrainable
 from jobs.order.forms import form_data, limits_of
-from jobs.order.management.base import add_order_arguments, checked_form, sets_of, warn
+from jobs.order.management.base import add_order_arguments, checked_form
 from jobs.recipebook import book
 from platform_site.commands import FieldError, JsonCommand
 
@@ -36,7 +36,7 @@ class Command(JsonCommand):
         if gone := book.known_part(job.spec_of_kind)[1]:
             self.stderr.write(f"Left out, since there is no such setting any more: {gone}.")
         copy = submit.submit(form.order(), start=options["start"])
-        self.show(options, as_json(copy) | {"warnings": warn(self, form)}, as_line(copy))
+        self.show(options, as_json(copy) | {"warnings": warn(self, form.warnings)}, as_line(copy))
 
 
 def on(job: Job, step: int | None) -> list[str]:

@@ -5,10 +5,10 @@ from django.core.management.base import CommandError
 
 from jobs.launch import submit
 from jobs.launch.submit import NotChanged
-from jobs.management.base import as_json, as_line, find_job, find_user
+from jobs.management.base import as_json, as_line, find_job, find_user, sets_of, warn
 from jobs.order import filling
 from jobs.order.forms import form_data
-from jobs.order.management.base import add_order_arguments, checked_form, sets_of, warn
+from jobs.order.management.base import add_order_arguments, checked_form
 from platform_site.commands import JsonCommand
 
 
@@ -36,4 +36,4 @@ class Command(JsonCommand):
             raise CommandError(str(error)) from None
         if options["start"]:
             submit.enqueue(job, who=who)
-        self.show(options, as_json(job) | {"warnings": warn(self, form)}, as_line(job))
+        self.show(options, as_json(job) | {"warnings": warn(self, form.warnings)}, as_line(job))

@@ -1,7 +1,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from jobs.checkpoints import known_of
+from jobs.artifacts.story import known_of
 from jobs.management.base import find_job
 from platform_site.commands import JsonCommand
 from platform_site.counts import size_text

@@ -1,0 +1,73 @@
+"""The rows of one tensor's inputs, in chunks of the working precision."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from trainyard_node.export.refused import Refused
+from trainyard_node.merge.layout import Piece
+from trainyard_node.merge.rules.base import Chunk
+from trainyard_node.merge.stored import Stored
+
+CHUNK = 1 << 18  # elements: a few such tensors stay in a core's cache
+SAMPLED = 1 << 17  # elements, out of tensors of several chunks
+
+
+class Inputs:
+    """One piece's inputs. A tensor of one chunk is read once and kept; a larger one is read anew
+    for each pass."""
+
+    def __init__(self, piece: Piece, stored: Sequence[Stored], base_index: int | None) -> None:
+        self._piece, self._stored, self._base_index = piece, stored, base_index
+        self.rows, self.width = rows_and_width(piece.shape)
+        is_double = any(entry.dtype == torch.float64 for entry in piece.inputs)
+        self._dtype = torch.float64 if is_double else torch.float32
+        self._step = max(1, CHUNK // max(1, self.width))
+        self._kept: Chunk | None = None
+
+    def chunks(self) -> Iterator[Chunk]:
+        for first in range(0, self.rows, self._step):
+            yield self._chunk(first, min(self.rows, first + self._step))
+
+    def sample(self) -> Chunk:
+        """Rows from all over the tensor; all of a small one."""
+        if self.rows <= self._step:
+            return self._chunk(0, self.rows)
+        count = max(1, min(self.rows, SAMPLED // self.width))
+        picked = [index * self.rows // count for index in range(count)]
+        tensors = [
+            torch.cat([each.rows(entry.name, row, row + 1).to(self._dtype) for row in picked])
+            for each, entry in zip(self._stored, self._piece.inputs, strict=True)
+        ]
+        return Chunk(tensors, 0, self._base_index)
+
+    def _chunk(self, first: int, end: int) -> Chunk:
+        if self._kept is not None:
+            return self._kept
+        tensors = [
+            each.rows(entry.name, first, end).to(self._dtype)
+            for each, entry in zip(self._stored, self._piece.inputs, strict=True)
+        ]
+        for tensor, each, entry in zip(tensors, self._stored, self._piece.inputs, strict=True):
+            if not is_finite(tensor):
+                raise Refused(f"{entry.name} of {each.root} holds NaN or infinite values.")
+        made = Chunk(tensors, first * self.width, self._base_index)
+        if end - first == self.rows:
+            self._kept = made
+        return made
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Whether no element is NaN or infinite. The sum alone may overflow, and is the faster look."""
+    return bool(torch.isfinite(tensor.sum())) or bool(torch.isfinite(tensor).all())
+
+
+def rows_and_width(shape: tuple[int, ...]) -> tuple[int, int]:
+    """How a tensor is read: a matrix by its rows, a vector or scalar as one row."""
+    count = 1
+    for length in shape:
+        count *= length
+    if len(shape) < 2:
+        return 1, count
+    return shape[0], count // shape[0] if shape[0] else 0

@@ -1,0 +1,250 @@
+"""A merge from its recipe to the folder: tensor by tensor, in chunks, so that memory is bounded."""
+
+import concurrent.futures as futures
+import contextlib
+import ctypes
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from trainyard_node.export.place import check_space, is_no_space
+from trainyard_node.export.refused import Refused
+from trainyard_node.merge.folder import check_tokenizer, complete, config_of
+from trainyard_node.merge.inputs import Inputs, is_finite
+from trainyard_node.merge.journal import Journal, identity_of, sync, sync_folder
+from trainyard_node.merge.layout import Piece, layout
+from trainyard_node.merge.methods import ALL, IGNORED, SHARED
+from trainyard_node.merge.noise import seed_for
+from trainyard_node.merge.passes import merged
+from trainyard_node.merge.recipe import Recipe, resolved, settings_of
+from trainyard_node.merge.rules.base import Values
+from trainyard_node.merge.stored import Stored
+from trainyard_node.merge.writer import Shard, ShardFile, shards, write_index
+from trainyard_node.shards.checkpoint import open_model
+
+SHARD = 5_000_000_000  # bytes
+SAFE_EVERY = 1 << 30  # bytes after which what is written is made safe and journalled
+TOLD_EVERY = 0.5  # seconds
+M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1  # of glibc's mallopt
+KEPT_BY_MALLOC = 1 << 28
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A merge that can be done: its tensors, its files and its models."""
+
+    recipe: Recipe
+    models: Mapping[str, Stored]
+    pieces: tuple[Piece, ...]
+    shards: tuple[Shard, ...]
+
+    @property
+    def bytes_out(self) -> int:
+        return sum(shard.size for shard in self.shards)
+
+    @property
+    def bytes_in(self) -> int:
+        return sum(entry.bytes for piece in self.pieces for entry in piece.inputs)
+
+
+@dataclass
+class Progress:
+    """What was done of a merge so far; bytes read count each pass."""
+
+    tensors: int = 0
+    of_tensors: int = 0
+    bytes_written: int = 0
+    bytes_read: int = 0
+    tell: Callable[["Progress"], None] = field(default=lambda _: None, repr=False)
+    _told_at: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def add(self, written: int, read: int) -> None:
+        """So many bytes more were written, and so many read in all."""
+        with self._lock:
+            self.bytes_written += written
+            self.bytes_read = max(read, self.bytes_read)
+            if time.monotonic() - self._told_at < TOLD_EVERY:
+                return
+            self._told_at = time.monotonic()
+        self.say()
+
+    def say(self) -> None:
+        with contextlib.suppress(OSError):  # nobody listens any more
+            self.tell(self)
+
+
+def plan(
+    recipe: Recipe, shard_bytes: int = SHARD, change: Callable[[Stored], Stored] | None = None
+) -> Plan:
+    """Look at all that is known before the work. `change` gives another view of each model.
+    Raises Refused."""
+    models = {name: open_model(Path(name).expanduser().absolute()) for name in recipe.models}
+    if change:
+        models = {name: change(stored) for name, stored in models.items()}
+    pieces = tuple(layout(recipe, models))
+    for piece in pieces:
+        recipe.method.rule(_values(piece, recipe))
+    check_tokenizer(recipe, models)
+    config_of(recipe, models, pieces)
+    return Plan(recipe, models, pieces, tuple(shards(pieces, shard_bytes)))
+
+
+def merge(made: Plan, target: Path, progress: Progress | None = None) -> Path:
+    """Make `target`, or finish it where an earlier start was interrupted. Raises Refused, and then
+    leaves nothing behind."""
+    _check_target(made, target)
+    _keep_memory()
+    files = {file for stored in made.models.values() for file in stored.files}
+    headers = [shard.header() for shard in made.shards]
+    identity = identity_of(made.recipe.text, headers, sorted(files))
+    journal = Journal(target, identity)
+    if journal.is_finished:
+        journal.finish_again()
+        return target
+    try:
+        if not journal.done:
+            check_space(target.parent, made.bytes_out)
+        _write_all(made, journal, progress or Progress())
+        complete(made.recipe, made.models, made.pieces, journal.folder)
+        write_index(journal.folder, made.shards)
+        for path in journal.folder.iterdir():
+            sync(path)
+        if identity_of(made.recipe.text, headers, sorted(files)) != identity:
+            raise Refused("A file of the inputs was changed during the merge: start it again.")
+        journal.finish()
+    except Refused:
+        journal.drop()
+        raise
+    except OSError as error:
+        if is_no_space(error):
+            journal.drop()
+        raise
+    finally:
+        journal.close()
+    return target
+
+
+def _check_target(made: Plan, target: Path) -> None:
+    real = target.resolve()
+    for stored in made.models.values():
+        folder = stored.root.resolve()
+        if real == folder or folder in real.parents:
+            raise Refused(f"{target} lies in {stored.root}, which is an input.")
+        if real in folder.parents:
+            raise Refused(f"{stored.root} is an input and lies in {target}.")
+
+
+def _write_all(made: Plan, journal: Journal, progress: Progress) -> None:
+    progress.of_tensors, before = len(made.pieces), 0
+    by_name = {piece.name: piece for piece in made.pieces}
+    for shard in made.shards:
+        pieces = [by_name[each.name] for each in shard.tensors]
+        left = pieces[max(0, journal.done - before) :]
+        progress.bytes_written += shard.size - sum(piece.bytes for piece in left)
+        before += len(pieces)
+        if left:
+            file = ShardFile(journal.folder, shard)
+            sync_folder(journal.folder)
+            _write_shard(left, made, file, journal, progress)
+    progress.say()
+
+
+def _write_shard(
+    pieces: list[Piece], made: Plan, file: ShardFile, journal: Journal, progress: Progress
+) -> None:
+    """Several tensors at a time. The journal counts those before which none is missing."""
+    unsafe = 0
+    pool = futures.ThreadPoolExecutor(_threads(), initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        for size in pool.map(lambda piece: _write_one(piece, made, file, progress), pieces):
+            progress.tensors = journal.made = journal.made + 1
+            unsafe += size
+            if unsafe > SAFE_EVERY:
+                file.sync()
+                journal.advance()
+                unsafe = 0
+        file.sync()
+        journal.advance()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        file.close()
+
+
+def _write_one(piece: Piece, made: Plan, file: ShardFile, progress: Progress) -> int:
+    at = 0
+    for rows in _rows(piece, made):
+        out = rows.to(piece.dtype)
+        if not is_finite(out):
+            raise Refused(f"{piece.name} would hold NaN or values that {piece.dtype} cannot hold.")
+        written = file.write(piece.name, at, out)
+        at += written
+        progress.add(written, sum(each.bytes_read for each in made.models.values()))
+    return piece.bytes
+
+
+def _threads() -> int:
+    """One for each core that this process may use: a tensor's own operations take one thread."""
+    return max(1, len(os.sched_getaffinity(0)))
+
+
+def _rows(piece: Piece, made: Plan) -> Iterator[Tensor]:
+    stored = [made.models[source.model] for source in piece.of.sources]
+    if not piece.dtype.is_floating_point:
+        yield from _agreed(piece, stored)
+        return
+    ignores = made.recipe.method.base == IGNORED
+    inputs = Inputs(piece, stored, None if ignores else piece.of.base_index)
+    rule = made.recipe.method.rule(_values(piece, made.recipe))
+    try:
+        yield from merged(rule, inputs.chunks, inputs.sample)
+    except ArithmeticError as error:
+        raise Refused(f"{piece.name} cannot be merged with these parameters: {error}.") from error
+
+
+def _agreed(piece: Piece, stored: list[Stored]) -> Iterator[Tensor]:
+    """A tensor of whole numbers, which all inputs must have alike."""
+    rows = piece.shape[0] if len(piece.shape) > 1 else 1
+    found = [
+        each.rows(entry.name, 0, rows) for each, entry in zip(stored, piece.inputs, strict=True)
+    ]
+    if any(not torch.equal(found[0], other) for other in found[1:]):
+        raise Refused(f"{piece.name} has whole numbers that differ between the models.")
+    yield found[0]
+
+
+def _values(piece: Piece, recipe: Recipe) -> Values:
+    """The parameters of one tensor."""
+    method, of = recipe.method, piece.of
+    shared, each = {}, {}
+    base_index = None if method.base == IGNORED else of.base_index
+    for parameter in method.parameters:
+        if parameter.of == SHARED:
+            shared[parameter.name] = resolved(
+                parameter, settings_of(recipe, of, None), piece.name, piece.depth
+            )
+            continue
+        each[parameter.name] = [
+            resolved(parameter, settings_of(recipe, of, source), entry.name, piece.depth)
+            for index, (source, entry) in enumerate(zip(of.sources, piece.inputs, strict=True))
+            if parameter.of == ALL or index != base_index
+        ]
+    others = [index for index in range(len(of.sources)) if index != base_index]
+    seeds = [seed_for(recipe.seed, index, piece.name) for index in others]
+    return Values(piece.shape, shared, each, seeds)
+
+
+def _keep_memory() -> None:
+    """Have malloc keep freed chunks: each would be mapped, zeroed and unmapped anew otherwise."""
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(M_MMAP_THRESHOLD, KEPT_BY_MALLOC)
+        libc.mallopt(M_TRIM_THRESHOLD, KEPT_BY_MALLOC)
+    except (OSError, AttributeError):
+        return

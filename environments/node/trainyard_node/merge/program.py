@@ -1,0 +1,65 @@
+"""A planned merge as a program does it: told step by step, with the facts of what was made."""
+
+import json
+import threading
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from trainyard_node.export.digest import digest_of
+from trainyard_node.export.program import add_spec, ended, spec_of
+from trainyard_node.export.told import Told, size_of
+from trainyard_node.merge.merging import Plan, Progress, merge
+
+Planned = Callable[[Mapping[str, Any]], tuple[Plan, dict[str, Any]]]
+
+
+def run(program: str, about: str, planned: Planned, argv: list[str] | None = None) -> int:
+    """Run `program` on the command line's spec. `planned` gives the merge for a spec, and what
+    else is said of it. Exit codes: 0 made, 1 refused, 2 wrong use."""
+    parser = ArgumentParser(prog=f"python -m trainyard_node.{program}", description=about)
+    add_spec(parser)
+    parser.add_argument("--check", action="store_true", help="only say whether it can be done")
+    arguments = parser.parse_args(argv)
+    target = Path(arguments.out).expanduser().absolute()
+    return ended(program, target, lambda told: _work(arguments, target, planned, told))
+
+
+def _work(arguments: Namespace, target: Path, planned: Planned, told: Told) -> None:
+    made, more = planned(spec_of(arguments))
+    if arguments.check:
+        print(json.dumps({**facts_of(made), **more}), flush=True)
+    else:
+        make(made, target, told, more)
+
+
+def facts_of(made: Plan) -> dict[str, Any]:
+    """How much there is to do; sizes are bytes."""
+    sizes = {"bytes_in": made.bytes_in, "bytes_out": made.bytes_out}
+    return {"tensors": len(made.pieces), "files": len(made.shards), **sizes}
+
+
+def make(made: Plan, target: Path, told: Told, more: Mapping[str, Any]) -> None:
+    """Make `target` and tell what it is, with `more` of it. Raises Refused."""
+    told.plan(made.bytes_in, made.bytes_out)
+    merge(made, target, Progress(tell=_Teller(told)))
+    told.finished()
+    facts = {"tensors": len(made.pieces), **more}
+    facts |= {"bytes": size_of(target), "digest": digest_of(target)}
+    told.event("made", f"{target} is there: {len(made.pieces)} tensors", path=str(target), **facts)
+
+
+class _Teller:
+    """Tells how far a merge is. Others read on meanwhile, so a count is taken once."""
+
+    def __init__(self, told: Told) -> None:
+        self._told, self._read = told, 0
+        self._lock = threading.Lock()
+
+    def __call__(self, progress: Progress) -> None:
+        with self._lock:
+            read = progress.bytes_read
+            self._told.read(read - self._read)
+            self._told.written(progress.bytes_written)
+            self._read = read

@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class AccuracyConfig(AppConfig):
+    name = "jobs.accuracy"

@@ -1,0 +1,5 @@
+from django.urls import path
+
+from jobs.accuracy import views
+
+urlpatterns = [path("", views.accuracy, name="accuracy")]

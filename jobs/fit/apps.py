@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class FitConfig(AppConfig):
+    name = "jobs.fit"

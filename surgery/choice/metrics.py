@@ -1,0 +1,62 @@
+"""What the name of a metric says of it: whether more is better, whether it is of validation."""
+
+import re
+from collections.abc import Iterable
+
+LOWER = frozenset({"loss", "nll", "perplexity", "ppl", "kl", "error", "errors", "wer"})
+HIGHER = frozenset(
+    {"acc", "accuracy", "reward", "rewards", "score", "scores", "margin", "return", "returns",
+     "pass", "f1", "bleu", "rouge", "match", "win"}
+)  # fmt: skip
+# Of these the name would mislead: a policy's loss is no measure of it, a spread is none of quality.
+NEITHER = frozenset({"pg_loss", "entropy_loss"})
+SPREADS = frozenset({"std", "var"})
+# KL from the model that training began with. ``actor/ppo_kl`` is of one update, and no such thing.
+KL = ("actor/kl_loss", "actor/reward_kl_penalty")
+REWARDS = ("critic/score/mean", "critic/rewards/mean")
+
+
+def is_higher_better(name: str) -> bool | None:
+    """Whether a greater value is better; None where the name does not say.
+
+    The last part of the name that says anything decides: a data set may be called anything.
+    """
+    for part in reversed(name.lower().split("/")):
+        words = set(re.split(r"[^a-z0-9]+", part))
+        if part in NEITHER or words & SPREADS:
+            return None
+        if words & LOWER:
+            return False
+        if words & HIGHER:
+            return True
+    return None
+
+
+def is_validation(name: str) -> bool:
+    return name.startswith(("val/", "val-core/", "val-aux/"))
+
+
+def validation_of(names: Iterable[str]) -> str | None:
+    """The metric by which validation is judged: verl's own choice, or a loss, by its name.
+
+    None where no metric is of validation with a known better side.
+    """
+    known = [name for name in names if is_validation(name) and is_higher_better(name) is not None]
+    return min(known, key=_rank, default=None)
+
+
+def _rank(name: str) -> tuple[bool, bool, str]:
+    return not name.startswith("val-core/"), name != "val/loss", name
+
+
+def reward_of(names: Iterable[str]) -> str | None:
+    """The metric of reward: of validation if there is one, or else of training."""
+    known = set(names)
+    of_validation = validation_of(name for name in known if is_higher_better(name))
+    return of_validation or next((name for name in REWARDS if name in known), None)
+
+
+def kl_of(names: Iterable[str]) -> str | None:
+    """The metric of the KL from the model that training began with."""
+    known = set(names)
+    return next((name for name in KL if name in known), None)

@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class ChoosingConfig(AppConfig):
+    name = "surgery.choosing"

@@ -1,0 +1,124 @@
+"""The checkpoints of jobs, with what their metrics were at their steps. No machine is asked."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from jobs import measured
+from jobs.artifacts.story import Saved, known_of
+from jobs.models import Job
+from surgery.choice.candidate import Candidate
+from surgery.choice.flags import RL_TRAINING, TRAINING, Flag, flags_of
+from surgery.choice.metrics import kl_of, reward_of, validation_of
+
+MOST_NAMES = 2000  # of metrics, over all the jobs
+MOST_COLUMNS = 4
+
+
+@dataclass(frozen=True)
+class Row:
+    """One checkpoint. ``values`` are of the table's columns; None is not known at its step."""
+
+    job: Job
+    saved: Saved
+    candidate: Candidate
+    values: Sequence[float | None]
+    flags: Sequence[Flag] = ()
+
+    @property
+    def states(self) -> list[str]:
+        """What it is good for."""
+        artifact = self.saved.artifact
+        if not artifact.is_whole:
+            return ["not whole"]
+        return ["resumable", "Hugging Face"] if artifact.has_model else ["resumable"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """``columns`` are the metrics that are shown, ``names`` all that the jobs have."""
+
+    rows: Sequence[Row]
+    columns: Sequence[str]
+    names: Sequence[str]
+
+    @property
+    def candidates(self) -> list[Candidate]:
+        """Those that can be chosen: what is not whole cannot be used."""
+        return [row.candidate for row in self.rows if row.saved.artifact.is_whole]
+
+    def row_of(self, candidate: Candidate) -> Row:
+        return next(row for row in self.rows if row.candidate.key == candidate.key)
+
+
+def table_of(jobs: Sequence[Job], asked: Collection[str] = ()) -> Table:
+    """The checkpoints of these jobs, newest first; ``asked`` are metrics to choose by."""
+    saved = {job.pk: known_of(job) for job in jobs}
+    names = measured.names_of(list(saved), MOST_NAMES)
+    columns = _columns(jobs, names, asked)
+    wanted = {*columns, *asked, *_judged(names)}
+    steps = {pk: {each.step for each in found} for pk, found in saved.items()}
+    values = measured.at_steps(steps, wanted)
+    rows = list[Row]()
+    for job in jobs:
+        rows += _rows(job, saved[job.pk], values.get(job.pk, {}), columns, len(jobs) > 1)
+    return Table(rows, columns, names)
+
+
+def _columns(jobs: Sequence[Job], names: Sequence[str], asked: Collection[str]) -> list[str]:
+    """What was asked for, then what judges a run, then what stands first on its page."""
+    first = [name for name in (validation_of(names), reward_of(names), kl_of(names)) if name]
+    first += [name for job in jobs for name in job.job_kind.key_metrics(job.spec_of_kind)]
+    known = [name for name in dict.fromkeys([*asked, *first]) if name in set(names)]
+    return known[: max(MOST_COLUMNS, len(asked))]
+
+
+def _judged(names: Sequence[str]) -> set[str]:
+    """The metrics that flags and criteria look at."""
+    training = {name for _, few in TRAINING for name in few} | {*RL_TRAINING}
+    found = {validation_of(names), reward_of(names), kl_of(names)}
+    return training | {name for name in found if name}
+
+
+def _rows(
+    job: Job,
+    saved: Sequence[Saved],
+    values: Mapping[int, Mapping[str, float]],
+    columns: Sequence[str],
+    is_one_of_many: bool,
+) -> list[Row]:
+    of = f" of job {job.pk}" if is_one_of_many else ""
+    found = [
+        (each, Candidate(each.place, f"{each.artifact}{of}", each.step, values.get(each.step, {})))
+        for each in saved
+    ]
+    flags = flags_of([candidate for _, candidate in found])
+    return [
+        Row(
+            job, each, candidate, [candidate.known(name) for name in columns],
+            flags.get(candidate.key, ()),
+        )
+        for each, candidate in found
+    ]  # fmt: skip
+
+
+FILTERS: Mapping[str, tuple[str, Callable[[Row], bool]]] = {
+    "whole": ("Whole", lambda row: row.saved.artifact.is_whole),
+    "broken": ("Not whole", lambda row: not row.saved.artifact.is_whole),
+    "flagged": ("Flagged", lambda row: bool(row.flags)),
+    "clear": ("Not flagged", lambda row: not row.flags),
+    "pinned": ("Pinned", lambda row: row.saved.artifact.is_pinned),
+}
+
+
+def in_order(rows: Sequence[Row], columns: Sequence[str], sort: str) -> list[Row]:
+    """By ``step``, ``size``, ``job`` or a metric, after ``-`` from above; the unknown come last."""
+    name, down = sort.removeprefix("-"), sort.startswith("-")
+
+    def value(row: Row) -> float | None:
+        if name in columns:
+            return row.values[columns.index(name)]
+        return {"size": row.saved.artifact.size, "job": row.job.pk}.get(name, row.saved.step)
+
+    known = [(found, row) for row in rows if (found := value(row)) is not None]
+    ordered = [row for _, row in sorted(known, key=lambda pair: pair[0], reverse=down)]
+    return ordered + [row for row in rows if value(row) is None]

@@ -1,0 +1,102 @@
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from django.contrib.auth.models import User
+
+from compute.machines.local import local_machine
+from compute.models import Machine
+from jobs.models import Place
+from platform_site.fields import one_line
+from surgery.recipes.methods import METHODS
+from surgery.recipes.recipe import DTYPES, LONGEST, RecipeError
+from surgery.recipes.written import write_recipe
+
+
+class WriteForm(forms.Form):
+    """What a recipe is written of."""
+
+    method = forms.ChoiceField(
+        choices=[(name, f"{name}: {method.about}") for name, method in METHODS.items()],
+        label="Method",
+    )
+    models = forms.MultipleChoiceField(
+        label="Models",
+        required=False,
+        help_text="What your jobs made. Those of one merge lie on one machine.",
+        widget=forms.SelectMultiple(attrs={"size": 6}),
+    )
+    more_models = forms.CharField(
+        required=False,
+        max_length=LONGEST,
+        label="Models by path",
+        help_text="Folders of the machine, one on each line.",
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+    base = forms.CharField(
+        required=False, max_length=1000, label="Base model", help_text="The path of its folder."
+    )
+    parameters = forms.CharField(
+        required=False,
+        max_length=LONGEST,
+        initial="weight: 0.5",
+        label="Parameters",
+        help_text="One on each line, as name: value. A list has one value for each model.",
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+    dtype = forms.ChoiceField(
+        required=False,
+        choices=[("", "That of the models"), *((name, name) for name in DTYPES)],
+        label="Type of the numbers",
+    )
+
+    def __init__(self, places: Sequence[Place], data: Any = None, **more: Any) -> None:
+        super().__init__(data, **more)
+        field = self.fields["models"]
+        field.choices = [(place.path, _words(place)) for place in places]  # type: ignore[attr-defined]
+
+    def written(self) -> str:
+        """The recipe; empty, with an error at the form, where there is none."""
+        given = self.cleaned_data
+        typed = [line.strip() for line in given["more_models"].splitlines() if line.strip()]
+        models = list(dict.fromkeys([*given["models"], *typed]))
+        try:
+            return write_recipe(
+                given["method"], models, given["base"], given["parameters"], given["dtype"]
+            )
+        except RecipeError as error:
+            self.add_error("parameters", str(error))
+            return ""
+
+
+class MergeForm(forms.Form):
+    uuid = forms.UUIDField(widget=forms.HiddenInput)
+    recipe = forms.CharField(
+        max_length=LONGEST,
+        strip=False,
+        label="Recipe",
+        help_text="As mergekit reads it. It can be pasted here as it is.",
+        widget=forms.Textarea(attrs={"rows": 14, "spellcheck": "false"}),
+    )
+    machine = forms.ModelChoiceField(
+        Machine.objects.none(), label="Machine", empty_label=None,
+        help_text="Where the models lie.",
+    )  # fmt: skip
+    name = forms.CharField(
+        max_length=200,
+        required=False,
+        label="Name",
+        help_text="Without one, that of the method.",
+        validators=[one_line],
+    )
+
+    def __init__(self, user: User, data: Any = None, **more: Any) -> None:
+        super().__init__(data, **more)
+        self.fields["machine"].queryset = Machine.objects.for_jobs()  # type: ignore[attr-defined]
+        self.initial.setdefault("machine", local_machine().pk)
+
+
+def _words(place: Place) -> str:
+    artifact = place.artifact
+    of = f"{artifact.job.name} (job {artifact.job_id})" if artifact.job else "brought"
+    return f"{artifact.label}, {of}, on {place.machine}: {place.path}"

@@ -1,0 +1,109 @@
+import uuid as uuids
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.vary import vary_on_headers
+
+from jobs.models import Job, Status
+from jobs.queue import rental
+from jobs.requests import warn_of_rental
+from platform_site.fields import asked
+from platform_site.htmx import HtmxHttpRequest
+from surgery.compose import services
+from surgery.compose.checks import SurgeryError, check
+from surgery.compose.forms import MergeForm, WriteForm
+from surgery.kinds.merge import Merge
+from surgery.recipes.methods import METHODS
+from surgery.recipes.recipe import RecipeError
+
+PAGE = 50
+NEWEST = "-created_at"
+SORTS = ("name", "status", "created_at")
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+def surgery_list(request: HtmxHttpRequest) -> HttpResponse:
+    filters = {name: asked(request.GET.get(name)) for name in ("status", "q")}
+    sort = request.GET.get("sort", NEWEST)
+    sort = sort if sort.removeprefix("-") in SORTS else NEWEST
+    jobs = Job.objects.visible_to(request.user).shown().filter(kind=Merge.slug)
+    if filters["status"] in Status.values:
+        jobs = jobs.filter(status=filters["status"])
+    if filters["q"]:
+        jobs = jobs.filter(name__icontains=filters["q"])
+    rows = jobs.select_related("machine", "owner").order_by(sort, "-pk")
+    context = {
+        "page": Paginator(rows, PAGE).get_page(request.GET.get("page")),
+        "filters": filters,
+        "sort": sort,
+        "statuses": Status.choices,
+    }
+    return render(request, "surgery/list.html" + ("#table" if request.htmx else ""), context)
+
+
+@require_http_methods(["GET", "POST"])
+@vary_on_headers("HX-Request")
+def surgery_new(request: HtmxHttpRequest) -> HttpResponse:
+    """The form of a merge. Its buttons write the recipe, check it, or start the job."""
+    places = services.models_of(request.user)
+    if request.method == "GET":
+        wanted = set(request.GET.getlist("artifact"))
+        chosen = [place.path for place in places if str(place.artifact_id) in wanted]
+        forms = {
+            "write": WriteForm(places, initial={"models": chosen}),
+            "form": MergeForm(request.user, initial={"uuid": uuids.uuid4()}),
+        }
+        return _shown(request, forms)
+    action = request.POST.get("action")
+    if action == "write":
+        return _write(request, WriteForm(places, request.POST))
+    form = MergeForm(request.user, request.POST)
+    forms = {"write": WriteForm(places, initial=_as_given(request)), "form": form}
+    if not form.is_valid():
+        return _shown(request, forms, status=422)
+    return _check_or_start(request, forms, form, is_check=action == "check")
+
+
+def _write(request: HtmxHttpRequest, write: WriteForm) -> HttpResponse:
+    text = write.written() if write.is_valid() else ""
+    names = ("machine", "name")
+    given = {name: request.POST[name] for name in names if request.POST.get(name)}
+    initial = {**given, "uuid": uuids.uuid4(), "recipe": text or request.POST.get("recipe", "")}
+    forms = {"write": write, "form": MergeForm(request.user, initial=initial)}
+    return _shown(request, forms, status=200 if text else 422)
+
+
+def _check_or_start(
+    request: HtmxHttpRequest, forms: dict[str, Any], form: MergeForm, *, is_check: bool
+) -> HttpResponse:
+    given = form.cleaned_data
+    try:
+        if is_check:
+            recipe = check(given["recipe"], given["machine"], request.user)
+            return _shown(request, forms, checked=recipe)
+        made = services.merge(
+            given["recipe"], given["machine"], request.user, name=given["name"], uuid=given["uuid"]
+        )
+    except (RecipeError, SurgeryError) as error:
+        form.add_error("recipe", str(error))
+        return _shown(request, forms, status=422)
+    warn_of_rental(request, rental.warning(made))
+    return redirect(made)
+
+
+def _as_given(request: HtmxHttpRequest) -> dict[str, Any]:
+    """What stands in the fields that a recipe is written of, so that they stay as they are."""
+    lists = {"models": request.POST.getlist("models")}
+    names = ("method", "more_models", "base", "parameters", "dtype")
+    return lists | {name: request.POST[name] for name in names if name in request.POST}
+
+
+def _shown(
+    request: HtmxHttpRequest, forms: dict[str, Any], status: int = 200, **more: Any
+) -> HttpResponse:
+    context = {**forms, "methods": METHODS.values(), **more}
+    return render(request, "surgery/new.html", context, status=status)

@@ -1,0 +1,49 @@
+"""Several models merged into one, as a recipe in mergekit's YAML says, on the machine where they
+lie."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
+
+from jobs.kinds.base import End, Reads, Verdict
+from jobs.kinds.maker import FOLDER, ModelMaker
+from jobs.process import Command, Placement
+from surgery.recipes.recipe import RecipeError, read_recipe
+
+
+@dataclass(frozen=True)
+class MergeSpec:
+    """``recipe`` is the YAML, kept as it was given; its models are folders of the job's machine."""
+
+    recipe: str = ""
+
+    @property
+    def kind(self) -> str:
+        return Merge.slug
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Merge(ModelMaker):
+    slug: ClassVar[str] = "merge"
+    label: ClassVar[str] = "Merge"
+    done: ClassVar[str] = "made"
+
+    def read(self, data: Mapping[str, Any]) -> MergeSpec:
+        known = {field.name for field in fields(MergeSpec)}
+        return MergeSpec(**{name: value for name, value in data.items() if name in known})
+
+    def command(self, spec: MergeSpec, placement: Placement, origins: Mapping[str, str]) -> Command:
+        target = f"{placement.run_dir}/{FOLDER}"
+        return self.program(placement, "merge", "--text", spec.recipe, "--out", target)
+
+    def judge(self, spec: MergeSpec, end: End) -> Verdict:
+        return self.worth(end, "The model is made")
+
+    def reads(self, spec: MergeSpec) -> Reads:
+        try:
+            models = read_recipe(spec.recipe).models
+        except RecipeError:  # of an older version, perhaps; the process itself will refuse it
+            return Reads()
+        return Reads(inputs={f"model {nr}": path for nr, path in enumerate(models, 1)})

@@ -1,0 +1,107 @@
+"""What something was made from and what was made from it, as one drawing: boxes and lines.
+
+What was made stands below what it was made from. All figures are in the units of the drawing.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from jobs.artifacts.lineage import Node, Tree
+
+MOST_BOXES = 60
+WIDE, HIGH, GAP, BETWEEN = 220, 64, 20, 44
+LETTERS = 26  # of a name that fit into a box
+
+Key = tuple[bool, int]
+
+
+@dataclass(frozen=True)
+class Box:
+    node: Node
+    x: int
+    y: int
+    is_root: bool
+
+    @property
+    def name(self) -> str:
+        row = self.node.row
+        text = str(row.name if self.node.is_job else getattr(row, "label", row))
+        return text if len(text) <= LETTERS else f"{text[: LETTERS - 1]}…"
+
+    @property
+    def digest(self) -> str:
+        """The beginning of its SHA-256; empty where nobody computed it."""
+        return str(getattr(self.node.row, "digest", ""))[:12]
+
+
+@dataclass(frozen=True)
+class Line:
+    x1: int
+    y1: int
+    x2: int
+    y2: int
+
+
+@dataclass(frozen=True)
+class Graph:
+    """``left_out`` counts what is known and not drawn; ``is_cut``: there is more than is known."""
+
+    boxes: Sequence[Box]
+    lines: Sequence[Line]
+    left_out: int
+    is_cut: bool
+
+    @property
+    def width(self) -> int:
+        return max(box.x for box in self.boxes) + WIDE + GAP
+
+    @property
+    def height(self) -> int:
+        return max(box.y for box in self.boxes) + HIGH + GAP
+
+
+def drawn(up: Tree, down: Tree) -> Graph:
+    """The two trees of one row, whose root they share, as one drawing. The nearest are drawn."""
+    nodes = {up.root.key: up.root}
+    edges = [*_edges(up.root, nodes, is_up=True), *_edges(down.root, nodes, is_up=False)]
+    shown = dict(list(nodes.items())[:MOST_BOXES])
+    kept = list(dict.fromkeys(edge for edge in edges if edge[0] in shown and edge[1] in shown))
+    levels = _levels(list(shown), kept)
+    boxes, in_level = dict[Key, Box](), dict[int, int]()
+    for key, node in shown.items():
+        level = levels[key]
+        at = in_level.get(level, 0)
+        in_level[level] = at + 1
+        x, y = GAP + at * (WIDE + GAP), GAP + level * (HIGH + BETWEEN)
+        boxes[key] = Box(node, x, y, key == up.root.key)
+    lines = [_line(boxes[above], boxes[below]) for above, below in kept]
+    return Graph(list(boxes.values()), lines, len(nodes) - len(shown), up.is_cut or down.is_cut)
+
+
+def _edges(root: Node, nodes: dict[Key, Node], *, is_up: bool) -> Iterator[tuple[Key, Key]]:
+    """From what was read or made from, to what it led to; level by level from the root."""
+    level = [root]
+    while level:
+        for node in level:
+            for child in node.more:
+                nodes.setdefault(child.key, child)
+                yield (child.key, node.key) if is_up else (node.key, child.key)
+        level = [child for node in level for child in node.more]
+
+
+def _levels(keys: Sequence[Key], edges: Sequence[tuple[Key, Key]]) -> dict[Key, int]:
+    """Each below all that lead to it."""
+    levels = dict.fromkeys(keys, 0)
+    for _ in keys:  # a longest way has no more steps than there are boxes
+        changed = False
+        for above, below in edges:
+            if levels[below] <= levels[above] < len(keys):
+                levels[below], changed = levels[above] + 1, True
+        if not changed:
+            break
+    return levels
+
+
+def _line(above: Box, below: Box) -> Line:
+    half = WIDE // 2
+    return Line(above.x + half, above.y + HIGH, below.x + half, below.y)

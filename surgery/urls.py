@@ -1,0 +1,8 @@
+from django.urls import include, path
+
+app_name = "surgery"
+urlpatterns = [
+    path("", include("surgery.compose.urls")),
+    path("", include("surgery.choosing.urls")),
+    path("", include("surgery.lineage.urls")),
+]

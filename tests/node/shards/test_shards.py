@@ -1,0 +1,70 @@
+"""verl's FSDP shards as a model: bit for bit what verl's merger makes, without the whole model."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from trainyard_node.average.__main__ import main
+from trainyard_node.merge.merging import merge, plan
+from trainyard_node.merge.recipe import read_recipe
+from trainyard_node.shards.checkpoint import open_model
+
+CASES = [
+    f"{strategy}-{sizes}"
+    for strategy in ("fsdp", "fsdp2")
+    for sizes in ("1-1", "2-1", "4-1", "8-1", "4-2")
+]
+
+
+@pytest.fixture(scope="session")
+def saves(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("saves")
+    script = Path(__file__).with_name("sharded_saves.py")
+    subprocess.run([sys.executable, script, folder], check=True, timeout=600, capture_output=True)
+    return folder
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_merge_of_one_checkpoint_is_what_verl_makes(
+    case: str, saves: Path, tmp_path: Path
+) -> None:
+    recipe = f"""
+        merge_method: passthrough
+        models: [{{model: {saves / case / "global_step_1"}}}]
+        dtype: bfloat16
+        """
+    made = merge(plan(read_recipe(recipe)), tmp_path / "model")
+    ours = load_file(made / "model.safetensors")
+    verls = load_file(saves / case / "merged/model.safetensors")
+    assert ours.keys() == verls.keys()
+    for name, tensor in verls.items():
+        assert ours[name].dtype == tensor.dtype
+        assert torch.equal(ours[name].view(torch.int16), tensor.view(torch.int16)), name
+
+
+@pytest.mark.parametrize("case", ["fsdp-8-1", "fsdp2-8-1"])
+def test_rows_are_read_across_the_pieces_of_ranks(case: str, saves: Path) -> None:
+    stored = open_model(saves / case / "global_step_1")
+    name = "model.embed_tokens.weight"
+    whole = stored.rows(name, 0, 101)
+    assert whole.shape == (101, 36)
+    assert stored.bytes_read == 101 * 36 * 4
+    for first, end in ((0, 1), (12, 14), (5, 80), (100, 101)):
+        assert torch.equal(stored.rows(name, first, end), whole[first:end])
+
+
+def test_checkpoints_of_other_world_sizes_are_averaged(saves: Path, tmp_path: Path) -> None:
+    """They hold the same weights, so that their mean is each of them."""
+    folders = [saves / case / "global_step_1" for case in ("fsdp-8-1", "fsdp2-4-2")]
+    checkpoints = [{"path": str(path), "step": at} for at, path in enumerate(folders)]
+    spec = {"method": "uniform", "checkpoints": checkpoints}
+    assert main(["--text", json.dumps(spec), "--out", str(tmp_path / "out")]) == 0
+    found = load_file(tmp_path / "out/model.safetensors")
+    verls = load_file(saves / "fsdp2-4-1/merged/model.safetensors")
+    assert found.keys() == verls.keys()
+    for name, tensor in verls.items():
+        assert torch.equal(found[name].bfloat16(), tensor), name

@@ -1,0 +1,123 @@
+"""The lineage as a drawing, and making something again."""
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from compute.models import Machine
+from jobs.artifacts.lineage import lineage
+from jobs.models import Artifact, Job, JobInput, Status
+from surgery.lineage.graph import drawn
+from tests import factories
+from tests.pages import asks_for_login, queries, refuses_other_methods
+
+pytestmark = pytest.mark.usefixtures("queue")
+
+
+def follow(user: User, on: Artifact, name: str) -> Artifact:
+    job = factories.make_job(user, name=name, status=Status.COMPLETED)
+    JobInput.objects.create(job=job, artifact=on, role="model")
+    factories.keep_checkpoints(job, {10: 5})
+    return job.artifacts.get()
+
+
+@pytest.fixture
+def base(user: User) -> Artifact:
+    return Artifact.objects.create(
+        kind="huggingface", name="a <base>", owner=user, digest="0123456789abcdef" * 4
+    )
+
+
+@pytest.fixture
+def made(user: User, base: Artifact) -> Artifact:
+    return follow(user, base, "sft")
+
+
+def url(artifact: Artifact) -> str:
+    return f"/surgery/lineage/artifact/{artifact.pk}/"
+
+
+def test_what_was_made_stands_below_what_it_was_made_from(user: User, made: Artifact) -> None:
+    follow(user, made, "rl")
+    graph = drawn(lineage(made, "up", user), lineage(made, "down", user))
+    assert {box.name: (box.x, box.y) for box in graph.boxes} == {
+        "a <base>": (20, 20),
+        "sft": (20, 128),
+        "checkpoint of step 10": (20, 236),
+        "rl": (20, 344),
+    }
+    assert sorted((line.y1, line.y2) for line in graph.lines) == [(84, 128), (192, 236), (300, 344)]
+    assert (graph.width, graph.height) == (260, 428)
+    assert (graph.left_out, graph.is_cut) == (0, False)
+
+
+def test_the_page(page: Client, made: Artifact, base: Artifact) -> None:
+    text = page.get(url(made)).content.decode()
+    assert "a &lt;base&gt;" in text
+    assert "0123456789ab…" in text
+    assert "style=" not in text.partition("<svg width")[2].partition("</main>")[0]
+    assert f'href="{base.get_absolute_url()}"' in text
+    assert f"/surgery/again/{made.job_id}/" in text
+    assert page.get(f"/surgery/lineage/job/{made.job_id}/").status_code == 200
+
+
+def test_a_large_graph_is_bounded(user: User, base: Artifact) -> None:
+    for number in range(70):
+        job = factories.make_job(user, name=f"run {number}")
+        JobInput.objects.create(job=job, artifact=base, role="model")
+    graph = drawn(lineage(base, "up", user), lineage(base, "down", user))
+    assert (len(graph.boxes), graph.left_out) == (60, 11)
+
+
+def test_as_many_queries_for_three_rows_as_for_one(
+    page: Client, user: User, base: Artifact, made: Artifact
+) -> None:
+    one = queries(page, url(base))
+    follow(user, base, "second")
+    follow(user, base, "third")
+    assert queries(page, url(base)) == one
+
+
+def test_making_again_queues_the_same(page: Client, user: User, made: Artifact) -> None:
+    job = made.job
+    assert job is not None
+    address = f"/surgery/again/{job.pk}/"
+    response = page.get(address)
+    assert "Queue it" in response.content.decode()
+    data = {"uuid": str(response.context["uuid"])}
+    assert page.post(address, data).status_code == page.post(address, data).status_code == 302
+    copy = Job.objects.get(uuid=data["uuid"])
+    assert (copy.name, copy.spec, copy.machine_id) == ("sft, again", job.spec, job.machine_id)
+    assert copy.status == Status.QUEUED
+
+
+def test_on_a_machine_that_takes_no_jobs_nothing_is_made(page: Client, made: Artifact) -> None:
+    address = f"/surgery/again/{made.job_id}/"
+    Machine.objects.update(python="")
+    response = page.post(address)
+    assert response.status_code == 422
+    assert "takes no jobs any more" in response.content.decode()
+    assert Job.objects.count() == 1
+
+
+def test_the_bytes_are_compared(page: Client, user: User, made: Artifact) -> None:
+    other = follow(user, made, "same settings")
+    Artifact.objects.filter(pk__in=[made.pk, other.pk]).update(digest="a" * 64)
+    address = f"/surgery/again/{made.job_id}/"
+    assert "All 2 made the same bytes." in page.get(address).content.decode()
+    Artifact.objects.filter(pk=other.pk).update(digest="b" * 64)
+    assert "did not make the same bytes" in page.get(address).content.decode()
+
+
+def test_someone_else_s_is_404(client: Client, other: User, made: Artifact) -> None:
+    job = made.job_id
+    urls = [url(made), f"/surgery/lineage/job/{job}/", f"/surgery/again/{job}/"]
+    assert all(asks_for_login(each) for each in urls)
+    client.force_login(other)
+    assert [client.get(each).status_code for each in urls] == [404, 404, 404]
+    assert client.post(urls[2]).status_code == 404
+
+
+def test_other_methods(page: Client, made: Artifact) -> None:
+    assert refuses_other_methods(page, url(made), "get")
+    assert refuses_other_methods(page, f"/surgery/again/{made.job_id}/", "get", "post")

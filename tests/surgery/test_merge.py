@@ -1,0 +1,216 @@
+"""From the page of a merge, or its command, to the job that makes it."""
+
+import html
+import json
+import uuid as uuids
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django.utils import timezone
+
+from compute.machines.local import local_machine
+from compute.models import Machine
+from jobs.artifacts.keeping import keep_place
+from jobs.artifacts.lineage import lineage, lines
+from jobs.kinds.base import MODEL, End, Product
+from jobs.models import Artifact, Job, Status
+from jobs.process import Placement
+from surgery.kinds.merge import Merge, MergeSpec
+from tests import factories
+from tests.pages import HTMX, asks_for_login, queries, refuses_other_methods
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("queue")]
+NEW = "/surgery/new/"
+CONFIG = {"model_type": "qwen2", "hidden_size": 8, "num_hidden_layers": 2, "vocab_size": 32}
+
+
+def model(owner: User, folder: Path, machine: Machine | None = None, **config: object) -> Path:
+    """A model folder that a job has made, as far as the platform looks into it."""
+    folder.mkdir(parents=True)
+    folder.joinpath("config.json").write_text(json.dumps(CONFIG | config))
+    job = factories.make_job(owner, name=f"made {folder.name}", status=Status.COMPLETED)
+    artifact = Artifact.objects.create(
+        kind=Artifact.Kind.HUGGINGFACE, owner=owner, name="model", job=job, attempt=1,
+        made_at=timezone.now(), has_model=True,
+    )  # fmt: skip
+    keep_place(artifact, machine or local_machine(), str(folder))
+    return folder
+
+
+@pytest.fixture
+def pair(user: User, home: Path) -> tuple[Path, Path]:
+    return model(user, home / "a"), model(user, home / "b")
+
+
+def recipe(*paths: Path) -> str:
+    models = "".join(f"- model: {path}\n" for path in paths)
+    return f"merge_method: linear\nmodels:\n{models}parameters:\n  weight: 0.5\n"
+
+
+def form(text: str, **fields: object) -> dict[str, object]:
+    given = {"uuid": uuids.uuid4(), "recipe": text, "name": "both", "action": "start"}
+    return {**given, "machine": local_machine().pk, **fields}
+
+
+def test_a_recipe_becomes_a_job_that_reads_its_models(
+    page: Client, pair: tuple[Path, Path]
+) -> None:
+    data = form(recipe(*pair))
+    for _ in range(2):  # the same form twice is one job
+        response = page.post(NEW, data)
+    job = Job.objects.get(kind="merge")
+    assert response.headers["Location"] == job.get_absolute_url()
+    assert (job.name, job.status, job.gpus) == ("both", Status.QUEUED, 0)
+    assert job.spec_of_kind.recipe.strip() == recipe(*pair).strip()
+    assert {each.artifact.places.get().path for each in job.inputs.all() if each.artifact} == {
+        str(path) for path in pair
+    }
+    shown = "\n".join(lines(lineage(job, "up").root))
+    assert "made a" in shown
+    assert "made b" in shown
+
+
+def test_another_s_model_by_any_way_of_writing_its_path(
+    page: Client, other: User, home: Path
+) -> None:
+    theirs = model(other, home / "theirs")
+    (home / "link").symlink_to(theirs)
+    brought = model(other, home / "brought")
+    Artifact.objects.filter(places__path=str(brought)).update(job=None)
+    for written, said in (
+        (str(theirs), "There is no model of yours at"),
+        (f"{theirs}/", f"Write {theirs}/ as {theirs}."),
+        (f"/{theirs}", f"as {theirs}."),
+        (f"{home}/x/../theirs", f"as {theirs}."),
+        (str(home / "link"), "There is no model of yours at"),
+    ):
+        text = recipe(brought, brought).replace(f"{brought}\n", f"{written}\n", 1)
+        response = page.post(NEW, form(text, action="check"))
+        assert response.status_code == 422, written
+        assert said in html.unescape(response.content.decode()), written
+    tokens = recipe(brought) + f"tokenizer_source: {theirs}\n"
+    assert page.post(NEW, form(tokens, action="check")).status_code == 422
+    assert page.post(NEW, form(recipe(brought), action="check")).status_code == 200
+
+
+def test_the_page_writes_a_recipe_and_checks_it(page: Client, pair: tuple[Path, Path]) -> None:
+    given = {
+        "action": "write", "method": "linear", "models": [str(path) for path in pair],
+        "more_models": "", "base": "", "parameters": "weight: [0.25, 0.75]", "dtype": "",
+    }  # fmt: skip
+    written = page.post(NEW, given).content.decode()
+    assert "weight: 0.75" in written
+    assert "formnovalidate" in written  # a browser would ask for a recipe before one is written
+    checked = page.post(NEW, form(recipe(*pair), action="check"))
+    assert "speaks against it: linear of 2 models." in " ".join(checked.content.decode().split())
+    wrong = page.post(NEW, given | {"parameters": "size: 1"})
+    assert wrong.status_code == 422
+    assert "linear has no parameter size" in wrong.content.decode()
+    assert not Job.objects.filter(kind="merge").exists()
+
+
+def test_a_model_is_chosen_by_the_address(page: Client, pair: tuple[Path, Path]) -> None:
+    artifact = Artifact.objects.get(places__path=str(pair[0]))
+    detail = page.get(artifact.get_absolute_url()).content.decode()
+    assert f'href="{NEW}?artifact={artifact.pk}"' in detail
+    shown = page.get(f"{NEW}?artifact={artifact.pk}&artifact=x").content.decode()
+    assert f'<option value="{pair[0]}" selected>' in shown
+    assert f'<option value="{pair[1]}">' in shown
+
+
+def refused(page: Client, text: str, **fields: object) -> str:
+    response = page.post(NEW, form(text, **fields))
+    assert response.status_code == 422
+    assert page.post(NEW, form(text, **fields), headers=HTMX).status_code == 422
+    assert not Job.objects.filter(kind="merge").exists()
+    return " ".join(response.content.decode().replace("&#x27;", "'").split())
+
+
+def test_what_is_refused_before_the_start(
+    page: Client, user: User, other: User, home: Path, pair: tuple[Path, Path]
+) -> None:
+    a, _ = pair
+    assert "There is no merge_method 'x'" in refused(page, "merge_method: x")
+    assert "outside the allowed folders" in refused(page, recipe(a, Path("/etc")))
+    assert "it has no config.json" in refused(page, recipe(a, home / "none"))
+    assert "not a whole path" in refused(page, recipe(a, Path("org/name")))
+    wide = model(user, home / "wide", hidden_size=16)
+    assert "The models differ in hidden_size" in refused(page, recipe(a, wide))
+    theirs = model(other, home / "theirs")
+    assert "There is no model of yours at" in refused(page, recipe(a, theirs))
+    assert "one line" in refused(page, recipe(*pair), name="a\nb")
+
+
+def test_a_model_on_another_machine_is_named_with_it(
+    page: Client, user: User, home: Path, pair: tuple[Path, Path]
+) -> None:
+    box = Machine.objects.create(name="box", kind=Machine.Kind.SSH, host="box.example")
+    far = model(user, home / "far", box)
+    said = refused(page, recipe(pair[0], far))
+    assert f"{far} lies on box and not on" in said
+    assert "or bring the model to" in said
+
+
+def test_the_list(page: Client, user: User, other: User, pair: tuple[Path, Path]) -> None:
+    assert "No merges yet" in page.get("/surgery/").content.decode()
+    page.post(NEW, form(recipe(*pair), name="mine"))
+    job = Job.objects.get(kind="merge")
+    one = queries(page, "/surgery/")
+    for name in ("second", "third"):
+        page.post(NEW, form(recipe(*pair), name=name))
+    assert queries(page, "/surgery/") == one
+    part = page.get("/surgery/?q=mine&sort=name", headers=HTMX).content.decode()
+    assert job.get_absolute_url() in part
+    assert "second" not in part
+    assert "<html" not in part
+    assert "No merge matches" in page.get("/surgery/?status=failed").content.decode()
+    Job.objects.update(owner=other)
+    assert "No merges yet" in page.get("/surgery/").content.decode()
+
+
+def test_who_may_and_how(page: Client) -> None:
+    for url, methods in (("/surgery/", ("get",)), (NEW, ("get", "post"))):
+        assert asks_for_login(url)
+        assert refuses_other_methods(page, url, *methods)
+
+
+def test_the_command(staff: User, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = recipe(model(staff, home / "a"), model(staff, home / "b"))
+    file = home / "recipe.yaml"
+    file.write_text(text)
+    call_command("merge", str(file), "--check", "--json")
+    assert json.loads(capsys.readouterr().out) == {
+        "method": "linear", "models": [str(home / "a"), str(home / "b")],
+    }  # fmt: skip
+    assert not Job.objects.filter(kind="merge").exists()
+    call_command("merge", str(file), "--json")
+    made = json.loads(capsys.readouterr().out)
+    job = Job.objects.get(kind="merge")
+    assert (made["id"], job.name) == (job.pk, "linear of 2 models")
+    for argv, said in (
+        ([str(home / "no.yaml")], "cannot be read"),
+        ([str(file), "--machine", "moon"], "no machine moon"),
+        ([str(file), "--name", "a\nb"], "one line"),
+    ):
+        with pytest.raises(CommandError, match=said):
+            call_command("merge", *argv)
+
+
+def test_the_process_and_what_its_end_is_worth() -> None:
+    kind, spec = Merge(), MergeSpec("merge_method: linear")
+    place = Placement("/w/attempt-1", "/python", "a-run")
+    command = kind.command(spec, place, {})
+    assert command.argv == (
+        "/python", "-m", "trainyard_node.merge", "--text", spec.recipe, "--out",
+        "/w/attempt-1/model",
+    )  # fmt: skip
+    assert kind.judge(spec, End(0, 3, 9)).status == "failed"
+    said = {"made": {"tensors": 3, "bytes": 2048, "digest": "a" * 64}}
+    done = kind.judge(spec, End(0, 9, 9, said=said))
+    assert (done.status, done.reason) == ("completed", "The model is made: 3 tensors, 2.0 KiB.")
+    assert kind.judge(spec, End(1, 9, 9, said=said)).status == "failed"
+    measured = kind.measured(Product(MODEL, "model"), said)
+    assert (measured.size, measured.digest) == (2048, "a" * 64)

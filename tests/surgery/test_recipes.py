@@ -1,0 +1,109 @@
+"""Recipes in mergekit's YAML: what is read, what is refused, what a form writes."""
+
+import pytest
+
+from surgery.recipes.recipe import RecipeError, read_recipe
+from surgery.recipes.written import write_recipe
+
+TIES = """
+merge_method: ties
+base_model: /m/base
+models:
+  - model: /m/base
+  - model: /m/a
+    parameters: {weight: 0.5, density: [0.2, 0.8]}
+  - model: /m/b
+    parameters:
+      weight: [{filter: mlp, value: 0.1}, {value: 1e-5}]
+parameters: {normalize: true}
+dtype: bfloat16
+"""
+STACK = """
+merge_method: passthrough
+slices:
+  - sources: [{model: /m/a, layer_range: [0, 4]}]
+  - sources: [{model: {model: {path: /m/b}}, layer_range: [2, 6]}]
+"""
+
+
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]\n" for level in range(1, 9)
+)
+MANY = "".join(f"  - model: /m/{number}\n" for number in range(70))
+
+
+def test_the_models_of_a_recipe_are_known() -> None:
+    recipe = read_recipe(TIES)
+    assert (recipe.method.name, recipe.base) == ("ties", "/m/base")
+    assert list(recipe.models) == ["/m/base", "/m/a", "/m/b"]
+    assert recipe.is_whole
+    stack = read_recipe(STACK)
+    assert list(stack.models) == ["/m/a", "/m/b"]
+    assert not stack.is_whole
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "The recipe is no YAML mapping"),
+        ("a: [", "The recipe is no YAML:"),
+        ("ä" * 60_000, "The recipe has 120000 bytes; at most 100000 are read."),
+        ("merge_method: tise", "There is no merge_method 'tise'. Did you mean ties?"),
+        ("merge_method: linear\nmodls: []", "The recipe has no modls. Did you mean models?"),
+        (TIES.replace("normalize", "norm"), "The recipe: ties has no parameter norm. It has: "),
+        (TIES.replace("weight: 0.5", "weight: many"), "/m/a: weight is a number, not 'many'."),
+        (TIES.replace("base_model: /m/base", ""), "ties needs a base_model."),
+        (TIES.replace("bfloat16", "int4"), "dtype int4 is unknown. There are: float32"),
+        (TIES.replace("/m/b\n", "/m/a\n"), "/m/a stands twice beside itself"),
+        ("merge_method: linear", "A recipe has either models or slices"),
+        ("merge_method: linear\nmodels: [3]", "A source is a mapping with a model, not 3."),
+        ("merge_method: linear\nmodels: [{model: 3}]", "model is a folder, not 3."),
+        (BOMB, "The recipe is too large: at most 10000 entries are read, and 20 levels."),
+        ("a: &a [*a]", "The recipe is too large"),
+        ("2020-01-01: x", "The recipe has a value that is neither words nor a number"),
+        ("merge_method: !!int ''", "The recipe is no YAML:"),
+        ("x: !!bool q", "The recipe is no YAML:"),
+        ('"\\ud800": x', "neither words nor a number nor true or false: '\\ud800'"),
+        ('merge_method: linear\nmodels: [{model: "/a\\0b"}]', "neither words nor a number"),
+        ("weight: 0x" + "F" * 6000, "The recipe has a value that is neither words"),
+        (TIES.replace("models:\n", "models:\n" + MANY), "at most 64 are read."),
+    ],
+)
+def test_a_wrong_recipe_is_refused_by_the_name_of_what_is_wrong(text: str, said: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        read_recipe(text)
+    assert said in str(caught.value)
+
+
+def test_a_form_writes_a_recipe_that_is_read() -> None:
+    text = write_recipe("ties", ["/m/a", "/m/b"], "/m/base", "weight: [0.25, 0.75]\nlambda: 0.9")
+    assert text == (
+        "merge_method: ties\nbase_model: /m/base\nmodels:\n"
+        "- model: /m/a\n  parameters:\n    weight: 0.25\n"
+        "- model: /m/b\n  parameters:\n    weight: 0.75\n"
+        "parameters:\n  lambda: 0.9\n"
+    )
+    assert list(read_recipe(text).models) == ["/m/a", "/m/b", "/m/base"]
+
+
+def test_a_base_among_the_models_has_no_weight_of_its_own() -> None:
+    text = write_recipe("ties", ["/m/base", "/m/a"], "/m/base", "weight: [0.5]")
+    assert "- model: /m/base\n- model: /m/a\n  parameters:\n    weight: 0.5\n" in text
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ("weight: [1]", "weight has 1 values for 2 models."),
+        ("size: 1", "linear has no parameter size. It has: weight, normalize."),
+        ("3", "The parameters are lines of name: value"),
+        ("a: [", "The parameters are no lines of name: value"),
+        ("weight: 0x" + "F" * 6000, "The parameters are no lines of name: value"),
+        ("normalize: " + "[" * 330 + "]" * 330, "at most 10000 entries are read, and 20 levels."),
+        ("weight: !!bool q", "The parameters are no lines of name: value"),
+    ],
+)
+def test_wrong_parameters_are_refused(parameters: str, said: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        write_recipe("linear", ["/m/a", "/m/b"], "", parameters)
+    assert said in str(caught.value)
