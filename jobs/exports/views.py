@@ -22,8 +22,8 @@ def job_export(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     found = services.exportable(job)
     if request.method == "GET":
         initial = {"uuid": uuids.uuid4(), "step": asked_step(request)}
-        return _shown(request, job, ExportForm(job, found, initial=initial))
-    form = ExportForm(job, found, request.POST)
+        return _shown(request, job, ExportForm(job, found, request.user, initial=initial))
+    form = ExportForm(job, found, request.user, request.POST)
     if not form.is_valid():
         return _shown(request, job, form, status=422)
     try:

@@ -15,6 +15,7 @@ from datasets.models import Version
 from jobs.files import parents, shipping
 from jobs.kinds.registry import registry
 from jobs.launch import command as commands
+from jobs.launch.once import OnceForm
 from jobs.launch.submit import Order
 from jobs.models import ENDED, Job, Status
 from jobs.order import layout
@@ -46,8 +47,7 @@ MOST_OVERRIDES = 500  # lines
 TRIED_ROWS = 4  # rows of the data on which the reward function is tried before a run
 
 
-class JobForm(forms.Form):
-    uuid = forms.UUIDField(widget=forms.HiddenInput)
+class JobForm(OnceForm):
     name = forms.CharField(max_length=200, label="Name", validators=[one_line])
     machine = MachineField()
     retries = forms.IntegerField(
@@ -116,12 +116,6 @@ class JobForm(forms.Form):
         """Whether the job trains on the model that the job before it saves."""
         return TICK.value_from_datadict(self.data, self.files, "after_checkpoint") is True
 
-    def clean_uuid(self) -> uuids.UUID:
-        uuid: uuids.UUID = self.cleaned_data["uuid"]
-        if Job.objects.filter(uuid=uuid).exclude(owner=self.user).exists():
-            raise forms.ValidationError("This form was used before. Open a new one.")
-        return uuid
-
     def clean_overrides(self) -> str:
         text: str = self.cleaned_data["overrides"]
         if text.count("\n") >= MOST_OVERRIDES:
@@ -129,7 +123,7 @@ class JobForm(forms.Form):
         return text
 
     def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or {}
+        cleaned = super().clean()
         if self.errors:
             return cleaned
         is_here = cleaned["machine"].is_local

@@ -6,6 +6,7 @@ from django.contrib.auth.models import User
 
 from compute.machines.local import local_machine
 from compute.models import Machine
+from jobs.launch.once import OnceForm
 from jobs.models import Place
 from platform_site.fields import one_line
 from surgery.recipes.methods import METHODS
@@ -69,8 +70,7 @@ class WriteForm(forms.Form):
             return ""
 
 
-class MergeForm(forms.Form):
-    uuid = forms.UUIDField(widget=forms.HiddenInput)
+class MergeForm(OnceForm):
     recipe = forms.CharField(
         max_length=LONGEST,
         strip=False,
@@ -92,6 +92,7 @@ class MergeForm(forms.Form):
 
     def __init__(self, user: User, data: Any = None, **more: Any) -> None:
         super().__init__(data, **more)
+        self.user = user
         self.fields["machine"].queryset = Machine.objects.for_jobs()  # type: ignore[attr-defined]
         self.initial.setdefault("machine", local_machine().pk)
 

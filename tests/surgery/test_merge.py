@@ -73,6 +73,21 @@ def test_a_recipe_becomes_a_job_that_reads_its_models(
     assert "made b" in shown
 
 
+@pytest.mark.parametrize("whose", ["theirs", "nobody's"])
+def test_a_form_with_a_number_that_is_not_its_own_keeps_what_was_filled_in(
+    page: Client, other: User, pair: tuple[Path, Path], whose: str
+) -> None:
+    uuid = str(factories.make_job(other).uuid) if whose == "theirs" else "no number"
+    response = page.post(NEW, form(recipe(*pair), uuid=uuid))
+    assert response.status_code == 422
+    assert "Send it once more." in response.content.decode()
+    assert not Job.objects.filter(kind="merge").exists()
+    filled = response.context["form"]
+    again = {name: filled[name].value() for name in ("uuid", "recipe", "machine", "name")}
+    assert page.post(NEW, {**again, "action": "start"}).status_code == 302
+    assert Job.objects.get(kind="merge").name == "both"
+
+
 def test_another_s_model_by_any_way_of_writing_its_path(
     page: Client, other: User, home: Path
 ) -> None:

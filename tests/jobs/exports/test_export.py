@@ -92,6 +92,19 @@ def test_it_becomes_a_job_in_the_queue_of_the_same_machine(page: Client, job: Jo
     assert export.spec_of_kind == ExportSpec(job.pk, 4, folder, keep_adapter=True)
 
 
+def test_a_form_with_the_number_of_somebody_else_s_job_keeps_what_was_filled_in(
+    page: Client, other: User, job: Job
+) -> None:
+    theirs = factories.make_job(other)
+    response = page.post(f"/jobs/{job.pk}/export/", form(job, uuid=theirs.uuid, step=2))
+    assert response.status_code == 422
+    assert "Send it once more." in response.content.decode()
+    filled = response.context["form"]
+    again = {name: filled[name].value() for name in ("uuid", "step", "name")}
+    assert page.post(f"/jobs/{job.pk}/export/", again).status_code == 302
+    assert (made().name, made().spec_of_kind.step) == ("merged", 2)
+
+
 def test_the_same_form_twice_is_one_job(page: Client, job: Job) -> None:
     data = form(job)
     for _ in range(2):
