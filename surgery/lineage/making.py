@@ -23,7 +23,9 @@ class Made:
 
 
 def order_again(job: Job, user: User, uuid: uuids.UUID | None = None) -> Order:
-    """The same ``uuid`` twice is the same job."""
+    """The same ``uuid`` twice is the same job. One that still awaits what another job has yet to
+    make waits for that again."""
+    source = _awaited_of(job)
     return Order(
         owner=user,
         name=f"{job.name[:190]}, again",
@@ -35,11 +37,28 @@ def order_again(job: Job, user: User, uuid: uuids.UUID | None = None) -> Order:
         dataset_version=job.dataset_version,
         retries=job.retries,
         max_seconds=job.max_seconds,
+        after=source,
+        after_checkpoint=source is not None,
     )
 
 
-def why_not(order: Order) -> str:
+def _awaited_of(job: Job) -> Job | None:
+    return next((each.source for each in job.awaited if each.source), None)
+
+
+def _never_made(source: Job) -> str:
+    """Why a job will not make the model that is awaited of it; empty when it may."""
+    if source.deleting_at:
+        return "being deleted"
+    return source.stands if source.is_over and source.status != Status.COMPLETED else ""
+
+
+def why_not(job: Job, order: Order) -> str:
     """Why it cannot be queued, in a sentence; empty when it can."""
+    if job.awaited and order.after is None:
+        return "The job whose model it was to begin with is gone."
+    if order.after and (doubt := _never_made(order.after)):
+        return f"{order.after.name}, whose model it is to begin with, is {doubt}."
     if not Machine.objects.for_jobs().filter(pk=order.machine.pk).exists():
         return f"{order.machine} takes no jobs any more, and it was made there."
     return claims.misfit(order.machine, order.spec)

@@ -1,6 +1,7 @@
 """The lineage of an artifact or a job as a drawing, and making it again."""
 
 import uuid as uuids
+from dataclasses import replace
 
 from django.contrib import messages
 from django.http import HttpResponse
@@ -10,6 +11,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from jobs.artifacts.lineage import lineage, name_of
 from jobs.artifacts.views import get_artifact
 from jobs.launch.command import command_for
+from jobs.launch.once import NOT_ITS_OWN, is_taken
 from jobs.launch.submit import submit
 from jobs.models import Artifact, Job
 from jobs.requests import get_job
@@ -46,10 +48,13 @@ def again(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     job = get_job(request, pk)
     order = making.order_again(job, request.user, _uuid(request.POST.get("uuid", "")))
     try:
-        command, why_not = command_for(order), making.why_not(order)
+        command, why_not = command_for(order), making.why_not(job, order)
     except (KeyError, ValueError) as error:
         command, why_not = None, f"There is no such command any more: {error}"
-    if request.method == "POST" and command and not why_not:
+    problem = ""
+    if is_taken(order.uuid, request.user):
+        order, problem = replace(order, uuid=uuids.uuid4()), f"{NOT_ITS_OWN} Queue it once more."
+    if request.method == "POST" and command and not why_not and not problem:
         made = submit(order, start=True)
         messages.success(request, f"{made.name} is queued.")
         return redirect(made)
@@ -59,6 +64,8 @@ def again(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         "uuid": order.uuid,
         "words": command.argv if command else (),
         "why_not": why_not,
+        "problem": problem,
+        "after": order.after,
         "made": made_so_far,
         "compared": making.compared(made_so_far),
     }

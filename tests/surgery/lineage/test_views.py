@@ -3,9 +3,11 @@
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 
 from compute.models import Machine
 from jobs.artifacts.lineage import lineage
+from jobs.launch.submit import submit
 from jobs.models import Artifact, Job, JobInput, Status
 from surgery.lineage.graph import drawn
 from tests import factories
@@ -89,6 +91,58 @@ def test_making_again_queues_the_same(page: Client, user: User, made: Artifact) 
     copy = Job.objects.get(uuid=data["uuid"])
     assert (copy.name, copy.spec, copy.machine_id) == ("sft, again", job.spec, job.machine_id)
     assert copy.status == Status.QUEUED
+
+
+def test_another_s_number_of_a_form_makes_nothing_and_can_be_sent_again(
+    page: Client, other: User, made: Artifact
+) -> None:
+    theirs = factories.make_job(other)
+    address = f"/surgery/again/{made.job_id}/"
+    response = page.post(address, {"uuid": str(theirs.uuid)})
+    assert response.status_code == 422
+    assert "Queue it once more." in response.content.decode()
+    fresh = str(response.context["uuid"])
+    assert page.post(address, {"uuid": fresh}).status_code == 302
+    assert Job.objects.get(uuid=fresh).status == Status.QUEUED
+
+
+@pytest.fixture
+def awaiting(user: User) -> Job:
+    """A job that begins with what another has yet to make."""
+    source = factories.make_job(user, name="the <source>", status=Status.QUEUED)
+    order = factories.make_order(user, after=source, after_checkpoint=True)
+    return submit(order, start=True)
+
+
+def test_made_again_it_awaits_the_same_model(page: Client, awaiting: Job) -> None:
+    address = f"/surgery/again/{awaiting.pk}/"
+    response = page.get(address)
+    assert "the &lt;source&gt;</a> has yet to make" in response.content.decode()
+    assert page.post(address, {"uuid": str(response.context["uuid"])}).status_code == 302
+    copy = Job.objects.get(uuid=response.context["uuid"])
+    assert copy.after == awaiting.after
+    assert [each.source for each in copy.awaited] == [awaiting.after]
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"status": Status.FAILED}, "whose model it is to begin with, is failed."),
+        ({"deleting_at": timezone.now()}, "whose model it is to begin with, is being deleted."),
+        (None, "The job whose model it was to begin with is gone."),
+    ],
+)
+def test_what_will_never_be_made_is_not_awaited(
+    page: Client, awaiting: Job, changed: dict[str, object] | None, sentence: str
+) -> None:
+    source = Job.objects.filter(name="the <source>")
+    if changed:
+        source.update(**changed)
+    else:
+        source.delete()
+    response = page.post(f"/surgery/again/{awaiting.pk}/")
+    assert response.status_code == 422
+    assert sentence in response.content.decode()
 
 
 def test_on_a_machine_that_takes_no_jobs_nothing_is_made(page: Client, made: Artifact) -> None:
