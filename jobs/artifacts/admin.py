@@ -2,8 +2,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from jobs.artifacts import deleting
-from jobs.artifacts.deleting import DeleteError
+from jobs.artifacts import deleting, together
 from jobs.models import Artifact, JobInput, Place, Removal
 from platform_site.admin import ReadOnly
 
@@ -40,13 +39,13 @@ class ArtifactAdmin(ReadOnly, admin.ModelAdmin[Artifact]):
     def delete_files(self, request: HttpRequest, queryset: QuerySet[Artifact]) -> None:
         """What a job could still need is left: its page asks for a second word."""
         places = Place.objects.there().filter(artifact__in=queryset)
-        for place in places.select_related("machine", "artifact__job"):
-            try:
-                deleting.delete(place, who=request.user.get_username())
-            except DeleteError as error:
-                self.message_user(request, f"{place}: {error}", messages.WARNING)
-            else:
-                self.message_user(request, f"{place} is being deleted.", messages.INFO)
+        keys = list(places.values_list("pk", flat=True))
+        asked = together.delete_all(keys, who=request.user.get_username())
+        for place, reason in asked.refused:
+            self.message_user(request, f"{place}: {reason}", messages.WARNING)
+        if asked.removals:
+            told = f"{len(asked.removals)} being deleted."
+            self.message_user(request, told, messages.INFO)
 
 
 @admin.register(Place)

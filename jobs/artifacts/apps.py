@@ -11,4 +11,4 @@ class ArtifactsConfig(AppConfig):
         from jobs.artifacts.shown import link_of
 
         elsewhere.register(link_of)
-        done_by("jobs.removal", "jobs.artifacts.deleting.work_off")
+        done_by("jobs.removal", "jobs.artifacts.together.work_off")

@@ -1,14 +1,17 @@
 """Keep the best checkpoints and the newest resumable one, and delete the rest."""
 
-from collections.abc import Collection, Sequence
+import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jobs.artifacts import deleting
-from jobs.artifacts.deleting import DeleteError
-from jobs.artifacts.refusals import newest_whole, warnings, why_not
+from jobs.artifacts.refusals import Judge, newest_whole
+from jobs.artifacts.together import delete_all
 from jobs.models import Place
 from surgery.choice.candidate import Choice
 from surgery.choosing.table import Row, Table
+
+MOST_AT_ONCE = 500  # that are shown and go
 
 
 class Changed(Exception):
@@ -30,8 +33,11 @@ class Goes:
 
 @dataclass(frozen=True)
 class Plan:
+    """``later`` counts what would go as well, and is left for the next time."""
+
     kept: Sequence[Kept]
     rest: Sequence[Goes]
+    later: int = 0
 
     @property
     def freed(self) -> int:
@@ -43,8 +49,10 @@ class Plan:
         return sum(each.row.saved.artifact.size is None for each in self.rest)
 
     @property
-    def places(self) -> list[int]:
-        return [each.place.pk for each in self.rest]
+    def digest(self) -> str:
+        """Of all that is said of what goes: it changes when that does."""
+        said = [(each.place.pk, each.row.saved.artifact.size, *each.lost) for each in self.rest]
+        return hashlib.sha256(json.dumps([said, self.later]).encode()).hexdigest()
 
 
 def plan(table: Table, choice: Choice, best: int) -> Plan:
@@ -59,6 +67,7 @@ def plan(table: Table, choice: Choice, best: int) -> Plan:
     places = Place.objects.select_related("machine", "artifact__job").in_bulk(
         [row.saved.place for row in table.rows]
     )
+    judge = Judge(list(places.values()))
     unknown = {each.key: why for each, why in choice.unknown}
     kept, rest = list[Kept](), list[Goes]()
     for row in table.rows:
@@ -69,11 +78,11 @@ def plan(table: Table, choice: Choice, best: int) -> Plan:
         why = why or unknown.get(row.candidate.key, "")
         if not why and row.saved.artifact.pk == newest.get(row.job.pk):
             why = "It is the newest that the run can be resumed from."
-        if why := why or why_not(place):
+        if why := why or judge.why_not(place):
             kept.append(Kept(row, why))
         else:
-            rest.append(Goes(row, place, warnings(place)))
-    return Plan(kept, rest)
+            rest.append(Goes(row, place, judge.warnings(place)))
+    return Plan(kept, rest[:MOST_AT_ONCE], len(rest[MOST_AT_ONCE:]))
 
 
 def _ranked(rank: int | None) -> str:
@@ -82,18 +91,14 @@ def _ranked(rank: int | None) -> str:
     return "It is the chosen one." if rank == 1 else f"It is number {rank} by the criterion."
 
 
-def carry_out(planned: Plan, previewed: Collection[int], *, who: str) -> list[str]:
-    """Have deleted what was previewed, by the keys of places; gives what was refused meanwhile, in
-    sentences. Raises ``Changed``, and deletes nothing, where the plan is another by now."""
-    if set(planned.places) != set(previewed):
+def carry_out(planned: Plan, seen: str, *, who: str) -> list[str]:
+    """Have deleted what was previewed; ``seen`` is the digest of that. Gives what was refused
+    meanwhile, in sentences. Raises ``Changed``, and deletes nothing, where the plan is another by
+    now."""
+    if seen != planned.digest:
         raise Changed(
-            "Nothing was deleted: what would be deleted has changed since this page was opened. "
-            "Look at the list once more."
+            "Nothing was deleted: what would be deleted, or what is said of it, has changed since "
+            "this page was opened. Look at the list once more."
         )
-    refused = list[str]()
-    for each in planned.rest:
-        try:
-            deleting.delete(each.place, who=who, sure=True)
-        except DeleteError as error:
-            refused.append(str(error))
-    return refused
+    asked = delete_all([each.place.pk for each in planned.rest], who=who, sure=True)
+    return [f"The {place.artifact} is not deleted. {reason}" for place, reason in asked.refused]

@@ -99,18 +99,13 @@ def keep(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     planned = tidying.plan(table, choice, form.cleaned_data["best"])
     if request.method == "POST":
         try:
-            told = tidying.carry_out(
-                planned, _numbers(request.POST.getlist("place")), who=request.user.get_username()
-            )
+            who = request.user.get_username()
+            told = tidying.carry_out(planned, request.POST.get("seen", ""), who=who)
         except tidying.Changed as error:
             refused = str(error)
         else:
             return _gone(request, job, len(planned.rest) - len(told), told)
     return _preview(request, job, form, {"plan": planned, "choice": choice, "refused": refused})
-
-
-def _numbers(texts: list[str]) -> set[int]:
-    return {int(text) for text in texts if text.isascii() and text.isdecimal() and len(text) < 16}
 
 
 def _gone(request: HtmxHttpRequest, job: Job, count: int, refused: list[str]) -> HttpResponse:

@@ -13,7 +13,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from compute.runners.base import RunnerError, Unreachable
 from compute.runners.local.runner import LocalRunner
-from jobs.artifacts import deleting
+from jobs.artifacts import deleting, together
 from jobs.artifacts.deleting import DeleteError, NeedsSecondWord
 from jobs.artifacts.refusals import warnings, why_not
 from jobs.artifacts.story import known_of
@@ -87,6 +87,48 @@ def test_what_a_page_asks_for_is_done_by_a_process_of_its_own(
     removal.refresh_from_db()
     assert (removal.state, removal.freed) == (State.DONE, 20)
     assert not deleting.work_off(removal)
+
+
+def test_many_are_deleted_by_one_process(
+    job: Job,
+    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(
+        "platform_site.work.process.subprocess.Popen", lambda argv, **_: started.append(argv)
+    )
+    places = [place(job, step).pk for step in (10, 20)]
+    with django_capture_on_commit_callbacks(execute=True):
+        asked = together.delete_all(places, who="ada")
+    assert (len(asked.removals), asked.refused) == (2, [])
+    assert known_of(job) == []
+    taskqueue.work()
+    assert len(started) == 1
+    call_command(*started[0][2:])
+    assert not folder(job, 10).exists()
+    assert not folder(job, 20).exists()
+    assert set(Removal.objects.values_list("freed", flat=True)) == {10, 20}
+    assert [event.kind for event in job.events.all()] == [
+        *["artifact deletion asked"] * 2,
+        *["artifact deleted"] * 2,
+    ]
+
+
+def test_of_many_those_that_must_stay_do(job: Job, user: User) -> None:
+    become(job, status=Status.PAUSED)
+    reader = factories.make_job(user, status=Status.QUEUED)
+    reader.inputs.create(artifact=place(job, 10).artifact, role="model")
+    places = [place(job, step).pk for step in (10, 20)]
+    asked = together.delete_all(places, who="ada")
+    assert {found.artifact.step: reason for found, reason in asked.refused} == {
+        10: f"Job {reader.pk} reads it, which is queued.",
+        20: f"It is the one that job {job.pk}, which is paused, would go on from.",
+    }
+    asked = together.delete_all(places, who="ada", sure=True)
+    assert [removal.place.artifact.step for removal in asked.removals] == [20]
+    assert place(job, 10).gone_at is None
+    assert place(job, 20).gone_by == "ada"
 
 
 def test_a_process_that_died_is_asked_for_again(job: Job) -> None:

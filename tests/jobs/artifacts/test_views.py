@@ -195,5 +195,5 @@ def test_admin(
     assert "would go on from" in act("delete_files")
     Job.objects.update(status=Status.COMPLETED)
     with django_capture_on_commit_callbacks(execute=True):
-        assert "is being deleted" in act("delete_files")
+        assert "1 being deleted." in act("delete_files")
     assert [name for name, _ in taskqueue.take_all()] == ["platform_site.work.tasks.start"]

@@ -1,20 +1,24 @@
 """The checkpoints of runs in a table, the choice among them, and deleting the rest."""
 
 import json
+import re
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
+from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from jobs.models import Artifact, Job, Place, Removal, Status
-from tests import factories
+from surgery.choosing import tidying
+from tests import factories, taskqueue
 from tests.pages import HTMX, asks_for_login, queries, refuses_other_methods
 
 pytestmark = pytest.mark.usefixtures("queue")
 SIZES = {10: 1024, 20: 2048, 30: 4096, 40: 8192}
 LOSSES = {10: 2.0, 20: 1.5, 30: 1.75, 40: 3.0}
+KEEP = {"by": "validation", "best": "1", "metric": "", "formula": "", "side": ""}
 TRAINING = {10: 2.0, 20: 1.5, 30: 1.25, 40: 1.0}
 
 
@@ -44,6 +48,13 @@ def text_of(page: Client, url: str) -> str:
 
 def steps(page: Client, url: str) -> list[int]:
     return [row.saved.step for row in page.get(url).context["page"].object_list]
+
+
+def seen_at(page: Client, url: str) -> str:
+    """What the form of a preview sends along."""
+    found = re.search(r'name="seen" value="([^"]*)"', text_of(page, url))
+    assert found
+    return found[1]
 
 
 def test_the_table(page: Client, url: str) -> None:
@@ -136,16 +147,59 @@ def test_keeping_the_best_shows_what_goes(page: Client, url: str, job: Job) -> N
 
 
 def test_what_was_previewed_is_deleted_and_nothing_else(page: Client, url: str, job: Job) -> None:
-    data = {"by": "validation", "best": "1", "metric": "", "formula": "", "side": ""}
+    seen = seen_at(page, f"{url}keep/?by=validation&best=1")
     previewed = [Place.objects.get(artifact__job=job, artifact__step=step).pk for step in (10, 30)]
-    short = page.post(f"{url}keep/", {**data, "place": previewed[:1]})
-    assert short.status_code == 422
-    assert "has changed since this page was opened" in short.content.decode()
+    for other in ("", seen_at(page, f"{url}keep/?by=validation&best=2")):
+        response = page.post(f"{url}keep/", {**KEEP, "seen": other})
+        assert response.status_code == 422
+        assert "has changed since" in response.content.decode()
     assert not Removal.objects.exists()
-    response = page.post(f"{url}keep/", {**data, "place": previewed})
+    response = page.post(f"{url}keep/", {**KEEP, "seen": seen})
     assert response.headers["Location"] == url
     assert sorted(Removal.objects.values_list("place", flat=True)) == sorted(previewed)
     assert steps(page, url) == [40, 20]
+
+
+def test_nothing_goes_by_a_preview_that_did_not_say_what_is_lost(
+    page: Client, user: User, url: str, job: Job
+) -> None:
+    seen = seen_at(page, f"{url}keep/?by=validation&best=1")
+    draft = factories.make_job(user)
+    draft.inputs.create(artifact=job.artifacts.get(step=30), role="model")
+    response = page.post(f"{url}keep/", {**KEEP, "seen": seen})
+    assert response.status_code == 422
+    assert f"Job {draft.pk}, a draft, is to read it" in response.content.decode()
+    assert not Removal.objects.exists()
+    fresh = response.context["plan"].digest
+    assert page.post(f"{url}keep/", {**KEEP, "seen": fresh}).status_code == 302
+    assert Removal.objects.count() == 2
+
+
+def test_keeping_makes_as_many_queries_for_many_as_for_few(page: Client, user: User) -> None:
+    few, many = (factories.make_job(user, status=Status.COMPLETED) for _ in range(2))
+    for job, count in ((few, 4), (many, 60)):
+        factories.keep_checkpoints(job, dict.fromkeys(range(1, count), 1))
+        factories.add_points(job, "val/loss", {step: float(step) for step in range(1, count)})
+    address = "/surgery/checkpoints/{}/keep/?by=validation&best=1"
+    assert queries(page, address.format(few.pk)) == queries(page, address.format(many.pk))
+
+
+def test_many_go_in_parts(
+    page: Client,
+    url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    monkeypatch.setattr(tidying, "MOST_AT_ONCE", 1)
+    for left in (1, 0):
+        response = page.get(f"{url}keep/?by=validation&best=1")
+        planned = response.context["plan"]
+        assert (planned.later, len(planned.rest)) == (left, 1)
+        assert (f"{left} more would go" in response.content.decode()) == bool(left)
+        with django_capture_on_commit_callbacks(execute=True):
+            assert page.post(f"{url}keep/", {**KEEP, "seen": planned.digest}).status_code == 302
+    assert steps(page, url) == [40, 20]
+    assert taskqueue.size() == 2
 
 
 def test_what_a_waiting_job_reads_stays(page: Client, user: User, url: str, job: Job) -> None:

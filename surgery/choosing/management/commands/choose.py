@@ -47,7 +47,7 @@ class Command(JsonCommand):
             refused = None
             if options["delete"]:
                 who = find_user(options["user"]).get_username()
-                refused = tidying.carry_out(planned, planned.places, who=who)
+                refused = tidying.carry_out(planned, planned.digest, who=who)
             data |= plan_json(planned, refused)
             text += _lines(planned, refused)
         self.show(options, data, "\n".join(text))
@@ -99,6 +99,7 @@ def plan_json(planned: Plan, refused: list[str] | None) -> dict[str, Any]:
     return {
         "kept": [{"step": each.row.saved.step, "why": each.why} for each in planned.kept],
         "rest": [{"step": each.row.saved.step, "lost": list(each.lost)} for each in planned.rest],
+        "later": planned.later,
         "freed_bytes": planned.freed,
         "is_deleted": refused is not None,
         "refused": refused or [],
@@ -116,4 +117,7 @@ def _lines(planned: Plan, refused: list[str] | None) -> list[str]:
     does = "Being deleted" if refused is not None else "Would be deleted"
     gone = ", ".join(str(each.row.saved.step) for each in planned.rest) or "none"
     kept = [f"Kept: step {each.row.saved.step}. {each.why}" for each in planned.kept]
-    return [*kept, f"{does}: steps {gone}; {size_text(planned.freed)} of disk.", *(refused or [])]
+    told = [*kept, f"{does}: steps {gone}; {size_text(planned.freed)} of disk."]
+    if planned.later:
+        told.append(f"{planned.later} more would go, the next time.")
+    return [*told, *(refused or [])]
