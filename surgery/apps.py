@@ -6,6 +6,6 @@ class SurgeryConfig(AppConfig):
 
     def ready(self) -> None:
         from jobs.kinds.registry import bring
-        from surgery.kinds.merge import Merge
+        from surgery.kinds.all import KINDS
 
-        bring(Merge())
+        bring(*KINDS.values())

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from django.db import transaction
 from django.db.models import Q
@@ -14,6 +14,7 @@ from compute.models import Machine
 from datasets.models import Version
 from jobs.artifacts.keeping import artifact_at, keep_place
 from jobs.models import Artifact, Job, JobInput
+from jobs.verl.checkpoints import STEP_DIR
 
 Role = JobInput.Role
 MODELS = {
@@ -21,6 +22,8 @@ MODELS = {
     "critic_model": Role.CRITIC,
     "reward_model": Role.REWARD_MODEL,
 }
+# By the first word of an input's name.
+INPUTS = {"model": Role.SOURCE, "base": Role.BASE, "adapter": Role.ADAPTER}
 REWARD = "reward_file"
 
 
@@ -57,9 +60,9 @@ def _inputs(job: Job, source: Job | None) -> Iterator[tuple[str, Artifact]]:
         role = MODELS.get(name, Role.MODEL)
         if not (source and role == Role.MODEL):
             yield role, artifact_at(path, _machines(job)) or _brought(job, path)
-    for path in reads.inputs.values():
-        if artifact := artifact_at(path, _machines(job)):
-            yield Role.CHECKPOINT, artifact
+    for name, path in reads.inputs.items():
+        role = INPUTS.get(name.partition(" ")[0], Role.CHECKPOINT)
+        yield role, artifact_at(path, {job.machine_id: job.machine}) or _brought_there(job, path)
 
 
 def _machines(job: Job) -> dict[int, Machine]:
@@ -113,6 +116,17 @@ def _brought(job: Job, path: str) -> Artifact:
     artifact = _of_owner(job, Artifact.Kind.HUGGINGFACE, path, "", None)
     if path.startswith("/") and Path(path).is_dir():
         keep_place(artifact, local_machine(), path)
+    return artifact
+
+
+def _brought_there(job: Job, path: str) -> Artifact:
+    """What lies on the job's machine already and no job here has made."""
+    kind = Artifact.Kind.HUGGINGFACE
+    if STEP_DIR.fullmatch(PurePosixPath(path).name):
+        kind = Artifact.Kind.CHECKPOINT
+    artifact = _of_owner(job, kind, path, "", None)
+    if job.machine.is_local and Path(path).is_dir():
+        keep_place(artifact, job.machine, path)
     return artifact
 
 

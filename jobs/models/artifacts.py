@@ -179,6 +179,9 @@ class JobInput(models.Model):
         DATA = "data", "Data"
         REWARD = "reward", "Reward function"
         CHECKPOINT = "checkpoint", "Checkpoint"
+        SOURCE = "source", "Model"
+        BASE = "base", "Base model"
+        ADAPTER = "adapter", "Adapter"
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="inputs")
     artifact = models.ForeignKey(

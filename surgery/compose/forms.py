@@ -9,6 +9,7 @@ from compute.models import Machine
 from jobs.launch.once import OnceForm
 from jobs.models import Place
 from platform_site.fields import one_line
+from surgery.making.offered import words
 from surgery.recipes.methods import METHODS
 from surgery.recipes.recipe import DTYPES, LONGEST, RecipeError
 from surgery.recipes.written import write_recipe
@@ -54,7 +55,7 @@ class WriteForm(forms.Form):
     def __init__(self, places: Sequence[Place], data: Any = None, **more: Any) -> None:
         super().__init__(data, **more)
         field = self.fields["models"]
-        field.choices = [(place.path, _words(place)) for place in places]  # type: ignore[attr-defined]
+        field.choices = [(place.path, words(place)) for place in places]  # type: ignore[attr-defined]
 
     def written(self) -> str:
         """The recipe; empty, with an error at the form, where there is none."""
@@ -95,9 +96,3 @@ class MergeForm(OnceForm):
         self.user = user
         self.fields["machine"].queryset = Machine.objects.for_jobs()  # type: ignore[attr-defined]
         self.initial.setdefault("machine", local_machine().pk)
-
-
-def _words(place: Place) -> str:
-    artifact = place.artifact
-    of = f"{artifact.job.name} (job {artifact.job_id})" if artifact.job else "brought"
-    return f"{artifact.label}, {of}, on {place.machine}: {place.path}"

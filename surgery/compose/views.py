@@ -13,9 +13,11 @@ from jobs.requests import warn_of_rental
 from platform_site.fields import asked
 from platform_site.htmx import HtmxHttpRequest
 from surgery.compose import services
-from surgery.compose.checks import SurgeryError, check
+from surgery.compose.checks import check
 from surgery.compose.forms import MergeForm, WriteForm
-from surgery.kinds.merge import Merge
+from surgery.kinds.all import KINDS
+from surgery.making.checks import SurgeryError
+from surgery.making.offered import offered
 from surgery.recipes.methods import METHODS
 from surgery.recipes.recipe import RecipeError
 
@@ -27,12 +29,14 @@ SORTS = ("name", "status", "created_at")
 @require_GET
 @vary_on_headers("HX-Request")
 def surgery_list(request: HtmxHttpRequest) -> HttpResponse:
-    filters = {name: asked(request.GET.get(name)) for name in ("status", "q")}
+    filters = {name: asked(request.GET.get(name)) for name in ("kind", "status", "q")}
     sort = request.GET.get("sort", NEWEST)
     sort = sort if sort.removeprefix("-") in SORTS else NEWEST
-    jobs = Job.objects.visible_to(request.user).shown().filter(kind=Merge.slug)
+    jobs = Job.objects.visible_to(request.user).shown().filter(kind__in=KINDS)
     if filters["status"] in Status.values:
         jobs = jobs.filter(status=filters["status"])
+    if filters["kind"] in KINDS:
+        jobs = jobs.filter(kind=filters["kind"])
     if filters["q"]:
         jobs = jobs.filter(name__icontains=filters["q"])
     rows = jobs.select_related("machine", "owner").order_by(sort, "-pk")
@@ -41,6 +45,7 @@ def surgery_list(request: HtmxHttpRequest) -> HttpResponse:
         "filters": filters,
         "sort": sort,
         "statuses": Status.choices,
+        "kinds": [(slug, kind.label) for slug, kind in KINDS.items()],
     }
     return render(request, "surgery/list.html" + ("#table" if request.htmx else ""), context)
 
@@ -49,7 +54,7 @@ def surgery_list(request: HtmxHttpRequest) -> HttpResponse:
 @vary_on_headers("HX-Request")
 def surgery_new(request: HtmxHttpRequest) -> HttpResponse:
     """The form of a merge. Its buttons write the recipe, check it, or start the job."""
-    places = services.models_of(request.user)
+    places = offered(request.user, also=request.POST.getlist("models"))
     if request.method == "GET":
         wanted = set(request.GET.getlist("artifact"))
         chosen = [place.path for place in places if str(place.artifact_id) in wanted]

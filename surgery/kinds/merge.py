@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from jobs.kinds.base import End, Reads, Verdict
 from jobs.kinds.maker import FOLDER, ModelMaker
 from jobs.process import Command, Placement
+from surgery.kinds.reading import named
 from surgery.recipes.recipe import RecipeError, read_recipe
 
 
@@ -43,7 +44,9 @@ class Merge(ModelMaker):
 
     def reads(self, spec: MergeSpec) -> Reads:
         try:
-            models = read_recipe(spec.recipe).models
+            recipe = read_recipe(spec.recipe)
         except RecipeError:  # of an older version, perhaps; the process itself will refuse it
             return Reads()
-        return Reads(inputs={f"model {nr}": path for nr, path in enumerate(models, 1)})
+        models = [path for path in recipe.read if path != recipe.base]
+        base = {"base": recipe.base} if recipe.base else {}
+        return Reads(inputs=base | named("model", models))

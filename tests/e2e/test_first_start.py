@@ -182,6 +182,7 @@ PAGES = (
     "/jobs/try-reward/",
     "/surgery/",
     "/surgery/new/",
+    "/surgery/average/",
     "/artifacts/",
     "/artifacts/?kind=checkpoint&state=there&sort=-size",
     "/artifacts/1/",

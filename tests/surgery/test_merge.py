@@ -170,7 +170,7 @@ def test_a_model_on_another_machine_is_named_with_it(
 
 
 def test_the_list(page: Client, user: User, other: User, pair: tuple[Path, Path]) -> None:
-    assert "No merges yet" in page.get("/surgery/").content.decode()
+    assert "No surgery yet" in page.get("/surgery/").content.decode()
     page.post(NEW, form(recipe(*pair), name="mine"))
     job = Job.objects.get(kind="merge")
     one = queries(page, "/surgery/")
@@ -181,9 +181,9 @@ def test_the_list(page: Client, user: User, other: User, pair: tuple[Path, Path]
     assert job.get_absolute_url() in part
     assert "second" not in part
     assert "<html" not in part
-    assert "No merge matches" in page.get("/surgery/?status=failed").content.decode()
+    assert "No job matches" in page.get("/surgery/?status=failed").content.decode()
     Job.objects.update(owner=other)
-    assert "No merges yet" in page.get("/surgery/").content.decode()
+    assert "No surgery yet" in page.get("/surgery/").content.decode()
 
 
 def test_who_may_and_how(page: Client) -> None:

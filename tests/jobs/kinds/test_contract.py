@@ -12,6 +12,7 @@ from jobs.kinds.export import ExportSpec
 from jobs.kinds.registry import kind_of, registry
 from jobs.kinds.rehearsal import PARTS, RehearsalSpec
 from jobs.process import Command, Placement
+from surgery.kinds.average import AverageSpec
 from surgery.kinds.merge import MergeSpec
 from tests.factories import VALUES, spec_of
 
@@ -20,6 +21,9 @@ PLACE = Placement("/w/runs/u/attempt-1", "/venv/bin/python", "a-run")
 SPECS: dict[str, Any] = {kind: spec_of(kind) for kind in VALUES} | {
     "export": ExportSpec(7, 20, "/w/runs/v/attempt-1/checkpoints/global_step_20"),
     "merge": MergeSpec("merge_method: linear"),
+    "average": AverageSpec(
+        "ema", [{"path": "/m/global_step_1", "step": 1}, {"path": "/m/b", "step": 2}], decay=0.5
+    ),
     "rehearsal": RehearsalSpec(7, "grpo", spec_of("grpo").to_json()),
     "dryfire": DryFireSpec(7, "grpo", spec_of("grpo").to_json()),
     "dryfire_torchrun": DryFireSpec(7, "sft", spec_of("sft").to_json()),

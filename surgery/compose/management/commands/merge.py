@@ -6,14 +6,14 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 
-from compute.machines.local import local_machine
-from compute.models import Machine
 from jobs.launch.management.submitting import add_wait_option, show_submitted
 from jobs.management.base import find_user
 from platform_site.commands import FieldError, JsonCommand
 from platform_site.fields import one_line
 from surgery.compose import services
-from surgery.compose.checks import SurgeryError, check
+from surgery.compose.checks import check
+from surgery.making.checks import SurgeryError
+from surgery.making.management.base import machine_of
 from surgery.recipes.recipe import RecipeError
 
 
@@ -29,7 +29,7 @@ class Command(JsonCommand):
         add_wait_option(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        owner, machine = find_user(options["user"]), _machine(options["machine"])
+        owner, machine = find_user(options["user"]), machine_of(options["machine"])
         text = _text(options["recipe"])
         try:
             one_line(options["name"])
@@ -44,15 +44,6 @@ class Command(JsonCommand):
         except ValidationError as error:
             raise FieldError("name", "; ".join(error.messages)) from error
         show_submitted(self, options, made)
-
-
-def _machine(name: str) -> Machine:
-    if not name:
-        return local_machine()
-    found = Machine.objects.for_jobs().filter(name=name).first()
-    if found is None:
-        raise FieldError("machine", f"There is no machine {name} that takes jobs.")
-    return found
 
 
 def _text(path: str) -> str:

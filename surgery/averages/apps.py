@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class AveragesConfig(AppConfig):
+    name = "surgery.averages"

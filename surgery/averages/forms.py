@@ -1,0 +1,127 @@
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from django.contrib.auth.models import User
+
+from jobs.models import Place
+from surgery.averages.ordering import Part, in_order, is_higher, values_of
+from surgery.kinds.average import EMA, LAST, METRIC, UNIFORM, WEIGHTED, AverageSpec
+from surgery.making.checks import SurgeryError, check_alike
+from surgery.making.forms import MakeForm, Wrong, lines, lines_of_paths, several_models
+
+MOST = 64
+METHODS = {
+    UNIFORM: "All alike",
+    LAST: "The last ones, all alike",
+    EMA: "The later the more (EMA)",
+    WEIGHTED: "By weights that I give",
+    METRIC: "By a metric of the run",
+}
+NEEDS = {LAST: "last_count", EMA: "decay", WEIGHTED: "weights", METRIC: "metric"}
+SIDES = (("", "As its name says"), ("higher", "Higher is better"), ("lower", "Lower is better"))
+DTYPES = (("", "That of the models"), ("float32", "float32"), ("bfloat16", "bfloat16"))
+
+
+class AverageForm(MakeForm):
+    """Of what an average is made, and how much each counts."""
+
+    models = several_models("Checkpoints and models of your jobs. Checkpoints count in the order "
+                            "of their steps. Those of one average lie on one machine.")  # fmt: skip
+    more_models = lines_of_paths()
+    method = forms.ChoiceField(
+        choices=list(METHODS.items()), label="How much each counts",
+        help_text="Each of the fields below is for one of these ways alone.",
+    )  # fmt: skip
+    last_count = forms.IntegerField(
+        min_value=2, max_value=MOST, required=False, label="How many of the last",
+        help_text="For the last ones: 2 or more.",
+    )  # fmt: skip
+    decay = forms.FloatField(
+        min_value=0, max_value=1, required=False, label="Decay",
+        help_text="For EMA: how much of the average stays with each further checkpoint, from 0 to "
+        "1. Usual: 0.5 to 0.9 for few checkpoints.",
+    )  # fmt: skip
+    weights = forms.CharField(
+        max_length=2000, required=False, label="Weights",
+        help_text="For weights: one for each model in their order, such as 0.2 0.3 0.5. Only "
+        "their ratios count.",
+    )  # fmt: skip
+    metric = forms.CharField(
+        max_length=300, required=False, label="Metric",
+        help_text="For a metric: its name, such as val/loss. Each checkpoint counts by the value "
+        "at its step; where lower is better, by 1 / value.",
+    )  # fmt: skip
+    better = forms.ChoiceField(choices=SIDES, required=False, label="Better is")
+    dtype = forms.ChoiceField(choices=DTYPES, required=False, label="Type of the numbers")
+
+    def __init__(self, user: User, places: Sequence[Place], data: Any = None, **more: Any) -> None:
+        super().__init__(user, data, **more)
+        self.offer("models", places)
+
+    def asked(self, given: dict[str, Any]) -> AverageSpec:
+        paths = list(dict.fromkeys([*given["models"], *lines(given["more_models"])]))
+        if not 2 <= len(paths) <= MOST:
+            raise Wrong("models", f"Choose from 2 to {MOST} models, not {len(paths)}.")
+        method = given["method"]
+        needed = NEEDS.get(method)
+        if needed and given[needed] in (None, ""):
+            raise Wrong(needed, "It is needed for the way that is chosen above.")
+        self.check_models("models", paths, given["machine"])
+        parts = in_order(paths, given["machine"], self.user)
+        higher = is_higher(given["metric"], given["better"]) if method == METRIC else None
+        values = _values(parts, given)
+        told = [{"path": part.path, "step": part.step} for part in parts]
+        if values:
+            told = [{**each, "value": value} for each, value in zip(told, values, strict=True)]
+        return AverageSpec(
+            method=method,
+            checkpoints=told,
+            last=_last(parts, given) if method == LAST else None,
+            decay=given["decay"] if method == EMA else None,
+            metric=given["metric"] if method == METRIC else "",
+            higher_is_better=higher,
+            dtype=given["dtype"],
+        )
+
+    def check_inputs(self, given: dict[str, Any]) -> None:
+        try:
+            check_alike(self.spec.read, given["machine"])
+        except SurgeryError as error:
+            raise Wrong("models", str(error)) from error
+
+    def default_name(self) -> str:
+        return f"Average of {len(self.spec.read)} models: {METHODS[self.spec.method].lower()}"
+
+
+def _last(parts: Sequence[Part], given: dict[str, Any]) -> int:
+    count: int = given["last_count"]
+    if count > len(parts):
+        raise Wrong("last_count", f"There are {len(parts)} models: {count} are too many.")
+    return count
+
+
+def _values(parts: Sequence[Part], given: dict[str, Any]) -> list[float]:
+    """By what each counts; empty where the method needs no values. Raises ``Wrong``."""
+    if given["method"] == METRIC:
+        return values_of(parts, given["metric"])
+    if given["method"] != WEIGHTED:
+        return []
+    weights = _numbers(given["weights"])
+    if len(weights) != len(parts):
+        raise Wrong("weights", f"There are {len(weights)} weights for {len(parts)} models.")
+    return weights
+
+
+def _numbers(text: str) -> list[float]:
+    found = []
+    for word in text.replace(",", " ").split():
+        try:
+            number = float(word)
+        except ValueError:
+            raise Wrong("weights", f"{word} is no number.") from None
+        if not 1e-9 <= number <= 1e9:
+            raise Wrong("weights", f"A weight is above 0 and at most 1e9, unlike {word}. Leave a "
+                        "model out that does not count.")  # fmt: skip
+        found.append(number)
+    return found

@@ -1,0 +1,73 @@
+"""The checkpoints of an average in their order, with what is known of each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.contrib.auth.models import User
+
+from compute.models import Machine
+from jobs import measured
+from jobs.models import Artifact, Place
+from surgery.choice.metrics import is_higher_better
+from surgery.kinds.steps import step_in
+from surgery.making.forms import Wrong
+
+
+@dataclass(frozen=True)
+class Part:
+    """One folder of an average: its step, and the run that made it, where one is known."""
+
+    path: str
+    step: int
+    job: int | None = None
+
+
+def in_order(paths: Sequence[str], machine: Machine, user: User) -> list[Part]:
+    """By their steps where each has one of its own; otherwise as they stand, counted from 1."""
+    artifacts = _artifacts(paths, machine, user)
+    steps = [_step(path, artifacts.get(path)) for path in paths]
+    known = [step for step in steps if step is not None]
+    if len(known) < len(paths) or len(set(known)) < len(paths):
+        return [Part(path, nr) for nr, path in enumerate(paths, 1)]
+    parts = [
+        Part(path, step, artifacts[path].job_id if path in artifacts else None)
+        for path, step in zip(paths, known, strict=True)
+    ]
+    return sorted(parts, key=lambda part: part.step)
+
+
+def values_of(parts: Sequence[Part], metric: str) -> list[float]:
+    """The metric at the step of each. Raises ``Wrong``."""
+    steps: dict[int, set[int]] = {}
+    for part in parts:
+        if part.job is None:
+            raise Wrong("metric", f"{part.path} is no checkpoint of a run that is known here, so "
+                        "it has no metrics.")  # fmt: skip
+        steps.setdefault(part.job, set()).add(part.step)
+    found = measured.at_steps(steps, {metric})
+    values = [found.get(part.job or 0, {}).get(part.step, {}).get(metric) for part in parts]
+    lacking = [str(part.step) for part, value in zip(parts, values, strict=True) if value is None]
+    if lacking:
+        raise Wrong("metric", f"{metric} was not logged at step {', '.join(lacking)}.")
+    if any(not 0 < value < 1e9 for value in values if value is not None):
+        raise Wrong("metric", f"{metric} is not above 0 at each of the steps, so no weights can be "
+                    "made of it.")  # fmt: skip
+    return [value for value in values if value is not None]
+
+
+def is_higher(metric: str, said: str) -> bool:
+    """Whether a greater value is better. Raises ``Wrong`` where nobody says."""
+    known = is_higher_better(metric) if not said else said == "higher"
+    if known is None:
+        raise Wrong("better", f"The name {metric} does not say whether higher is better: choose.")
+    return known
+
+
+def _artifacts(paths: Sequence[str], machine: Machine, user: User) -> dict[str, Artifact]:
+    mine = Artifact.objects.visible_to(user)
+    places = Place.objects.there().filter(path__in=paths, machine=machine, artifact__in=mine)
+    return {place.path: place.artifact for place in places.select_related("artifact")}
+
+
+def _step(path: str, artifact: Artifact | None) -> int | None:
+    return artifact.step if artifact and artifact.step is not None else step_in(path)

@@ -1,0 +1,9 @@
+"""All kinds of job of surgery, by their slugs."""
+
+from collections.abc import Mapping
+
+from jobs.kinds.base import JobKind
+from surgery.kinds.average import Average
+from surgery.kinds.merge import Merge
+
+KINDS: Mapping[str, JobKind] = {kind.slug: kind for kind in (Merge(), Average())}

@@ -1,0 +1,50 @@
+"""The folders that a form of surgery offers: models and checkpoints that jobs made."""
+
+from collections.abc import Collection
+
+from django.contrib.auth.models import User
+from django.db.models import Q
+
+from jobs.models import Artifact, Place
+
+OFFERED = 200  # folders, the newest
+MODEL, CHECKPOINT, ADAPTER = (
+    Artifact.Kind.HUGGINGFACE, Artifact.Kind.CHECKPOINT, Artifact.Kind.ADAPTER,
+)  # fmt: skip
+MODELS = (MODEL,)
+SAVED = (MODEL, CHECKPOINT)
+
+
+def offered(
+    user: User, kinds: Collection[str] = MODELS, *, also: Collection[str] = (), job: int = 0
+) -> list[Place]:
+    """Where whole artifacts of these kinds lie that the user may read, the newest first.
+
+    ``also`` are paths that are offered whatever their age. With ``job``, only those of that job
+    are, and these.
+    """
+    mine = Artifact.objects.visible_to(user).filter(kind__in=kinds, is_whole=True)
+    places = Place.objects.there().filter(artifact__in=mine, path__startswith="/")
+    rows = places.select_related("artifact__job", "machine").order_by("-pk")
+    newest = list((rows.filter(artifact__job=job) if job else rows)[:OFFERED])
+    known = {place.path for place in newest}
+    more = [path for path in also if path not in known][:OFFERED]
+    return [*rows.filter(path__in=more), *newest] if more else newest
+
+
+def chosen(user: User, artifacts: Collection[str]) -> list[Place]:
+    """Where the artifacts lie that an address names by their ids, in the order of the steps."""
+    ids = [text for text in artifacts if text.isascii() and text.isdecimal() and len(text) < 16]
+    mine = Artifact.objects.visible_to(user).filter(pk__in=ids[:OFFERED], is_whole=True)
+    places = Place.objects.there().filter(Q(artifact__in=mine), path__startswith="/")
+    first = dict[int, Place]()
+    for place in places.select_related("artifact__job", "machine").order_by("pk"):
+        first.setdefault(place.artifact_id, place)
+    return sorted(first.values(), key=lambda place: (place.artifact.step or 0, place.pk))
+
+
+def words(place: Place) -> str:
+    """A folder as a list names it."""
+    artifact = place.artifact
+    of = f"{artifact.job.name} (job {artifact.job_id})" if artifact.job else "brought"
+    return f"{artifact.label}, {of}, on {place.machine}: {place.path}"

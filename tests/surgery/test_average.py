@@ -1,0 +1,218 @@
+"""From the page of an average, or its command, to the job that makes it."""
+
+import html
+import json
+import uuid as uuids
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.test import Client
+
+from compute.machines.local import local_machine
+from compute.models import Machine
+from jobs.kinds.base import End
+from jobs.models import Job, Status
+from jobs.process import Placement
+from surgery.kinds.average import Average, AverageSpec
+from tests import factories
+from tests.pages import asks_for_login, queries, refuses_other_methods
+from tests.surgery.models import artifact_at, checkpoint, model
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("queue")]
+NEW = "/surgery/average/"
+
+
+@pytest.fixture
+def run(user: User, home: Path) -> Job:
+    """A run with checkpoints of the steps 10, 20 and 30, and a loss at each."""
+    job = factories.make_job(user, name="sums", status=Status.COMPLETED)
+    for step in (10, 20, 30):
+        checkpoint(job, home / "run", step)
+    factories.add_points(job, "val/loss", {10: 4.0, 20: 2.0, 30: 1.0})
+    return job
+
+
+def saved(home: Path, *steps: int) -> list[str]:
+    return [str(home / f"run/checkpoints/global_step_{step}") for step in steps]
+
+
+def form(models: list[str], **fields: object) -> dict[str, object]:
+    given = {"uuid": uuids.uuid4(), "models": models, "method": "uniform", "action": "start"}
+    return {**given, "machine": local_machine().pk, **fields}
+
+
+def made() -> Job:
+    return Job.objects.get(kind="average")
+
+
+def test_checkpoints_become_a_job_in_the_order_of_their_steps(
+    page: Client, run: Job, home: Path
+) -> None:
+    data = form(saved(home, 30, 10, 20), method="ema", decay="0.5")
+    for _ in range(2):  # the same form twice is one job
+        response = page.post(NEW, data)
+    job = made()
+    assert response.headers["Location"] == job.get_absolute_url()
+    assert (job.name, job.status, job.gpus) == (
+        "Average of 3 models: the later the more (ema)", Status.QUEUED, 0,
+    )  # fmt: skip
+    assert job.spec_of_kind.to_node() == {
+        "method": "ema", "decay": 0.5,
+        "checkpoints": [
+            {"path": path, "step": step}
+            for path, step in zip(saved(home, 10, 20, 30), (10, 20, 30), strict=True)
+        ],
+    }  # fmt: skip
+    assert [str(each) for each in job.inputs.all()] == [f"Model of job {job.pk}"] * 3
+
+
+def test_the_last_ones_are_all_that_is_read(page: Client, run: Job, home: Path) -> None:
+    page.post(NEW, form(saved(home, 10, 20, 30), method="last", last_count="2"))
+    read = {each.artifact.step for each in made().inputs.all() if each.artifact}
+    assert read == {20, 30}
+    assert made().spec_of_kind.to_node()["last"] == 2
+
+
+def test_a_metric_of_the_run_gives_the_weights(page: Client, run: Job, home: Path) -> None:
+    data = form(saved(home, 10, 20, 30), method="metric", metric="val/loss")
+    assert page.post(NEW, data).status_code == 302
+    told = made().spec_of_kind.to_node()
+    assert (told["method"], told["higher_is_better"]) == ("weighted", False)
+    assert [each["value"] for each in told["checkpoints"]] == [4.0, 2.0, 1.0]
+    assert "metric" not in told
+
+
+def test_weights_by_hand_and_models_by_path(page: Client, user: User, home: Path) -> None:
+    one, other = model(user, home / "a"), home / "brought"
+    other.mkdir()
+    (other / "config.json").write_text((one / "config.json").read_text())
+    data = form([str(one)], more_models=f"{other}\n", method="weights", weights="1, 3")
+    assert page.post(NEW, data).status_code == 302
+    told = made().spec_of_kind.to_node()
+    assert (told["method"], told["higher_is_better"]) == ("weighted", True)
+    assert [(each["step"], each["value"]) for each in told["checkpoints"]] == [(1, 1.0), (2, 3.0)]
+    brought = artifact_at(other)
+    assert (brought.job, brought.owner, brought.label) == (None, user, "brought")
+
+
+WRONG: list[tuple[dict[str, object], str, str]] = [
+    ({"models": []}, "models", "Choose from 2 to 64 models, not 0."),
+    ({"method": "x"}, "method", "Select a valid choice"),
+    ({"method": "last"}, "last_count", "It is needed"),
+    ({"method": "last", "last_count": "9"}, "last_count", "9 are too many"),
+    ({"method": "last", "last_count": "1"}, "last_count", "greater than or equal to 2"),
+    ({"method": "ema"}, "decay", "It is needed"),
+    ({"method": "ema", "decay": "1.5"}, "decay", "less than or equal to 1"),
+    ({"method": "ema", "decay": "nan"}, "decay", "Enter a number"),
+    ({"method": "weights", "weights": "1 2"}, "weights", "There are 2 weights for 3 models."),
+    ({"method": "weights", "weights": "1 2 x"}, "weights", "x is no number."),
+    ({"method": "weights", "weights": "1 2 0"}, "weights", "A weight is above 0"),
+    ({"method": "weights", "weights": "1 2 nan"}, "weights", "A weight is above 0"),
+    ({"method": "weights", "weights": "1 2 1e400"}, "weights", "A weight is above 0"),
+    ({"method": "metric"}, "metric", "It is needed"),
+    ({"method": "metric", "metric": "x"}, "better", "does not say whether higher is better"),
+    ({"method": "metric", "metric": "val/acc"}, "metric", "was not logged at step 10, 20, 30."),
+    ({"machine": "999"}, "machine", "Select a valid choice"),
+    ({"name": "a\nb"}, "name", "one line"),
+    ({"dtype": "int8"}, "dtype", "Select a valid choice"),
+    ({"models": ["/etc"]}, "models", "Select a valid choice"),
+    ({"more_models": "/etc"}, "models", "outside the allowed folders"),
+    ({"more_models": "org/name"}, "models", "not a whole path"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "field", "said"), WRONG)
+def test_what_is_wrong_is_said_at_its_field(
+    page: Client, run: Job, home: Path, fields: dict[str, object], field: str, said: str
+) -> None:
+    response = page.post(NEW, form(saved(home, 10, 20, 30)) | fields)
+    assert response.status_code == 422
+    text = html.unescape(response.content.decode())
+    error = text.split(f'id="error-{field}"')[1].split("</p>")[0]
+    assert said in error
+    assert not Job.objects.filter(kind="average").exists()
+
+
+def test_a_metric_that_is_not_above_zero(page: Client, run: Job, home: Path) -> None:
+    factories.add_points(run, "val/reward", {10: 1.0, 20: 0.0, 30: 2.0})
+    data = form(saved(home, 10, 20, 30), method="metric", metric="val/reward")
+    assert "not above 0 at each of the steps" in page.post(NEW, data).content.decode()
+
+
+def test_models_of_others_and_of_other_shapes(
+    page: Client, user: User, other: User, home: Path
+) -> None:
+    mine, wide = model(user, home / "mine"), model(user, home / "wide", hidden_size=16)
+    theirs = model(other, home / "theirs")
+    for path, said in ((wide, "differ in hidden_size"), (theirs, "no model of yours")):
+        response = page.post(NEW, form([str(mine)], more_models=str(path)))
+        assert said in response.content.decode()
+        assert response.status_code == 422
+    far = model(user, home / "far", Machine.objects.create(name="box", kind="ssh", host="box.x"))
+    assert "lies on box and not" in page.post(NEW, form([str(mine), str(far)])).content.decode()
+
+
+def test_the_form_offers_a_run_and_has_artifacts_chosen(
+    page: Client, user: User, other: User, run: Job, home: Path
+) -> None:
+    model(user, home / "a")
+    theirs = model(other, home / "theirs")
+    ten = artifact_at(Path(saved(home, 10)[0]))
+    asked = f"{NEW}?job={run.pk}&from={ten.pk}&from=x&from={artifact_at(theirs).pk}"
+    shown = page.get(asked).content.decode()
+    assert f'<option value="{saved(home, 10)[0]}" selected>' in shown
+    assert f'<option value="{saved(home, 30)[0]}">' in shown
+    assert f'<option value="{home / "a"}"' not in shown
+    assert "theirs" not in shown
+    assert f'<option value="{home / "a"}"' in page.get(NEW).content.decode()
+    assert page.get(f"{NEW}?job=999999").status_code == 404
+
+
+def test_checking_makes_no_job_and_more_models_no_more_queries(
+    page: Client, user: User, run: Job, home: Path
+) -> None:
+    checked = page.post(NEW, form(saved(home, 10, 20), action="check"))
+    assert "Nothing that can be known before the start" in checked.content.decode()
+    assert not Job.objects.filter(kind="average").exists()
+    few = queries(page, NEW)
+    for name in ("a", "b", "c"):
+        model(user, home / name)
+    assert queries(page, NEW) == few
+
+
+def test_who_may_and_how(page: Client) -> None:
+    assert asks_for_login(NEW)
+    assert refuses_other_methods(page, NEW, "get", "post")
+
+
+def test_the_command(staff: User, run: Job, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["average", "--job", str(run.pk), "--method", "last", "--last", "2", "--json"]
+    call_command(*argv, "--check")
+    assert json.loads(capsys.readouterr().out)["last"] == 2
+    assert not Job.objects.filter(kind="average").exists()
+    call_command(*argv)
+    assert json.loads(capsys.readouterr().out)["id"] == made().pk
+    call_command("average", *saved(home, 10, 20), "--name", "two", "--json")
+    assert json.loads(capsys.readouterr().out)["name"] == "two"
+    for wrong, said in (
+        (["--job", str(run.pk), "--steps", "11"], "no whole checkpoint of step 11"),
+        ([*saved(home, 10), "--steps", "10"], "say of which run"),
+        ([*saved(home, 10)], "Choose from 2 to 64"),
+        ([*saved(home, 10, 20), "--machine", "moon"], "no machine moon"),
+        ([*saved(home, 10, 20), "--method", "ema"], "needed"),
+    ):
+        with pytest.raises(CommandError, match=said):
+            call_command("average", *wrong)
+
+
+def test_the_process_and_what_its_end_is_worth() -> None:
+    spec = AverageSpec("last", [{"path": f"/m/{nr}", "step": nr} for nr in (1, 2, 3)], last=2)
+    command = Average().command(spec, Placement("/w/attempt-1", "/python", "a-run"), {})
+    assert command.argv[:4] == ("/python", "-m", "trainyard_node.average", "--text")
+    assert command.argv[5:] == ("--out", "/w/attempt-1/model")
+    assert Average().reads(spec).inputs == {"model 1": "/m/2", "model 2": "/m/3"}
+    said = {"made": {"tensors": 3, "bytes": 2048}}
+    done = Average().judge(spec, End(0, 9, 9, said=said))
+    assert (done.status, done.reason) == ("completed", "The average is made: 3 tensors, 2.0 KiB.")
