@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from compute.machines.local import local_machine
 from compute.models import Machine
 from jobs.kinds.base import Spec
+from jobs.launch.once import OnceForm
 from jobs.models import Place
 from platform_site.fields import one_line
 from surgery.making.checks import SurgeryError, check_machine, check_places
@@ -26,11 +27,10 @@ class Wrong(SurgeryError):
         self.field = field
 
 
-class MakeForm(forms.Form):
+class MakeForm(OnceForm):
     """A form whose job works on models of one machine. ``spec`` is what the job is asked, once the
     form is valid: all that can be known here was checked."""
 
-    uuid = forms.UUIDField(widget=forms.HiddenInput)
     machine = forms.ModelChoiceField(
         Machine.objects.none(), label="Machine", empty_label=None,
         help_text="Where the models lie.",
@@ -54,7 +54,7 @@ class MakeForm(forms.Form):
         self.order_fields([*own, *self.last])
 
     def clean(self) -> dict[str, Any]:
-        given: dict[str, Any] = super().clean() or {}
+        given = super().clean()
         if not self.errors:
             try:
                 self.spec = self.asked(given)

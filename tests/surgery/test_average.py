@@ -182,6 +182,17 @@ def test_checking_makes_no_job_and_more_models_no_more_queries(
     assert queries(page, NEW) == few
 
 
+def test_a_form_with_the_number_of_another_s_job(
+    page: Client, run: Job, other: User, home: Path
+) -> None:
+    data = form(saved(home, 10, 20), uuid=factories.make_job(other).uuid)
+    response = page.post(NEW, data)
+    assert response.status_code == 422
+    assert "Send it once more." in response.content.decode()
+    again = {**data, "uuid": response.context["form"]["uuid"].value()}
+    assert page.post(NEW, again).status_code == 302
+
+
 def test_who_may_and_how(page: Client) -> None:
     assert asks_for_login(NEW)
     assert refuses_other_methods(page, NEW, "get", "post")
