@@ -1,14 +1,18 @@
 """The checkpoints of jobs, with what their metrics were at their steps. No machine is asked."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from django.contrib.auth.models import User
 
 from jobs import measured
 from jobs.artifacts.story import Saved, known_of
-from jobs.models import Job
+from jobs.models import Artifact, Job
 from surgery.choice.candidate import Candidate
 from surgery.choice.flags import RL_TRAINING, TRAINING, Flag, flags_of
 from surgery.choice.metrics import kl_of, reward_of, validation_of
+from surgery.choosing.made import Made, made_of
 
 MOST_NAMES = 2000  # of metrics, over all the jobs
 MOST_COLUMNS = 4
@@ -25,21 +29,45 @@ class Row:
     flags: Sequence[Flag] = ()
 
     @property
+    def artifact(self) -> Artifact:
+        return self.saved.artifact
+
+    @property
+    def folder(self) -> str:
+        return self.saved.folder
+
+    @property
+    def name(self) -> str:
+        return self.candidate.name
+
+    @property
+    def step(self) -> int:
+        return self.saved.step
+
+    @property
     def states(self) -> list[str]:
         """What it is good for."""
-        artifact = self.saved.artifact
-        if not artifact.is_whole:
+        if not self.artifact.is_whole:
             return ["not whole"]
-        return ["resumable", "Hugging Face"] if artifact.has_model else ["resumable"]
+        return ["resumable", "Hugging Face"] if self.artifact.has_model else ["resumable"]
+
+
+Line: TypeAlias = Row | Made
 
 
 @dataclass(frozen=True)
 class Table:
-    """``columns`` are the metrics that are shown, ``names`` all that the jobs have."""
+    """``columns`` are the metrics that are shown, ``names`` all that the jobs have. Only ``rows``
+    are chosen among; ``made`` are models that were made from them."""
 
     rows: Sequence[Row]
     columns: Sequence[str]
     names: Sequence[str]
+    made: Sequence[Made] = ()
+
+    @property
+    def lines(self) -> list[Line]:
+        return [*self.rows, *self.made]
 
     @property
     def candidates(self) -> list[Candidate]:
@@ -50,8 +78,9 @@ class Table:
         return next(row for row in self.rows if row.candidate.key == candidate.key)
 
 
-def table_of(jobs: Sequence[Job], asked: Collection[str] = ()) -> Table:
-    """The checkpoints of these jobs, newest first; ``asked`` are metrics to choose by."""
+def table_of(jobs: Sequence[Job], asked: Collection[str] = (), user: User | None = None) -> Table:
+    """The checkpoints of these jobs, newest first; ``asked`` are metrics to choose by. What was
+    made from them is added as far as the user may see it."""
     saved = {job.pk: known_of(job) for job in jobs}
     names = measured.names_of(list(saved), MOST_NAMES)
     columns = _columns(jobs, names, asked)
@@ -61,7 +90,8 @@ def table_of(jobs: Sequence[Job], asked: Collection[str] = ()) -> Table:
     rows = list[Row]()
     for job in jobs:
         rows += _rows(job, saved[job.pk], values.get(job.pk, {}), columns, len(jobs) > 1)
-    return Table(rows, columns, names)
+    made = [replace(each, values=[None] * len(columns)) for each in made_of(jobs, user)]
+    return Table(rows, columns, names, made)
 
 
 def _columns(jobs: Sequence[Job], names: Sequence[str], asked: Collection[str]) -> list[str]:
@@ -101,24 +131,26 @@ def _rows(
     ]  # fmt: skip
 
 
-FILTERS: Mapping[str, tuple[str, Callable[[Row], bool]]] = {
-    "whole": ("Whole", lambda row: row.saved.artifact.is_whole),
-    "broken": ("Not whole", lambda row: not row.saved.artifact.is_whole),
-    "flagged": ("Flagged", lambda row: bool(row.flags)),
-    "clear": ("Not flagged", lambda row: not row.flags),
-    "pinned": ("Pinned", lambda row: row.saved.artifact.is_pinned),
+FILTERS: Mapping[str, tuple[str, Callable[[Line], bool]]] = {
+    "whole": ("Whole", lambda line: line.artifact.is_whole),
+    "broken": ("Not whole", lambda line: not line.artifact.is_whole),
+    "saved": ("Saved by the run", lambda line: isinstance(line, Row)),
+    "made": ("Made from them", lambda line: isinstance(line, Made)),
+    "flagged": ("Flagged", lambda line: bool(line.flags)),
+    "clear": ("Not flagged", lambda line: not line.flags),
+    "pinned": ("Pinned", lambda line: line.artifact.is_pinned),
 }
 
 
-def in_order(rows: Sequence[Row], columns: Sequence[str], sort: str) -> list[Row]:
+def in_order(lines: Sequence[Line], columns: Sequence[str], sort: str) -> list[Line]:
     """By ``step``, ``size``, ``job`` or a metric, after ``-`` from above; the unknown come last."""
     name, down = sort.removeprefix("-"), sort.startswith("-")
 
-    def value(row: Row) -> float | None:
+    def value(line: Line) -> float | None:
         if name in columns:
-            return row.values[columns.index(name)]
-        return {"size": row.saved.artifact.size, "job": row.job.pk}.get(name, row.saved.step)
+            return line.values[columns.index(name)]
+        return {"size": line.artifact.size, "job": line.job.pk}.get(name, line.step)
 
-    known = [(found, row) for row in rows if (found := value(row)) is not None]
-    ordered = [row for _, row in sorted(known, key=lambda pair: pair[0], reverse=down)]
-    return ordered + [row for row in rows if value(row) is None]
+    known = [(found, line) for line in lines if (found := value(line)) is not None]
+    ordered = [line for _, line in sorted(known, key=lambda pair: pair[0], reverse=down)]
+    return ordered + [line for line in lines if value(line) is None]

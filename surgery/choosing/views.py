@@ -47,11 +47,11 @@ def of_job(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 def _table(request: HtmxHttpRequest, jobs: list[Job]) -> HttpResponse:
     form = CriterionForm(request.GET if "by" in request.GET else None)
     criterion = form.criterion() if form.is_valid() else None
-    table = table_of(jobs, criterion.metrics if criterion else ())
+    table = table_of(jobs, criterion.metrics if criterion else (), request.user)
     choice, refused = _chosen(table, criterion)
     sort, only = request.GET.get("sort", NEWEST), request.GET.get("only", "")
-    rows = [row for row in table.rows if only not in FILTERS or FILTERS[only][1](row)]
-    ordered = in_order(rows, table.columns, sort)
+    lines = [line for line in table.lines if only not in FILTERS or FILTERS[only][1](line)]
+    ordered = in_order(lines, table.columns, sort)
     context = {
         "jobs": jobs,
         "job": jobs[0] if len(jobs) == 1 else None,

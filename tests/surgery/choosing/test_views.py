@@ -10,6 +10,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
+from jobs.artifacts.keeping import keep_made
 from jobs.models import Artifact, Job, Place, Removal, Status
 from surgery.choosing import tidying
 from tests import factories, taskqueue
@@ -128,9 +129,77 @@ def test_several_jobs(page: Client, user: User, job: Job) -> None:
     assert page.get("/surgery/checkpoints/?job=999999").status_code == 404
 
 
+def model_of(owner: User, reads: Artifact, kind: str, name: str, size: int = 16) -> Artifact:
+    """What a job of this kind made of an artifact."""
+    job = factories.make_job(owner, kind=kind, spec={}, name=name, status=Status.COMPLETED)
+    job.inputs.create(artifact=reads, role="checkpoint")
+    return keep_made(
+        job, Artifact.Kind.HUGGINGFACE, "model", f"{job.run_dir}/model", size=size, has_model=True
+    )
+
+
+@pytest.fixture
+def merged(user: User, job: Job) -> Artifact:
+    """A merge of the export of step 20."""
+    exported = model_of(user, job.artifacts.get(step=20), "export", "the <export>", 8)
+    return model_of(user, exported, "merge", "the merge")
+
+
+def test_what_was_made_from_checkpoints_stands_with_them(
+    page: Client, url: str, job: Job, merged: Artifact
+) -> None:
+    shown = page.get(url).context["page"].object_list
+    assert [(row.name, row.states, row.artifact.size) for row in shown[4:]] == [
+        ("the merge", ["Hugging Face", "merged"], 16),
+        ("the <export>", ["Hugging Face", "exported"], 8),
+    ]
+    text = text_of(page, f"{url}?by=validation")
+    assert "the &lt;export&gt;" in text
+    assert "Chosen: checkpoint of step 20" in text, "what has no metric is not chosen"
+    assert "its scores come with evaluations" in text
+    assert f'href="/jobs/new/on/{merged.pk}/"' in text
+    assert "its scores come" not in text_of(page, f"{url}keep/?by=validation&best=1")
+    assert names(page, f"{url}?only=made&sort=size") == ["the <export>", "the merge"]
+    assert len(names(page, f"{url}?only=saved")) == 4
+    assert names(page, f"/surgery/checkpoints/{merged.job_id}/") == ["the merge"]
+
+
+def test_what_is_gone_or_somebody_else_s_is_not_listed(
+    page: Client, other: User, url: str, job: Job, merged: Artifact
+) -> None:
+    model_of(other, job.artifacts.get(step=20), "merge", "theirs")
+    assert names(page, f"{url}?only=made") == ["the merge", "the <export>"]
+    merged.places.update(gone_at=timezone.now())
+    assert names(page, f"{url}?only=made") == ["the <export>"]
+
+
+def test_another_run_on_a_model_is_not_of_this_one(
+    page: Client, user: User, url: str, merged: Artifact
+) -> None:
+    run = factories.make_job(user, status=Status.COMPLETED)
+    run.inputs.create(artifact=merged, role="model")
+    factories.keep_checkpoints(run, {5: 1})
+    model_of(user, run.artifacts.get(), "export", "of another run")
+    assert names(page, f"{url}?only=made") == ["the merge", "the <export>"]
+
+
+def names(page: Client, url: str) -> list[str]:
+    return [row.name for row in page.get(url).context["page"].object_list]
+
+
+def test_one_that_may_go_on_offers_it(page: Client, url: str, job: Job) -> None:
+    address = f"/jobs/{job.pk}/resume/?step=20"
+    assert address not in text_of(page, url)
+    Job.objects.filter(pk=job.pk).update(status=Status.STOPPED, started_at=timezone.now())
+    assert address in text_of(page, url)
+
+
 def test_as_many_queries_for_three_rows_as_for_one(page: Client, user: User) -> None:
     one = run_of(user, "one", {10: 1})
     three = run_of(user, "three", {10: 1, 20: 1, 30: 1})
+    model_of(user, one.artifacts.get(), "merge", "a merge")
+    for step in (10, 20, 30):
+        model_of(user, three.artifacts.get(step=step), "merge", f"merge {step}")
     address = "/surgery/checkpoints/{}/?by=validation"
     assert queries(page, address.format(one.pk)) == queries(page, address.format(three.pk))
 
@@ -273,6 +342,29 @@ def test_the_command(staff: User, job: Job, capsys: pytest.CaptureFixture[str]) 
     assert [data["freed_bytes"], data["is_deleted"], data["refused"]] == [3072, True, []]
     left = Artifact.objects.there().order_by("step")
     assert list(left.values_list("step", flat=True)) == [30, 40]
+
+
+def test_the_list_as_a_command(
+    job: Job, merged: Artifact, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--metric", "val/loss", "--sort", "size", "--reverse", "--json"]
+    call_command("checkpoints", str(job.pk), *words)
+    rows = json.loads(capsys.readouterr().out)
+    assert [(row["step"], row["bytes"], row["metrics"]["val/loss"]) for row in rows] == [
+        (40, 8192, 3.0), (30, 4096, 1.75), (20, 2048, 1.5), (10, 1024, 2.0),
+        (None, 16, None), (None, 8, None),
+    ]  # fmt: skip
+    assert [flag["flag"] for flag in rows[0]["flags"]] == ["overfitting"]
+    assert rows[4]["states"] == ["Hugging Face", "merged"]
+    assert rows[4]["folder"].endswith("/model")
+    call_command("checkpoints", str(job.pk), "--metric", "val/loss")
+    lines = capsys.readouterr().out.splitlines()
+    assert "val/loss 3 " in lines[0]
+    assert lines[4].endswith(f"merged by job {merged.job_id}")
+    assert "val/loss ?" in lines[4]
+    for words in (["--metric", "none"], ["--sort", "none"]):
+        with pytest.raises(CommandError, match="none"):
+            call_command("checkpoints", str(job.pk), *words)
 
 
 @pytest.mark.parametrize(
