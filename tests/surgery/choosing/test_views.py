@@ -183,6 +183,20 @@ def test_another_run_on_a_model_is_not_of_this_one(
     assert names(page, f"{url}?only=made") == ["the merge", "the <export>"]
 
 
+def test_those_that_are_ticked_are_chosen_in_the_form_of_an_average(
+    page: Client, url: str, job: Job
+) -> None:
+    text = text_of(page, url)
+    assert '<form id="pick"' in text
+    ticked = [job.artifacts.get(step=step) for step in (20, 30)]
+    assert all(
+        f'name="from" value="{each.pk}" form="pick"' in " ".join(text.split()) for each in ticked
+    )
+    query = "&".join(f"from={each.pk}" for each in ticked)
+    form = page.get(f"/surgery/average/?{query}").context["form"]
+    assert form["models"].value() == [each.places.get().path for each in ticked]
+
+
 def names(page: Client, url: str) -> list[str]:
     return [row.name for row in page.get(url).context["page"].object_list]
 
