@@ -57,7 +57,7 @@
   // What is being done is not swapped away; the next look comes three seconds later.
   function busy() {
     const queue = document.getElementById("queue");
-    return dragged || queue.querySelector("details[open]") || queue.querySelector("select:focus, input:focus");
+    return dragged || queue.querySelector("details[open], form.htmx-request") || queue.querySelector("select:focus, input:focus");
   }
 
   document.addEventListener("dragstart", begin);
@@ -66,5 +66,9 @@
   document.addEventListener("dragend", end);
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (event.target.matches("[data-queue-poll]") && (document.hidden || busy())) event.preventDefault();
+  });
+  // A form that is swapped away has no place left for its answer.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.requestConfig.elt.matches("[data-queue-poll]") && busy()) event.detail.shouldSwap = false;
   });
 })();

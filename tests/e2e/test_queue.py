@@ -1,7 +1,9 @@
 """The queue in a real browser: dragging, buttons by keyboard, and a page that keeps up."""
 
+from collections.abc import Callable
+
 import pytest
-from playwright.sync_api import Page, Position, expect
+from playwright.sync_api import Page, Position, Route, expect
 
 from tests.e2e.site import Site, wait_for
 
@@ -105,6 +107,51 @@ def test_what_was_just_swapped_in_answers_at_once(
     wait_for(lambda: site.job(waiting[1])["priority"] == "low", "the priority")
     page.locator(f"#priority-{waiting[1]}").select_option("normal")
     wait_for(lambda: site.job(waiting[1])["priority"] == "normal", "the priority again")
+
+
+def test_a_look_and_an_answer_do_not_cross(
+    page: Page, site: Site, waiting: list[int], complaints: list[str]
+) -> None:
+    """Whichever is slow: a look between would take away the form that awaits its answer."""
+    a, b, c = line(site, waiting)
+    page.goto(f"{site.url}/queue/")
+    page.evaluate(COUNT_LOOKS)
+    move = hold(page, "**/move/")
+    page.locator(f"#up-{b}").click()
+    page.wait_for_function("() => window.looks > 1")
+    move().continue_()
+    wait_for(lambda: line(site, waiting) == [b, a, c], "the job one place up")
+    expect(page.locator(f"{row(page, b)} + {row(page, a)}")).to_have_count(1)
+    look = hold(page, "**/queue/?*stamp=*")()
+    move = hold(page, "**/move/")
+    site.manage("hold", str(c))  # so that the look has news
+    page.locator(f"#up-{a}").click()
+    with page.expect_response("**/queue/?*stamp=*"):
+        look.continue_()
+    move().continue_()
+    wait_for(lambda: line(site, waiting) == [a, b, c], "the job at its own place")
+    expect(page.locator(f"{row(page, a)} + {row(page, b)}")).to_have_count(1)
+    expect(page.locator(row(page, c))).to_contain_text("Held by admin")
+    site.manage("release", str(c))
+    assert complaints == []
+
+
+def hold(page: Page, url: str) -> Callable[[], Route]:
+    """Keep the next request for this address; the answer waits for it and hands it out."""
+    held: list[Route] = []
+
+    def keep(route: Route) -> None:
+        if held:
+            route.fallback()
+        else:
+            held.append(route)
+
+    def handed_out() -> Route:
+        wait_for(lambda: page.evaluate("1") and held, f"a request for {url}")
+        return held[0]
+
+    page.route(url, keep)
+    return handed_out
 
 
 def test_anothers_change_that_was_too_late_is_said(
