@@ -115,6 +115,7 @@ INSTALLED_APPS = [
     "surgery",
     "surgery.averages",
     "surgery.choosing",
+    "surgery.comparisons",
     "surgery.compose",
     "surgery.lineage",
     "surgery.making",

@@ -4,6 +4,7 @@ app_name = "surgery"
 urlpatterns = [
     path("", include("surgery.compose.urls")),
     path("", include("surgery.averages.urls")),
+    path("", include("surgery.comparisons.urls")),
     path("", include("surgery.choosing.urls")),
     path("", include("surgery.lineage.urls")),
 ]

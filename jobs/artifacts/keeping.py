@@ -10,11 +10,16 @@ from django.db import transaction
 from django.utils import timezone
 
 from compute.models import Machine
-from jobs.kinds.base import CHECKPOINTS, MODEL
+from jobs.kinds.base import ADAPTER, CHECKPOINTS, MODEL, REPORT
 from jobs.models import Artifact, Job, Place
 from jobs.verl.checkpoints import Checkpoint
 
 UNFINISHED = "It is being written, or its writing was cut off."
+KINDS = {
+    MODEL: Artifact.Kind.HUGGINGFACE,
+    ADAPTER: Artifact.Kind.ADAPTER,
+    REPORT: Artifact.Kind.REPORT,
+}
 LISTED = ("size", "made_at", "is_whole", "fault", "examined_at", "has_model")
 
 
@@ -140,19 +145,19 @@ def keep_made(
 
 
 def keep_products(job: Job, said: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write down the models that a completed job made, but for those within its checkpoints.
+    """Write down what a completed job made, but for its checkpoints and what lies within these.
 
     ``said`` is the data of the last event of each kind that the job told.
     """
     products = job.job_kind.makes(job.spec_of_kind)
     saved = [f"{product.path}/" for product in products if product.sort == CHECKPOINTS]
     for product in products:
-        if product.sort == MODEL and not product.path.startswith(tuple(saved)):
+        if product.sort in KINDS and not product.path.startswith(tuple(saved)):
             path = f"{job.run_dir}/{product.path}"
             told = job.job_kind.measured(product, said)
             keep_made(
-                job, Artifact.Kind.HUGGINGFACE, product.path, path,
-                size=told.size, digest=told.digest, has_model=True,
+                job, KINDS[product.sort], product.path, path,
+                size=told.size, digest=told.digest, has_model=product.sort == MODEL,
             )  # fmt: skip
 
 

@@ -12,10 +12,10 @@ from jobs.process import Command, Placement, Spread
 from jobs.warning import FieldWarning, Range
 
 # Sorts of products.
-CHECKPOINTS, MODEL = "checkpoints", "model"
+CHECKPOINTS, MODEL, ADAPTER, REPORT = "checkpoints", "model", "adapter", "report"
 # The panels that a job's page has unless its kind says otherwise, in their order.
 USUAL = ("charts", "log", "system", "events", "checkpoints", "config")
-PANELS = (*USUAL, "report")  # all that there are
+PANELS = (*USUAL, "report", "comparison")  # all that there are
 Read = Callable[[str], bytes]
 """Gives the beginning of a file of the job's, by its path below the folder that was asked for."""
 
@@ -59,7 +59,8 @@ class Product:
     """What a job makes: of which sort, and where below its run directory.
 
     ``sort`` is ``CHECKPOINTS`` for a folder of saved steps, ``MODEL`` for one with a whole model as
-    Hugging Face's libraries read it.
+    Hugging Face's libraries read it, ``ADAPTER`` for one with an adapter as peft writes it, and
+    ``REPORT`` for one with findings.
     """
 
     sort: str

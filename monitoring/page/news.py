@@ -66,6 +66,8 @@ def new_state(pk: int, uuid: UUID, seen: int, now: int) -> list[str]:
         parts.append(part(f"{panels.template_of('charts')}#no_figures", context))
     if "checkpoints" in job.job_kind.panels:
         parts.append(panel("checkpoints", panels.checkpoints(job)))
+    if "comparison" in job.job_kind.panels:
+        parts.append(panel("comparison", panels.comparison(job)))
     return ["".join(parts)]
 
 

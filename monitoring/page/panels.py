@@ -83,6 +83,11 @@ def report(job: Job) -> dict[str, Any]:
     return {"job": job, "report": found, "found": found_in(job, found)}
 
 
+def comparison(job: Job) -> dict[str, Any]:
+    """What a comparison of two models found, in short; a page of its own has all."""
+    return {"job": job, "compared": job.events.said(job.attempt).get("compared", {}).get("whole")}
+
+
 # The panel with the command is not here: the page needs the command to say what is wrong with it.
 SHOWS: Mapping[str, Callable[[Job], dict[str, Any]]] = {
     "charts": charts,
@@ -91,4 +96,5 @@ SHOWS: Mapping[str, Callable[[Job], dict[str, Any]]] = {
     "events": events,
     "checkpoints": checkpoints,
     "report": report,
+    "comparison": comparison,
 }

@@ -1,6 +1,7 @@
 """What the forms of surgery share: the machine, the name, the folders, and the check of all."""
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from django import forms
@@ -8,6 +9,7 @@ from django.contrib.auth.models import User
 
 from compute.machines.local import local_machine
 from compute.models import Machine
+from jobs.artifacts.keeping import artifact_at
 from jobs.kinds.base import Spec
 from jobs.launch.once import OnceForm
 from jobs.models import Place
@@ -75,6 +77,17 @@ class MakeForm(OnceForm):
 
     def default_name(self) -> str:
         raise NotImplementedError
+
+    def called(self, path: str) -> str:
+        """What a model is called in a job's name: by the job that made it, or by its folder."""
+        artifact = artifact_at(
+            path, {self.cleaned_data["machine"].pk: self.cleaned_data["machine"]}
+        )
+        folder = PurePosixPath(path).name
+        if artifact is None or artifact.job is None:
+            return folder[:80]
+        step = f", step {artifact.step}" if artifact.step is not None else ""
+        return f"{artifact.job.name[:70]}{step}"
 
     def offer(self, field: str, places: Sequence[Place], none: str = "") -> None:
         """Let a field offer these folders; ``none`` is the choice of no folder."""

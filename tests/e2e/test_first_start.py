@@ -183,6 +183,7 @@ PAGES = (
     "/surgery/",
     "/surgery/new/",
     "/surgery/average/",
+    "/surgery/compare/",
     "/artifacts/",
     "/artifacts/?kind=checkpoint&state=there&sort=-size",
     "/artifacts/1/",

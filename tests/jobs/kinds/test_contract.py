@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from jobs.kinds import dryfire
-from jobs.kinds.base import CHECKPOINTS, MODEL, PANELS, End, JobKind
+from jobs.kinds.base import ADAPTER, CHECKPOINTS, MODEL, PANELS, REPORT, End, JobKind
 from jobs.kinds.dryfire import DryFireSpec
 from jobs.kinds.export import ExportSpec
 from jobs.kinds.registry import kind_of, registry
 from jobs.kinds.rehearsal import PARTS, RehearsalSpec
 from jobs.process import Command, Placement
 from surgery.kinds.average import AverageSpec
+from surgery.kinds.compare import CompareSpec
 from surgery.kinds.merge import MergeSpec
 from tests.factories import VALUES, spec_of
 
@@ -24,6 +25,7 @@ SPECS: dict[str, Any] = {kind: spec_of(kind) for kind in VALUES} | {
     "average": AverageSpec(
         "ema", [{"path": "/m/global_step_1", "step": 1}, {"path": "/m/b", "step": 2}], decay=0.5
     ),
+    "compare": CompareSpec("/m/a", "/m/b"),
     "rehearsal": RehearsalSpec(7, "grpo", spec_of("grpo").to_json()),
     "dryfire": DryFireSpec(7, "grpo", spec_of("grpo").to_json()),
     "dryfire_torchrun": DryFireSpec(7, "sft", spec_of("sft").to_json()),
@@ -33,6 +35,7 @@ SAID: list[dict[str, dict[str, Any]]] = [
     {"paused": {"step": 3}},
     {"exported": {}},
     {"made": {}},
+    {"compared": {"whole": "x"}},
     {"rehearsed": {"parts": [{"name": name, "state": "passed", "said": "."} for name in PARTS]}},
     {"rehearsed": {"parts": [{"name": "data", "state": "failed", "said": "Too long"}, 3]}},
     {"rehearsed": {"parts": "x"}},
@@ -151,7 +154,7 @@ def test_what_it_reads_can_be_put_elsewhere(kind: JobKind, spec: Any) -> None:
 
 def test_what_it_makes_lies_in_its_run_directory(kind: JobKind, spec: Any) -> None:
     for product in kind.makes(spec):
-        assert product.sort in (CHECKPOINTS, MODEL)
+        assert product.sort in (CHECKPOINTS, MODEL, ADAPTER, REPORT)
         assert not product.path.startswith("/")
         assert ".." not in product.path.split("/")
     makes_model = any(product.sort == MODEL for product in kind.makes(spec))

@@ -26,6 +26,7 @@ HOOKS = {
     "checkpoints": ('id="run-checkpoints"', 'id="fetch-form"'),
     "config": ('id="run-command"', "data-copy"),
     "report": ('id="run-report"',),
+    "comparison": ('id="run-comparison"',),
 }
 SCRIPTS = {
     "charts": {"series", "chartview", "chartcard", "charts", "chartgroups", "figures"},

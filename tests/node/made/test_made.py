@@ -45,3 +45,13 @@ def test_an_average_that_is_refused(tmp_path: Path) -> None:
     assert made["verdict"]["status"] == "failed"
     assert "There is no model at /none" in made["log"]
     assert not made["folder"].exists()
+
+
+def test_a_comparison(tmp_path: Path) -> None:
+    spec = {"before": model(tmp_path / "a", 1.0), "after": model(tmp_path / "b", 1.5)}
+    made = ran("compare", spec, tmp_path / "run")
+    assert made["verdict"] == {
+        "status": "completed", "reason": "The models are compared: 3 tensors.",
+    }, made["log"]  # fmt: skip
+    found = json.loads((made["folder"] / "comparison.json").read_text())
+    assert found["whole"]["relative"] == 0.5
