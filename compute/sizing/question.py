@@ -142,7 +142,9 @@ class Question:
 
     ``rows`` are the prompts of a step (SFT: rows; DPO: pairs) over all GPUs, ``answers`` those for
     each prompt, 1 without a rollout. ``log_prob_tokens`` is the largest micro batch of the passes
-    without gradient, per GPU; ``host_memory`` that of one machine in bytes, where it is known.
+    of actor and reference without gradient, per GPU, and ``values_tokens`` that of the critic's, 0
+    where it is that of the critic's update; ``host_memory`` that of one machine in bytes, where it
+    is known.
     ``temperature`` is that of sampling: verl copies the logits where it is not 1.
     """
 
@@ -161,9 +163,16 @@ class Question:
     reward_model: Served | None = None
     rollout: Rollout | None = None
     log_prob_tokens: int = 0
+    values_tokens: int = 0
     saving: Saving = Saving()
     host_memory: int | None = None
     temperature: float = 1.0
+
+    @property
+    def most_values_tokens(self) -> int:
+        """The largest micro batch of the critic's passes without gradient; 0 without a critic."""
+        update = self.critic_update
+        return self.values_tokens or (update.tokens if update else 0)
 
     @property
     def cards(self) -> int:

@@ -45,6 +45,7 @@ def _offer(offer: Offer) -> dict[str, Any]:
             {"name": row.name, "now": row.now, "planned": row.planned, "why": row.why}
             for row in offer.rows
         ],
+        "warnings": list(offer.warnings),
         "values": dict(offer.spec.values),
         "overrides": list(offer.spec.overrides),
     }
@@ -79,6 +80,8 @@ def _of_offer(offer: Mapping[str, Any], currency: str) -> Iterator[str]:
     yield f"  peak {size_text(offer['peak_bytes'])} a GPU ({low} to {high})"
     first, last = offer["seconds_band"]
     yield f"  a step {offer['seconds_per_step']:.1f} s ({first:.1f} to {last:.1f}){cost}"
+    for warning in offer["warnings"]:
+        yield f"  Warning: {warning}"
     for row in offer["settings"]:
         arrow = f"{row['now']} -> {row['planned']}" if row["now"] != row["planned"] else row["now"]
         yield f"  {row['name']:<28} {arrow:<24} {row['why']}".rstrip()

@@ -71,7 +71,7 @@ class Effective:
         self.values: dict[str, Any] = {**defaults, **_of_method(spec), **_of_knobs(spec)}
         for override in readable(spec.overrides):
             if not override.removes:
-                self.values |= _leaves(override.key, override.value)
+                self.values |= leaves(override.key, override.value)
 
     def get(self, key: str) -> Any:
         """None where nobody sets it and verl has no default."""
@@ -130,13 +130,13 @@ class Effective:
         return knob.name if knob else key
 
 
-def _leaves(key: str, value: Any) -> dict[str, Any]:
+def leaves(key: str, value: Any) -> dict[str, Any]:
     """The keys that an override sets, which may give a whole node as ``{a: 1, b: {c: 2}}``."""
     if not isinstance(value, dict):
         return {key: value}
     found: dict[str, Any] = {}
     for name, inner in value.items():
-        found |= _leaves(f"{key}.{name}", inner)
+        found |= leaves(f"{key}.{name}", inner)
     return found
 
 

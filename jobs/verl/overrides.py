@@ -102,6 +102,11 @@ def _unquoted(value: Any) -> Any:
     return value.text if isinstance(value, QuotedString) else value
 
 
+def key_of(text: str) -> str:
+    """The key of an override by its writing alone, whether it can be read or not."""
+    return text.partition("=")[0].strip().lstrip("+~")
+
+
 def depth(text: str) -> int:
     """How deep brackets lie in each other, at the most; those within quotes count as well."""
     deepest = now = 0

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from compute.sizing.plan.reasons import Reason
 from compute.sizing.plan.search import Choice
 from jobs.verl.knobs import BY_NAME
+from jobs.verl.overrides import key_of
 from jobs.verl.planned import TOLD_AT
 from jobs.verl.spec import TrainSpec, Value
 from platform_site.counts import size_text
@@ -19,6 +20,7 @@ BEST = {
     "largest": "The largest model of the catalogue that fits",
 }
 
+BEATS = "Left out, since it would beat what is planned."
 LITTLE = 0.02  # a share that nobody would choose by
 
 
@@ -57,8 +59,9 @@ def _free_rows(before: TrainSpec, after: TrainSpec, why: Mapping[str, str]) -> I
     for key, value in new.items():
         if old.get(key) != value:
             yield Row(key, key, old.get(key, "not set"), value, why.get(key, ""))
-    for key in old.keys() - new.keys():
-        yield Row(key, key, old[key], "not set", why.get(key, ""))
+    for key, value in old.items():
+        if key not in new:
+            yield Row(key, key, value, "not set", why.get(key, BEATS))
 
 
 def in_words(value: Value | None) -> str:
@@ -110,7 +113,7 @@ def _percent(share: float) -> str:
 
 def _pairs(spec: TrainSpec) -> dict[str, str]:
     return {
-        key.strip(): value.strip()
-        for key, sign, value in (line.partition("=") for line in spec.overrides)
+        key_of(line): value.strip()
+        for line, (_, sign, value) in ((line, line.partition("=")) for line in spec.overrides)
         if sign
     }

@@ -1,13 +1,15 @@
 """The settings of a plan in verl's words: values of knobs, and overrides where no knob is."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from compute.sizing.plan.settings import chosen
 from compute.sizing.question import Question
 from jobs.verl.algorithms import is_rl
+from jobs.verl.effective import leaves
 from jobs.verl.keys import ACTOR, REF, ROLLOUT
-from jobs.verl.knobs import knobs_of
+from jobs.verl.knobs import COMMAND, find, knobs_of
+from jobs.verl.overrides import key_of, readable
 from jobs.verl.spec import TrainSpec, Value
 
 LOG_PROB_TOKENS = (
@@ -29,12 +31,15 @@ def with_plan(spec: TrainSpec, question: Question, before: Question | None = Non
     """The spec with the settings of a planned question, and all else as it was.
 
     What is as in the question ``before``, that of the spec itself, stays unset where it was unset.
+    A free override of a key that the plan sets goes: verl would take it, of the critic alone too,
+    in place of what the plan was worked out with.
     """
     values, overrides = values_of(spec, question), overrides_of(spec.kind, question)
     for name, value in (chosen(before) if before else {}).items():
-        if values.get(name) == value and name not in _anew(spec):
+        if values.get(name) == value and not _is_told(spec, name):
             values.pop(name)
-    kept = tuple(line for line in spec.overrides if _key(line) not in _set_by_plan(spec.kind))
+    gone = {*_set_by_plan(spec.kind), *_keys_of(spec.kind, *values)}
+    kept = tuple(line for line in spec.overrides if key_of(line) not in gone)
     return replace(
         spec,
         values={**spec.values, **values},
@@ -42,9 +47,33 @@ def with_plan(spec: TrainSpec, question: Question, before: Question | None = Non
     )
 
 
-def _anew(spec: TrainSpec) -> tuple[str, ...]:
-    """A number of tokens counts only where micro batches are filled by tokens."""
-    return () if spec.values.get("dynamic_batch") is True else ("max_tokens_per_gpu",)
+def _is_told(spec: TrainSpec, name: str) -> bool:
+    """Whether a plan says a setting even where it changes nothing: one that an override says now,
+    and a number of tokens, which counts only where micro batches are filled by tokens, and which
+    verl takes another of for the critic where nobody says one."""
+    is_filled = spec.values.get("dynamic_batch") is True and spec.kind != "ppo"
+    if name == "max_tokens_per_gpu" and not is_filled:
+        return True
+    return any(key_of(line) in _keys_of(spec.kind, name) for line in spec.overrides)
+
+
+def still_beating(spec: TrainSpec, question: Question) -> Iterator[str]:
+    """Free overrides of a whole node that beat a plan, each in a sentence: they set more than what
+    the plan sets, so that they stay."""
+    keys = {*_set_by_plan(spec.kind), *_keys_of(spec.kind, *values_of(spec, question))}
+    for override in readable(spec.overrides):
+        if isinstance(override.value, dict) and not override.removes:
+            beaten = sorted(keys & leaves(override.key, override.value).keys())
+            if beaten:
+                yield (
+                    f"The override of {override.key} beats the plan: it sets {', '.join(beaten)}. "
+                    "Take that out of it."
+                )
+
+
+def _keys_of(kind: str, *names: str) -> set[str]:
+    knobs = (find(kind, name) for name in names)
+    return {key for knob in knobs if knob for key in knob.keys[kind]} - {COMMAND}
 
 
 def values_of(spec: TrainSpec, question: Question) -> dict[str, Value]:
@@ -72,7 +101,7 @@ def overrides_of(kind: str, question: Question) -> Mapping[str, Value]:
     if question.actor.shards != question.gpus:
         found |= dict.fromkeys(_shard_keys(kind), question.actor.shards)
     together = question.actor.sequence_parallel
-    if is_rl(kind) and question.actor.packed and question.log_prob_tokens > question.update.tokens:
+    if is_rl(kind) and question.actor.packed and question.log_prob_tokens != question.update.tokens:
         found |= dict.fromkeys(LOG_PROB_TOKENS, question.log_prob_tokens // together)
     return found
 
@@ -85,7 +114,3 @@ def _shard_keys(kind: str) -> tuple[str, ...]:
 
 def _set_by_plan(kind: str) -> set[str]:
     return {*_shard_keys(kind), *(LOG_PROB_TOKENS if is_rl(kind) else ())}
-
-
-def _key(line: str) -> str:
-    return line.partition("=")[0].strip().lstrip("+~")

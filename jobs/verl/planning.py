@@ -16,7 +16,7 @@ from compute.sizing.plan.sides import NOTHING_MORE, Terms
 from compute.sizing.question import Question
 from jobs.verl import plan_words as told
 from jobs.verl.plan_words import Row
-from jobs.verl.planned import with_plan
+from jobs.verl.planned import still_beating, with_plan
 from jobs.verl.spec import TrainSpec
 
 
@@ -32,12 +32,14 @@ class Asked:
 
 @dataclass(frozen=True)
 class Offer:
-    """Settings that fit, with what they cost. ``spec`` is the job with them."""
+    """Settings that fit, with what they cost. ``spec`` is the job with them, and ``warnings`` say
+    what of the job beats them."""
 
     title: str
     choice: Choice
     spec: TrainSpec
     rows: Sequence[Row] = ()
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -129,4 +131,5 @@ def _with_model(asked: Asked, choice: Choice) -> TrainSpec:
 def _offer(asked: Asked, title: str, choice: Choice, why: Mapping[str, str]) -> Offer:
     spec = with_plan(_with_model(asked, choice), choice.question, asked.question)
     used = chosen(asked.question)
-    return Offer(title, choice, spec, tuple(told.rows(asked.spec, spec, used, why)))
+    rows = tuple(told.rows(asked.spec, spec, used, why))
+    return Offer(title, choice, spec, rows, tuple(still_beating(spec, choice.question)))

@@ -8,6 +8,9 @@ from jobs.verl.effective import Effective, QuestionError
 from jobs.verl.keys import ACTOR, REF, ROLLOUT
 
 LOG_PROB = "log_prob_max_token_len_per_gpu"
+ACTOR_MICRO = f"{ACTOR}.ppo_micro_batch_size_per_gpu"
+# verl's newest trainer goes by it in the critic's update as well.
+CRITIC_TOKENS = "critic.ppo_infer_max_token_len_per_gpu"
 
 
 def update_of(values: Effective, lengths: Lengths, engine: Engine, gpus: int) -> Update:
@@ -18,7 +21,7 @@ def update_of(values: Effective, lengths: Lengths, engine: Engine, gpus: int) ->
             values, lengths, engine, gpus, rows, steps,
             dynamic=values.flag(f"{ACTOR}.use_dynamic_bsz"),
             tokens=f"{ACTOR}.ppo_max_token_len_per_gpu",
-            micro=f"{ACTOR}.ppo_micro_batch_size_per_gpu", fsdp=f"{ACTOR}.fsdp_config",
+            micro=ACTOR_MICRO, fsdp=f"{ACTOR}.fsdp_config",
         )  # fmt: skip
     return _update(
         values, lengths, engine, gpus, values.whole("data.train_batch_size"), 1,
@@ -34,11 +37,19 @@ def critic_update_of(values: Effective, lengths: Lengths, engine: Engine, gpus: 
     return _update(
         values, lengths, engine, gpus, rows, steps,
         dynamic=values.flag("critic.fsdp.use_dynamic_bsz"),
-        tokens="critic.ppo_infer_max_token_len_per_gpu",
+        tokens=CRITIC_TOKENS,
         # The actor's, unless it is set: see jobs.verl.command.
-        micro=micro if values.get(micro) else f"{ACTOR}.ppo_micro_batch_size_per_gpu",
+        micro=micro if values.get(micro) else ACTOR_MICRO,
         fsdp="critic.fsdp",
     )  # fmt: skip
+
+
+def values_of(values: Effective, lengths: Lengths, engine: Engine) -> int:
+    """The largest micro batch of the critic's passes without gradient. Raises ``QuestionError``."""
+    if values.flag("critic.fsdp.use_dynamic_bsz"):
+        return values.whole(CRITIC_TOKENS) * engine.sequence_parallel
+    micro = "critic.fsdp.infer_micro_batch_size_per_gpu"
+    return values.whole(micro if values.get(micro) else ACTOR_MICRO) * lengths.longest
 
 
 def log_prob_of(values: Effective, lengths: Lengths, engine: Engine) -> int:

@@ -5,26 +5,22 @@ estimate of a phase was off, the measurement says.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from compute.sizing import answer
 from compute.sizing.estimate import rollout_starts
 from compute.sizing.learning import Correction, corrected_memory
 from compute.sizing.memory.ledger import memory_of
-from compute.sizing.memory.rollout import one_row
-from compute.sizing.plan.settings import MOST_TOKENS
 from compute.sizing.question import Question
-from jobs.verl.batches import check_batches, divisors
+from jobs.verl.batches import check_batches
 from jobs.verl.effective import QuestionError
-from jobs.verl.knobs import BY_NAME, number, value_of
+from jobs.verl.levers import Lever, levers_of
 from jobs.verl.plan_words import Row, in_words
-from jobs.verl.planned import LOG_PROB_TOKENS
 from jobs.verl.spec import TrainSpec, Value
 from platform_site.counts import size_text
 
 FULL = 0.9  # of a card: the rest is for fragments and for rows that no two steps met
-SHARES = tuple(round(0.05 * n, 2) for n in range(4, 19))
-LOG_PROB = "log_prob_tokens"  # no knob: an override
+KEPT = "No phase of it was measured: it keeps its value, and no longer follows another setting."
 NONE_JUDGED = "None of its settings could be judged."
 NONE_FITS = "No micro batch or share was found that fits: see the table."
 FILLED = "The settings fill the card well already. Nothing else is proposed."
@@ -69,20 +65,6 @@ class Proposal:
 
 
 @dataclass(frozen=True)
-class Lever:
-    """A setting, and the phases whose peak it decides. ``most`` has the largest value that fits
-    taken, else the smallest that is ``enough`` for a question."""
-
-    name: str
-    label: str
-    phases: tuple[str, ...]
-    values: tuple[Value, ...]
-    read: Callable[[TrainSpec, Question], Value]
-    put: Callable[[TrainSpec, Value], TrainSpec]
-    enough: Callable[[Question], bool] = lambda question: False
-
-
-@dataclass(frozen=True)
 class Try:
     value: Value
     spec: TrainSpec
@@ -103,15 +85,18 @@ def propose(
     """The settings for a job, of which ``measured`` has the phases. Raises ``QuestionError``."""
     card = Card(ask(spec), measured, correction)
     changed, rows, fits = spec, [], True
-    for lever in _levers(spec, card.question):
+    for lever in levers_of(spec, card.question):
+        now = lever.read(spec)
         known = tuple(phase for phase in lever.phases if phase in measured)
         if known and (tries := [*_tries(lever, known, changed, ask, card)]):
-            best, now = _best(lever, tries), lever.read(spec, card.question)
+            best = _best(lever, tries)
             why = " ".join(_why(lever, known, best, tries, card))
             rows.append(Row(lever.name, lever.label, in_words(now), in_words(best.value), why))
             fits = fits and best.fits
-            if best.value != lever.read(changed, ask(changed)):  # what is so anyway stays unset
+            if best.value != lever.read(changed):  # what is so anyway stays unset
                 changed = best.spec
+        elif lever.is_set(changed) and not lever.is_set(spec):
+            rows.append(Row(lever.name, lever.label, in_words(now), in_words(now), KEPT))
     return Proposal(changed, tuple(rows), card.estimated, card.expected(ask(changed)), fits)
 
 
@@ -156,92 +141,11 @@ class Card:
         return found
 
 
-def _levers(spec: TrainSpec, question: Question) -> Iterator[Lever]:
-    rollout = question.rollout
-    if rollout and rollout.engine != "hf" and rollout.colocated:
-        yield _knob("gpu_memory", (answer.ROLLOUT,), SHARES, _share, _holds_all)
-    trained = (answer.UPDATE, answer.CRITIC)
-    if value_of(spec, "dynamic_batch"):
-        sizes = tuple(2**n for n in range(10, 17))
-        yield _knob("max_tokens_per_gpu", trained, sizes, _tokens)
-    else:
-        rows = tuple(_rows(spec, question))
-        yield _knob("micro_batch_size", trained, rows)
-    if question.rollout is None:
-        return
-    passes = (answer.LOG_PROB, answer.REF, answer.VALUES)
-    if value_of(spec, "dynamic_batch"):
-        label = "Tokens a GPU without gradients"
-        yield Lever(LOG_PROB, label, passes, sizes, _log_prob, _with_log_prob)
-    else:
-        yield _knob("log_prob_micro_batch_size", passes, rows)
-
-
-def _knob(
-    name: str,
-    phases: tuple[str, ...],
-    values: tuple[Value, ...],
-    usual: Callable[[Question], Value] = lambda question: 1,
-    enough: Callable[[Question], bool] = lambda question: False,
-) -> Lever:
-    """A lever that is a knob; ``usual`` is what holds where nobody set it."""
-    knob = BY_NAME[name]
-
-    def read(given: TrainSpec, question: Question) -> Value:
-        found = value_of(given, name)
-        return usual(question) if found in (None, "") else found
-
-    def put(given: TrainSpec, value: Value) -> TrainSpec:
-        return replace(given, values={**given.values, name: value})
-
-    return Lever(name, knob.label, phases, values, read, put, enough)
-
-
-def _share(question: Question) -> Value:
-    return question.rollout.memory_share if question.rollout else 0
-
-
-def _tokens(question: Question) -> Value:
-    return question.update.tokens // question.actor.sequence_parallel
-
-
-def _log_prob(spec: TrainSpec, question: Question) -> Value:
-    return question.log_prob_tokens // question.actor.sequence_parallel
-
-
-def _with_log_prob(spec: TrainSpec, value: Value) -> TrainSpec:
-    keys = {line.partition("=")[0].strip().lstrip("+~"): line for line in spec.overrides}
-    kept = [line for key, line in keys.items() if key not in LOG_PROB_TOKENS]
-    return replace(spec, overrides=(*kept, *(f"{key}={value}" for key in LOG_PROB_TOKENS)))
-
-
-def _rows(spec: TrainSpec, question: Question) -> Iterator[int]:
-    """Rows of a micro batch that divide those of a GPU, in as many tokens as keep it busy."""
-    ranks = max(1, number(spec, "gpus") // question.actor.sequence_parallel)
-    answers = number(spec, "mini_batch_size") * question.answers if question.rollout else 0
-    whole = (answers or question.rows) // ranks
-    row = question.lengths.longest
-    row *= 2 if question.update.pairs else 1
-    for size in divisors(max(1, whole)):
-        if size == 1 or size * row <= MOST_TOKENS:
-            yield size
-
-
-def _holds_all(question: Question) -> bool:
-    """Whether the rollout's cache holds all answers of its cards at once: more gains nothing."""
-    rollout = question.rollout
-    if rollout is None:
-        return True
-    together = question.rows * question.answers / question.gpus * rollout.tensor_parallel
-    needed = min(together, rollout.most_sequences) * one_row(question, rollout)
-    return memory_of(question).phases[answer.ROLLOUT]["kv_cache"] >= needed
-
-
 def _tries(
     lever: Lever, known: tuple[str, ...], spec: TrainSpec, ask: Ask, card: Card
 ) -> Iterator[Try]:
     """What verl takes, from the smallest; the value that the job has now is one of them."""
-    now = lever.read(spec, ask(spec))
+    now = lever.read(spec)
     for value in sorted({*lever.values, now}):
         if found := _try(lever, known, lever.put(spec, value), value, ask, card):
             yield found
@@ -250,6 +154,8 @@ def _tries(
 def _try(
     lever: Lever, known: tuple[str, ...], spec: TrainSpec, value: Value, ask: Ask, card: Card
 ) -> Try | None:
+    if lever.read(spec) != value:
+        return None  # an override of a whole node beats it
     try:
         question = ask(spec)
     except QuestionError:

@@ -7,7 +7,7 @@ from jobs.verl.algorithms import is_rl
 from jobs.verl.effective import Effective, QuestionError
 from jobs.verl.engines import actor_of, critic_of, reference_of, rollout_of
 from jobs.verl.keys import ACTOR, REWARD_MODEL, ROLLOUT
-from jobs.verl.portions import critic_update_of, log_prob_of, update_of
+from jobs.verl.portions import critic_update_of, log_prob_of, update_of, values_of
 from jobs.verl.spec import TrainSpec
 
 __all__ = ["QuestionError", "question_of"]
@@ -66,6 +66,7 @@ def question_of(
             "reward_model": _served(values, reward_model),
             "rollout": rollout_of(values, model, cards),
             "log_prob_tokens": log_prob_of(values, sized, actor),
+            "values_tokens": values_of(values, sized, other) if other else 0,
             "temperature": values.positive(f"{ROLLOUT}.temperature"),
         }
     )

@@ -128,7 +128,8 @@ def _training(question: Question, of_actor: int, of_critic: int) -> dict[str, Pa
     phases = {answer.UPDATE: _updates(actor, question.update, of_critic, heat)}
     if critic and question.critic_update:
         phases[answer.CRITIC] = _updates(critic, question.critic_update, of_actor, 1)
-        phases[answer.VALUES] = _pass(critic, asked, heat, of_actor)
+        most = question.most_values_tokens
+        phases[answer.VALUES] = _pass(critic, most, heat, of_actor)
     if question.rollout:
         phases[answer.LOG_PROB] = _pass(actor, asked, heat, of_critic)
     if question.reference:

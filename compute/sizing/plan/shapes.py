@@ -65,17 +65,19 @@ def with_answers_at_once(question: Question, count: int) -> Question:
 
 
 def with_tokens(question: Question, tokens: int) -> Question:
-    """Micro batches of at most so many tokens on each GPU, but of the longest row at least; and
-    twice as many and more without gradients where they had more."""
+    """Micro batches of at most so many tokens on each GPU, but of the longest row at least; those
+    without gradients keep their share of them. The critic's are all of one size."""
     together = question.actor.sequence_parallel
     # verl counts for each GPU: the longest row takes a whole number of tokens on each.
-    whole = max(tokens, ceil(longest_row(question) / together)) * together
-    ratio = max(1, round(question.log_prob_tokens / max(1, question.update.tokens)))
+    least = ceil(longest_row(question) / together)
+    whole = max(tokens, least) * together
+    passes = question.log_prob_tokens * whole // (max(1, question.update.tokens) * together)
     return replaced(
         question,
         update=_filled(question.update, whole),
         critic_update=question.critic_update and _filled(question.critic_update, whole),
-        log_prob_tokens=ratio * whole if question.log_prob_tokens else 0,
+        log_prob_tokens=max(passes, least) * together if question.log_prob_tokens else 0,
+        values_tokens=whole if question.values_tokens else 0,
     )
 
 
@@ -166,4 +168,5 @@ def with_longest(question: Question, tokens: int) -> Question:
         update=_filled(question.update, size, grown),
         critic_update=critic and _filled(critic, max(critic.tokens, least), grown),
         log_prob_tokens=max(question.log_prob_tokens, least) if question.log_prob_tokens else 0,
+        values_tokens=max(question.values_tokens, least) if question.values_tokens else 0,
     )

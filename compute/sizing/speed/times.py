@@ -116,15 +116,17 @@ def _score(
 ) -> None:
     """Adds the passes without gradient. verl asks the actor's own for entropies, and keeps the
     reference in the machine's memory whatever its settings say."""
+    most = question.log_prob_tokens or question.update.tokens
     if question.rollout:
-        own = scored(card, question, question.actor, length, tokens, True)
+        own = scored(card, question, question.actor, length, tokens, most, True)
         phases[answer.LOG_PROB] = own
     if reference := question.reference:
-        phases[answer.REF] = scored(card, question, reference, length, tokens, False)
+        phases[answer.REF] = scored(card, question, reference, length, tokens, most, False)
         if not reference.param_offload:
             phases[answer.REF] += loaded(card, shape_of(reference.model), reference)
-    if question.critic:
-        phases[answer.VALUES] = scored(card, question, question.critic, length, tokens, False)
+    if critic := question.critic:
+        most = question.most_values_tokens or most
+        phases[answer.VALUES] = scored(card, question, critic, length, tokens, most, False)
 
 
 def _judged(card: Card, served: Served, length: int, tokens: float, gpus: int) -> float:

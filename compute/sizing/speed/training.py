@@ -55,11 +55,11 @@ def _micro(
 
 
 def scored(
-    card: Card, question: Question, engine: Engine, length: int, tokens: float, entropy: bool
-) -> float:
-    """A pass without gradient over all ``tokens`` of the step."""
+    card: Card, question: Question, engine: Engine, length: int, tokens: float, most: int,
+    entropy: bool,
+) -> float:  # fmt: skip
+    """A pass without gradient over all ``tokens`` of the step, in micro batches of ``most``."""
     shape, ways = shape_of(engine.model), engine.sequence_parallel
-    most = question.log_prob_tokens or question.update.tokens
     seconds = _scored(
         card, shape, round(tokens / question.gpus), max(1, most // ways), length, ways,
         engine.shards, engine.replicas, question.per_node, engine.head == "value", entropy,

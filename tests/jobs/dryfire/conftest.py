@@ -35,7 +35,7 @@ def job_on_fakes(user: User, box: Machine, model: str) -> Make:
         )
         return factories.make_job(
             user, name="sums", kind=kind, spec=spec.to_json(), machine=box, gpus=8,
-            recipe="grpo" if kind == "grpo" else "sft",
+            recipe=kind,
         )  # fmt: skip
 
     return make

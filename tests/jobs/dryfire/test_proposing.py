@@ -140,6 +140,64 @@ def test_budgets_of_tokens(job_on_fakes: Make) -> None:
     assert set(proposal.spec.overrides) == {f"{key}={passes}" for key in LOG_PROB_TOKENS}
 
 
+def test_the_critic_of_ppo_has_a_micro_batch_of_its_own(job_on_fakes: Make) -> None:
+    job = job_on_fakes("ppo", micro_batch_size=4)
+    run = dry_fired(job, {"update": 12 * GIB, "critic": 70 * GIB, "values": 60 * GIB})
+    found_rows = rows(run)
+    assert int(found_rows["micro_batch_size"][1]) > 4
+    now, proposed = found_rows["critic_micro_batch_size"]
+    assert now == "4"
+    assert int(proposed) < 8
+    told = found(run).proposal
+    assert told
+    assert told.spec.values["critic_micro_batch_size"] == int(proposed)
+    assert all(told.expected[phase] <= FULL * LIMIT for phase in ("critic", "values"))
+
+
+def test_a_critic_that_was_not_measured_keeps_its_micro_batch(job_on_fakes: Make) -> None:
+    run = dry_fired(job_on_fakes("ppo", micro_batch_size=4), {"update": 12 * GIB})
+    assert int(rows(run)["micro_batch_size"][1]) > 4
+    assert rows(run)["critic_micro_batch_size"] == ("4", "4")
+    told = found(run).proposal
+    assert told
+    assert told.spec.values["critic_micro_batch_size"] == 4
+
+
+def test_the_critic_of_ppo_has_a_budget_of_tokens_of_its_own(job_on_fakes: Make) -> None:
+    by_tokens = {"dynamic_batch": True, "max_tokens_per_gpu": 32768, "remove_padding": True}
+    job = job_on_fakes("ppo", **by_tokens)
+    peaks = {"update": 12 * GIB, "critic": 74 * GIB, "values": 60 * GIB}
+    run = dry_fired(job, peaks)
+    found_rows = {
+        name: [int(text.replace(",", "")) for text in row] for name, row in rows(run).items()
+    }
+    assert found_rows["max_tokens_per_gpu"] == [32768, 65536]
+    assert found_rows["critic_tokens"][0] == 32768
+    assert found_rows["critic_tokens"][1] < 32768
+    assert found_rows["log_prob_tokens"] == [32768, 32768]  # it was not measured
+    told = found(run).proposal
+    assert told
+    budget = found_rows["critic_tokens"][1]
+    assert f"critic.ppo_infer_max_token_len_per_gpu={budget}" in told.spec.overrides
+    assert all(told.expected[phase] <= FULL * LIMIT for phase in ("critic", "values"))
+
+
+def test_an_override_of_a_setting_makes_way_for_what_is_proposed(job_on_fakes: Make) -> None:
+    key = "critic.fsdp.micro_batch_size_per_gpu"
+    job = job_on_fakes("ppo", f"{key}=2", "trainer.balance_batch=true", micro_batch_size=4)
+    run = dry_fired(job, {"critic": 12 * GIB, "values": 12 * GIB})
+    now, proposed = rows(run)["critic_micro_batch_size"]
+    assert int(proposed) > int(now)
+    told = found(run).proposal
+    assert told
+    assert told.spec.overrides == ("trainer.balance_batch=true",)
+
+
+def test_an_override_of_a_whole_node_leaves_nothing_to_propose(job_on_fakes: Make) -> None:
+    job = job_on_fakes("grpo", "actor_rollout_ref.actor={ppo_micro_batch_size_per_gpu: 2}")
+    assert rows(dry_fired(job, {"update": 12 * GIB})) == {"micro_batch_size": ("2", "2")}
+
+
 def test_sft_has_its_micro_batch_alone(job_on_fakes: Make) -> None:
     run = dry_fired(job_on_fakes("sft"), {"update": 20 * GIB, "validation": 12 * GIB})
     assert rows(run).keys() == {"micro_batch_size"}

@@ -147,3 +147,14 @@ def test_the_other_way_round(model: str, capsys: Any) -> None:
     assert longest["max_response_length"] > 8192
     largest = plan(capsys, *asked, "largest")["offers"][0]["values"]
     assert find_model(largest["model_path"])
+
+
+def test_an_override_that_beats_the_plan_is_told(model: str, capsys: Any) -> None:
+    line = "actor_rollout_ref.actor.fsdp_config={param_offload: true}"
+    asked = ("--set", f"model_path={model}", "--set", line, "--gpu", "h100-80g", "--gpus", "8")
+
+    (said,) = plan(capsys, *asked)["offers"][0]["warnings"]
+
+    assert said.startswith("The override of actor_rollout_ref.actor.fsdp_config beats the plan")
+    call_command("plan", "grpo", *asked)
+    assert f"Warning: {said}" in capsys.readouterr().out

@@ -189,3 +189,19 @@ def test_a_search_that_takes_too_long_is_said(
 
     assert response.status_code == 422
     assert b"The search was broken off." in response.content
+
+
+def test_overrides_that_meet_the_plan_are_told(page: Client, filled: dict[str, Any]) -> None:
+    """One that would beat it goes, and one that sets more stays and is warned of."""
+    lines = (
+        "actor_rollout_ref.actor.strategy=fsdp2",
+        "actor_rollout_ref.actor.fsdp_config={param_offload: true}",
+    )
+
+    response = page.post(URL, {**filled, **H100, "overrides": "\n".join(lines)})
+
+    text = response.content.decode()
+    assert "Left out, since it would beat what is planned." in text
+    assert "The override of actor_rollout_ref.actor.fsdp_config beats the plan" in text
+    applied = carried(response.content, 1)["overrides"].splitlines()
+    assert (lines[0] in applied, lines[1] in applied) == (False, True)

@@ -12,7 +12,7 @@ from compute.sizing.plan.search import GOALS, search
 from compute.sizing.plan.settings import chosen
 from compute.sizing.plan.shapes import with_lora
 from compute.sizing.question import Lengths, Question
-from jobs.verl.planned import with_plan
+from jobs.verl.planned import still_beating, with_plan
 from jobs.verl.question import question_of
 from jobs.verl.spec import TrainSpec
 from tests.compute.sizing import configs
@@ -74,6 +74,53 @@ def test_other_overrides_stay() -> None:
     assert best
 
     assert with_plan(spec, best.question).overrides[0] == spec.overrides[0]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "critic.ppo_infer_max_token_len_per_gpu=65536",
+        "+critic.fsdp.use_dynamic_bsz=false",
+        "critic.fsdp.param_offload=true",
+        "critic.model.enable_gradient_checkpointing=false",
+        "critic.strategy=fsdp2",
+        "actor_rollout_ref.actor.fsdp_config.param_offload=true",
+        "actor_rollout_ref.rollout.gpu_memory_utilization=0.35",
+        "actor_rollout_ref.actor.ppo_max_token_len_per_gpu=40000",
+    ],
+)
+@pytest.mark.parametrize("goal", ["fastest", "safest"])
+@pytest.mark.parametrize("dynamic", [True, False])
+def test_an_override_of_what_a_plan_sets_goes(goal: Any, line: str, dynamic: bool) -> None:
+    values = {**GRPO.values, "dynamic_batch": dynamic}
+    spec = TrainSpec("ppo", values, (line, "trainer.balance_batch=true"))
+    question = asked(spec)
+    best = search([question], goal).best
+    assert best
+
+    planned = with_plan(spec, best.question, question)
+
+    assert line not in planned.overrides
+    assert "trainer.balance_batch=true" in planned.overrides
+    again = asked(planned)
+    assert chosen(again) == chosen(best.question)
+    assert _without_means(again) == _without_means(best.question)
+
+
+def test_an_override_of_a_whole_node_that_beats_a_plan_is_told() -> None:
+    line = "actor_rollout_ref.actor.fsdp_config={param_offload: true, seed: 3}"
+    spec = replace(GRPO, overrides=(line,))
+    best = search([asked(spec)], "fastest").best
+    assert best
+
+    planned = with_plan(spec, best.question)
+
+    assert line in planned.overrides
+    (said,) = still_beating(planned, best.question)
+    assert said.startswith("The override of actor_rollout_ref.actor.fsdp_config beats the plan")
+    assert "fsdp_config.param_offload" in said
+    assert "seed" not in said
+    assert not list(still_beating(with_plan(GRPO, best.question), best.question))
 
 
 def test_what_else_a_job_may_have_to_give_up() -> None:

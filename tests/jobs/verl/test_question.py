@@ -93,6 +93,21 @@ def test_ppo_has_a_critic_that_takes_the_micro_batch_of_the_actor() -> None:
     critic_update = asked(own).critic_update
     assert critic_update
     assert critic_update.tokens == 2 * 4096
+    assert asked(own).values_tokens == 2 * 4096
+    apart = replace(own, overrides=("critic.fsdp.infer_micro_batch_size_per_gpu=8",))
+    assert asked(apart).values_tokens == 8 * 4096
+    assert asked(apart).log_prob_tokens == question.log_prob_tokens
+
+
+def test_a_critic_filled_by_tokens_scores_by_its_own_budget() -> None:
+    values = {**GRPO.values, "dynamic_batch": True, "max_tokens_per_gpu": 8192}
+    spec = TrainSpec("ppo", values, ("critic.ppo_infer_max_token_len_per_gpu=20000",))
+
+    question = asked(spec)
+
+    assert question.critic_update
+    assert (question.critic_update.tokens, question.values_tokens) == (20000, 20000)
+    assert (question.update.tokens, question.log_prob_tokens) == (8192, 8192)
 
 
 def test_an_adapter_needs_no_second_model() -> None:

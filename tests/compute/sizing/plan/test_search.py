@@ -8,7 +8,7 @@ import pytest
 
 from compute.sizing.plan.search import SLOWER, Choice, _Beam, judged, search
 from compute.sizing.plan.settings import laid_out, settings_of
-from compute.sizing.plan.shapes import with_gpus, with_rollout
+from compute.sizing.plan.shapes import with_gpus, with_rollout, with_tokens
 from compute.sizing.plan.sides import NOTHING_MORE, Terms
 from compute.sizing.question import Lengths, Question, Update
 from tests.compute.sizing import configs
@@ -167,3 +167,13 @@ def test_a_rollout_whose_cache_holds_no_row_does_not_fit() -> None:
     long = replace(share, lengths=Lengths(300, 1 << 17, 1200, 1 << 17))
     assert judged(long).memory.band[1] <= long.gpu.memory
     assert not judged(long).fits
+
+
+@pytest.mark.parametrize("tokens", [6000, 8192, 12288, 15000])
+def test_tokens_without_gradients_keep_their_share_of_the_updates(tokens: int) -> None:
+    question = replace(grpo(), log_prob_tokens=tokens)
+    assert question.update.tokens == 8192
+
+    assert laid_out(question).log_prob_tokens == tokens
+    twice = with_tokens(question, 16384)
+    assert (twice.update.tokens, twice.log_prob_tokens) == (16384, 2 * tokens)
