@@ -18,6 +18,7 @@ from jobs.kinds.trial import (
 from jobs.process import Command, Placement, Spread
 from jobs.verl.algorithms import is_rl
 from jobs.verl.command import build_command
+from jobs.verl.engines import saved_a_weight
 from jobs.verl.knobs import number
 from jobs.verl.spec import TrainSpec
 from jobs.verl.worst import DISTINCT, STEPS, not_tried, rows_of, worst
@@ -59,7 +60,8 @@ class DryFire(Trial):
         files = {f"{name}_files": f"{folder}/{name}.parquet" for name in ("train", "val")}
         made = replace(made, values={**made.values, **files})
         own = build_command(made, replace(placement, run_dir=folder, resume_from=""), {})
-        plan = {**_plan(job, made), "folder": folder}
+        nodes = placement.spread.nodes if placement.spread else 1
+        plan = {**_plan(job, made), "folder": folder, "machines": nodes}
         argv = (placement.python, "-m", "trainyard_node.dryfire", json.dumps(plan), "--")
         return Command((*argv, *own.argv), own.env, placement.run_dir, own.settings)
 
@@ -120,6 +122,7 @@ def _plan(job: TrainSpec, made: TrainSpec) -> dict[str, Any]:
             for name, folder in MODELS.items()
             if job.values.get(name)
         },
+        "saved": saved_a_weight(job),
         "resume": (),
         "steps": STEPS,
         "rows": rows_of(job),

@@ -3,10 +3,13 @@
 from typing import Any
 
 from compute.sizing.facts import ModelFacts
+from compute.sizing.memory.step import WIDTH
 from compute.sizing.question import Engine, Lora, Rollout
 from jobs.verl.algorithms import is_rl
 from jobs.verl.effective import Effective, QuestionError
 from jobs.verl.keys import ACTOR, MODEL, REF, ROLLOUT
+from jobs.verl.knobs import number
+from jobs.verl.spec import TrainSpec
 
 STRATEGIES = ("fsdp", "fsdp2")
 ENGINES = ("vllm", "sglang", "hf")
@@ -148,3 +151,34 @@ def _tensor_parallel(values: Effective, model: ModelFacts, gpus: int) -> int:
             values.field(key),
         )
     return size
+
+
+def saved_a_weight(spec: TrainSpec) -> dict[str, float]:
+    """Bytes of a checkpoint for each weight of a model: of ``model``, and of PPO's ``critic``.
+
+    Weights and both moments are as wide as the optimizer has them, and each copy of hybrid sharding
+    writes its own. Empty where the settings tell none.
+    """
+    values, gpus = Effective(spec), number(spec, "gpus")
+    actor = f"{ACTOR}.fsdp_config" if is_rl(spec.kind) else "engine"
+    places = {"model": actor} | ({"critic": "critic.fsdp"} if spec.kind == "ppo" else {})
+    prefix = f"{ACTOR}.checkpoint" if is_rl(spec.kind) else "checkpoint"
+    adapter = f"{MODEL if is_rl(spec.kind) else 'model'}.lora_rank"
+    try:
+        contents = values.words(f"{prefix}.save_contents")
+        is_adapter = values.whole(adapter, 0, 1 << 20) > 0
+        return {
+            name: _saved(values, place, gpus, contents, name == "model" and is_adapter)
+            for name, place in places.items()
+        }
+    except QuestionError:
+        return {}
+
+
+def _saved(
+    values: Effective, place: str, gpus: int, contents: tuple[str, ...], is_adapter: bool
+) -> float:
+    copies = gpus // _shards(values, f"{place}.fsdp_size", gpus)
+    width = WIDTH[_dtype(values, f"{place}.model_dtype")]
+    shards = ("model" in contents) + (0 if is_adapter else 2 * ("optimizer" in contents))
+    return float(width * (copies * shards + ("hf_model" in contents)))

@@ -38,6 +38,12 @@ class FakeCuda:
     def max_memory_allocated(self) -> int:
         return 25 * GIB
 
+    def current_device(self) -> int:
+        return 0
+
+    def get_device_properties(self, device: int) -> Any:
+        return SimpleNamespace(uuid="12ab-34")
+
 
 @pytest.fixture
 def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> FakeCuda:
@@ -120,8 +126,10 @@ def test_each_method_of_the_actor_is_a_phase_with_its_peak(path: Path, fake_cuda
     ended = [line for line in lines(path) if line["state"] == "ended"]
     assert [line["phase"] for line in ended] == ["log_prob", "update", "weight_sync", "save"]
     assert all(line["by_worker"] for line in ended)
-    assert {name: ended[0][name] for name in ("allocated", "reserved", "others", "total")} == {
+    sizes = ("allocated", "reserved", "others", "total", "uuid")
+    assert {name: ended[0][name] for name in sizes} == {
         "allocated": 25 * GIB, "reserved": 30 * GIB, "others": 5 * GIB, "total": 80 * GIB,
+        "uuid": "GPU-12ab-34",
     }  # fmt: skip
     assert fake_cuda.resets == 4
 
@@ -222,6 +230,16 @@ def test_the_error_of_a_gpu_that_broke_is_told_and_not_that_of_its_figures(
         raise RuntimeError("an illegal memory access was encountered")
 
     monkeypatch.setattr(card, "peak", broken)
+    monkeypatch.setattr(fake_cuda, "reset_peak_memory_stats", broken)
     with pytest.raises(KeyError), Record(path).phase("update", by_worker=True):
         raise KeyError("x")
     assert lines(path)[-1]["error"] == "KeyError: 'x'"
+
+
+def test_the_figures_of_a_gpu_count_without_its_name(
+    fake_cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fake_cuda, "get_device_properties", lambda device: SimpleNamespace())
+    assert card.peak() == {
+        "allocated": 25 * GIB, "reserved": 30 * GIB, "others": 5 * GIB, "total": 80 * GIB,
+    }  # fmt: skip

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -126,6 +127,65 @@ def test_a_run_whose_directory_was_removed_is_seen_and_ended(make_run: MakeRun) 
     assert run.tool("alive") == {"wrapper": False, "process": False, "exit_code": None}
     until(lambda: is_gone(wrapper))  # it has nowhere to put its verdict, and knows it
     assert not run.root.exists()
+
+
+def test_a_trainer_whose_directory_is_below_the_runs_is_seen_and_ended(make_run: MakeRun) -> None:
+    """As the trainer of a dry-fire, which has a directory and a session of its own."""
+    run = make_run(
+        "TRAINYARD_RUN_DIR=$PWD/dryfire TRAINYARD_ATTEMPT= setsid sleep 60 & echo $! > trainer\n"
+        "TRAINYARD_RUN_DIR=${PWD}0 TRAINYARD_ATTEMPT= setsid sleep 60 & echo $! > other\n"
+        "echo up > up; wait"
+    )
+    pids = orphan(run)
+    os.kill(pids["process"]["pid"], signal.SIGKILL)
+    until(lambda: is_gone(pids["process"]["pid"]))
+    trainer, other = run.written("trainer"), run.written("other")
+    try:
+        (run.root / "pid").unlink()
+        assert run.tool("alive")["process"] is True
+        assert run.tool("stop", "--grace", "5")["pids"] == [trainer]
+        assert is_gone(trainer)
+        assert run.tool("alive")["process"] is False
+        assert not is_gone(other)
+    finally:
+        os.kill(other, signal.SIGKILL)
+
+
+LEAVES = """
+exec {python} -c '
+import time
+from pathlib import Path
+from trainyard_node import discard
+root = Path.cwd()
+folders = [root / "dryfire/checkpoints", root / "kept", root.parent / "outside"]
+for folder in folders:
+    folder.mkdir(parents=True)
+discard.announce([folders[0], folders[2], root / "link", Path("relative")])
+(root / "link").symlink_to(folders[1])
+Path("up").touch()
+time.sleep(60)
+'
+"""
+
+
+@pytest.mark.parametrize("who", ["the wrapper", "stop", "stop afterwards"])
+def test_what_a_killed_run_announced_is_deleted(make_run: MakeRun, who: str) -> None:
+    run = make_run(LEAVES.format(python=sys.executable))
+    if who == "the wrapper":
+        run.detach("--grace", "0")
+        until((run.root / "up").exists)
+        process = run.pids()["process"]["pid"]
+        os.kill(process, signal.SIGKILL)
+        assert run.exit_code() == 128 + signal.SIGKILL
+    else:
+        pids = orphan(run)
+        if who == "stop afterwards":
+            os.kill(pids["process"]["pid"], signal.SIGKILL)
+            until(lambda: is_gone(pids["process"]["pid"]))
+        run.tool("stop", "--grace", "0")
+    assert not (run.root / "dryfire/checkpoints").exists()
+    assert (run.root / "kept").is_dir(), "a link is not followed"
+    assert (run.root.parent / "outside").is_dir(), "only what is the run's own"
 
 
 def test_identity_of_a_zombie_and_of_a_stranger() -> None:

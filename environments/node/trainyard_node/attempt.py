@@ -67,6 +67,10 @@ class Attempt:
         return self.control / "stop"
 
     @property
+    def discards(self) -> Path:
+        return self.control / "discards.jsonl"
+
+    @property
     def checkpoints(self) -> Path:
         return self.root / "checkpoints"
 

@@ -4,6 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 
+class NotRead(Exception):
+    """The driver did not answer this time; the next time it may."""
+
+
 class Gpus:
     """Readings of all GPUs of this machine; the first reading loads NVML."""
 
@@ -25,6 +29,28 @@ class Gpus:
         except nvml.NVMLError:
             return []
 
+    def memory(self) -> list[dict[str, Any]]:
+        """One dict a GPU: index, uuid, used and total (bytes). Empty where there is no NVML.
+
+        A GPU that does not answer is left out. Raises ``NotRead`` where none of them does.
+        """
+        nvml = self._load()
+        if nvml is None:
+            return []
+        try:
+            count = nvml.nvmlDeviceGetCount()
+        except nvml.NVMLError as error:
+            raise NotRead(str(error)) from None
+        found, why = [], ""
+        for index in range(count):
+            try:
+                found.append(_memory(nvml, index))
+            except nvml.NVMLError as error:
+                why = str(error)
+        if why and not found:
+            raise NotRead(why)
+        return found
+
     def _load(self) -> Any:
         if self._tried:
             return self._nvml
@@ -37,6 +63,17 @@ class Gpus:
             return None
         self._nvml = pynvml
         return pynvml
+
+
+def _memory(nvml: Any, index: int) -> dict[str, Any]:
+    handle = nvml.nvmlDeviceGetHandleByIndex(index)
+    uuid, memory = nvml.nvmlDeviceGetUUID(handle), nvml.nvmlDeviceGetMemoryInfo(handle)
+    return {
+        "index": index,
+        "uuid": uuid.decode() if isinstance(uuid, bytes) else uuid,
+        "used": int(memory.used),
+        "total": int(memory.total),
+    }
 
 
 def _reading(nvml: Any, index: int) -> dict[str, Any]:

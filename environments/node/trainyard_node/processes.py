@@ -44,15 +44,16 @@ def marked(mark: str) -> list[Process]:
     """All living processes that inherited this attempt's mark, except the caller."""
     if not mark:
         return []
-    return _inheriting(MARK, mark)
+    return _inheriting(MARK, lambda value: value == mark)
 
 
 def in_run(directory: str) -> list[Process]:
-    """All living processes that inherited this attempt directory, except the caller.
+    """All living processes that inherited this attempt directory, or a folder in it as the trainer
+    of a dry-fire does, except the caller.
 
     They can be found even when the run's pid file is gone.
     """
-    return _inheriting(RUN_DIR, directory)
+    return _inheriting(RUN_DIR, lambda value: f"{value}/".startswith(f"{directory}/"))
 
 
 def send(processes: Iterable[Process], signum: int) -> None:
@@ -119,14 +120,15 @@ def _session_of(pid: int) -> int | None:
         return None
 
 
-def _inheriting(name: str, value: str) -> list[Process]:
+def _inheriting(name: str, fits: Callable[[str], bool]) -> list[Process]:
     others = (p for p in psutil.process_iter() if p.pid != os.getpid())
-    return _living(p for p in others if _variable_of(p, name) == value)
+    return _living(p for p in others if fits(_variable_of(p, name)))
 
 
-def _variable_of(process: Process, name: str) -> str | None:
+def _variable_of(process: Process, name: str) -> str:
+    """Empty where it is not set, or the process may not be asked."""
     try:
         environment: dict[str, str] = process.environ()
     except (psutil.Error, OSError):
-        return None
-    return environment.get(name)
+        return ""
+    return environment.get(name, "")

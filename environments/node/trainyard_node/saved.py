@@ -1,6 +1,7 @@
 """Check that one file of a checkpoint is complete, without loading it."""
 
 import json
+import math
 import os
 import zipfile
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 LOCAL_HEADER = b"PK\x03\x04"
 LOCAL_HEADER_SIZE = 30
+LONGEST_HEADER = 100 << 20  # bytes: what safetensors itself takes
 
 
 class Damaged(Exception):
@@ -29,6 +31,21 @@ def check_torch(path: Path, *, deep: bool = False) -> None:
         raise Damaged(f"it is cut short or no file of torch.save: {error}") from None
     except (OSError, ValueError, NotImplementedError) as error:
         raise Damaged(f"it cannot be read: {_reason(error)}") from None
+
+
+def weight_count(folder: Path) -> int:
+    """All weights in the safetensors files right in a folder, by their headers alone.
+
+    Raises OSError, and ValueError, KeyError or TypeError for a header that is none.
+    """
+    count = 0
+    for path in sorted(folder.glob("*.safetensors")):
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(size, LONGEST_HEADER)))
+        tensors = (told for name, told in header.items() if name != "__metadata__")
+        count += sum(math.prod(told["shape"]) for told in tensors)
+    return count
 
 
 def read_json(path: Path) -> Any:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from trainyard_node import processes
+from trainyard_node import discard, processes
 from trainyard_node.attempt import Attempt, Lines, record_event, write_atomic
 from trainyard_node.identity import exists, is_alive
 from trainyard_node.record import Record, read_record
@@ -45,6 +45,7 @@ def stop(attempt: Attempt, grace: float) -> dict[str, Any]:
         os.kill(record.wrapper.pid, signal.SIGTERM)
         return {"signalled": "wrapper", "pid": record.wrapper.pid, "grace": grace}
     if not survivors(record):
+        _discard(attempt)
         return _nothing("nothing of this run is alive")
     return _end_orphans(attempt, record, grace)
 
@@ -82,6 +83,8 @@ def _end(attempt: Attempt, found: list[processes.Process], grace: float) -> dict
         return [p for p in _unique(found + _offspring(found)) if processes.lives(p)]
 
     left = processes.end(still, grace)
+    if not left:
+        _discard(attempt)
     pids = [process.pid for process in found]
     record_event(
         events,
@@ -98,6 +101,11 @@ def _offspring(found: list[processes.Process]) -> list[processes.Process]:
 
 def _unique(found: list[processes.Process]) -> list[processes.Process]:
     return [process for process in dict.fromkeys(found) if process.pid != os.getpid()]
+
+
+def _discard(attempt: Attempt) -> None:
+    with contextlib.suppress(OSError):
+        discard.carry_out(attempt)
 
 
 def _leave_grace(attempt: Attempt, grace: float) -> None:

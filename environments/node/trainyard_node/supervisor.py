@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from trainyard_node import child, processes, verdict
+from trainyard_node import child, discard, processes, verdict
 from trainyard_node.attempt import Attempt, Lines, record_event, write_atomic
 from trainyard_node.checkpoints import CheckpointWatch
 from trainyard_node.events import EventName
@@ -143,6 +143,8 @@ class Supervisor:
 
     def _finish(self) -> int:
         self._tell_checkpoint()
+        with contextlib.suppress(OSError):
+            discard.carry_out(self.attempt)
         code = child.exit_code(self._status)
         self._event("exited", f"ended with exit code {code}", exit_code=code)
         verdict.write(self.attempt, code)

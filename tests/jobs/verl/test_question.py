@@ -7,9 +7,12 @@ import pytest
 
 from compute.sizing.facts import ModelFacts, read_facts
 from compute.sizing.gpus import catalogue
+from compute.sizing.memory.storage import checkpoint
+from compute.sizing.parameters import parameters_of
 from compute.sizing.question import Lengths, Lora, Question, Saving
 from jobs.verl import schema
 from jobs.verl.effective import RL, SUPERVISED
+from jobs.verl.engines import saved_a_weight
 from jobs.verl.keys import ACTOR, ROLLOUT
 from jobs.verl.question import QuestionError, question_of
 from jobs.verl.recipes import all_recipes
@@ -225,3 +228,31 @@ def test_what_is_saved_must_be_a_list() -> None:
 
     with pytest.raises(QuestionError, match="write a list"):
         asked(spec)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "overrides"),
+    [
+        ("grpo", {}, ()),
+        ("grpo", {}, (f"{ACTOR}.fsdp_config.fsdp_size=4",)),
+        ("grpo", {}, (f"{ACTOR}.checkpoint.save_contents=[model,hf_model]",)),
+        ("grpo", {}, (f"{ACTOR}.fsdp_config.model_dtype=bfloat16",)),
+        ("grpo", {"lora_rank": 8}, ()),
+        ("ppo", {}, ("critic.fsdp.fsdp_size=4",)),
+    ],
+)  # fmt: skip
+def test_a_checkpoints_bytes_for_each_weight_are_those_of_the_estimate(
+    kind: str, values: dict[str, Any], overrides: tuple[str, ...]
+) -> None:
+    spec = TrainSpec(kind, {**GRPO.values, **values}, overrides)
+    question = asked(spec)
+
+    told = saved_a_weight(spec)
+
+    weights = parameters_of(question.actor.model).total
+    assert sum(told.values()) * weights == pytest.approx(checkpoint(question), rel=0.1)
+    assert told.keys() == ({"model", "critic"} if kind == "ppo" else {"model"})
+
+
+def test_of_a_checkpoint_that_no_estimate_knows_nothing_is_told() -> None:
+    assert saved_a_weight(replace(GRPO, overrides=(f"{ACTOR}.fsdp_config.fsdp_size=3",))) == {}

@@ -3,10 +3,12 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from trainyard_node.dryfire import measured, training, watch
+from trainyard_node.gpus import Gpus, NotRead
 from trainyard_node.hooks import phases
 from trainyard_node.rehearse import legs
 from trainyard_node.rehearse.plan import Doubt, Fault, Plan, Untried
@@ -76,11 +78,61 @@ def test_what_the_engine_of_the_rollout_took_is_seen_on_the_card(plan: Plan) -> 
         line(20, "rollout", "ended", by="driver", seconds=10),
         line(30, "weight_sync", "began"), line(31, "weight_sync", "ended", seconds=1, **SIZES),
     )  # fmt: skip
-    cards = [{"at": at, "used": used * GIB, "total": 80 * GIB} for at, used in
-             ((5, 50), (12, 70), (25, 12), (30.5, 26), (40, 79))]  # fmt: skip
-    write(plan.root / watch.FILE, *cards)
+    watched(plan, (5, 50), (12, 70), (25, 12), (30.5, 26), (40, 79))
     found = {row["phase"]: row["card"] for row in measured.found(plan)["phases"]}
     assert found == {"rollout": 70 * GIB, "weight_sync": 26 * GIB}
+
+
+def watched(plan: Plan, *seen: tuple[float, int], **more: Any) -> None:
+    """What the watch saw of one card, in GiB."""
+    path = plan.root / watch.FILE
+    before = list(legs.lines_of(path))
+    card = {"uuid": "GPU-1", "total": 80 * GIB, "named": True, **more}
+    write(path, *before, *({**card, "at": at, "used": used * GIB} for at, used in seen))
+
+
+def test_what_the_watch_saw_of_the_phase_before_is_not_of_this_one(plan: Plan) -> None:
+    """A look comes after a while: of the two phases here only the first one took so much."""
+    told(
+        plan,
+        line(1, "update", "began"), line(9.9, "update", "ended", seconds=8.9, **SIZES),
+        line(10, "log_prob", "began"), line(10.1, "log_prob", "ended", seconds=0.1, **SIZES),
+        line(10.1, "rollout", "began", by="driver"),
+        line(20, "rollout", "ended", by="driver", seconds=9.9),
+        line(20, "validation", "began", by="driver"),
+        line(29, "validation", "ended", by="driver", seconds=9),
+    )  # fmt: skip
+    watched(plan, (5, 78), (10.05, 77), (10.2, 40))
+    found = {row["phase"]: row["card"] for row in measured.found(plan)["phases"]}
+    own = 30 * GIB
+    assert found == {"update": own, "log_prob": own, "rollout": 40 * GIB, "validation": 40 * GIB}
+
+
+def test_cards_of_other_jobs_are_not_looked_at(plan: Plan) -> None:
+    rollout = (
+        line(1, "rollout", "began", by="driver"),
+        line(9, "rollout", "ended", by="driver", seconds=8),
+    )
+    told(plan, *rollout)
+    watched(plan, (2, 30))
+    watched(plan, (2, 75), uuid="GPU-2", named=False)
+    assert [row["card"] for row in measured.found(plan)["phases"]] == [30 * GIB]
+    told(plan, *rollout, line(10, "update", "ended", seconds=1, uuid="GPU-2", **SIZES))
+    found = {row["phase"]: row["card"] for row in measured.found(plan)["phases"]}
+    assert found["rollout"] == 75 * GIB  # a worker says that it is its own
+    (plan.root / watch.FILE).unlink()
+    watched(plan, (2, 75), named=False)
+    told(plan, *rollout)
+    assert measured.found(plan)["phases"][0]["card"] is None
+
+
+def test_looks_that_failed_are_told(plan: Plan) -> None:
+    told(plan, line(1, "update", "began"), line(2, "update", "ended", seconds=1, **SIZES))
+    write(plan.root / watch.FILE, {"failed": 3, "looks": 1200})
+    assert measured.check_memory(plan).endswith(
+        "in the phase update. 3 of 1,200 looks at the cards failed, so that the peak of a phase "
+        "without a figure of its workers may have been higher."
+    )
 
 
 def test_a_card_that_is_nearly_full_is_a_doubt(plan: Plan) -> None:
@@ -265,26 +317,84 @@ def test_answers_that_ended_early_are_a_doubt(
 
 
 @pytest.mark.parametrize(
-    ("text", "numbers"), [(None, None), ("", None), ("2,3", {2, 3}), ("GPU-12ab", None)]
+    ("text", "named"),
+    [
+        (None, False),
+        ("", False),
+        ("2,3", True),
+        ("12", False),
+        ("GPU-12ab", True),
+        ("GPU-9", False),
+    ],
 )
-def test_the_cards_of_a_run(text: str | None, numbers: set[int] | None) -> None:
-    assert watch.visible(text) == numbers
+def test_the_cards_of_a_run(text: str | None, named: bool) -> None:
+    assert watch.is_named({"index": 2, "uuid": "GPU-12ab-34"}, text) == named
 
 
-def test_the_watch_writes_what_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    used = iter([10 * GIB, 10 * GIB + 1, 30 * GIB])
+def test_the_watch_writes_what_changed_and_goes_on_after_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int | None] = [10 * GIB, None, 10 * GIB + 1, 30 * GIB]
 
     class FakeGpus:
-        def read(self) -> list[dict[str, Any]]:
-            here = next(used, None)
+        def memory(self) -> list[dict[str, Any]]:
+            if not looks:
+                return []
+            if (here := looks.pop(0)) is None:
+                raise NotRead("a driver that is busy")
             cards = [(0, here), (1, 70 * GIB)]  # the second is another run's
             return [
-                {"index": at, "memory_used": size, "memory_total": 80 * GIB} for at, size in cards
+                {"index": at, "uuid": f"GPU-{at}", "used": size, "total": 80 * GIB}
+                for at, size in cards
             ]
 
     monkeypatch.setattr(watch, "Gpus", FakeGpus)
     monkeypatch.setattr(watch, "EVERY", 0.001)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     with watch.Watch(tmp_path) as found:
-        found._thread.join(10)  # it ends where no card can be read any more
-    assert [row["used"] for row in legs.lines_of(tmp_path / watch.FILE)] == [10 * GIB, 30 * GIB]
+        found._thread.join(10)  # it ends where there is no card
+    lines = list(legs.lines_of(tmp_path / watch.FILE))
+    own = [row["used"] for row in lines if row.get("named")]
+    assert own == [10 * GIB, 30 * GIB]
+    assert [row["uuid"] for row in lines if row.get("named") is False] == ["GPU-1"]
+    assert (lines[-1]["failed"], lines[-1]["looks"]) == (1, 5)
+
+
+class FakeError(Exception):
+    pass
+
+
+class FakeNvml:
+    """Two cards, of which ``deaf`` do not answer."""
+
+    NVMLError = FakeError
+
+    def __init__(self, *deaf: int) -> None:
+        self.deaf = deaf
+
+    def nvmlDeviceGetCount(self) -> int:
+        return 2
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
+        return index
+
+    def nvmlDeviceGetUUID(self, handle: int) -> str:
+        return f"GPU-{handle}"
+
+    def nvmlDeviceGetMemoryInfo(self, handle: int) -> Any:
+        if handle in self.deaf:
+            raise FakeError("GPU is lost")
+        return SimpleNamespace(used=handle * GIB, total=80 * GIB)
+
+
+def test_the_memory_of_cards_as_their_driver_tells_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(*deaf: int) -> list[dict[str, Any]]:
+        gpus = Gpus()
+        monkeypatch.setattr(gpus, "_load", lambda: FakeNvml(*deaf))
+        return gpus.memory()
+
+    second = {"index": 1, "uuid": "GPU-1", "used": GIB, "total": 80 * GIB}
+    assert read()[1] == second
+    assert read(0) == [second]
+    with pytest.raises(NotRead, match="GPU is lost"):
+        read(0, 1)

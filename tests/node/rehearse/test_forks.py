@@ -12,6 +12,8 @@ from typing import Any
 import psutil
 import pytest
 from conftest import is_gone, until
+from trainyard_node import discard
+from trainyard_node.attempt import Attempt
 from trainyard_node.rehearse.forks import client
 
 HOST = Path(__file__).with_name("fork_host.py")
@@ -129,6 +131,25 @@ def test_a_signal_to_the_group_of_the_server_is_not_lost(tmp_path: Path) -> None
             os.killpg(started.pid, signal.SIGTERM)
             assert started.wait(10) == -signal.SIGTERM
             until(lambda: all(is_gone(pid) for pid in pids))
+
+
+@pytest.mark.parametrize("killed", ["the host", "its whole group"])
+def test_a_folder_does_not_outlive_a_host_that_is_killed(tmp_path: Path, killed: str) -> None:
+    """Where its group is killed as well, the wrapper of the run deletes what was announced."""
+    with subprocess.Popen(
+        [sys.executable, str(HOST)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        start_new_session=True, env={**os.environ, "TRAINYARD_RUN_DIR": str(tmp_path)},
+    ) as host:  # fmt: skip
+        assert host.stdout
+        folder = Path(host.stdout.readline().strip()).parent
+        assert folder.is_dir()
+        if killed == "the host":
+            host.kill()
+        else:
+            os.killpg(host.pid, signal.SIGKILL)
+            host.wait(10)
+            discard.carry_out(Attempt(tmp_path))
+        until(lambda: not folder.exists())
 
 
 def test_forks_share_no_chance(python: str, tmp_path: Path) -> None:

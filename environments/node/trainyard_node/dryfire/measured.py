@@ -1,5 +1,6 @@
 """The peak and the seconds of each phase, from what the hooks and the watch of the cards wrote."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ TAKES_BACK = "weight_sync"
 RAN_OUT = "ran_out"  # the state of a phase in which memory ran out, where only the log says so
 MOST = 1e15  # no second since 1970, and no length, is more
 SIZES = ("allocated", "reserved", "others", "total", "used")
+SEEN_AGAIN = 2 * watch.EVERY  # seconds in which the watch looks at least once
 NO_CARD = (
     "No GPU was there to measure: the run was on the CPU. Peaks, and a proposal of what would fit, "
     "need the GPUs of the job."
@@ -50,7 +52,7 @@ class Phase:
 def found(plan: Plan) -> dict[str, Any]:
     """What was measured so far, as it is told: empty before the trainer ran."""
     told = [line for line in lines_of(plan.root / phases.FILE) if is_whole(line, "phase", "pid")]
-    cards = [line for line in lines_of(plan.root / watch.FILE) if is_whole(line, "used")]
+    cards = own_cards(told, lines_of(plan.root / watch.FILE))
     totals = [line["total"] for line in (*told, *cards) if "total" in line]
     rows = [_of(phase, cards) for phase in read(told)]
     if not rows:
@@ -74,8 +76,29 @@ def check_memory(plan: Plan) -> str:
         f"{most['phase']}"
     )
     if most["card"] > 0.95 * limit:
-        raise Doubt(f"{said}: a longer row, or fragments, may have it run out of memory.")
-    return f"{said}."
+        said += ": a longer row, or fragments, may have it run out of memory"
+        raise Doubt(f"{said}.{_missed(plan)}")
+    return f"{said}.{_missed(plan)}"
+
+
+def _missed(plan: Plan) -> str:
+    """That the driver did not always say what is taken of a card; empty where it did."""
+    for line in lines_of(plan.root / watch.FILE):
+        failed, looks = line.get("failed"), line.get("looks")
+        if type(failed) is int and type(looks) is int:
+            return (
+                f" {failed:,} of {looks:,} looks at the cards failed, so that the peak of a phase "
+                "without a figure of its workers may have been higher."
+            )
+    return ""
+
+
+def own_cards(told: Iterable[Line], watched: Iterable[Line]) -> list[Line]:
+    """What was seen of the cards that the run's workers name as theirs. Before one of them did, the
+    cards that the run was given: others of the machine may be other runs'."""
+    whole = [line for line in watched if is_whole(line, "used", "uuid")]
+    theirs = {line["uuid"] for line in told if isinstance(line.get("uuid"), str)}
+    return [line for line in whole if (line["uuid"] in theirs if theirs else line.get("named"))]
 
 
 def is_whole(line: Line, *needed: str) -> bool:
@@ -117,14 +140,21 @@ def read(told: Iterable[Line]) -> list[Phase]:
 
 
 def _of(phase: Phase, cards: Sequence[Line]) -> dict[str, Any]:
-    """A phase as it is told. Its seconds are those of its last time, once all was warm."""
-    taken = [used for span in phase.spans for used in within(cards, span)]
-    if not (taken and phase.name == TAKES_BACK):
-        taken += [
-            line["reserved"] + line["others"]
-            for line in phase.sizes
-            if "reserved" in line and "others" in line
-        ]
+    """A phase as it is told. Its seconds are those of its last time, once all was warm.
+
+    The workers' own figure is of the phase alone. The watch looks from time to time, and what it
+    sees may be of the phase before: it serves where the workers have no figure.
+    """
+    watched = [used for span in phase.spans for used in within(cards, span)]
+    by_workers = [
+        line["reserved"] + line["others"]
+        for line in phase.sizes
+        if "reserved" in line and "others" in line
+    ]
+    first, second = by_workers, watched
+    if phase.name == TAKES_BACK:
+        first, second = watched, by_workers
+    taken = first or second
     seconds = phase.driver or phase.workers
     return {
         "phase": phase.name,
@@ -142,15 +172,19 @@ def _most(phase: Phase, name: str) -> int | None:
 
 
 def within(cards: Sequence[Line], span: tuple[float, float | None]) -> list[int]:
-    """What was taken of the card within a span of time: at its begin, and after each change."""
-    began, ended = span
-    before = [line["used"] for line in cards if line["at"] <= began][-1:]
-    inside = [
-        line["used"]
-        for line in cards
-        if began < line["at"] and (ended is None or line["at"] <= ended)
-    ]
-    return [*before, *inside]
+    """What was taken of each card within a span of time: after each change, and at its begin where
+    a look within the span found it unchanged."""
+    began, ended = span[0], math.inf if span[1] is None else span[1]
+    found = []
+    for uuid in dict.fromkeys(line["uuid"] for line in cards):
+        lines = [line for line in cards if line["uuid"] == uuid]
+        changes = [*(line["at"] for line in lines[1:]), math.inf]
+        for line, changed in zip(lines, changes, strict=True):
+            is_inside = began < line["at"] <= ended
+            held = line["at"] <= began and min(changed, ended) - began > SEEN_AGAIN
+            if is_inside or held:
+                found.append(line["used"])
+    return found
 
 
 def broke_in(root: Path) -> tuple[str, str]:

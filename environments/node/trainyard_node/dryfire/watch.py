@@ -1,13 +1,13 @@
-"""What the driver counts as taken of the cards of this run while it trains: by all processes, also
-by that of the rollout."""
+"""What the driver counts as taken of the cards of this machine while a run trains: by all
+processes, also by that of the rollout."""
 
 import os
 import threading
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from trainyard_node.attempt import Lines
-from trainyard_node.gpus import Gpus
+from trainyard_node.gpus import Gpus, NotRead
 
 FILE = "card.jsonl"
 EVERY = 0.2  # seconds
@@ -15,12 +15,14 @@ LITTLE = 16 << 20  # bytes: a smaller change is not written
 
 
 class Watch:
-    """While it is entered, it writes the fullest of the cards whenever that changes."""
+    """While it is entered, it writes what is taken of each card whenever that changes; at its end
+    how many looks failed, if any did."""
 
     def __init__(self, root: Path) -> None:
         self._lines, self._gpus = Lines(root / FILE), Gpus()
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
+        self._seen: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -31,23 +33,33 @@ class Watch:
         self._thread.join()
 
     def _look(self) -> None:
-        last = -LITTLE
-        chosen = visible(os.environ.get("CUDA_VISIBLE_DEVICES"))
+        looks = failed = 0
         while not self._ends.wait(EVERY):
-            cards = [
-                card
-                for card in self._gpus.read()
-                if (chosen is None or card["index"] in chosen) and card["memory_used"] is not None
-            ]
+            looks += 1
+            try:
+                cards = self._gpus.memory()
+            except NotRead:
+                failed += 1
+                continue
             if not cards:
-                return  # there is none, and none will come
-            fullest = max(cards, key=lambda card: int(card["memory_used"]))
-            if abs(fullest["memory_used"] - last) >= LITTLE:
-                last = fullest["memory_used"]
-                self._lines.append({"used": last, "total": fullest["memory_total"]})
+                break  # there is none, and none will come
+            for card in cards:
+                self._tell(card)
+        if failed:
+            self._lines.append({"failed": failed, "looks": looks})
+
+    def _tell(self, card: dict[str, Any]) -> None:
+        uuid, used = card["uuid"], card["used"]
+        if abs(used - self._seen.get(uuid, -LITTLE)) >= LITTLE:
+            self._seen[uuid] = used
+            named = is_named(card, os.environ.get("CUDA_VISIBLE_DEVICES"))
+            line = {"uuid": uuid, "used": used, "total": card["total"], "named": named}
+            self._lines.append(line)
 
 
-def visible(text: str | None) -> set[int] | None:
-    """The numbers of the cards that a process may use; None for all, and for other names."""
-    numbers = (text or "").split(",")
-    return {int(one) for one in numbers} if all(one.isdecimal() for one in numbers) else None
+def is_named(card: dict[str, Any], text: str | None) -> bool:
+    """Whether the cards that a process may use name this one, by its number or its UUID."""
+    names = [name.strip() for name in (text or "").split(",")]
+    return str(card["index"]) in names or any(
+        name.startswith("GPU-") and card["uuid"].startswith(name) for name in names
+    )

@@ -81,7 +81,8 @@ class Record:
         self._is_inside = True
         began = time.perf_counter()
         if by_worker:
-            card.reset()
+            with suppress(Exception):  # of a GPU that broke: its own error is to be told
+                card.reset()
         self._write(name, BEGAN, by_worker)
         state, more = FAILED, {}
         try:
@@ -93,7 +94,7 @@ class Record:
         finally:
             self._is_inside = False
             found: Mapping[str, Any] = {}
-            with suppress(Exception):  # of a GPU that broke, whose own error is to be told
+            with suppress(Exception):
                 found = card.peak() if by_worker else {}
             seconds = time.perf_counter() - began
             self._write(name, state, by_worker, seconds=seconds, **found, **more)

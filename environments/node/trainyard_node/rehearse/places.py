@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 
 from trainyard_node.rehearse.plan import Fault, Plan
+from trainyard_node.rehearse.shrink import folder_of
+from trainyard_node.saved import weight_count
 
 LEAST_FREE = 2 << 30  # bytes for a small model's checkpoints
 
@@ -30,7 +32,38 @@ def check_folders(plan: Plan) -> str:
     free = shutil.disk_usage(nearest(Path(plan.folder))).free
     if free < LEAST_FREE:
         raise Fault(f"{free / 2**30:.1f} GiB are free for the run directory: too little to try.")
-    return f"{len(folders)} folders can be written; {free / 2**30:.0f} GiB are free."
+    return (
+        f"{len(folders)} folders can be written; {free / 2**30:.0f} GiB are free"
+        f"{_room_for_checkpoint(plan, free)}."
+    )
+
+
+def _room_for_checkpoint(plan: Plan, free: int) -> str:
+    """What a checkpoint of the job's own models takes, where one is saved. Raises Fault."""
+    if not plan.saved:
+        return ""
+    own = plan.models["model"]  # which is the critic's too, where it has none of its own
+    counts = {name: _weights(plan.models.get(name, own).source) for name in plan.saved}
+    if unknown := [name for name, count in counts.items() if count is None]:
+        return f", and how much a checkpoint of the {unknown[0]} takes is not known"
+    size = sum(plan.saved[name] * count for name, count in counts.items() if count)
+    here = size / plan.machines
+    if free < here:
+        of_all = f" of its {size / 2**30:.1f} GiB" if plan.machines > 1 else ""
+        raise Fault(
+            f"A checkpoint takes about {here / 2**30:.1f} GiB{of_all} here, and "
+            f"{free / 2**30:.1f} GiB are free for the run directory."
+        )
+    return f", of which a checkpoint takes about {here / 2**30:.1f}"
+
+
+def _weights(source: str) -> int | None:
+    """How many weights a model has by the headers of its safetensors files; None where there is
+    none of these."""
+    try:
+        return weight_count(folder_of(source)) or None
+    except (Fault, OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def nearest(path: Path) -> Path:

@@ -35,7 +35,8 @@ class Plan:
     run. ``overlong`` says what becomes of rows over the limit: error, dropped or cut. Of the
     longest rows ``distinct`` are taken, 0 for as many as there is room for; ``answer`` is the
     number of tokens that each answer must have, 0 where that does not matter. ``python``
-    starts a Python as a fork, where there are any (see ``forks/begin.py``).
+    starts a Python as a fork, where there are any (see ``forks/begin.py``). ``saved`` are the bytes
+    of a checkpoint for each weight of a model, by its name in ``models``; ``machines`` share them.
     """
 
     folder: str
@@ -63,6 +64,8 @@ class Plan:
     python: str = ""
     distinct: int = 0
     answer: int = 0
+    saved: Mapping[str, float] = field(default_factory=dict)
+    machines: int = 1
 
     @classmethod
     def read(cls, text: str, argv: tuple[str, ...]) -> Self:

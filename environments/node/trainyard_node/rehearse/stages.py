@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 
+from trainyard_node import discard
 from trainyard_node.rehearse.plan import Doubt, Fault, Plan, Untried
 from trainyard_node.rehearse.told import FAILED, PASSED, SKIPPED, WARNED, Told
 
@@ -32,6 +33,7 @@ def go_through(plan: Plan, stages: Stages, told: Told, left: Sequence[str]) -> i
     failed. A part that is in doubt, or has nothing to try, lets the next stage be tried."""
     # A stop ends the process by an exception, so that the trainer is ended as well.
     signal.signal(signal.SIGTERM, _stop)
+    discard.announce(plan.root / folder for folder in left)
     try:
         for stage in stages:
             goes_on = not told.has_failed

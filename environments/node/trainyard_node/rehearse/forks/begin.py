@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainyard_node import discard
 from trainyard_node.rehearse.forks import client
 from trainyard_node.rehearse.forks.server import Program, serve
 
@@ -46,7 +47,7 @@ class Forks:
         if self.pid:
             os.close(self.lifeline)
             os.waitpid(self.pid, 0)
-            shutil.rmtree(self.folder, ignore_errors=True)
+            shutil.rmtree(self.folder, ignore_errors=True)  # where the server was killed
 
 
 def begin(modules: Sequence[str] = MODULES) -> Forks | Program:
@@ -55,7 +56,8 @@ def begin(modules: Sequence[str] = MODULES) -> Forks | Program:
     """
     if sys.platform != "linux":
         return Forks()
-    folder = tempfile.mkdtemp(prefix="trainyard-forks-")
+    folder = tempfile.mkdtemp(prefix=f"{discard.TEMPORARY}forks-")
+    discard.announce([Path(folder)])
     try:
         listener = _listening(folder)
     except OSError:  # such as a path that is too long for a socket
@@ -68,7 +70,7 @@ def begin(modules: Sequence[str] = MODULES) -> Forks | Program:
     pid = os.fork()
     if not pid:
         os.close(lifeline)
-        return serve(listener, ours)
+        return serve(listener, ours, folder)
     listener.close()
     os.close(ours)
     return Forks(pid, folder, lifeline)

@@ -5,6 +5,7 @@ import os
 import random
 import runpy
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -43,9 +44,10 @@ class Program:
         return 0
 
 
-def serve(listener: socket.socket, lifeline: int) -> Program:
-    """Fork for each request, until the other end of ``lifeline`` is closed. Returns in the forks
-    alone, with the program that each is to run.
+def serve(listener: socket.socket, lifeline: int, folder: str) -> Program:
+    """Fork for each request, until the other end of ``lifeline`` is closed, be it by the end of who
+    began this; then its folder goes. Returns in the forks alone, with the program that each is to
+    run.
 
     A signal to the group of the rehearsal is for those whom the callers started: they are told.
     """
@@ -60,6 +62,7 @@ def serve(listener: socket.socket, lifeline: int) -> Program:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             return _forked(caller)
         caller.close()
+    shutil.rmtree(folder, ignore_errors=True)
     os._exit(0)
 
 
