@@ -1,6 +1,6 @@
 """Every card of the catalogue for one job: how many it needs, how long it takes, what it costs."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from compute.sizing.answer import Estimate
@@ -8,6 +8,7 @@ from compute.sizing.estimate import estimate
 from compute.sizing.gpus import Gpu, catalogue
 from compute.sizing.speed.times import ROOFLINE
 from jobs.calculator.forms import CalculatorForm
+from jobs.fit.guarded import guarded
 from jobs.fit.learned import correction_for
 from jobs.fit.services import QuestionError
 from jobs.fit.sources import NotKnown
@@ -49,11 +50,18 @@ class Row:
         return self.price * self.gpus * self.seconds / 3600
 
 
-def rows_of(form: CalculatorForm) -> Iterator[Row]:
-    """Those that fit, for a valid form."""
+def rows_of(form: CalculatorForm) -> tuple[list[Row], list[Gpu]]:
+    """Those that fit, for a valid form, and those whose estimate failed."""
+    rows, failed = list[Row](), list[Gpu]()
     for gpu in catalogue().values():
-        if row := _row(form, gpu):
-            yield row
+        try:
+            with guarded(f"The estimate on {gpu.name}"):
+                row = _row(form, gpu)
+        except NotKnown:
+            failed.append(gpu)
+        else:
+            rows += [row] if row else []
+    return rows, failed
 
 
 def _row(form: CalculatorForm, gpu: Gpu) -> Row | None:

@@ -17,6 +17,7 @@ from compute.sizing.gpus import Gpu, catalogue
 from compute.sizing.models import known_models
 from compute.sizing.question import Lengths, Question
 from jobs.calculator import carried
+from jobs.fit.guarded import guarded
 from jobs.fit.learned import cards_taught, correction_for
 from jobs.fit.ledger import Ledger, ledger_of
 from jobs.fit.services import NotKnown, QuestionError, price_of
@@ -148,8 +149,9 @@ class CalculatorForm(forms.Form):
         cleaned = super().clean() or {}
         if not self.errors:
             try:
-                self.facts = cleaned["config"] or facts_of(cleaned["model"], "model")
-                self.question = self.asked_on(catalogue()[cleaned["gpu"]], cleaned["gpus"])
+                with guarded("The question of the calculator"):
+                    self.facts = cleaned["config"] or facts_of(cleaned["model"], "model")
+                    self.question = self.asked_on(catalogue()[cleaned["gpu"]], cleaned["gpus"])
             except (NotKnown, QuestionError) as error:
                 self.add_error(error.field if error.field in self.fields else None, str(error))
         return cleaned
@@ -204,11 +206,17 @@ class CalculatorForm(forms.Form):
         """The cards of which finished runs of such a model taught something, by their slug."""
         return cards_taught(self.facts.model_type)
 
-    def ledger(self) -> Ledger:
-        """Of a valid form."""
+    def ledger(self) -> Ledger | None:
+        """Of a valid form, which it makes invalid where the estimate fails."""
         question = self.question
         price = self.price_of(question.gpu)
-        return ledger_of(estimate(question, price, correction_for(question)), question.gpu, price)
+        try:
+            with guarded("The estimate of the calculator"):
+                found = estimate(question, price, correction_for(question))
+                return ledger_of(found, question.gpu, price)
+        except NotKnown as error:
+            self.add_error(None, str(error))
+            return None
 
 
 def _cards() -> Iterable[tuple[str, list[tuple[str, str]]]]:

@@ -32,10 +32,9 @@ def calculator(request: HtmxHttpRequest) -> HttpResponse:
 
 def shown(request: HtmxHttpRequest, given: QueryDict, refusal: str = "") -> HttpResponse:
     form = CalculatorForm(given)
-    is_valid = form.is_valid()
     context = {
         "form": form,
-        "ledger": form.ledger() if is_valid else None,
+        "ledger": form.ledger() if form.is_valid() else None,
         "models": models(),
         "state": state_of(given),
         "refusal": refusal,
@@ -43,7 +42,7 @@ def shown(request: HtmxHttpRequest, given: QueryDict, refusal: str = "") -> Http
     part = ""
     if request.htmx:
         part = "#whole" if request.htmx.target == "calculator" else "#answer"
-    status = 422 if refusal or not is_valid else 200
+    status = 422 if refusal or form.errors else 200
     return render(request, "jobs/calculator/calculator.html" + part, context, status=status)
 
 
@@ -78,7 +77,7 @@ def compare(request: HtmxHttpRequest) -> HttpResponse:
     sort = sort if sort.removeprefix("-") in cards.SORTS else "seconds"
     form = CalculatorForm(request.GET)
     is_valid = form.is_valid()
-    found = list(cards.rows_of(form)) if is_valid else []
+    found, failed = cards.rows_of(form) if is_valid else ([], [])
     rows = cards.in_order(cards.filtered(found, filters), sort)
     context: dict[str, Any] = {
         "form": form,
@@ -86,6 +85,7 @@ def compare(request: HtmxHttpRequest) -> HttpResponse:
         "kept": [(name, value) for name, value in request.GET.items() if name not in OWN],
         "page": Paginator(rows, PAGE).get_page(request.GET.get("page")),
         "fitting": len(found),
+        "failed": failed,
         "all": len(catalogue()),
         "most": cards.COUNTS[-1],
         "filters": filters,

@@ -6,6 +6,7 @@ from typing import Any
 
 from compute.sizing.question import Question
 from jobs.dryfire.services import at_most, question_at_most
+from jobs.fit.guarded import guarded
 from jobs.fit.learned import correction_for
 from jobs.fit.ledger import PHASES
 from jobs.fit.services import NotKnown, QuestionError
@@ -75,13 +76,14 @@ def _proposed(run: Job, report: Report) -> tuple[Proposal | None, str]:
         return None, BROKE_OFF
     spec: TrainSpec = run.spec_of_kind.training
     try:
-        question = question_at_most(spec, run.machine, report.longest, report.limit)
-        found = propose(
-            spec,
-            lambda other: _asked(other, question, report.longest),
-            measured,
-            correction_for(question),
-        )
+        with guarded("The proposal of a dry-fire"):
+            question = question_at_most(spec, run.machine, report.longest, report.limit)
+            found = propose(
+                spec,
+                lambda other: _asked(other, question, report.longest),
+                measured,
+                correction_for(question),
+            )
     except (NotKnown, QuestionError) as error:
         return None, f"Nothing is proposed, since there is no estimate to go by. {error}"
     return found, found.said

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from compute.models import Machine
+from jobs.fit import guarded
 from jobs.fit.ledger import Ledger, ledger_of
 from jobs.fit.lookups import Lookups
 from jobs.fit.services import NotKnown, QuestionError, estimate_of
@@ -70,7 +71,7 @@ def runs_on_gpus(spec: Any) -> TypeGuard[TrainSpec]:
     return isinstance(spec, TrainSpec) and spec.values.get("device") != "cpu"
 
 
-FAILED = Fit(None, "The estimate failed. The log says why.", failed=True)
+FAILED = Fit(None, guarded.FAILED, failed=True)
 
 
 def fit_of(spec: TrainSpec, machine: Machine, lookups: Lookups | None = None) -> Fit:

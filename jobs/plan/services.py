@@ -5,6 +5,7 @@ from dataclasses import replace
 from compute.models import Machine
 from compute.sizing.gpus import find
 from compute.sizing.plan.sides import Terms
+from jobs.fit.guarded import guarded
 from jobs.fit.learned import correction_for
 from jobs.fit.services import Cards, NotKnown, cards_of, price_of, question_on
 from jobs.verl import planning
@@ -42,10 +43,13 @@ def ask(
     values = {**spec.values, "device": "cuda"} | ({"gpus": gpus} if gpus else {})
     wanted = replace(spec, values=values)
     price = price_of(cards.gpu, owner, cards.count)
-    question = question_on(wanted, cards)
-    return Asked(wanted, question, goal, Terms(price, correction_for(question)))
+    with guarded("The question of a plan"):
+        question = question_on(wanted, cards)
+        return Asked(wanted, question, goal, Terms(price, correction_for(question)))
 
 
 def plan(asked: Asked) -> Plan:
-    """Search all settings of a job for its goal. Raises ``TooMuch``."""
-    return call(SEARCH, MODULES, planning.plan, asked)
+    """Search all settings of a job for its goal. Raises ``TooMuch``, and ``NotKnown`` where the
+    search fails."""
+    with guarded("The search for a plan"):
+        return call(SEARCH, MODULES, planning.plan, asked)

@@ -150,3 +150,16 @@ def test_login_methods_and_queries(page: Client) -> None:
     for card in ("h100-80g", "a100-80g", "l4"):
         table.keep(card, Decimal(1))
     assert queries(page, URL) == before
+
+
+def broken(*_: Any, **__: Any) -> Any:
+    raise ZeroDivisionError("a formula that nobody tried so")
+
+
+@pytest.mark.parametrize("part", ["estimate", "question_of", "ledger_of"])
+def test_an_estimate_that_fails_is_told_and_logged(
+    page: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, part: str
+) -> None:
+    monkeypatch.setattr(f"jobs.calculator.forms.{part}", broken)
+    assert "The estimate failed. The log says why." in shown(page, SMALL, 422)
+    assert "a formula that nobody tried so" in caplog.text

@@ -2,12 +2,15 @@ import html
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.test import Client
 
 from compute.prices import table
+from compute.sizing.estimate import estimate
 from compute.sizing.gpus import Gpu, catalogue
+from compute.sizing.question import Question
 from tests.pages import HTMX, queries
 
 URL = "/calculator/gpus/"
@@ -94,3 +97,18 @@ def test_the_same_queries_with_and_without_prices(page: Client) -> None:
     for card in ("h100-80g", "a100-80g", "l4"):
         table.keep(card, Decimal(1))
     assert queries(page, URL) == before
+
+
+def test_a_card_whose_estimate_fails_is_named(
+    page: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(question: Question, *more: Any) -> Any:
+        if question.gpu.slug == "h100-80g":
+            raise ZeroDivisionError("a formula that nobody tried so")
+        return estimate(question, *more)
+
+    monkeypatch.setattr("jobs.calculator.cards.estimate", broken)
+    assert "NVIDIA H100 SXM 80 GB" not in names(page)
+    content = " ".join(page.get(URL, SMALL).content.decode().split())
+    assert "The estimate failed on NVIDIA H100 SXM 80 GB: the log says why." in content
+    assert "a formula that nobody tried so" in caplog.text

@@ -248,3 +248,17 @@ def test_a_card_that_nobody_knows_gives_no_proposal(job_on_fakes: Make) -> None:
 def test_its_phases_are_those_of_the_estimate(job_on_fakes: Make) -> None:
     run = dry_fired(job_on_fakes(), dict.fromkeys((answer.UPDATE, answer.ROLLOUT), 20 * GIB))
     assert all(row.estimated for row in found(run).phases)
+
+
+def test_a_proposal_that_fails_leaves_the_report(
+    job_on_fakes: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise ZeroDivisionError("a formula that nobody tried so")
+
+    monkeypatch.setattr(proposing, "propose", broken)
+    told = found(dry_fired(job_on_fakes(), LOW))
+    assert told.proposal is None
+    assert told.why.endswith("The estimate failed. The log says why.")
+    assert [row.phase.card for row in told.phases] == [*LOW.values()]
+    assert "a formula that nobody tried so" in caplog.text

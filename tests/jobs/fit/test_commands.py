@@ -290,3 +290,15 @@ def test_the_cards_are_listed_with_their_prices(capsys: Any) -> None:
     assert found["l4"]["per_hour"] is None
     call_command("gpus", "--maker", "huawei")
     assert len(capsys.readouterr().out.splitlines()) == 1 + 4
+
+
+def test_an_estimate_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        raise ZeroDivisionError("a formula that nobody tried so")
+
+    monkeypatch.setattr("jobs.fit.management.commands.estimate.estimate", broken)
+    said = "The estimate failed. The log says why."
+    asked = ("--model", "qwen3-8b", "--algorithm", "sft", *ON_EIGHT)
+    assert refused(*asked) == ("", said)
+    with pytest.raises(CommandError, match=f"^{said}$"):
+        call_command("estimate", *asked)

@@ -158,3 +158,12 @@ def test_an_override_that_beats_the_plan_is_told(model: str, capsys: Any) -> Non
     assert said.startswith("The override of actor_rollout_ref.actor.fsdp_config beats the plan")
     call_command("plan", "grpo", *asked)
     assert f"Warning: {said}" in capsys.readouterr().out
+
+
+def test_a_search_that_fails_is_told(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        raise ZeroDivisionError("a formula that nobody tried so")
+
+    monkeypatch.setattr("jobs.verl.planning.plan", broken)
+    with pytest.raises(CommandError, match=r"^The estimate failed\. The log says why\.$"):
+        call_command("plan", "grpo", "--set", f"model_path={model}", "--gpu", "l4")

@@ -205,3 +205,21 @@ def test_overrides_that_meet_the_plan_are_told(page: Client, filled: dict[str, A
     assert "The override of actor_rollout_ref.actor.fsdp_config beats the plan" in text
     applied = carried(response.content, 1)["overrides"].splitlines()
     assert (lines[0] in applied, lines[1] in applied) == (False, True)
+
+
+def test_a_search_that_fails_is_told_and_logged(
+    page: Client,
+    filled: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise ZeroDivisionError("a formula that nobody tried so")
+
+    monkeypatch.setattr("jobs.plan.services.call", broken)
+
+    response = page.post(URL, {**filled, **H100})
+
+    assert response.status_code == 422
+    assert b"The estimate failed. The log says why." in response.content
+    assert "a formula that nobody tried so" in caplog.text

@@ -9,6 +9,7 @@ from compute.models import Machine
 from compute.sizing.estimate import estimate
 from compute.sizing.gpus import UnknownGpu, find
 from jobs.fit import asking, report
+from jobs.fit.guarded import guarded
 from jobs.fit.lookups import Lookups
 from jobs.fit.services import Cards, NotKnown, QuestionError, price_of, question_on
 from jobs.management.base import add_set_argument, find_job, find_user, sets_of
@@ -64,6 +65,8 @@ class Command(JsonCommand):
 def _named(error: FieldError, options: dict[str, Any]) -> str:
     """What is wrong, after the argument that it is about."""
     field = error.problems[0]["field"]
+    if not field:
+        return str(error)
     option = f"--{field.replace('_', '-')}" if field in options else f"--set {field}"
     return f"{option}: {error}"
 
@@ -77,13 +80,15 @@ def _told(options: dict[str, Any]) -> dict[str, Any]:
     spec = _with_gpus(spec, options["gpus"], machine, cards)
     model = asking.model_of(options["model"]) if options["model"] else None
     lookups = Lookups()
-    try:
-        question = question_on(spec, cards, model, lookups=lookups)
-    except (NotKnown, QuestionError) as error:
-        raise FieldError(OF_KNOBS.get(error.field, error.field), str(error)) from None
     if price is None:
         price = price_of(cards.gpu, machine, cards.count)
-    return report.as_json(question, estimate(question, price, lookups.correction(question)))
+    try:
+        with guarded("The estimate of a command"):
+            question = question_on(spec, cards, model, lookups=lookups)
+            found = estimate(question, price, lookups.correction(question))
+    except (NotKnown, QuestionError) as error:
+        raise FieldError(OF_KNOBS.get(error.field, error.field), str(error)) from None
+    return report.as_json(question, found)
 
 
 def _price(price: float | None) -> float | None:

@@ -4,6 +4,7 @@ from typing import Any
 from compute.models import Machine
 from compute.sizing.gpus import UnknownGpu, find
 from jobs.fit import asking
+from jobs.fit.guarded import guarded
 from jobs.fit.services import NotKnown, QuestionError
 from jobs.launch import submit
 from jobs.management.base import find_user, sets_of
@@ -42,7 +43,9 @@ class Command(JsonCommand):
         form = JobForm(recipe, user, data)
         _ = form.errors  # the fields that can be read are read by looking for errors
         try:
-            found = planning.plan(_asked(form, options, machine))
+            asked = _asked(form, options, machine)
+            with guarded("The search for a plan"):
+                found = planning.plan(asked)
         except (NotKnown, QuestionError) as error:
             raise FieldError(error.field, str(error)) from None
         told = report.as_json(found)
