@@ -147,7 +147,7 @@ def hold(page: Page, url: str) -> Callable[[], Route]:
             held.append(route)
 
     def handed_out() -> Route:
-        wait_for(lambda: page.evaluate("1") and held, f"a request for {url}")
+        wait_for(lambda: bool(page.evaluate("1") and held), f"a request for {url}")
         return held[0]
 
     page.route(url, keep)
