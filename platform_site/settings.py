@@ -113,6 +113,7 @@ INSTALLED_APPS = [
     "monitoring.page",
     "monitoring.store",
     "surgery",
+    "surgery.adapters",
     "surgery.averages",
     "surgery.choosing",
     "surgery.comparisons",

@@ -8,7 +8,7 @@ from jobs.models import Place
 from surgery.averages.ordering import Part, in_order, is_higher, values_of
 from surgery.kinds.average import EMA, LAST, METRIC, UNIFORM, WEIGHTED, AverageSpec
 from surgery.making.checks import SurgeryError, check_alike
-from surgery.making.forms import MakeForm, Wrong, lines, lines_of_paths, several_models
+from surgery.making.forms import MakeForm, Wrong, lines, lines_of_paths, numbers_in, several_models
 
 MOST = 64
 METHODS = {
@@ -107,21 +107,10 @@ def _values(parts: Sequence[Part], given: dict[str, Any]) -> list[float]:
         return values_of(parts, given["metric"])
     if given["method"] != WEIGHTED:
         return []
-    weights = _numbers(given["weights"])
+    weights = numbers_in(given["weights"], "weights")
+    if any(not 1e-9 <= weight <= 1e9 for weight in weights):
+        raise Wrong("weights", "A weight is above 0 and at most 1e9. Leave a model out that does "
+                    "not count.")  # fmt: skip
     if len(weights) != len(parts):
         raise Wrong("weights", f"There are {len(weights)} weights for {len(parts)} models.")
     return weights
-
-
-def _numbers(text: str) -> list[float]:
-    found = []
-    for word in text.replace(",", " ").split():
-        try:
-            number = float(word)
-        except ValueError:
-            raise Wrong("weights", f"{word} is no number.") from None
-        if not 1e-9 <= number <= 1e9:
-            raise Wrong("weights", f"A weight is above 0 and at most 1e9, unlike {word}. Leave a "
-                        "model out that does not count.")  # fmt: skip
-        found.append(number)
-    return found

@@ -103,9 +103,9 @@ class MakeForm(OnceForm):
             raise Wrong(field, str(error)) from error
 
 
-def several_models(help_text: str) -> forms.MultipleChoiceField:
+def several_models(help_text: str, label: str = "Models") -> forms.MultipleChoiceField:
     return forms.MultipleChoiceField(
-        label="Models",
+        label=label,
         required=False,
         help_text=help_text,
         widget=forms.SelectMultiple(attrs={"size": 6}),
@@ -125,6 +125,17 @@ def lines_of_paths(label: str = "Models by path") -> forms.CharField:
 def lines(text: str) -> list[str]:
     """The lines that say something, without the space around them."""
     return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def numbers_in(text: str, field: str) -> list[float]:
+    """The numbers that a field names, between spaces or commas. Raises ``Wrong``."""
+    found = []
+    for word in text.replace(",", " ").split():
+        try:
+            found.append(float(word))
+        except ValueError:
+            raise Wrong(field, f"{word} is no number.") from None
+    return found
 
 
 def a_path(label: str, help_text: str) -> forms.CharField:

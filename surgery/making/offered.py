@@ -32,6 +32,16 @@ def offered(
     return [*rows.filter(path__in=more), *newest] if more else newest
 
 
+def with_adapters(user: User, *, also: Collection[str] = ()) -> list[Place]:
+    """The folders that have an adapter: adapters, and exports that kept theirs."""
+    kept = [
+        place
+        for place in offered(user, (MODEL,), also=also)
+        if place.artifact.job and place.artifact.job.spec.get("keep_adapter") is True
+    ]
+    return [*offered(user, (ADAPTER,), also=also), *kept]
+
+
 def chosen(user: User, artifacts: Collection[str]) -> list[Place]:
     """Where the artifacts lie that an address names by their ids, in the order of the steps."""
     ids = [text for text in artifacts if text.isascii() and text.isdecimal() and len(text) < 16]

@@ -183,6 +183,8 @@ PAGES = (
     "/surgery/",
     "/surgery/new/",
     "/surgery/average/",
+    "/surgery/lora/merge/",
+    "/surgery/lora/extract/",
     "/surgery/compare/",
     "/artifacts/",
     "/artifacts/?kind=checkpoint&state=there&sort=-size",

@@ -14,6 +14,7 @@ from jobs.kinds.rehearsal import PARTS, RehearsalSpec
 from jobs.process import Command, Placement
 from surgery.kinds.average import AverageSpec
 from surgery.kinds.compare import CompareSpec
+from surgery.kinds.lora import LoraExtractSpec, LoraMergeSpec
 from surgery.kinds.merge import MergeSpec
 from tests.factories import VALUES, spec_of
 
@@ -25,6 +26,8 @@ SPECS: dict[str, Any] = {kind: spec_of(kind) for kind in VALUES} | {
     "average": AverageSpec(
         "ema", [{"path": "/m/global_step_1", "step": 1}, {"path": "/m/b", "step": 2}], decay=0.5
     ),
+    "lora_merge": LoraMergeSpec("/m/a", [{"path": "/m/lora", "weight": 0.5}]),
+    "lora_extract": LoraExtractSpec("/m/a", "/m/b", rank=8),
     "compare": CompareSpec("/m/a", "/m/b"),
     "rehearsal": RehearsalSpec(7, "grpo", spec_of("grpo").to_json()),
     "dryfire": DryFireSpec(7, "grpo", spec_of("grpo").to_json()),
@@ -35,6 +38,7 @@ SAID: list[dict[str, dict[str, Any]]] = [
     {"paused": {"step": 3}},
     {"exported": {}},
     {"made": {}},
+    {"made": {"error": "x"}},
     {"compared": {"whole": "x"}},
     {"rehearsed": {"parts": [{"name": name, "state": "passed", "said": "."} for name in PARTS]}},
     {"rehearsed": {"parts": [{"name": "data", "state": "failed", "said": "Too long"}, 3]}},

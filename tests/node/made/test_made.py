@@ -55,3 +55,21 @@ def test_a_comparison(tmp_path: Path) -> None:
     }, made["log"]  # fmt: skip
     found = json.loads((made["folder"] / "comparison.json").read_text())
     assert found["whole"]["relative"] == 0.5
+
+
+def test_an_adapter_is_extracted_and_merged_again(tmp_path: Path) -> None:
+    base, tuned = model(tmp_path / "a", 1.0), model(tmp_path / "b", 3.0)
+    save_file(  # embeddings are no part of a LoRA: they stay as they are
+        load_file(f"{tuned}/model.safetensors") | {EMBED: torch.ones(6, 4)},
+        f"{tuned}/model.safetensors",
+    )
+    spec = {"base": base, "tuned": tuned, "rank": 1}
+    made = ran("lora_extract", spec, tmp_path / "extraction")
+    assert made["verdict"]["status"] == "completed", made["log"]
+    assert made["measured"]["digest"] == digest_of(made["folder"])
+    adapters = [{"path": str(made["folder"]), "weight": 0.5}]
+    merged = ran("lora_merge", {"base": base, "adapters": adapters}, tmp_path / "merge")
+    assert merged["verdict"]["status"] == "completed", merged["log"]
+    tensors = load_file(merged["folder"] / "model.safetensors")
+    for layer in (0, 1):
+        assert torch.allclose(tensors[Q.format(layer)], torch.full((4, 4), 2.0), atol=1e-5)
