@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from trainyard_node.average.__main__ import main
 from trainyard_node.merge.merging import merge, plan
 from trainyard_node.merge.recipe import read_recipe
-from trainyard_node.shards.checkpoint import open_model
+from trainyard_node.shards.opening import open_model
 
 CASES = [
     f"{strategy}-{sizes}"

@@ -1,6 +1,6 @@
 """A model with another size of its vocabulary: rows are cut off, or added behind the others."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -71,6 +71,10 @@ class Resized(Stored):
         mean = self._means[name]
         new = mean.expand(end - max(first, before), -1)
         return torch.cat([self._stored.rows(name, first, before), new]) if first < before else new
+
+    def picked(self, name: str, numbers: Sequence[int]) -> Tensor:
+        """Some rows of a matrix, as `rows` gives them."""
+        return torch.cat([self.rows(name, number, number + 1) for number in numbers])
 
     @cached_property
     def _means(self) -> Mapping[str, Tensor]:

@@ -11,7 +11,7 @@ from trainyard_node.merge.rules.base import Chunk
 from trainyard_node.merge.stored import Stored
 
 CHUNK = 1 << 18  # elements: a few such tensors stay in a core's cache
-SAMPLED = 1 << 17  # elements, out of tensors of several chunks
+SAMPLED = 128  # rows, out of tensors of several chunks
 
 
 class Inputs:
@@ -25,19 +25,21 @@ class Inputs:
         self._dtype = torch.float64 if is_double else torch.float32
         self._step = max(1, CHUNK // max(1, self.width))
         self._kept: Chunk | None = None
+        self._is_checked = False
 
     def chunks(self) -> Iterator[Chunk]:
         for first in range(0, self.rows, self._step):
             yield self._chunk(first, min(self.rows, first + self._step))
+        self._is_checked = True
 
     def sample(self) -> Chunk:
         """Rows from all over the tensor; all of a small one."""
         if self.rows <= self._step:
             return self._chunk(0, self.rows)
-        count = max(1, min(self.rows, SAMPLED // self.width))
+        count = min(self.rows, SAMPLED)
         picked = [index * self.rows // count for index in range(count)]
         tensors = [
-            torch.cat([each.rows(entry.name, row, row + 1).to(self._dtype) for row in picked])
+            each.picked(entry.name, picked).to(self._dtype)
             for each, entry in zip(self._stored, self._piece.inputs, strict=True)
         ]
         return Chunk(tensors, 0, self._base_index)
@@ -49,13 +51,17 @@ class Inputs:
             each.rows(entry.name, first, end).to(self._dtype)
             for each, entry in zip(self._stored, self._piece.inputs, strict=True)
         ]
-        for tensor, each, entry in zip(tensors, self._stored, self._piece.inputs, strict=True):
-            if not is_finite(tensor):
-                raise Refused(f"{entry.name} of {each.root} holds NaN or infinite values.")
+        if not self._is_checked:
+            self._check(tensors)
         made = Chunk(tensors, first * self.width, self._base_index)
         if end - first == self.rows:
             self._kept = made
         return made
+
+    def _check(self, tensors: Sequence[Tensor]) -> None:
+        for tensor, each, entry in zip(tensors, self._stored, self._piece.inputs, strict=True):
+            if not is_finite(tensor):
+                raise Refused(f"{entry.name} of {each.root} holds NaN or infinite values.")
 
 
 def is_finite(tensor: Tensor) -> bool:

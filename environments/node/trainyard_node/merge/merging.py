@@ -26,7 +26,7 @@ from trainyard_node.merge.recipe import Recipe, resolved, settings_of
 from trainyard_node.merge.rules.base import Values
 from trainyard_node.merge.stored import Stored
 from trainyard_node.merge.writer import Shard, ShardFile, shards, write_index
-from trainyard_node.shards.checkpoint import open_model
+from trainyard_node.shards.opening import open_model
 
 SHARD = 5_000_000_000  # bytes
 SAFE_EVERY = 1 << 30  # bytes after which what is written is made safe and journalled

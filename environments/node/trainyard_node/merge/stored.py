@@ -3,8 +3,9 @@
 import json
 import re
 import threading
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from trainyard_node.export.refused import Refused
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLED, PICKLED_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 PART = re.compile(r"(?P<start>.*-)\d{1,5}-of-(?P<count>\d{1,5})(?P<end>\..*)")
+VIEWS = 64  # tensors whose place in the memory map is remembered
 DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
     "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8,
@@ -54,6 +56,7 @@ class Stored:
             raise Refused(f"There is no model at {folder}.")
         self.config = _json(folder / "config.json")
         self.bytes_read = 0
+        self._view = lru_cache(VIEWS)(self._seen)
         self._lock = threading.Lock()
         self._open: dict[Path, Any] = {}
         self.entries: Mapping[str, Entry] = self._read_entries()
@@ -67,18 +70,27 @@ class Stored:
 
     def rows(self, name: str, first: int, end: int) -> Tensor:
         """Rows of a tensor as (rows, width), in its own type; a vector is one row."""
-        entry = self.entries[name]
-        held = self._open[entry.file]
-        if isinstance(held, dict):
-            whole = held[name]
-            rows = whole.reshape(1, -1) if whole.dim() < 2 else whole[first:end].flatten(1)
-        elif len(entry.shape) < 2:
-            rows = held.get_tensor(name).reshape(1, -1)
-        else:
-            rows = held.get_slice(name)[first:end].flatten(1)
-        with self._lock:
-            self.bytes_read += rows.numel() * entry.dtype.itemsize
+        whole = self._view(name)
+        rows = whole.reshape(1, -1) if whole.dim() < 2 else whole[first:end].flatten(1)
+        self.count(rows)
         return rows
+
+    def picked(self, name: str, numbers: Sequence[int]) -> Tensor:
+        """Some rows of a matrix, as `rows` gives them."""
+        rows = self._view(name)[list(numbers)].flatten(1)
+        self.count(rows)
+        return rows
+
+    def count(self, rows: Tensor) -> None:
+        """Note that these rows were read."""
+        with self._lock:
+            self.bytes_read += rows.numel() * rows.dtype.itemsize
+
+    def _seen(self, name: str) -> Tensor:
+        """The whole tensor in the memory map of its file: nothing is read by that."""
+        held = self._open[self.entries[name].file]
+        view: Tensor = held[name] if isinstance(held, dict) else held.get_tensor(name)
+        return view
 
     def _read_entries(self) -> dict[str, Entry]:
         for index, single in ((INDEX, SINGLE), (PICKLED_INDEX, PICKLED)):

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from trainyard_node.examine import FOLDER
 from trainyard_node.export.adapter import TIED, adapter_names, pairs, plain, scale_of
 from trainyard_node.export.check import check_state
 from trainyard_node.export.refused import Refused
@@ -23,11 +22,6 @@ from trainyard_node.shards.parts import Parts
 
 CAUSAL = "ForCausalLM"
 WRAPPED = "base_model."
-
-
-def open_model(path: Path) -> Stored:
-    """A Hugging Face folder or a `global_step_N` folder. Raises Refused."""
-    return Checkpoint(path) if FOLDER.fullmatch(path.name) else Stored(path)
 
 
 class Checkpoint(Stored):
@@ -71,9 +65,12 @@ class Checkpoint(Stored):
             down, up = self._changes[name]
             change = up[first:end].float() @ down.float() * self._scale
             rows = (rows.float() + change).to(rows.dtype)
-        with self._lock:
-            self.bytes_read += rows.numel() * rows.dtype.itemsize
+        self.count(rows)
         return rows
+
+    def picked(self, name: str, numbers: Sequence[int]) -> Tensor:
+        """Some rows of a matrix, as `rows` gives them."""
+        return torch.cat([self.rows(name, number, number + 1) for number in numbers])
 
     def _take_adapter(self, parts: dict[str, Parts]) -> None:
         """The adapter's matrices are small: they are held whole."""

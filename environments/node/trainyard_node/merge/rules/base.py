@@ -95,3 +95,16 @@ def dot(one: Tensor, other: Tensor) -> float:
     """The dot product of two tensors of one shape, added up in double precision."""
     parts = zip(one.reshape(-1).split(BLOCK), other.reshape(-1).split(BLOCK), strict=True)
     return sum(float(torch.dot(left, right)) for left, right in parts)
+
+
+def added(tensors: Sequence[Tensor]) -> Tensor:
+    """The sum of tensors of one shape; they stay as they are."""
+    return weighted(tensors, [1.0] * len(tensors))
+
+
+def weighted(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """The weighted sum of tensors of one shape; they stay as they are."""
+    made = tensors[0] * weights[0]
+    for each, weight in zip(tensors[1:], weights[1:], strict=True):
+        made.add_(each, alpha=weight)
+    return made

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from trainyard_node.export.refused import Refused
-from trainyard_node.merge.rules.base import Chunk, Rule, Values
+from trainyard_node.merge.rules.base import Chunk, Rule, Values, added, weighted
 
 SAME = 1e-6  # a difference below it counts as this large
 NOTHING = 1e-8  # a sum of weights below it is 0
@@ -20,11 +20,8 @@ class Linear(Rule):
             raise Refused("The weights of a linear merge add up to 0, so it has no mean.")
 
     def make(self, chunk: Chunk) -> Tensor:
-        weights, total = self.values["weight"], self._total
-        made = chunk.inputs[0] * weights[0]
-        for each, weight in zip(chunk.inputs[1:], weights[1:], strict=True):
-            made.add_(each, alpha=weight)
-        return made.div_(total) if total != 1 else made
+        made = weighted(chunk.inputs, self.values["weight"])
+        return made.div_(self._total) if self._total != 1 else made
 
 
 class Passthrough(Rule):
@@ -51,15 +48,19 @@ class Ram(Rule):
     """
 
     def make(self, chunk: Chunk) -> Tensor:
-        deltas = torch.stack(chunk.deltas)
-        changed = deltas.abs() > self.values["epsilon"]
-        count = changed.sum(0)
-        made = (deltas * changed * self.share(count, deltas)).sum(0)
+        deltas = chunk.deltas
+        changes = [delta.mul_(self.changed(delta)) for delta in deltas]
+        count = added([self.changed(change) for change in changes])
+        made = self.summed(changes, count)
         return made.div_(count.clamp_(min=1)).add_(chunk.base)
 
-    def share(self, count: Tensor, deltas: Tensor) -> Tensor | float:
-        """By how much a model's change counts, before the average."""
-        return 1.0
+    def changed(self, delta: Tensor) -> Tensor:
+        """1 where the model changed the base, and 0 elsewhere."""
+        return torch.gt(delta.abs(), self.values["epsilon"], out=torch.empty_like(delta))
+
+    def summed(self, changes: list[Tensor], count: Tensor) -> Tensor:
+        """The sum of the changes, which `count` models made."""
+        return added(changes)
 
 
 class RamPlus(Ram):
@@ -68,18 +69,26 @@ class RamPlus(Ram):
     looks = True
 
     def sample(self, chunk: Chunk) -> None:
-        self._shared = torch.zeros(len(chunk.others), dtype=torch.int64)
-        self._own = torch.zeros(len(chunk.others), dtype=torch.int64)
+        self._shared = [0.0] * len(chunk.others)
+        self._own = [0.0] * len(chunk.others)
 
     def look(self, chunk: Chunk) -> None:
-        deltas = torch.stack(chunk.deltas)
-        changed = (deltas.abs() > self.values["epsilon"]).flatten(1)
-        count = changed.sum(0)
-        self._shared += (changed & (count > 1)).sum(1)
-        self._own += (changed & (count == 1)).sum(1)
+        changed = [self.changed(delta) for delta in chunk.deltas]
+        alone = _is_one(added(changed))
+        for index, each in enumerate(changed):
+            own = float((each * alone).sum(dtype=torch.float64))
+            self._own[index] += own
+            self._shared[index] += float(each.sum(dtype=torch.float64)) - own
 
-    def share(self, count: Tensor, deltas: Tensor) -> Tensor | float:
-        ratio = self._shared / self._own.clamp(min=self.values["epsilon"])
-        grown = 1 + self.values["r"] * ratio.clamp(0, self.values["alpha"])
-        of_model = grown.to(deltas.dtype).reshape(-1, 1, 1)
-        return torch.where(count == 1, of_model, 1.0)
+    def summed(self, changes: list[Tensor], count: Tensor) -> Tensor:
+        grown = [change * self._growth(index) for index, change in enumerate(changes)]
+        alone = _is_one(count)
+        return added(grown).mul_(alone).add_(added(changes).mul_(1 - alone))
+
+    def _growth(self, index: int) -> float:
+        ratio = self._shared[index] / max(self._own[index], self.values["epsilon"])
+        return float(1 + self.values["r"] * min(max(ratio, 0), self.values["alpha"]))
+
+
+def _is_one(count: Tensor) -> Tensor:
+    return torch.eq(count, 1, out=torch.empty_like(count))

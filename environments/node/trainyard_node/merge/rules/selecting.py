@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from trainyard_node.merge.rules.base import Chunk, Rule
+from trainyard_node.merge.rules.base import Chunk, Rule, added, weighted
 from trainyard_node.merge.rules.largest import Largest
 
 QUARTERS = (0.25, 0.5, 0.75)
@@ -55,14 +55,11 @@ class Sce(Rule):
     def make(self, chunk: Chunk) -> Tensor:
         changes = self._selected(chunk)
         weights = self._weights()
-        total = torch.stack(changes).sum(0)
-        is_up = total >= 0
-        made, below = torch.zeros_like(total), torch.zeros_like(total)
-        for change, weight in zip(changes, weights, strict=True):
-            agrees = torch.where(is_up, change > 0, change < 0)
-            made.addcmul_(change, agrees, value=weight)
-            below.add_(agrees, alpha=weight)
-        return made.div_(below.clamp_(min=1e-6)).add_(chunk.base)
+        sign = torch.copysign(torch.ones(()), added(changes))
+        parts = [change.mul(sign).relu_() for change in changes]  # of the sum's sign
+        made = weighted(parts, weights)
+        below = weighted([each.sign_() for each in parts], weights).clamp_(min=1e-6)
+        return made.div_(below).mul_(sign).add_(chunk.base)
 
     def _selected(self, chunk: Chunk) -> list[Tensor]:
         if self.values["select_topk"] >= 1:
@@ -119,4 +116,7 @@ class ArceeFusion(Rule):
 
 
 def _variance(chunk: Chunk) -> Tensor:
-    return torch.stack(chunk.deltas).var(0, unbiased=False)
+    """Of the models' changes, for each element."""
+    deltas = chunk.deltas
+    mean = added(deltas).div_(len(deltas))
+    return added([each.sub_(mean).square_() for each in deltas]).div_(len(deltas))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from trainyard_node.export.refused import Refused
-from trainyard_node.merge.rules.base import Chunk, Rule, dot
+from trainyard_node.merge.rules.base import Chunk, Rule, dot, weighted
 
 Gram = list[list[float]]
 NEARLY_PARALLEL = 0.9995  # from this cosine on, SLERP is linear
@@ -50,9 +50,7 @@ class Spanned(Rule):
 
     def make(self, chunk: Chunk) -> Tensor:
         vectors, origin = self.vectors(chunk), self.origin(chunk)
-        made = vectors[0] * self._weights[0]
-        for vector, weight in zip(vectors[1:], self._weights[1:], strict=True):
-            made.add_(vector, alpha=weight)
+        made = weighted(vectors, self._weights)
         return made if origin is None else made.add_(origin)
 
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from trainyard_node.merge.rules.base import Chunk, Rule, Values
+from trainyard_node.merge.rules.base import Chunk, Rule, Values, added, weighted
 from trainyard_node.merge.rules.masks import Chance, Magnitude, Mask, Outliers, RankedChance
 
 
@@ -72,27 +72,21 @@ class TaskArithmetic(Rule):
 
     def _summed(self, changes: list[Tensor]) -> Tensor:
         weights = self.values["weight"]
-        made = changes[0] * weights[0]
-        for change, weight in zip(changes[1:], weights[1:], strict=True):
-            made.add_(change, alpha=weight)
-        total = sum(weights)
+        made, total = weighted(changes, weights), sum(weights)
         return made.div_(total) if self.values["normalize"] and abs(total) >= 1e-8 else made
 
     def _agreed(self, changes: list[Tensor]) -> Tensor:
+        """The sum of the changes that have its sign; they are overwritten."""
         weights = self.values["weight"]
-        weighted = [change * weight for change, weight in zip(changes, weights, strict=True)]
-        total = weighted[0].clone()
-        for each in weighted[1:]:
-            total.add_(each)
-        sign = (total >= 0).to(total.dtype).mul_(2).sub_(1)
-        made, below = torch.zeros_like(total), torch.zeros_like(total)
-        for each, weight in zip(weighted, weights, strict=True):
-            along = each.mul_(sign)  # above 0 where it has the sign of the sum
-            if self.values["normalize"]:
-                below.add_(along > 0, alpha=weight)
-            made.add_(along.relu_())
+        parts = [change.mul_(weight) for change, weight in zip(changes, weights, strict=True)]
+        sign = torch.copysign(torch.ones(()), added(parts))
+        for each in parts:
+            each.mul_(sign).relu_()  # above 0 where it has the sign of the sum
+        made = added(parts)
         if self.values["normalize"]:
-            made.div_(below.masked_fill_(below == 0, 1))
+            below = weighted([each.sign_() for each in parts], weights)
+            # Where no weight counts there is nothing to be divided either.
+            made.div_(below.add_(torch.eq(below, 0, out=parts[0])))
         return made.mul_(sign)
 
 
