@@ -118,6 +118,7 @@ INSTALLED_APPS = [
     "surgery.choosing",
     "surgery.comparisons",
     "surgery.compose",
+    "surgery.conversions",
     "surgery.lineage",
     "surgery.making",
     "jobs",

@@ -6,6 +6,7 @@ urlpatterns = [
     path("", include("surgery.adapters.urls")),
     path("", include("surgery.averages.urls")),
     path("", include("surgery.comparisons.urls")),
+    path("", include("surgery.conversions.urls")),
     path("", include("surgery.choosing.urls")),
     path("", include("surgery.lineage.urls")),
 ]

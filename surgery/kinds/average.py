@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from jobs.kinds.base import End, Reads, Verdict
 from jobs.kinds.maker import FOLDER, ModelMaker
 from jobs.process import Command, Placement
-from surgery.kinds.reading import as_list, named
+from surgery.kinds.reading import as_list, models
 
 UNIFORM, LAST, EMA, WEIGHTED, METRIC = "uniform", "last", "ema", "weights", "metric"
 
@@ -76,4 +76,4 @@ class Average(ModelMaker):
         return self.worth(end, "The average is made")
 
     def reads(self, spec: AverageSpec) -> Reads:
-        return Reads(inputs=named("model", spec.read))
+        return Reads(inputs=models(spec.read))

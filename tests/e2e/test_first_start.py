@@ -185,6 +185,7 @@ PAGES = (
     "/surgery/average/",
     "/surgery/lora/merge/",
     "/surgery/lora/extract/",
+    "/surgery/convert/",
     "/surgery/compare/",
     "/artifacts/",
     "/artifacts/?kind=checkpoint&state=there&sort=-size",

@@ -65,7 +65,7 @@ def test_checkpoints_become_a_job_in_the_order_of_their_steps(
             for path, step in zip(saved(home, 10, 20, 30), (10, 20, 30), strict=True)
         ],
     }  # fmt: skip
-    assert [str(each) for each in job.inputs.all()] == [f"Model of job {job.pk}"] * 3
+    assert [str(each) for each in job.inputs.all()] == [f"Checkpoint of job {job.pk}"] * 3
 
 
 def test_the_last_ones_are_all_that_is_read(page: Client, run: Job, home: Path) -> None:

@@ -14,6 +14,7 @@ from jobs.kinds.rehearsal import PARTS, RehearsalSpec
 from jobs.process import Command, Placement
 from surgery.kinds.average import AverageSpec
 from surgery.kinds.compare import CompareSpec
+from surgery.kinds.convert import ConvertSpec
 from surgery.kinds.lora import LoraExtractSpec, LoraMergeSpec
 from surgery.kinds.merge import MergeSpec
 from tests.factories import VALUES, spec_of
@@ -28,6 +29,7 @@ SPECS: dict[str, Any] = {kind: spec_of(kind) for kind in VALUES} | {
     ),
     "lora_merge": LoraMergeSpec("/m/a", [{"path": "/m/lora", "weight": 0.5}]),
     "lora_extract": LoraExtractSpec("/m/a", "/m/b", rank=8),
+    "convert": ConvertSpec("/m/global_step_1", layers=[0, 0, 1]),
     "compare": CompareSpec("/m/a", "/m/b"),
     "rehearsal": RehearsalSpec(7, "grpo", spec_of("grpo").to_json()),
     "dryfire": DryFireSpec(7, "grpo", spec_of("grpo").to_json()),

@@ -73,3 +73,16 @@ def test_an_adapter_is_extracted_and_merged_again(tmp_path: Path) -> None:
     tensors = load_file(merged["folder"] / "model.safetensors")
     for layer in (0, 1):
         assert torch.allclose(tensors[Q.format(layer)], torch.full((4, 4), 2.0), atol=1e-5)
+
+
+def test_a_conversion(tmp_path: Path) -> None:
+    spec = {"source": model(tmp_path / "a", 1.5), "dtype": "bfloat16", "vocab": 8, "layers": [1]}
+    made = ran("convert", spec, tmp_path / "run")
+    assert made["verdict"]["status"] == "completed", made["log"]
+    tensors = load_file(made["folder"] / "model.safetensors")
+    assert {name: tuple(tensor.shape) for name, tensor in tensors.items()} == {
+        Q.format(0): (4, 4), EMBED: (8, 4),
+    }  # fmt: skip
+    assert tensors[EMBED].dtype == torch.bfloat16
+    config = json.loads((made["folder"] / "config.json").read_text())
+    assert (config["num_hidden_layers"], config["vocab_size"]) == (1, 8)

@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class ConversionsConfig(AppConfig):
+    name = "surgery.conversions"
