@@ -1,7 +1,7 @@
 """The models that were made from what runs made: exported, averaged, merged. No disk is read."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.contrib.auth.models import User
 
@@ -22,7 +22,7 @@ class Made:
     artifact: Artifact
     folder: str
     job: Job
-    values: Sequence[None] = ()  # one for each column of a table
+    values: Mapping[str, None] = field(default_factory=dict)  # by the columns of a table
     step: None = None
     flags: Sequence[Flag] = ()
 

@@ -20,12 +20,12 @@ MOST_COLUMNS = 4
 
 @dataclass(frozen=True)
 class Row:
-    """One checkpoint. ``values`` are of the table's columns; None is not known at its step."""
+    """One checkpoint. ``values`` are by the table's columns; None is not known at its step."""
 
     job: Job
     saved: Saved
     candidate: Candidate
-    values: Sequence[float | None]
+    values: Mapping[str, float | None]
     flags: Sequence[Flag] = ()
 
     @property
@@ -90,7 +90,7 @@ def table_of(jobs: Sequence[Job], asked: Collection[str] = (), user: User | None
     rows = list[Row]()
     for job in jobs:
         rows += _rows(job, saved[job.pk], values.get(job.pk, {}), columns, len(jobs) > 1)
-    made = [replace(each, values=[None] * len(columns)) for each in made_of(jobs, user)]
+    made = [replace(each, values=dict.fromkeys(columns)) for each in made_of(jobs, user)]
     return Table(rows, columns, names, made)
 
 
@@ -124,7 +124,7 @@ def _rows(
     flags = flags_of([candidate for _, candidate in found])
     return [
         Row(
-            job, each, candidate, [candidate.known(name) for name in columns],
+            job, each, candidate, {name: candidate.known(name) for name in columns},
             flags.get(candidate.key, ()),
         )
         for each, candidate in found
@@ -148,7 +148,7 @@ def in_order(lines: Sequence[Line], columns: Sequence[str], sort: str) -> list[L
 
     def value(line: Line) -> float | None:
         if name in columns:
-            return line.values[columns.index(name)]
+            return line.values[name]
         return {"size": line.artifact.size, "job": line.job.pk}.get(name, line.step)
 
     known = [(found, line) for line in lines if (found := value(line)) is not None]

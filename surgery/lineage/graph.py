@@ -3,7 +3,7 @@
 What was made stands below what it was made from. All figures are in the units of the drawing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from jobs.artifacts.lineage import Node, Tree
@@ -36,10 +36,14 @@ class Box:
 
 @dataclass(frozen=True)
 class Line:
-    x1: int
-    y1: int
-    x2: int
-    y2: int
+    """From box to box; one that passes by other boxes goes around them."""
+
+    corners: Sequence[tuple[int, int]]
+
+    @property
+    def points(self) -> str:
+        """As SVG writes them."""
+        return " ".join(f"{x},{y}" for x, y in self.corners)
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,8 @@ class Graph:
 
     @property
     def width(self) -> int:
-        return max(box.x for box in self.boxes) + WIDE + GAP
+        corners = [x for line in self.lines for x, _ in line.corners]
+        return max([*corners, *(box.x + WIDE for box in self.boxes)]) + GAP
 
     @property
     def height(self) -> int:
@@ -67,14 +72,12 @@ def drawn(up: Tree, down: Tree) -> Graph:
     shown = dict(list(nodes.items())[:MOST_BOXES])
     kept = list(dict.fromkeys(edge for edge in edges if edge[0] in shown and edge[1] in shown))
     levels = _levels(list(shown), kept)
-    boxes, in_level = dict[Key, Box](), dict[int, int]()
+    boxes, ends = dict[Key, Box](), dict[int, int]()  # where each level ends on the right
     for key, node in shown.items():
-        level = levels[key]
-        at = in_level.get(level, 0)
-        in_level[level] = at + 1
-        x, y = GAP + at * (WIDE + GAP), GAP + level * (HIGH + BETWEEN)
+        x, y = ends.get(levels[key], 0) + GAP, GAP + levels[key] * (HIGH + BETWEEN)
         boxes[key] = Box(node, x, y, key == up.root.key)
-    lines = [_line(boxes[above], boxes[below]) for above, below in kept]
+        ends[levels[key]] = x + WIDE
+    lines = [_line(boxes, levels, edge, ends) for edge in kept]
     return Graph(list(boxes.values()), lines, len(nodes) - len(shown), up.is_cut or down.is_cut)
 
 
@@ -90,7 +93,7 @@ def _edges(root: Node, nodes: dict[Key, Node], *, is_up: bool) -> Iterator[tuple
 
 
 def _levels(keys: Sequence[Key], edges: Sequence[tuple[Key, Key]]) -> dict[Key, int]:
-    """Each below all that lead to it."""
+    """Each below all that lead to it; that to which nothing leads just above what it led to."""
     levels = dict.fromkeys(keys, 0)
     for _ in keys:  # a longest way has no more steps than there are boxes
         changed = False
@@ -99,9 +102,21 @@ def _levels(keys: Sequence[Key], edges: Sequence[tuple[Key, Key]]) -> dict[Key, 
                 levels[below], changed = levels[above] + 1, True
         if not changed:
             break
+    first = {above for above, _ in edges} - {below for _, below in edges}
+    for key in first:
+        levels[key] = min(levels[below] for above, below in edges if above == key) - 1
     return levels
 
 
-def _line(above: Box, below: Box) -> Line:
+def _line(
+    boxes: Mapping[Key, Box], levels: Mapping[Key, int], edge: tuple[Key, Key], ends: dict[int, int]
+) -> Line:
+    """Right of all that stands in the levels between, which then end further to the right."""
+    above, below = boxes[edge[0]], boxes[edge[1]]
     half = WIDE // 2
-    return Line(above.x + half, above.y + HIGH, below.x + half, below.y)
+    corners = [(above.x + half, above.y + HIGH), (below.x + half, below.y)]
+    if between := range(levels[edge[0]] + 1, levels[edge[1]]):
+        x = max(ends.get(level, 0) for level in between) + GAP
+        ends.update(dict.fromkeys(between, x))
+        corners[1:1] = [(x, above.y + HIGH + BETWEEN), (x, below.y - BETWEEN)]
+    return Line(corners)

@@ -9,7 +9,7 @@ from compute.models import Machine
 from jobs.artifacts.lineage import lineage
 from jobs.launch.submit import submit
 from jobs.models import Artifact, Job, JobInput, Status
-from surgery.lineage.graph import drawn
+from surgery.lineage.graph import WIDE, drawn
 from tests import factories
 from tests.pages import asks_for_login, queries, refuses_other_methods
 
@@ -48,9 +48,31 @@ def test_what_was_made_stands_below_what_it_was_made_from(user: User, made: Arti
         "checkpoint of step 10": (20, 236),
         "rl": (20, 344),
     }
-    assert sorted((line.y1, line.y2) for line in graph.lines) == [(84, 128), (192, 236), (300, 344)]
+    assert sorted(line.points for line in graph.lines) == [
+        "130,192 130,236",
+        "130,300 130,344",
+        "130,84 130,128",
+    ]
     assert (graph.width, graph.height) == (260, 428)
     assert (graph.left_out, graph.is_cut) == (0, False)
+
+
+def test_a_line_that_passes_by_boxes_goes_around_them(
+    user: User, base: Artifact, made: Artifact
+) -> None:
+    """A job reads the base and what was made of it: both are seen to lead to it."""
+    merge = follow(user, made, "merge").job
+    assert merge is not None
+    JobInput.objects.create(job=merge, artifact=base, role="model")
+    data = Artifact.objects.create(kind="dataset", name="data", owner=user)
+    JobInput.objects.create(job=merge, artifact=data, role="data")
+    graph = drawn(lineage(merge, "up", user), lineage(merge, "down", user))
+    [around] = [line for line in graph.lines if len(line.corners) > 2]
+    right = max(box.x + WIDE for box in graph.boxes if box.y in (128, 236))
+    assert around.points == f"130,84 {right + 20},128 {right + 20},300 130,344"
+    assert graph.width == right + 40
+    [box] = [box for box in graph.boxes if box.name == "data"]
+    assert (box.x, box.y) == (260, 236), "just above what reads it"
 
 
 def test_the_page(page: Client, made: Artifact, base: Artifact) -> None:

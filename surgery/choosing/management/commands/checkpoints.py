@@ -1,5 +1,6 @@
 from argparse import ArgumentParser
 from collections.abc import Collection
+from difflib import get_close_matches
 from typing import Any
 
 from jobs.management.base import find_job
@@ -25,11 +26,14 @@ class Command(JsonCommand):
         table = table_of([job], asked)
         for name in asked:
             if name not in table.names:
-                known = ", ".join(table.names) or "none"
-                raise FieldError("metric", f"Job {job.pk} has no metric {name}. It has: {known}.")
+                known = ", ".join(get_close_matches(name, table.names, cutoff=0.3)) or "none"
+                told = (
+                    f"Job {job.pk} has no metric {name}. Of its {len(table.names)}, alike: {known}."
+                )
+                raise FieldError("metric", told)
         here = {fetch.step: fetch.target for fetch in job.fetches.all() if fetch.is_here}
         lines = _sorted(table, options["sort"], is_down=options["reverse"])
-        data = [_as_json(line, here, table.columns) for line in lines]
+        data = [_as_json(line, here) for line in lines]
         self.show(options, data, "\n".join(_in_a_line(each, asked) for each in data))
 
 
@@ -43,7 +47,7 @@ def _sorted(table: Table, sort: str, *, is_down: bool) -> list[Line]:
     return in_order(table.lines, table.columns, f"-{sort}" if is_down else sort)
 
 
-def _as_json(line: Line, here: dict[int, str], columns: Collection[str]) -> dict[str, Any]:
+def _as_json(line: Line, here: dict[int, str]) -> dict[str, Any]:
     artifact, machine = line.artifact, line.job.machine
     brought = here.get(line.step) if line.step is not None else None
     return {
@@ -58,7 +62,7 @@ def _as_json(line: Line, here: dict[int, str], columns: Collection[str]) -> dict
         "why_not": artifact.fault,
         "has_hf": artifact.has_model,
         "states": line.states,
-        "metrics": dict(zip(columns, line.values, strict=True)),
+        "metrics": dict(line.values),
         "flags": [{"flag": flag.name, "numbers": flag.numbers} for flag in line.flags],
         "pinned_by": artifact.pinned_by or None,
         "machine": machine.name,
