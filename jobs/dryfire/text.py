@@ -11,8 +11,10 @@ def as_lines(found: Found | None, report: Report) -> Iterator[str]:
     if found is None:
         yield NO_FIGURES
         return
-    limit = "an unknown size" if report.limit is None else size_text(report.limit)
-    yield f"Peaks of a card of {limit}:"
+    if report.limit is None:
+        yield "Phases of a step:"
+    else:
+        yield f"Peaks of a card of {size_text(report.limit)}:"
     for one in found.phases:
         phase = one.phase
         took = "" if phase.seconds is None else f"{phase.seconds:,.1f} s"

@@ -20,7 +20,10 @@ BEST = {
     "largest": "The largest model of the catalogue that fits",
 }
 
+# Of settings that no other value is weighed against.
+ALWAYS = {"dynamic_batch": "A plan counts tokens: the micro batch does not count then."}
 BEATS = "Left out, since it would beat what is planned."
+LONG = 16  # digits: no setting has as many
 LITTLE = 0.02  # a share that nobody would choose by
 
 
@@ -49,7 +52,8 @@ def rows(
         if name in why or new != old:
             now = in_words(used.get(name) if old is None else old)
             planned = now if new == old else in_words(new)
-            yield Row(name, knob.label, now, planned, why.get(name, ""))
+            always = ALWAYS.get(name, "") if why else ""
+            yield Row(name, knob.label, now, planned, why.get(name, always))
     reasons = {key: why[name] for name, keys in TOLD_AT.items() if name in why for key in keys}
     yield from _free_rows(before, after, reasons)
 
@@ -58,10 +62,14 @@ def _free_rows(before: TrainSpec, after: TrainSpec, why: Mapping[str, str]) -> I
     old, new = _pairs(before), _pairs(after)
     for key, value in new.items():
         if old.get(key) != value:
-            yield Row(key, key, old.get(key, "not set"), value, why.get(key, ""))
+            yield Row(key, key, _free(old.get(key)), _free(value), why.get(key, ""))
     for key, value in old.items():
         if key not in new:
-            yield Row(key, key, value, "not set", why.get(key, BEATS))
+            yield Row(key, key, _free(value), _free(None), why.get(key, BEATS))
+
+
+def _free(text: str | None) -> str:
+    return in_words(int(text) if text and text.isdecimal() and len(text) < LONG else text)
 
 
 def in_words(value: Value | None) -> str:

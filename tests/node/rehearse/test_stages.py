@@ -66,10 +66,10 @@ def test_a_folder_has_room_for_the_checkpoint_of_the_jobs_own_model(
         return check_folders(replace(plan, **more))
 
     assert said().endswith("11 GiB are free.")
-    assert said(saved={"model": 12.0}).endswith("of which a checkpoint takes about 6.0.")
+    assert said(saved={"model": 12.0}).endswith("and a checkpoint takes about 6.0 GiB of them.")
     critic = {"model": 12.0, "critic": 12.0}  # it starts from the same model
     with pytest.raises(Fault, match=r"takes about 12\.0 GiB here, and 11\.0 GiB are free"):
         said(saved=critic)
-    assert said(saved=critic, machines=2).endswith("takes about 6.0.")
+    assert said(saved=critic, machines=2).endswith("takes about 6.0 GiB of them.")
     (model / "model.safetensors").write_bytes(b"short")
     assert said(saved=critic).endswith("how much a checkpoint of the model takes is not known.")

@@ -54,7 +54,11 @@ def _room_for_checkpoint(plan: Plan, free: int) -> str:
             f"A checkpoint takes about {here / 2**30:.1f} GiB{of_all} here, and "
             f"{free / 2**30:.1f} GiB are free for the run directory."
         )
-    return f", of which a checkpoint takes about {here / 2**30:.1f}"
+    return f", and a checkpoint takes about {_size(here)} of them"
+
+
+def _size(count: float) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 1 << 30 else f"{count / 2**20:.0f} MiB"
 
 
 def _weights(source: str) -> int | None:
