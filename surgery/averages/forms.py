@@ -26,30 +26,30 @@ DTYPES = (("", "That of the models"), ("float32", "float32"), ("bfloat16", "bflo
 class AverageForm(MakeForm):
     """Of what an average is made, and how much each counts."""
 
-    models = several_models("Checkpoints and models of your jobs. Checkpoints count in the order "
-                            "of their steps. Those of one average lie on one machine.")  # fmt: skip
+    models = several_models("Checkpoints and models of your jobs; Ctrl or Cmd chooses several. "
+                            "Checkpoints count in the order of their steps. Those of one average "
+                            "lie on one machine.")  # fmt: skip
     more_models = lines_of_paths()
     method = forms.ChoiceField(
-        choices=list(METHODS.items()), label="How much each counts",
-        help_text="Each of the fields below is for one of these ways alone.",
+        choices=list(METHODS.items()), label="How much each counts"
     )  # fmt: skip
     last_count = forms.IntegerField(
         min_value=2, max_value=MOST, required=False, label="How many of the last",
-        help_text="For the last ones: 2 or more.",
+        help_text="2 or more.",
     )  # fmt: skip
     decay = forms.FloatField(
         min_value=0, max_value=1, required=False, label="Decay",
-        help_text="For EMA: how much of the average stays with each further checkpoint, from 0 to "
+        help_text="How much of the average stays with each further checkpoint, from 0 to "
         "1. Usual: 0.5 to 0.9 for few checkpoints.",
     )  # fmt: skip
     weights = forms.CharField(
         max_length=2000, required=False, label="Weights",
-        help_text="For weights: one for each model in their order, such as 0.2 0.3 0.5. Only "
+        help_text="One for each model in their order, such as 0.2 0.3 0.5. Only "
         "their ratios count.",
     )  # fmt: skip
     metric = forms.CharField(
         max_length=300, required=False, label="Metric",
-        help_text="For a metric: its name, such as val/loss. Each checkpoint counts by the value "
+        help_text="Its name, such as val/loss. Each checkpoint counts by the value "
         "at its step; where lower is better, by 1 / value.",
     )  # fmt: skip
     better = forms.ChoiceField(choices=SIDES, required=False, label="Better is")
