@@ -5,16 +5,15 @@ from dataclasses import dataclass
 
 from compute.sizing.question import Lengths
 from jobs import measured
-from jobs.fit.sources import NotKnown, facts_of, version_of
-from jobs.models import ENDED, Job
+from jobs.fit.data import Data
+from jobs.fit.sources import NotKnown, facts_of
+from jobs.models import Job
 from jobs.verl.algorithms import has_answers
 from jobs.verl.phases import ANSWER, CUT, PROMPT
 from jobs.verl.question import QuestionError, max_answer_of
 from jobs.verl.spec import TrainSpec
 
-LOOKED_AT = 20  # the newest runs on the same data
 NEWEST = 3  # those of them that are asked what they measured
-LEAST_STEPS = 2
 FEW = 0.05  # a share of answers that may have been cut at their longest
 
 
@@ -38,28 +37,15 @@ class Run:
         return f"Answers of an earlier run on this data: {self.answer:,.0f} tokens on average."
 
 
-def runs_of(spec: TrainSpec, family: str, without: Job | None = None) -> Sequence[Run]:
+def runs_of(spec: TrainSpec, family: str, data: Data) -> Sequence[Run]:
     """Runs of the same algorithm on the same data set, the newest first: those of the same model,
-    then those of its family on GPUs, since small samples on the CPU tell nothing of others.
-
-    ``without`` is a job that is left out.
-    """
-    version = version_of(spec) if has_answers(spec.kind) else None
-    if version is None:
+    then those of its family on GPUs, since small samples on the CPU tell nothing of others."""
+    if not has_answers(spec.kind):
         return ()
-    alike = Job.objects.filter(
-        kind=spec.kind,
-        dataset_version__dataset=version.dataset_id,
-        status__in=ENDED,
-        step__gte=LEAST_STEPS,
-    )
-    if without:
-        alike = alike.exclude(pk=without.pk)
-    ended = [job for job in alike.order_by("-pk")[:LOOKED_AT] if _is_of(job, spec, family)]
+    ended = [job for job in data.ended(spec) if _is_of(job, spec, family)]
     ended.sort(key=lambda job: not _is_own(job, spec))
-    told = measured.figures_of([job.pk for job in ended], ANSWER)
-    found = [_run(job) for job in [job for job in ended if job.pk in told][:NEWEST]]
-    return [run for run in found if run]
+    told = [job for job in ended if data.measured_answers(job)][:NEWEST]
+    return [run for run in map(_run, told) if run]
 
 
 def with_answers(known: Lengths | None, spec: TrainSpec, runs: Collection[Run]) -> Lengths | None:

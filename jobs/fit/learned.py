@@ -1,6 +1,10 @@
 """What finished runs teach of a card and a family of models, by the present formula."""
 
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from functools import cached_property, lru_cache
+
+from django.db.models import Window
+from django.db.models.functions import RowNumber
 
 from compute.sizing.learning import Correction, Lesson, Measured, correction_of, lesson_of
 from compute.sizing.question import Question
@@ -27,6 +31,34 @@ def correction_for(question: Question, without: Job | None = None) -> Correction
     if without:
         runs = runs.exclude(job=without)
     return correction_of([_lesson(*found) for found in runs.values_list("pk", "at")[:NEWEST]])
+
+
+class Corrections:
+    """What the newest runs teach, of each card and family: they are found by one query."""
+
+    def __init__(self, without: Job | None = None) -> None:
+        """``without`` is a job whose own run teaches nothing."""
+        self._without = without
+        self._made: dict[tuple[str, str], Correction | None] = {}
+
+    def of(self, card: str, family: str) -> Correction | None:
+        """As ``correction_for``."""
+        key = (card, family)
+        if key not in self._made:
+            self._made[key] = correction_of([_lesson(*run) for run in self._runs.get(key, ())])
+        return self._made[key]
+
+    @cached_property
+    def _runs(self) -> Mapping[tuple[str, str], Sequence[tuple[int, object]]]:
+        runs = Outcome.objects.all()
+        if self._without:
+            runs = runs.exclude(job=self._without)
+        by_age = Window(RowNumber(), partition_by=["gpu", "family"], order_by=["-at", "-pk"])
+        newest = runs.annotate(age=by_age).filter(age__lte=NEWEST)
+        found: dict[tuple[str, str], list[tuple[int, object]]] = {}
+        for card, family, pk, at in newest.values_list("gpu", "family", "pk", "at"):
+            found.setdefault((card, family), []).append((pk, at))
+        return found
 
 
 def cards_taught(family: str) -> frozenset[str]:

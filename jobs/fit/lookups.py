@@ -1,6 +1,6 @@
 """What estimates of many jobs look up: each thing once, however many jobs it is about."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 
 from compute.models import Machine
@@ -8,27 +8,26 @@ from compute.prices.table import PriceTable, price_table
 from compute.sizing.learning import Correction
 from compute.sizing.question import Lengths, Question
 from jobs.fit.answers import Run, runs_of, with_answers
-from jobs.fit.learned import correction_for, taught_by
+from jobs.fit.data import Data, files_of
+from jobs.fit.learned import Corrections, taught_by
 from jobs.fit.pricing import price_of
-from jobs.fit.sources import Cards, NotKnown, cards_of, lengths_of
+from jobs.fit.sources import Cards, NotKnown, cards_of
 from jobs.models import Job
 from jobs.verl.spec import TrainSpec
-
-# All that the lengths of a job's data are found by.
-OF_DATA = ("train_files", "val_files")
 
 
 class Lookups:
     """What was found so far. Others change it meanwhile: make a new one for each request."""
 
-    def __init__(self, without: Job | None = None) -> None:
-        """``without`` is a job whose own run teaches nothing."""
+    def __init__(self, without: Job | None = None, specs: Collection[TrainSpec] = ()) -> None:
+        """``without`` is a job whose own run teaches nothing. What belongs to the data of ``specs``
+        is looked up for all of them at once."""
         self._without = without
+        self._data = Data(specs, without)
         self._runs: dict[object, Sequence[Run]] = {}
         self._cards: dict[int, Cards | NotKnown] = {}
         self._prices: dict[int, float | None] = {}
-        self._lengths: dict[object, Lengths | None] = {}
-        self._corrections: dict[tuple[str, str], Correction | None] = {}
+        self._others: dict[object, Data] = {}
 
     @cached_property
     def prices(self) -> PriceTable:
@@ -51,25 +50,32 @@ class Lookups:
         return self._prices[machine.pk]
 
     def lengths(self, spec: TrainSpec, family: str) -> Lengths | None:
-        """As ``lengths_of``, with answers as long as those of earlier runs with such a model."""
-        key = (spec.kind, *(spec.values.get(name) for name in OF_DATA))
-        if key not in self._lengths:
-            self._lengths[key] = lengths_of(spec)
-        return with_answers(self._lengths[key], spec, self._runs_of(spec, family))
+        """Of its data, with answers as long as those of earlier runs with such a model; None where
+        neither is known."""
+        known = self._data_of(spec).lengths(spec)
+        return with_answers(known, spec, self._runs_of(spec, family))
 
     def _runs_of(self, spec: TrainSpec, family: str) -> Sequence[Run]:
-        names = (*OF_DATA, "model_path")
-        key = (spec.kind, family, *(spec.values.get(name) for name in names))
+        key = (spec.kind, family, *files_of(spec), spec.values.get("model_path"))
         if key not in self._runs:
-            self._runs[key] = runs_of(spec, family, self._without)
+            self._runs[key] = runs_of(spec, family, self._data_of(spec))
         return self._runs[key]
+
+    def _data_of(self, spec: TrainSpec) -> Data:
+        if self._data.knows(spec):
+            return self._data
+        key = (spec.kind, *files_of(spec))
+        if key not in self._others:
+            self._others[key] = Data([spec], self._without)
+        return self._others[key]
 
     def correction(self, question: Question) -> Correction | None:
         """As ``correction_for``."""
-        key = taught_by(question)
-        if key not in self._corrections:
-            self._corrections[key] = correction_for(question, self._without)
-        return self._corrections[key]
+        return self._corrections.of(*taught_by(question))
+
+    @cached_property
+    def _corrections(self) -> Corrections:
+        return Corrections(self._without)
 
 
 def _cards_or_why(machine: Machine) -> Cards | NotKnown:

@@ -13,7 +13,9 @@ FULL = "By the estimate it does not fit its GPUs."
 
 
 def planned(jobs: Iterable[Job]) -> list[Planned]:
-    lookups = Lookups()
+    jobs = list(jobs)
+    specs = [spec for job in jobs if isinstance(spec := job.spec_of_kind, TrainSpec)]
+    lookups = Lookups(specs=specs)
     return [_planned(job, _fit(job, lookups)) for job in jobs]
 
 

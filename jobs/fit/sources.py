@@ -10,14 +10,12 @@ from compute.sizing.config_file import NAME, ConfigError
 from compute.sizing.facts import ModelFacts, read_facts
 from compute.sizing.gpus import Gpu, UnknownGpu, find
 from compute.sizing.models import find_model
-from compute.sizing.question import Lengths
 from datasets.models import Version
 from jobs.files.model_folders import model_folder
 from jobs.verl.model_dir import HUB_NAME
 from jobs.verl.spec import TrainSpec
 from platform_site.bounded.calls import of_file
 from platform_site.bounded.limits import TooMuch
-from platform_site.work.models import State
 
 
 class NotKnown(Exception):
@@ -104,17 +102,3 @@ def version_of(spec: TrainSpec) -> Version | None:
         "val_file": spec.values.get("val_files"),
     }
     return Version.objects.ready().filter(**files).first() if all(files.values()) else None
-
-
-def lengths_of(spec: TrainSpec) -> Lengths | None:
-    """The lengths of the data, from the newest check of its version that counted tokens; None
-    where there was none.
-
-    Of prompts they tell nothing of the answers: see ``jobs.fit.answers``.
-    """
-    version = version_of(spec)
-    report = version.reports.filter(state=State.DONE).exclude(model="").first() if version else None
-    counted = (report.data.get("lengths") or {}) if report else {}
-    if not counted.get("counted"):
-        return None
-    return Lengths(float(counted["mean"]), int(counted["max"]), 0, 0, "data")

@@ -1,7 +1,8 @@
 """Whether jobs fit: loaded by the form, the recipes and the list, which do not wait for it."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from django.http import HttpResponse
@@ -18,6 +19,7 @@ from jobs.order.forms import JobForm
 from jobs.order.sketch import readable_spec
 from jobs.order.views import get_recipe
 from jobs.places import places
+from jobs.verl.spec import TrainSpec
 from platform_site.htmx import HtmxHttpRequest
 
 MOST = 100  # jobs of a page
@@ -41,13 +43,14 @@ def job_fit(request: HtmxHttpRequest, slug: str) -> HttpResponse:
 def recipe_fits(request: HtmxHttpRequest) -> HttpResponse:
     """A badge for each recipe that can run on a machine here with GPUs."""
     machines = {machine.name: machine for machine in Machine.objects.for_jobs()}
-    lookups = Lookups()
+    offers = [one for one in shelf.offers(request.user) if one.runs and one.where in machines]
+    specs = [one.recipe.spec(places()) for one in offers]
+    lookups = Lookups(specs=[spec for spec in specs if runs_on_gpus(spec)])
 
     def fit(offer: shelf.Offer) -> Fit | None:
         spec = offer.recipe.spec(places())
         return fit_of(spec, machines[offer.where], lookups) if runs_on_gpus(spec) else None
 
-    offers = [one for one in shelf.offers(request.user) if one.runs and one.where in machines]
     return _badges(request, {offer.recipe.slug: offer for offer in offers}, fit)
 
 
@@ -56,13 +59,24 @@ def job_fits(request: HtmxHttpRequest) -> HttpResponse:
     """A badge for each of the jobs (``job=``) that have not ended and train on GPUs."""
     asked = [pk for pk in request.GET.getlist("job") if pk.isdecimal() and len(pk) < 16][:MOST]
     jobs = Job.objects.visible_to(request.user).filter(pk__in=asked).exclude(status__in=ENDED)
-    lookups = Lookups()
+    shown = {job.pk: job for job in jobs.select_related("machine")}
+    lookups = Lookups(specs=_estimated(shown.values()))
 
     def fit(job: Job) -> Fit | None:
         spec = job.spec_of_kind
         return fit_of(spec, job.machine, lookups) if runs_on_gpus(spec) else None
 
-    return _badges(request, {job.pk: job for job in jobs.select_related("machine")}, fit)
+    return _badges(request, shown, fit)
+
+
+def _estimated(jobs: Iterable[Job]) -> list[TrainSpec]:
+    """The specs that an estimate is made of. One that cannot be read fails with its own badge."""
+    found = []
+    for job in jobs:
+        with suppress(Exception):
+            spec = job.spec_of_kind
+            found += [spec] if runs_on_gpus(spec) else []
+    return found
 
 
 def _badges(

@@ -1,16 +1,23 @@
 """Estimates of many jobs look each thing up once."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries
 
-from jobs.fit import sources
-from jobs.fit.lookups import OF_DATA, Lookups
+from compute.sizing.facts import read_facts
+from compute.sizing.gpus import catalogue
+from jobs.fit.data import OF_DATA, Data
+from jobs.fit.lookups import Lookups
 from jobs.fit.sources import NotKnown
+from jobs.verl.question import question_of
 from jobs.verl.spec import TrainSpec
 from platform_site.work.models import State
 from tests import factories
+from tests.compute.sizing import configs
 
 pytestmark = pytest.mark.django_db
 
@@ -44,7 +51,8 @@ def test_the_lengths_are_found_by_no_more_than_they_are_remembered_by(
     files: dict[str, Any],
 ) -> None:
     values = Read(factories.grpo_spec(**files, max_response_length=1024).values)
-    assert sources.lengths_of(TrainSpec("grpo", values))
+    spec = TrainSpec("grpo", values)
+    assert Data([spec]).lengths(spec)
     assert values.names == set(OF_DATA)
 
 
@@ -72,3 +80,30 @@ def test_cards_that_are_not_known_are_asked_for_once(
     with django_assert_num_queries(0), pytest.raises(NotKnown, match="which cards") as second:
         lookups.cards(box)
     assert (second.value.field, str(second.value)) == (first.value.field, str(first.value))
+
+
+def test_jobs_on_other_data_and_models_take_as_many_queries_as_one(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    specs = []
+    for number in range(6):
+        version = factories.make_version(f"/data/{number}.parquet", target="rl")
+        counted = {"lengths": {"counted": 10, "mean": 100.0 + number, "max": 900}}
+        version.reports.create(model="m", state=State.DONE, data=counted)
+        files = {"train_files": version.train_file, "val_files": version.val_file}
+        specs.append(factories.grpo_spec(**files, max_response_length=1024))
+    gpu, model = catalogue()["h100-80g"], read_facts(configs.QWEN_3_8B)
+
+    def asked(lookups: Lookups, spec: TrainSpec, number: int) -> float | None:
+        family = f"family {number}"
+        question = question_of(spec, replace(model, model_type=family), gpu)
+        assert lookups.correction(question) is None
+        found = lookups.lengths(spec, family)
+        return found.prompt if found else None
+
+    with CaptureQueriesContext(connection) as one:
+        asked(Lookups(specs=specs[:1]), specs[0], 0)
+    lookups = Lookups(specs=specs)
+    with django_assert_num_queries(len(one)):
+        found = [asked(lookups, spec, number) for number, spec in enumerate(specs)]
+    assert found == [100.0 + number for number in range(6)]

@@ -15,6 +15,7 @@ from compute.prices import table
 from compute.sizing.gpus import catalogue
 from compute.sizing.question import Lengths
 from jobs.fit import services, sources
+from jobs.fit.data import Data
 from jobs.fit.services import Cards, NotKnown, QuestionError
 from jobs.verl.spec import TrainSpec
 from platform_site.work.models import State
@@ -166,12 +167,12 @@ def test_the_lengths_come_from_a_check_of_the_data(model: str) -> None:
     version = factories.make_version()
     files = {"train_files": version.train_file, "val_files": version.val_file}
     asked = spec(model, **files)
-    assert sources.lengths_of(asked) is None
+    assert Data([asked]).lengths(asked) is None
 
     counted = {"lengths": {"counted": 10, "mean": 321.5, "max": 900}}
     version.reports.create(model=model, state=State.DONE, data=counted)
 
-    assert sources.lengths_of(asked) == Lengths(321.5, 900, 0, 0, "data")
+    assert Data([asked]).lengths(asked) == Lengths(321.5, 900, 0, 0, "data")
     assert services.question_on(asked, CARDS).lengths.prompt == 321.5
 
 
