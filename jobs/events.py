@@ -107,7 +107,7 @@ RUN_CHECKING = _run_note("checking", words="What was made is checked")
 RUN_EXPORTED = _run_note("exported", words="The model folder is whole")
 RUN_MADE = _run_note("made", words="What was asked for is made")
 RUN_COMPARED = _run_note("compared", words="The models are compared")
-RUN_REFUSED = _run_warning("refused", words="The checkpoint was refused")
+RUN_REFUSED = _run_warning("refused", words="It was refused")
 
 # What a rehearsal and a dry-fire tell: each part that they tried.
 RUN_REHEARSED = _run_note("rehearsed", words="A part was rehearsed")

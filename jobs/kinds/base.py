@@ -124,8 +124,8 @@ class End:
     """How a process ended, and what is known of it.
 
     ``step`` of ``steps`` is its progress. ``said`` holds what the job itself told in this attempt:
-    the data of its last event of each kind. ``stop_asked`` is that somebody asked it to end, and
-    ``then_stop`` that the pause which was asked is an end.
+    the data of its last event of each kind and its message. ``stop_asked`` is that somebody asked
+    it to end, and ``then_stop`` that the pause which was asked is an end.
     """
 
     exit_code: int

@@ -31,6 +31,8 @@ class ModelMaker(JobKind):
     units: ClassVar[str] = "MiB"
     panels: ClassVar[Sequence[str]] = ("charts", "log", "system", "events", "config")
     done: ClassVar[str]
+    # Whether its program looks at its inputs alone when it is started with --check.
+    can_look: ClassVar[bool] = False
 
     def program(self, placement: Placement, module: str, *argv: str) -> Command:
         """A program of the node, without a GPU and without the network."""
@@ -44,7 +46,14 @@ class ModelMaker(JobKind):
             tensors, size = said.get("tensors", "?"), said.get("bytes")
             told = f", {size_text(size)}" if isinstance(size, int | float) else ""
             return Verdict("completed", f"{what}: {tensors} tensors{told}.")
-        return ended_early(end, self.unit)
+        return self.not_made(end)
+
+    def not_made(self, end: End) -> Verdict:
+        """The verdict where nothing was made. What the process refused is the reason."""
+        why = str(end.said.get("refused", {}).get("message", "")).strip()
+        if end.exit_code != 1 or end.stop_asked or not why:
+            return ended_early(end, self.unit)
+        return Verdict("failed", why if why.endswith((".", "!", "?")) else f"{why}.")
 
     def makes(self, spec: Any) -> Sequence[Product]:
         return (Product(MODEL, FOLDER),)

@@ -17,9 +17,10 @@ class EventQuerySet(models.QuerySet["Event"]):
         return self.filter(source=Event.Source.RUN)
 
     def said(self, attempt: int) -> dict[str, dict[str, Any]]:
-        """What a job itself told in an attempt: the data of its last event of each kind."""
-        told = self.of_run().filter(attempt=attempt)
-        return dict(told.values_list("kind", "data"))
+        """What a job itself told in an attempt: the data of its last event of each kind, and the
+        ``message`` of that."""
+        told = self.of_run().filter(attempt=attempt).values_list("kind", "message", "data")
+        return {kind: {"message": message, **data} for kind, message, data in told}
 
 
 class Event(models.Model):

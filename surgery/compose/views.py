@@ -2,9 +2,10 @@ import uuid as uuids
 from typing import Any
 
 from django.core.paginator import Paginator
+from django.forms import BaseForm
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from jobs.models import Job, Status
@@ -16,10 +17,12 @@ from surgery.compose import services
 from surgery.compose.checks import check
 from surgery.compose.forms import MergeForm, WriteForm
 from surgery.kinds.all import KINDS
+from surgery.kinds.merge import MergeSpec
 from surgery.making.checks import SurgeryError
 from surgery.making.offered import offered
+from surgery.making.trying import in_words, look
 from surgery.recipes.methods import METHODS
-from surgery.recipes.recipe import RecipeError
+from surgery.recipes.recipe import Recipe, RecipeError
 
 PAGE = 50
 NEWEST = "-created_at"
@@ -73,6 +76,46 @@ def surgery_new(request: HtmxHttpRequest) -> HttpResponse:
     return _check_or_start(request, forms, form, is_check=action == "check")
 
 
+@require_POST
+def surgery_preview(request: HtmxHttpRequest) -> HttpResponse:
+    """What the fields would write, and what is wrong with the recipe as it stands. Nothing is
+    kept."""
+    write = WriteForm(offered(request.user, also=request.POST.getlist("models")), request.POST)
+    is_begun = bool(request.POST.getlist("models") or request.POST.get("more_models", "").strip())
+    text = write.written() if is_begun and write.is_valid() else ""
+    form = MergeForm(request.user, request.POST)
+    context = {
+        "text": text,
+        "wrong": _named(write) if is_begun else [],
+        "is_begun": is_begun,
+        "has_recipe": bool(request.POST.get("recipe", "").strip()),
+        "recipe": _recipe(request, form),
+        "refused": _named(form),
+    }
+    return render(request, "surgery/compose/preview.html", context)
+
+
+def _recipe(request: HtmxHttpRequest, form: MergeForm) -> Recipe | None:
+    """The recipe that stands in the form; what is wrong with it is an error of the form."""
+    if not form.is_valid():
+        return None
+    try:
+        given = form.cleaned_data
+        return check(given["recipe"], given["machine"], request.user)
+    except (RecipeError, SurgeryError) as error:
+        form.add_error("recipe", str(error))
+        return None
+
+
+def _named(form: BaseForm) -> list[str]:
+    """What is wrong, each with the name of its field."""
+    return [
+        f"{form.fields[name].label}: {said}" if name in form.fields else str(said)
+        for name, errors in form.errors.items()
+        for said in errors
+    ]
+
+
 def _write(request: HtmxHttpRequest, write: WriteForm) -> HttpResponse:
     text = write.written() if write.is_valid() else ""
     names = ("machine", "name")
@@ -89,7 +132,8 @@ def _check_or_start(
     try:
         if is_check:
             recipe = check(given["recipe"], given["machine"], request.user)
-            return _shown(request, forms, checked=recipe)
+            seen = in_words(look(MergeSpec(given["recipe"]), given["machine"]))
+            return _shown(request, forms, checked=recipe, seen=seen)
         made = services.merge(
             given["recipe"], given["machine"], request.user, name=given["name"], uuid=given["uuid"]
         )

@@ -59,6 +59,7 @@ class Average(ModelMaker):
     slug: ClassVar[str] = "average"
     label: ClassVar[str] = "Average"
     done: ClassVar[str] = "made"
+    can_look: ClassVar[bool] = True
 
     def read(self, data: Mapping[str, Any]) -> AverageSpec:
         known = {each.name for each in fields(AverageSpec)}

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
-from jobs.kinds.base import REPORT, End, Product, Reads, Verdict, ended_early
+from jobs.kinds.base import REPORT, End, Product, Reads, Verdict
 from jobs.kinds.maker import ModelMaker
 from jobs.process import Command, Placement
 
@@ -48,7 +48,7 @@ class Compare(ModelMaker):
     def judge(self, spec: CompareSpec, end: End) -> Verdict:
         said = end.said.get(self.done)
         if end.exit_code != 0 or said is None:
-            return ended_early(end, self.unit)
+            return self.not_made(end)
         whole = said.get("whole")
         tensors = whole.get("tensors", "?") if isinstance(whole, dict) else "?"
         return Verdict("completed", f"The models are compared: {tensors} tensors.")

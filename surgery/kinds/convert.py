@@ -37,6 +37,7 @@ class Convert(ModelMaker):
     slug: ClassVar[str] = "convert"
     label: ClassVar[str] = "Conversion"
     done: ClassVar[str] = "made"
+    can_look: ClassVar[bool] = True
 
     def read(self, data: Mapping[str, Any]) -> ConvertSpec:
         known = {each.name for each in fields(ConvertSpec)}

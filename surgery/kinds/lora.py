@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar
 
-from jobs.kinds.base import ADAPTER, End, FileFact, Product, Read, Reads, Verdict, ended_early
+from jobs.kinds.base import ADAPTER, End, FileFact, Product, Read, Reads, Verdict
 from jobs.kinds.maker import FOLDER, ModelMaker
 from jobs.process import Command, Placement
 from surgery.kinds.reading import as_list, named
@@ -60,6 +60,7 @@ class LoraMerge(ModelMaker):
     slug: ClassVar[str] = "lora_merge"
     label: ClassVar[str] = "LoRA merge"
     done: ClassVar[str] = "made"
+    can_look: ClassVar[bool] = True
 
     def read(self, data: Mapping[str, Any]) -> LoraMergeSpec:
         known = {each.name for each in fields(LoraMergeSpec)}
@@ -83,6 +84,7 @@ class LoraExtract(ModelMaker):
     slug: ClassVar[str] = "lora_extract"
     label: ClassVar[str] = "LoRA extraction"
     done: ClassVar[str] = "made"
+    can_look: ClassVar[bool] = True
 
     def read(self, data: Mapping[str, Any]) -> LoraExtractSpec:
         known = {each.name for each in fields(LoraExtractSpec)}
@@ -97,7 +99,7 @@ class LoraExtract(ModelMaker):
     def judge(self, spec: LoraExtractSpec, end: End) -> Verdict:
         said = end.said.get(self.done)
         if end.exit_code != 0 or said is None:
-            return ended_early(end, self.unit)
+            return self.not_made(end)
         error = said.get("error")
         is_known = type(error) in (int, float)
         told = f": what it lacks is {error:.3g} of the change" if is_known else ""

@@ -30,6 +30,7 @@ class Merge(ModelMaker):
     slug: ClassVar[str] = "merge"
     label: ClassVar[str] = "Merge"
     done: ClassVar[str] = "made"
+    can_look: ClassVar[bool] = True
 
     def read(self, data: Mapping[str, Any]) -> MergeSpec:
         known = {field.name for field in fields(MergeSpec)}

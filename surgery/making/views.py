@@ -10,9 +10,11 @@ from jobs.models import Place
 from jobs.queue import rental
 from jobs.requests import warn_of_rental
 from platform_site.htmx import HtmxHttpRequest
+from surgery.making.checks import SurgeryError
 from surgery.making.forms import MakeForm
 from surgery.making.offered import chosen
 from surgery.making.services import make
+from surgery.making.trying import in_words, look
 
 
 def begun(request: HtmxHttpRequest) -> tuple[dict[str, Any], list[Place]]:
@@ -33,7 +35,12 @@ def answered(request: HtmxHttpRequest, template: str, form: MakeForm, **more: An
     if not form.is_valid():
         return shown(request, template, form, 422, **more)
     if request.POST.get("action") == "check":
-        return shown(request, template, form, is_checked=True, **more)
+        try:
+            seen = in_words(look(form.spec, form.cleaned_data["machine"]))
+        except SurgeryError as error:
+            form.add_error(None, str(error))
+            return shown(request, template, form, 422, **more)
+        return shown(request, template, form, is_checked=True, seen=seen, **more)
     made = make(form)
     warn_of_rental(request, rental.warning(made))
     return redirect(made)

@@ -18,6 +18,7 @@ from jobs.process import Placement
 from surgery.kinds.average import Average, AverageSpec
 from tests import factories
 from tests.pages import asks_for_login, queries, refuses_other_methods
+from tests.surgery.conftest import FakeLook
 from tests.surgery.models import artifact_at, checkpoint, model
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("queue")]
@@ -174,6 +175,7 @@ def test_checking_makes_no_job_and_more_models_no_more_queries(
     page: Client, user: User, run: Job, home: Path
 ) -> None:
     checked = page.post(NEW, form(saved(home, 10, 20), action="check"))
+    assert "The models were looked into: 50 tensors" in checked.content.decode()
     assert "Nothing that can be known before the start" in checked.content.decode()
     assert not Job.objects.filter(kind="average").exists()
     few = queries(page, NEW)
@@ -191,6 +193,17 @@ def test_a_form_with_the_number_of_another_s_job(
     assert "Send it once more." in response.content.decode()
     again = {**data, "uuid": response.context["form"]["uuid"].value()}
     assert page.post(NEW, again).status_code == 302
+
+
+def test_what_the_node_sees_is_said(
+    page: Client, staff: User, user: User, home: Path, run: Job, look: FakeLook
+) -> None:
+    look.refusal = "The shard of rank 1 is missing."
+    response = page.post(NEW, form(saved(home, 10, 20), action="check"))
+    assert response.status_code == 422
+    assert look.refusal in response.content.decode()
+    with pytest.raises(CommandError, match="rank 1 is missing"):
+        call_command("average", *saved(home, 10, 20), "--check")
 
 
 def test_who_may_and_how(page: Client) -> None:

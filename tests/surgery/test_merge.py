@@ -9,11 +9,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import Client
-from django.utils import timezone
 
 from compute.machines.local import local_machine
 from compute.models import Machine
-from jobs.artifacts.keeping import keep_place
 from jobs.artifacts.lineage import lineage, lines
 from jobs.kinds.base import MODEL, End, Product
 from jobs.models import Artifact, Job, Status
@@ -21,23 +19,11 @@ from jobs.process import Placement
 from surgery.kinds.merge import Merge, MergeSpec
 from tests import factories
 from tests.pages import HTMX, asks_for_login, queries, refuses_other_methods
+from tests.surgery.conftest import FakeLook
+from tests.surgery.models import model
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("queue")]
 NEW = "/surgery/new/"
-CONFIG = {"model_type": "qwen2", "hidden_size": 8, "num_hidden_layers": 2, "vocab_size": 32}
-
-
-def model(owner: User, folder: Path, machine: Machine | None = None, **config: object) -> Path:
-    """A model folder that a job has made, as far as the platform looks into it."""
-    folder.mkdir(parents=True)
-    folder.joinpath("config.json").write_text(json.dumps(CONFIG | config))
-    job = factories.make_job(owner, name=f"made {folder.name}", status=Status.COMPLETED)
-    artifact = Artifact.objects.create(
-        kind=Artifact.Kind.HUGGINGFACE, owner=owner, name="model", job=job, attempt=1,
-        made_at=timezone.now(), has_model=True,
-    )  # fmt: skip
-    keep_place(artifact, machine or local_machine(), str(folder))
-    return folder
 
 
 @pytest.fixture
@@ -120,11 +106,54 @@ def test_the_page_writes_a_recipe_and_checks_it(page: Client, pair: tuple[Path, 
     assert "weight: 0.75" in written
     assert "formnovalidate" in written  # a browser would ask for a recipe before one is written
     checked = page.post(NEW, form(recipe(*pair), action="check"))
-    assert "speaks against it: linear of 2 models." in " ".join(checked.content.decode().split())
+    assert "speaks against it. The models were looked into: 50 tensors, 4.0 KiB to read" in (
+        checked.content.decode()
+    )
     wrong = page.post(NEW, given | {"parameters": "size: 1"})
     assert wrong.status_code == 422
     assert "linear has no parameter size" in wrong.content.decode()
     assert not Job.objects.filter(kind="merge").exists()
+
+
+def previewed(page: Client, **fields: object) -> str:
+    response = page.post("/surgery/preview/", fields, headers=HTMX)
+    assert response.status_code == 200
+    text = html.unescape(response.content.decode())
+    assert "<html" not in text
+    return " ".join(text.split())
+
+
+def test_the_preview_says_as_one_types(
+    page: Client, pair: tuple[Path, Path], look: FakeLook
+) -> None:
+    fields = {"method": "linear", "models": [str(path) for path in pair], "parameters": "weight: 1"}
+    machine = {"machine": local_machine().pk, "uuid": uuids.uuid4()}
+    written = previewed(page, **fields, **machine, recipe=recipe(*pair))
+    assert f"- model: {pair[0]}" in written
+    assert "linear of 2 models: nothing is wrong with it so far." in written
+    wrong = previewed(page, **(fields | {"parameters": "size: 1"}), **machine, recipe="x: 1")
+    assert "Parameters: linear has no parameter size." in wrong
+    assert "Recipe: The recipe has no x." in wrong
+    assert previewed(page, **machine) == ""  # nothing is filled in yet
+    assert previewed(page) == ""
+    assert look.asked == []  # the node is asked by a button alone
+    assert not Job.objects.filter(kind="merge").exists()
+
+
+def test_the_check_looks_into_the_models(
+    page: Client, pair: tuple[Path, Path], look: FakeLook, user: User
+) -> None:
+    look.refusal = "model.safetensors of /m/a is cut off."
+    response = page.post(NEW, form(recipe(*pair), action="check"))
+    assert response.status_code == 422
+    assert look.refusal in response.content.decode()
+    assert tuple(look.asked[0][1:4]) == ("-m", "trainyard_node.merge", "--text")
+    assert look.asked[0][-1] == "--check"
+    box = factories.make_ssh_machine(python="/venv/bin/python")
+    one, other = (model(user, Path(f"{path}-far"), box) for path in pair)
+    data = form(recipe(one, other), action="check", machine=box.pk)
+    assert "The job itself looks into the models first" in page.post(NEW, data).content.decode()
+    assert len(look.asked) == 1  # what lies elsewhere is looked into by the job
 
 
 def test_a_model_is_chosen_by_the_address(page: Client, pair: tuple[Path, Path]) -> None:
@@ -187,8 +216,12 @@ def test_the_list(page: Client, user: User, other: User, pair: tuple[Path, Path]
 
 
 def test_who_may_and_how(page: Client) -> None:
-    for url, methods in (("/surgery/", ("get",)), (NEW, ("get", "post"))):
-        assert asks_for_login(url)
+    for url, methods in (
+        ("/surgery/", ("get",)),
+        (NEW, ("get", "post")),
+        ("/surgery/preview/", ("post",)),
+    ):
+        assert asks_for_login(url, methods[0])
         assert refuses_other_methods(page, url, *methods)
 
 
@@ -199,6 +232,7 @@ def test_the_command(staff: User, home: Path, capsys: pytest.CaptureFixture[str]
     call_command("merge", str(file), "--check", "--json")
     assert json.loads(capsys.readouterr().out) == {
         "method": "linear", "models": [str(home / "a"), str(home / "b")],
+        "seen": {"tensors": 50, "bytes_in": 4096, "bytes_out": 2048},
     }  # fmt: skip
     assert not Job.objects.filter(kind="merge").exists()
     call_command("merge", str(file), "--json")
@@ -227,5 +261,9 @@ def test_the_process_and_what_its_end_is_worth() -> None:
     done = kind.judge(spec, End(0, 9, 9, said=said))
     assert (done.status, done.reason) == ("completed", "The model is made: 3 tensors, 2.0 KiB.")
     assert kind.judge(spec, End(1, 9, 9, said=said)).status == "failed"
+    refused = kind.judge(spec, End(1, said={"refused": {"message": "There is no model at /m"}}))
+    assert (refused.status, refused.reason) == ("failed", "There is no model at /m.")
+    stopped = End(1, stop_asked=True, said={"refused": {"message": "x"}})
+    assert kind.judge(spec, stopped).status == "stopped"
     measured = kind.measured(Product(MODEL, "model"), said)
     assert (measured.size, measured.digest) == (2048, "a" * 64)

@@ -5,14 +5,17 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.core.management.base import CommandError
 
 from compute.machines.local import local_machine
 from compute.models import Machine
 from jobs.launch.management.submitting import add_wait_option, show_submitted
 from jobs.management.base import find_user
 from platform_site.commands import FieldError, FormError, JsonCommand
+from surgery.making.checks import SurgeryError
 from surgery.making.forms import MakeForm
 from surgery.making.services import make
+from surgery.making.trying import in_words, look
 
 
 class MakeCommand(JsonCommand):
@@ -38,10 +41,19 @@ class MakeCommand(JsonCommand):
                 " ".join(str(said) for each in form.errors.values() for said in each), form
             )
         if options["check"]:
-            facts = {"kind": form.spec.kind, "machine": machine.name, **form.spec.to_json()}
-            self.show(options, facts, f"{form.default_name()}: nothing speaks against it.")
+            self._check(form, options)
             return
         show_submitted(self, options, make(form))
+
+    def _check(self, form: MakeForm, options: dict[str, Any]) -> None:
+        machine: Machine = form.cleaned_data["machine"]
+        try:
+            seen = look(form.spec, machine)
+        except SurgeryError as error:
+            raise CommandError(str(error)) from error
+        facts = {"kind": form.spec.kind, "machine": machine.name, **form.spec.to_json()}
+        text = f"{form.default_name()}: nothing speaks against it. {in_words(seen)}"
+        self.show(options, {**facts, "seen": dict(seen)}, text)
 
 
 def machine_of(name: str) -> Machine:

@@ -41,6 +41,8 @@ SAID: list[dict[str, dict[str, Any]]] = [
     {"exported": {}},
     {"made": {}},
     {"made": {"error": "x"}},
+    {"refused": {"message": "There is no model at /m"}},
+    {"refused": {}},
     {"compared": {"whole": "x"}},
     {"rehearsed": {"parts": [{"name": name, "state": "passed", "said": "."} for name in PARTS]}},
     {"rehearsed": {"parts": [{"name": "data", "state": "failed", "said": "Too long"}, 3]}},

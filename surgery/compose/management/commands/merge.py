@@ -12,8 +12,10 @@ from platform_site.commands import FieldError, JsonCommand
 from platform_site.fields import one_line
 from surgery.compose import services
 from surgery.compose.checks import check
+from surgery.kinds.merge import MergeSpec
 from surgery.making.checks import SurgeryError
 from surgery.making.management.base import machine_of
+from surgery.making.trying import look
 from surgery.recipes.recipe import RecipeError
 
 
@@ -35,7 +37,10 @@ class Command(JsonCommand):
             one_line(options["name"])
             if options["check"]:
                 recipe = check(text, machine, owner)
-                facts = {"method": recipe.method.name, "models": list(recipe.models)}
+                seen = look(MergeSpec(text), machine)
+                facts = {
+                    "method": recipe.method.name, "models": list(recipe.models), "seen": dict(seen),
+                }  # fmt: skip
                 self.show(options, facts, f"{recipe.method.name}: {', '.join(recipe.models)}")
                 return
             made = services.merge(text, machine, owner, name=options["name"][:200])
