@@ -12,6 +12,7 @@ from platform_site.fields import one_line
 from surgery.making.offered import words
 from surgery.recipes.methods import METHODS
 from surgery.recipes.recipe import DTYPES, LONGEST, RecipeError
+from surgery.recipes.sweep import read_range
 from surgery.recipes.written import write_recipe
 
 
@@ -96,3 +97,23 @@ class MergeForm(OnceForm):
         self.user = user
         self.fields["machine"].queryset = Machine.objects.for_jobs()  # type: ignore[attr-defined]
         self.initial.setdefault("machine", local_machine().pk)
+
+
+class SweepForm(MergeForm):
+    """A recipe, and the range of one of its parameters."""
+
+    over = forms.CharField(
+        max_length=200,
+        label="Range",
+        help_text="As t=0.1:0.9:0.2: a parameter of the method, from, to and the step. The ratio "
+        "of two models, as ratio=0.1:0.9:0.2, is how much the second counts.",
+    )
+    field_order = ("recipe", "over", "machine", "name")
+
+    def clean_over(self) -> str:
+        text: str = self.cleaned_data["over"]
+        try:
+            read_range(text)
+        except RecipeError as error:
+            raise forms.ValidationError(str(error)) from error
+        return text

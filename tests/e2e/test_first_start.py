@@ -182,6 +182,8 @@ PAGES = (
     "/jobs/try-reward/",
     "/surgery/",
     "/surgery/new/",
+    "/surgery/sweeps/",
+    "/surgery/sweep/",
     "/surgery/average/",
     "/surgery/lora/merge/",
     "/surgery/lora/extract/",

@@ -19,9 +19,10 @@ from jobs.recipebook import book
 from jobs.trackers import accounts
 from jobs.verl.trackers import TRACKERS
 from monitoring.models import Block, Cursor, MetricStore, MetricWrite, Series
+from surgery.compose.models import Sweep
 from tests import factories, taskqueue
 
-OWN_APPS = ("compute", "datasets", "jobs", "monitoring")
+OWN_APPS = ("compute", "compose", "datasets", "jobs", "monitoring")
 MODELS = [model for model in admin.site._registry if model._meta.app_label in OWN_APPS]
 pytestmark = pytest.mark.usefixtures("queue")
 
@@ -44,6 +45,7 @@ def everything(user: User) -> None:
     more_artifacts(job)
     job.deletions.create(number=job.pk, name=job.name)
     job.rehearsals.create(run=factories.make_job(user))
+    more_sweeps(job)
     Fetch.objects.create(job=job, step=3, asked_at=now, beat_at=now)
     KnownDigest.objects.create(key="a", stamp="1", digest="b", used_at=now)
     factories.make_outcome(job)
@@ -64,6 +66,11 @@ def more_artifacts(job: Job) -> None:
     place = Place.objects.filter(artifact__job=job).get()
     place.removals.create()
     job.inputs.create(artifact=place.artifact, role="model")
+
+
+def more_sweeps(job: Job) -> None:
+    sweep = Sweep.objects.create(owner=job.owner, name="a sweep", parameter="t", over="t=0:1:1")
+    sweep.merges.create(job=factories.make_job(job.owner), value=0)
 
 
 def more_data() -> None:
@@ -217,6 +224,8 @@ def more(model: type[Model]) -> None:
             model._default_manager.create(**rows[model.__name__])
         elif model.__name__ in ("Artifact", "Place", "Removal", "JobInput"):
             more_artifacts(job)
+        elif model.__name__ in ("Sweep", "Swept"):
+            more_sweeps(job)
         elif model.__name__ in ("Dataset", "Version", "Source", "Report"):
             more_data()
 

@@ -3,14 +3,17 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 
-from jobs.launch.management.submitting import add_wait_option, show_submitted
+from compute.models import Machine
+from jobs.launch.management.submitting import add_wait_option, show_submitted, wait
 from jobs.management.base import find_user
+from jobs.models import Status
 from platform_site.commands import FieldError, JsonCommand
 from platform_site.fields import one_line
-from surgery.compose import services
+from surgery.compose import services, sweeping
 from surgery.compose.checks import check
 from surgery.kinds.merge import MergeSpec
 from surgery.making.checks import SurgeryError
@@ -26,6 +29,10 @@ class Command(JsonCommand):
         parser.add_argument("recipe", help="a YAML file, or - for standard input")
         parser.add_argument("--name", default="", help="the new job's name")
         parser.add_argument("--machine", default="", help="where the models lie (default: here)")
+        parser.add_argument(
+            "--sweep", default="", metavar="NAME=FROM:TO:STEP",
+            help="a merge for each value of a parameter, as t=0.1:0.9:0.2",
+        )  # fmt: skip
         parser.add_argument("--check", action="store_true", help="make no job, only check")
         parser.add_argument("--user", default="", help="who asks (default: first administrator)")
         add_wait_option(parser)
@@ -35,6 +42,9 @@ class Command(JsonCommand):
         text = _text(options["recipe"])
         try:
             one_line(options["name"])
+            if options["sweep"]:
+                self.do_sweep(text, machine, owner, options)
+                return
             if options["check"]:
                 recipe = check(text, machine, owner)
                 seen = look(MergeSpec(text), machine)
@@ -49,6 +59,41 @@ class Command(JsonCommand):
         except ValidationError as error:
             raise FieldError("name", "; ".join(error.messages)) from error
         show_submitted(self, options, made)
+
+    def do_sweep(self, text: str, machine: Machine, owner: User, options: dict[str, Any]) -> None:
+        asked = (text, options["sweep"], machine, owner)
+        if options["check"]:
+            planned = sweeping.plan(*asked)
+            data = [{"value": each.value, "recipe": each.text} for each in planned]
+            self.show(options, data, "\n".join(f"{each.value:g}" for each in planned))
+            return
+        made = sweeping.sweep(*asked, name=options["name"][:170])
+        if options["wait"]:
+            for row in made.merges.select_related("job"):
+                wait(row.job)
+        found = [_as_json(each) for each in sweeping.results(made)]
+        lines = [_in_a_line(made.parameter, each) for each in found]
+        self.show(options, {"sweep": made.pk, "name": made.name, "merges": found}, "\n".join(lines))
+        if options["wait"] and any(each["status"] != Status.COMPLETED for each in found):
+            sys.exit(1)
+
+
+def _as_json(result: sweeping.Result) -> dict[str, Any]:
+    job, model = result.swept.job, result.model
+    return {
+        "value": result.swept.value,
+        "job": job.pk,
+        "status": job.status,
+        "reason": job.reason,
+        "artifact": model and model.pk,
+        "bytes": model and model.size,
+        "sha256": model and (model.digest or None),
+    }
+
+
+def _in_a_line(parameter: str, found: dict[str, Any]) -> str:
+    told = f"{parameter} {found['value']:g}: job {found['job']}, {found['status']}"
+    return f"{told}, artifact {found['artifact']}" if found["artifact"] else told
 
 
 def _text(path: str) -> str:

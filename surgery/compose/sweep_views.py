@@ -1,0 +1,59 @@
+"""The form of a sweep, the list of sweeps, and what came of one."""
+
+import uuid as uuids
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.db.models import Count
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_http_methods
+
+from platform_site.htmx import HtmxHttpRequest
+from surgery.compose import sweeping
+from surgery.compose.forms import SweepForm
+from surgery.compose.models import Sweep
+from surgery.making.checks import SurgeryError
+from surgery.recipes.recipe import RecipeError
+
+PAGE = 50
+
+
+@require_GET
+def sweep_list(request: HtmxHttpRequest) -> HttpResponse:
+    mine = Sweep.objects.visible_to(request.user).select_related("owner")
+    rows = mine.annotate(count=Count("merges")).order_by("-created_at", "-pk")
+    page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
+    return render(request, "surgery/sweeps/list.html", {"page": page})
+
+
+@require_http_methods(["GET", "POST"])
+def sweep_new(request: HtmxHttpRequest) -> HttpResponse:
+    if request.method == "GET":
+        return _shown(request, SweepForm(request.user, initial={"uuid": uuids.uuid4()}))
+    form = SweepForm(request.user, request.POST)
+    if not form.is_valid():
+        return _shown(request, form, status=422)
+    given = form.cleaned_data
+    asked = (given["recipe"], given["over"], given["machine"], request.user)
+    try:
+        if request.POST.get("action") == "check":
+            return _shown(request, form, planned=sweeping.plan(*asked))
+        made = sweeping.sweep(*asked, name=given["name"], uuid=given["uuid"])
+    except (RecipeError, SurgeryError) as error:
+        form.add_error("recipe", str(error))
+        return _shown(request, form, status=422)
+    return redirect(made)
+
+
+def _shown(
+    request: HtmxHttpRequest, form: SweepForm, status: int = 200, **more: Any
+) -> HttpResponse:
+    return render(request, "surgery/sweeps/new.html", {"form": form, **more}, status=status)
+
+
+@require_GET
+def sweep_detail(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    made = get_object_or_404(Sweep.objects.visible_to(request.user), pk=pk)
+    context = {"sweep": made, "results": sweeping.results(made)}
+    return render(request, "surgery/sweeps/detail.html", context)

@@ -1,0 +1,75 @@
+"""From a recipe and a range to the jobs of a sweep."""
+
+import uuid as uuids
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.contrib.auth.models import User
+from django.db import transaction
+
+from compute.models import Machine
+from jobs.models import Artifact
+from surgery.compose.checks import check
+from surgery.compose.models import Sweep, Swept
+from surgery.kinds.merge import MergeSpec
+from surgery.making.services import queue
+from surgery.recipes.recipe import Recipe
+from surgery.recipes.sweep import read_range, swept
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One merge that a sweep would make."""
+
+    value: float
+    text: str
+    recipe: Recipe
+
+
+def plan(text: str, over: str, machine: Machine, user: User) -> list[Planned]:
+    """The merges of a sweep, each checked. Raises ``SurgeryError`` and ``RecipeError``."""
+    return [
+        Planned(value, each, check(each, machine, user))
+        for value, each in swept(text, read_range(over))
+    ]
+
+
+def sweep(
+    text: str, over: str, machine: Machine, owner: User, *, name: str = "",
+    uuid: uuids.UUID | None = None,
+) -> Sweep:  # fmt: skip
+    """Queue the merges of a sweep. The same ``uuid`` twice is the same sweep.
+
+    Raises ``SurgeryError`` and ``RecipeError``.
+    """
+    planned = plan(text, over, machine, owner)
+    parameter = read_range(over).name
+    called = (name or f"{planned[0].recipe.method.name} over {parameter}")[:170]
+    facts = {"name": called, "recipe": text, "parameter": parameter, "over": over}
+    number = uuid or uuids.uuid4()
+    with transaction.atomic():
+        made, is_new = Sweep.objects.get_or_create(owner=owner, uuid=number, defaults=facts)
+        for each in planned if is_new else ():
+            own = uuids.uuid5(number, f"{owner.pk} {each.value!r}")
+            title = f"{called}, {parameter} {each.value:g}"
+            job = queue(MergeSpec(each.text), machine, owner, title, own)
+            made.merges.create(job=job, value=each.value)
+    return made
+
+
+@dataclass(frozen=True)
+class Result:
+    """A merge of a sweep and the model that it made, if it has."""
+
+    swept: Swept
+    model: Artifact | None
+
+
+def results(made: Sweep) -> Sequence[Result]:
+    """The merges of a sweep by value, with what came of them."""
+    rows = list(made.merges.select_related("job__machine").order_by("value"))
+    models = Artifact.objects.with_state().filter(
+        job__in=[row.job_id for row in rows], kind=Artifact.Kind.HUGGINGFACE
+    )
+    found = {artifact.job_id: artifact for artifact in models.order_by("pk")}
+    return [Result(row, found.get(row.job_id)) for row in rows]

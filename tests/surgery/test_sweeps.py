@@ -1,0 +1,228 @@
+"""A recipe and a range of a parameter become a merge for each value."""
+
+import json
+import uuid as uuids
+from pathlib import Path
+
+import pytest
+import yaml
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.test import Client
+
+from compute.machines.local import local_machine
+from jobs.artifacts.keeping import keep_made
+from jobs.models import Artifact, Job, Status
+from surgery.compose.models import Sweep
+from surgery.recipes.recipe import RecipeError
+from surgery.recipes.sweep import Range, read_range, swept
+from tests.pages import asks_for_login, queries, refuses_other_methods
+from tests.surgery.models import model
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("queue")]
+NEW = "/surgery/sweep/"
+TWO = "merge_method: linear\nmodels:\n- model: /a\n- model: /b\n"
+
+
+@pytest.fixture
+def recipe(user: User, home: Path) -> str:
+    first, second = model(user, home / "a"), model(user, home / "b")
+    return (
+        f"merge_method: slerp\nbase_model: {first}\nmodels:\n- model: {first}\n- model: {second}\n"
+    )
+
+
+def form(text: str, **fields: object) -> dict[str, object]:
+    given = {"uuid": uuids.uuid4(), "recipe": text, "over": "t=0.1:0.9:0.4", "name": "arc"}
+    return {**given, "machine": local_machine().pk, "action": "start", **fields}
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("t=0.1:0.9:0.2", [0.1, 0.3, 0.5, 0.7, 0.9]),
+        (" t = -1 : 1 : 1 ", [-1.0, 0.0, 1.0]),
+        ("t=0:1:0.4", [0.0, 0.4, 0.8]),
+    ],
+)
+def test_a_range(text: str, values: list[float]) -> None:
+    assert read_range(text) == Range("t", values)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "is no range"),
+        ("t", "is no range"),
+        ("=0:1:0.1", "is no range"),
+        ("t=0:1", "is no range"),
+        ("t=a:1:0.1", "'a' in 't=a:1:0.1' is no number"),
+        ("t=0:inf:0.1", "'inf' in 't=0:inf:0.1' is too large"),
+        ("t=0:nan:0.1", "is too large, or no number"),
+        ("t=0:1e999999:0.1", "is too large"),
+        ("t=0:1:0", "goes up"),
+        ("t=1:0:0.1", "goes up"),
+        ("t=0:1:-0.1", "goes up"),
+        ("t=0:1:0.01", "has 101 values; a sweep has from 2 to 50"),
+        ("t=0:1:5", "has 1 values"),
+    ],
+)
+def test_what_is_no_range(text: str, sentence: str) -> None:
+    with pytest.raises(RecipeError, match=sentence):
+        read_range(text)
+
+
+def test_a_ratio_is_shared_by_two_models() -> None:
+    found = [yaml.safe_load(text) for _, text in swept(TWO, read_range("ratio=0.25:0.75:0.5"))]
+    weights = [[each["parameters"]["weight"] for each in data["models"]] for data in found]
+    assert weights == [[0.75, 0.25], [0.25, 0.75]]
+
+
+def test_a_ratio_leaves_out_the_base() -> None:
+    text = TWO.replace("linear", "ties") + "- model: /base\nbase_model: /base\n"
+    _, (_, last) = swept(text, read_range("ratio=0.25:0.75:0.5"))
+    assert yaml.safe_load(last)["models"] == [
+        {"model": "/a", "parameters": {"weight": 0.25}},
+        {"model": "/b", "parameters": {"weight": 0.75}},
+        {"model": "/base"},
+    ]
+
+
+def test_a_parameter_takes_the_place_of_the_one_that_stood_there() -> None:
+    text = TWO.replace("linear", "ties") + "base_model: /c\nparameters: {density: 1, weight: 0.5}\n"
+    (_, first), _ = swept(text, read_range("density=0.2:0.6:0.4"))
+    assert yaml.safe_load(first)["parameters"] == {"density": 0.2, "weight": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("text", "over", "sentence"),
+    [
+        (TWO, "t=0:1:1", "linear has no number t to sweep. It has: weight, ratio."),
+        (TWO, "normalize=0:1:1", "linear has no number normalize"),
+        (TWO + "- model: /c\n", "ratio=0:1:1", "is of two models; the recipe weighs 3"),
+        (TWO.replace("linear", "karcher"), "ratio=0:1:1", "karcher has no weights"),
+        (TWO + "  parameters: {weight: 1}\n", "weight=0:1:1", "a weight of its own"),
+        ("merge_method: none\n", "t=0:1:1", "no merge_method that is known"),
+        ("- a list", "t=0:1:1", "no merge_method that is known"),
+        ("a: [", "t=0:1:1", "is no YAML"),
+    ],
+)
+def test_what_cannot_be_swept(text: str, over: str, sentence: str) -> None:
+    with pytest.raises(RecipeError, match=sentence):
+        swept(text, read_range(over))
+
+
+def test_the_form_makes_a_merge_for_each_value(page: Client, recipe: str) -> None:
+    data = form(recipe)
+    for _ in range(2):  # the same form twice is one sweep
+        response = page.post(NEW, data)
+    made = Sweep.objects.get()
+    assert response.headers["Location"] == made.get_absolute_url()
+    jobs = [row.job for row in made.merges.order_by("value")]
+    assert [job.name for job in jobs] == ["arc, t 0.1", "arc, t 0.5", "arc, t 0.9"]
+    assert [yaml.safe_load(job.spec["recipe"])["parameters"] for job in jobs] == [
+        {"t": 0.1}, {"t": 0.5}, {"t": 0.9},
+    ]  # fmt: skip
+    assert {job.status for job in Job.objects.filter(kind="merge")} == {Status.QUEUED}
+    assert Job.objects.filter(kind="merge").count() == 3
+
+
+def test_the_same_number_of_another_s_form_is_another_sweep(
+    page: Client, other: User, recipe: str
+) -> None:
+    theirs = Sweep.objects.create(owner=other, name="theirs", parameter="t", over="t=0:1:1")
+    assert page.post(NEW, form(recipe, uuid=theirs.uuid)).status_code == 302
+    assert Sweep.objects.count() == 2
+
+
+def test_a_check_makes_nothing(page: Client, recipe: str) -> None:
+    response = page.post(NEW, form(recipe, action="check"))
+    assert "speaks against these 3 merges" in response.content.decode()
+    assert not Sweep.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"over": "t=0.1"}, "is no range"),
+        ({"over": "density=0:1:0.5"}, "slerp has no number density"),
+        ({"recipe": "merge_method: none"}, "no merge_method that is known"),
+        ({"recipe": TWO, "over": "ratio=0:1:0.5"}, "lies outside the allowed folders"),
+        ({"name": "two\nlines"}, "one line"),
+        ({"uuid": "none"}, "Send it once more"),
+    ],
+)
+def test_bad_input_is_told_and_makes_nothing(
+    page: Client, recipe: str, fields: dict[str, object], sentence: str
+) -> None:
+    response = page.post(NEW, form(recipe, **fields))
+    assert response.status_code == 422
+    assert sentence in response.content.decode()
+    assert not Sweep.objects.exists()
+    assert not Job.objects.filter(kind="merge").exists()
+
+
+def test_its_page_has_the_model_of_each(page: Client, recipe: str) -> None:
+    page.post(NEW, form(recipe, name="<arc>"))
+    made = Sweep.objects.get()
+    job = made.merges.get(value=0.5).job
+    artifact = keep_made(
+        job, Artifact.Kind.HUGGINGFACE, "model", f"{job.run_dir}/model", size=2048, digest="ab" * 32
+    )
+    text = page.get(made.get_absolute_url()).content.decode()
+    assert "&lt;arc&gt;, t 0.5" in text
+    assert "2.0 KiB" in text
+    assert f'href="/jobs/new/on/{artifact.pk}/"' in text
+    assert "come with evaluations" in text
+    assert "&lt;arc&gt;" in page.get("/surgery/sweeps/").content.decode()
+    artifact.places.update(gone_at=job.created_at)
+    assert (
+        f'href="/jobs/new/on/{artifact.pk}/"'
+        not in page.get(made.get_absolute_url()).content.decode()
+    )
+    Job.objects.filter(kind="merge").delete()
+    assert "Its jobs were deleted." in page.get(made.get_absolute_url()).content.decode()
+
+
+def test_as_many_queries_for_three_as_for_two(page: Client, recipe: str) -> None:
+    page.post(NEW, form(recipe))
+    page.post(NEW, form(recipe, over="t=0.1:0.3:0.2"))
+    few, many = Sweep.objects.order_by("-pk")
+    assert queries(page, few.get_absolute_url()) == queries(page, many.get_absolute_url())
+
+
+def test_someone_else_s_is_404_and_login_is_asked_for(
+    client: Client, user: User, other: User
+) -> None:
+    made = Sweep.objects.create(owner=user, name="mine", parameter="t", over="t=0:1:1")
+    assert all(asks_for_login(url) for url in (NEW, "/surgery/sweeps/", made.get_absolute_url()))
+    client.force_login(other)
+    assert client.get(made.get_absolute_url()).status_code == 404
+    assert "mine" not in client.get("/surgery/sweeps/").content.decode()
+
+
+def test_other_methods(page: Client, user: User) -> None:
+    made = Sweep.objects.create(owner=user, name="mine", parameter="t", over="t=0:1:1")
+    assert refuses_other_methods(page, NEW, "get", "post")
+    assert refuses_other_methods(page, "/surgery/sweeps/", "get")
+    assert refuses_other_methods(page, made.get_absolute_url(), "get")
+
+
+def test_the_command(
+    user: User, staff: User, recipe: str, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = home / "recipe.yaml"
+    file.write_text(recipe)
+    words = [str(file), "--sweep", "t=0.1:0.9:0.4"]
+    call_command("merge", *words, "--check", "--json")
+    planned = json.loads(capsys.readouterr().out)
+    assert [each["value"] for each in planned] == [0.1, 0.5, 0.9]
+    assert not Sweep.objects.exists()
+    call_command("merge", *words, "--name", "arc", "--user", user.username, "--json")
+    data = json.loads(capsys.readouterr().out)
+    assert (data["sweep"], data["name"]) == (Sweep.objects.get().pk, "arc")
+    assert [(each["value"], each["status"]) for each in data["merges"]] == [
+        (0.1, "queued"), (0.5, "queued"), (0.9, "queued"),
+    ]  # fmt: skip
+    with pytest.raises(CommandError, match="has no number none"):
+        call_command("merge", str(file), "--sweep", "none=0:1:1")
