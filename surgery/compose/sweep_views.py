@@ -38,7 +38,8 @@ def sweep_new(request: HtmxHttpRequest) -> HttpResponse:
     asked = (given["recipe"], given["over"], given["machine"], request.user)
     try:
         if request.POST.get("action") == "check":
-            return _shown(request, form, planned=sweeping.plan(*asked))
+            planned = sweeping.plan(*asked)
+            return _shown(request, form, planned=planned, values=[each.value for each in planned])
         made = sweeping.sweep(*asked, name=given["name"], uuid=given["uuid"])
     except (RecipeError, SurgeryError) as error:
         form.add_error("recipe", str(error))
