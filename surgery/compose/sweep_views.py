@@ -13,7 +13,9 @@ from platform_site.htmx import HtmxHttpRequest
 from surgery.compose import sweeping
 from surgery.compose.forms import SweepForm
 from surgery.compose.models import Sweep
+from surgery.kinds.merge import MergeSpec
 from surgery.making.checks import SurgeryError
+from surgery.making.trying import in_words, look
 from surgery.recipes.recipe import RecipeError
 
 PAGE = 50
@@ -39,7 +41,10 @@ def sweep_new(request: HtmxHttpRequest) -> HttpResponse:
     try:
         if request.POST.get("action") == "check":
             planned = sweeping.plan(*asked)
-            return _shown(request, form, planned=planned, values=[each.value for each in planned])
+            # All read the same models: one look is enough.
+            seen = in_words(look(MergeSpec(planned[0].text), given["machine"]))
+            values = [each.value for each in planned]
+            return _shown(request, form, planned=planned, values=values, seen=seen)
         made = sweeping.sweep(*asked, name=given["name"], uuid=given["uuid"])
     except (RecipeError, SurgeryError) as error:
         form.add_error("recipe", str(error))

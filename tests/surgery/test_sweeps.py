@@ -17,6 +17,7 @@ from surgery.compose.models import Sweep
 from surgery.recipes.recipe import RecipeError
 from surgery.recipes.sweep import Range, read_range, swept
 from tests.pages import asks_for_login, queries, refuses_other_methods
+from tests.surgery.conftest import FakeLook
 from tests.surgery.models import model
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("queue")]
@@ -135,9 +136,18 @@ def test_the_same_number_of_another_s_form_is_another_sweep(
     assert Sweep.objects.count() == 2
 
 
-def test_a_check_makes_nothing(page: Client, recipe: str) -> None:
+def test_a_check_looks_into_the_models_once_and_makes_nothing(
+    page: Client, recipe: str, look: FakeLook
+) -> None:
     response = page.post(NEW, form(recipe, action="check"))
-    assert "speaks against these 3 merges" in response.content.decode()
+    text = response.content.decode()
+    assert "speaks against these 3 merges" in text
+    assert "0.1, 0.5, 0.9. The models were looked into: 50 tensors" in text
+    assert len(look.asked) == 1
+    look.refusal = "A shard is missing."
+    response = page.post(NEW, form(recipe, action="check"))
+    assert response.status_code == 422
+    assert "A shard is missing." in response.content.decode()
     assert not Sweep.objects.exists()
 
 

@@ -64,6 +64,7 @@ class Command(JsonCommand):
         asked = (text, options["sweep"], machine, owner)
         if options["check"]:
             planned = sweeping.plan(*asked)
+            look(MergeSpec(planned[0].text), machine)
             data = [{"value": each.value, "recipe": each.text} for each in planned]
             self.show(options, data, "\n".join(f"{each.value:g}" for each in planned))
             return
