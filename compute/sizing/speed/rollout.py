@@ -50,8 +50,10 @@ def sampled(
     prompts: int,
     answers: int,
     gpus: int,
+    per_node: int,
 ) -> Sampled:
-    """All answers to ``prompts`` prompts, ``answers`` each, on ``gpus`` GPUs."""
+    """All answers to ``prompts`` prompts, ``answers`` each, on ``gpus`` GPUs, of which ``per_node``
+    are in one machine: a replica of more sums its products over the network."""
     ways = max(1, rollout.tensor_parallel)
     replicas = max(1, gpus // ways)
     each = ceil(prompts * answers / replicas)
@@ -62,10 +64,10 @@ def sampled(
     prompt = round(lengths.prompt)
     rows = min(rollout.most_batched_tokens, round(prompts / replicas * prompt))
     is_fp8 = rollout.dtype == "fp8"
-    chunk = filled(card, shape, max(1, rows), max(1, prompt), ways, eager, is_fp8)
+    chunk = filled(card, shape, max(1, rows), max(1, prompt), ways, per_node, eager, is_fp8)
     answer = spread(lengths.answer, lengths.longest_answer)
     decode = _decode(
-        card, shape, answer, prompt, each, running, ways, eager, is_fp8, prompts * answers
+        card, shape, answer, prompt, each, running, ways, per_node, eager, is_fp8, prompts * answers
     )
     return Sampled(chunk * prompts / replicas * prompt / max(1, rows), decode, running)
 
@@ -86,45 +88,51 @@ def _row(cache: Cache, lengths: Lengths, answers: int, ways: int) -> float:
 
 @lru_cache(maxsize=1 << 14)
 def filled(
-    card: Card, shape: Shape, rows: int, length: int, ways: int, eager: bool, is_fp8: bool
-) -> float:
+    card: Card, shape: Shape, rows: int, length: int, ways: int, per_node: int, eager: bool,
+    is_fp8: bool,
+) -> float:  # fmt: skip
     """One forward pass of the engine over ``rows`` tokens of prompts of ``length``."""
     heads, kept = max(1, shape.heads // ways), max(1, shape.kv_heads // ways)
     seen = kernels.attention(card, rows, length, heads, kept, shape.head_dim, False)
-    return _dense(card, shape, rows, ways, eager, is_fp8, False) + shape.depth * seen
+    return _dense(card, shape, rows, ways, per_node, eager, is_fp8, False) + shape.depth * seen
 
 
 @lru_cache(maxsize=1 << 14)
 def _decode(
     card: Card, shape: Shape, answer: Spread, prompt: int, each: int, running: int, ways: int,
-    eager: bool, is_fp8: bool, all_answers: int,
+    per_node: int, eager: bool, is_fp8: bool, all_answers: int,
 ) -> float:  # fmt: skip
+    def step(batch: int, context: int) -> float:
+        return _step(card, shape, batch, context, ways, per_node, eager, is_fp8)
+
     seconds = 0.0
     if each > running:
         steps = (each - running) * answer.mean / running
         age = answer.square / (2 * max(answer.mean, 1e-9))
-        seconds = steps * _step(card, shape, running, round(prompt + age), ways, eager, is_fp8)
+        seconds = steps * step(running, round(prompt + age))
     end = answer.end(all_answers)
     total = 0.0
     for point, weight in enumerate(WEIGHTS):
         at = end * point / (len(WEIGHTS) - 1)
         alive = answer.alive(min(at, 0.999 * answer.longest))
         batch = max(1, round(min(each, running) * alive))
-        total += weight * _step(card, shape, batch, round(prompt + at), ways, eager, is_fp8)
+        total += weight * step(batch, round(prompt + at))
     return seconds + end * total / sum(WEIGHTS)
 
 
 @lru_cache(maxsize=1 << 16)
 def _step(
-    card: Card, shape: Shape, batch: int, context: int, ways: int, eager: bool, is_fp8: bool
-) -> float:
+    card: Card, shape: Shape, batch: int, context: int, ways: int, per_node: int, eager: bool,
+    is_fp8: bool,
+) -> float:  # fmt: skip
     """One token for each of ``batch`` sequences with ``context`` tokens behind them."""
     seen = _seen(card, shape, batch, context, ways)
     if shape.windowed and context > shape.window:
         part = shape.windowed / shape.depth
         seen = (1 - part) * seen + part * _seen(card, shape, batch, shape.window, ways)
     own = STEP + STEP_EACH * batch
-    return _dense(card, shape, batch, ways, eager, is_fp8, True) + shape.depth * seen + own
+    dense = _dense(card, shape, batch, ways, per_node, eager, is_fp8, True)
+    return dense + shape.depth * seen + own
 
 
 def _seen(card: Card, shape: Shape, batch: int, context: int, ways: int) -> float:
@@ -137,8 +145,9 @@ def _seen(card: Card, shape: Shape, batch: int, context: int, ways: int) -> floa
 
 @lru_cache(maxsize=1 << 15)
 def _dense(
-    card: Card, shape: Shape, rows: int, ways: int, eager: bool, is_fp8: bool, samples: bool
-) -> float:
+    card: Card, shape: Shape, rows: int, ways: int, per_node: int, eager: bool, is_fp8: bool,
+    samples: bool,
+) -> float:  # fmt: skip
     """All but attention of a forward pass of the engine over ``rows`` tokens."""
     seconds = 0.0
     for layer, products in zip(shape.layers, split(shape, ways), strict=True):
@@ -148,7 +157,8 @@ def _dense(
                 card, rows, shape.hidden, mixture.width, mixture.per_token, mixture.count, ways
             )
         one += kernels.streamed(card, FUSED * layer.streamed * rows / ways)
-        one += 2 * _summed(card, 2.0 * rows * shape.hidden, ways) + GRAPH_KERNELS * GRAPH_LAUNCH
+        one += 2 * _summed(card, 2.0 * rows * shape.hidden, ways, per_node)
+        one += GRAPH_KERNELS * GRAPH_LAUNCH
         seconds += layer.count * (max(one, EAGER_LAYER) if eager else one)
     if samples:
         seconds += kernels.product(card, rows, ceil(shape.vocab / ways), shape.hidden)
@@ -156,5 +166,5 @@ def _dense(
     return seconds
 
 
-def _summed(card: Card, size: float, ways: int) -> float:
-    return kernels.collective(card, size, ways, ways, "all_reduce") if ways > 1 else 0.0
+def _summed(card: Card, size: float, ways: int, per_node: int) -> float:
+    return kernels.collective(card, size, ways, per_node, "all_reduce") if ways > 1 else 0.0

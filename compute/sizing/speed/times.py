@@ -61,7 +61,8 @@ def trained(question: Question) -> dict[str, float]:
         phases[answer.SYNC] = synced(card, question, shape_of(question.actor.model))
         if model := question.reward_model:
             gpus = _gpus(question, rollout)
-            phases[answer.REWARD] = _judged(card, model, length, tokens, gpus)
+            per_node = question.per_node
+            phases[answer.REWARD] = _judged(card, model, length, tokens, gpus, per_node)
     return phases
 
 
@@ -72,7 +73,8 @@ def sampling(question: Question) -> float:
         return 0.0
     card, shape, lengths = card_of(question.gpu), shape_of(question.actor.model), question.lengths
     rows, answers, gpus = question.rows, question.answers, _gpus(question, rollout)
-    return sampled(card, shape, rollout, lengths, rows, answers, gpus).seconds
+    per_node = question.per_node
+    return sampled(card, shape, rollout, lengths, rows, answers, gpus, per_node).seconds
 
 
 def waited(rollout: Rollout, seconds: float, trained: float) -> float:
@@ -129,12 +131,15 @@ def _score(
         phases[answer.VALUES] = scored(card, question, critic, length, tokens, most, False)
 
 
-def _judged(card: Card, served: Served, length: int, tokens: float, gpus: int) -> float:
+def _judged(
+    card: Card, served: Served, length: int, tokens: float, gpus: int, per_node: int
+) -> float:
     """The reward model reads every prompt and answer once, in chunks of its engine."""
     each = tokens / max(1, gpus // served.tensor_parallel)
     rows = max(1, min(CHUNK, round(each)))
     shape = shape_of(served.model)
-    return each / rows * filled(card, shape, rows, length, served.tensor_parallel, False, False)
+    ways = served.tensor_parallel
+    return each / rows * filled(card, shape, rows, length, ways, per_node, False, False)
 
 
 def _band(question: Question, card: Card) -> tuple[float, float]:

@@ -116,7 +116,7 @@ def test_more_sequences_of_a_hybrid_model_run_at_once() -> None:
     asked = Lengths(1024, 1024, 16384, 16384), 4096, 1, 8
 
     hybrid, full = (
-        sampled(card, shape_of(read_facts(one)), Rollout("vllm", tensor_parallel=8), *asked)
+        sampled(card, shape_of(read_facts(one)), Rollout("vllm", tensor_parallel=8), *asked, 8)
         for one in (QWEN_3_NEXT, whole)
     )
 

@@ -50,6 +50,19 @@ def test_phases_of_ppo_with_a_critic_and_a_reward_model() -> None:
     assert {"values", "critic", "reward_model"} < set(time_of(question).phases)
 
 
+@pytest.mark.parametrize("phase", [answer.ROLLOUT, answer.REWARD])
+@pytest.mark.parametrize("gpu", ["a100-80g", "h100-80g"])
+def test_a_replica_over_two_machines_sums_its_products_over_the_network(
+    phase: str, gpu: str
+) -> None:
+    """The bus of a machine of four has as many ports of the network, which are slower."""
+    question = replace(
+        grpo(gpu, 16), rollout=Rollout("vllm", tensor_parallel=8),
+        reward_model=Served(QWEN, tensor_parallel=8),
+    )  # fmt: skip
+    assert seconds(replace(question, per_node=4), phase) > 1.02 * seconds(question, phase)
+
+
 def test_checkpointing_costs_one_forward_pass() -> None:
     kept = replace(sft(), actor=replace(sft().actor, checkpointing=False))
     assert 1.2 < seconds(sft()) / seconds(kept) < 1.4
