@@ -13,7 +13,7 @@ from jobs.launch import submit
 from jobs.launch.submit import NotChanged
 from jobs.models import Artifact, Job
 from jobs.order import filling
-from jobs.order.filling import NotTrainable
+from jobs.order.filling import NoSettings, NotTrainable
 from jobs.order.forms import JobForm
 from jobs.order.views import fresh, refused, tell, warn_of_fit
 from jobs.queue import rental
@@ -88,6 +88,9 @@ def job_train_on(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     artifact = get_object_or_404(mine, pk=pk)
     try:
         job, base, values = filling.training_on(artifact, request.user)
+    except NoSettings as error:
+        messages.info(request, str(error))
+        return redirect(f"{reverse('jobs:new')}?model={artifact.pk}")
     except NotTrainable as error:
         messages.info(request, str(error))
         return redirect(_instead(artifact))

@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib.auth.models import User
 
 from jobs.kinds.base import CHECKPOINTS, MODEL
-from jobs.models import Artifact, Job, Place
+from jobs.models import Artifact, Job, JobInput, Place
 from jobs.order.forms import initial, limits_of
 from jobs.recipebook import book
 from jobs.verl.knobs import find
@@ -17,6 +17,10 @@ FILES = ("train_files", "val_files")
 
 class NotTrainable(Exception):
     """No job can train on an artifact as it is. The message is a sentence for the user."""
+
+
+class NoSettings(NotTrainable):
+    """One can, but no job is known whose settings the new one could take: a recipe has some."""
 
 
 def draft_of(job: Job) -> tuple[Recipe, Recipe, dict[str, Any]]:
@@ -53,7 +57,7 @@ def training_on(artifact: Artifact, user: User) -> tuple[Job, Recipe, dict[str, 
     model, place = model_in(artifact)
     job = _trained_by(artifact)
     if job is None:
-        raise NotTrainable("No job is kept whose settings a new one could take.")
+        raise NoSettings("No job is kept whose settings a new one could take: choose a recipe.")
     base, filled = book.cloned_from(job, user)
     step = f", on step {artifact.step}" if artifact.step is not None else ", on its model"
     values = initial(filled) | limits_of(job)
@@ -107,10 +111,15 @@ def _model_below(artifact: Artifact) -> str | None:
 
 
 def _trained_by(artifact: Artifact) -> Job | None:
-    """The job with settings of training that made it; of an export, the one it was exported of."""
-    job = artifact.job
-    while job is not None and not job.job_kind.has_recipes:
-        read = job.inputs.filter(artifact__job__isnull=False).select_related("artifact__job")
-        source = read.exclude(artifact__job=job).first()
-        job = source.artifact.job if source and source.artifact else None
-    return job
+    """The job with settings of training that made it; of what other jobs made, the nearest one that
+    made what they read."""
+    level, seen = [artifact.job_id], set[int]()
+    while jobs := {pk for pk in level if pk is not None} - seen:
+        found = Job.objects.filter(pk__in=jobs).select_related("machine", "owner").order_by("pk")
+        trained = [job for job in found if job.job_kind.has_recipes]
+        if trained:
+            return trained[-1]
+        seen |= jobs
+        read = JobInput.objects.filter(job__in=jobs, artifact__job__isnull=False)
+        level = list(read.values_list("artifact__job", flat=True))
+    return None

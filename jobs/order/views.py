@@ -13,7 +13,7 @@ from jobs.fit.badge import fit_of, runs_on_gpus
 from jobs.launch import submit
 from jobs.launch.submit import NotChanged
 from jobs.models import Job, Status
-from jobs.order import on_data, shelf
+from jobs.order import on_data, on_model, shelf
 from jobs.order.forms import JobForm, initial, limits_of
 from jobs.order.preview import Preview
 from jobs.queue import rental
@@ -33,12 +33,14 @@ MOST_OWN = 50  # recipes of a user on one page, the newest
 def job_new(request: HtmxHttpRequest) -> HttpResponse:
     filters = {name: asked(request.GET.get(name)) for name in shelf.FILTERS}
     version = on_data.version_asked(request.GET.get("dataset", ""))
+    model = on_model.model_asked(request.GET.get("model", ""), request.user)
     found = on_data.fitting(shelf.offers(request.user), version)
     shown = list(shelf.filtered(found, filters))
     left_out = [offer for offer in shown if offer.is_own][MOST_OWN:]
     context = {
         "filters": filters,
         "version": version,
+        "model": model,
         "left_out": len(left_out),
         "kinds": list(shelf.KINDS.items()),
         "sizes": [(slug, label) for slug, (label, *_) in shelf.SIZES.items()],
@@ -58,6 +60,8 @@ def job_create(request: HtmxHttpRequest, slug: str) -> HttpResponse:
         version = on_data.version_asked(request.GET.get("dataset", ""))
         if version and version.target == recipe.target:
             form.initial = {**form.initial, **on_data.values_of(version)}
+        if model := on_model.model_asked(request.GET.get("model", ""), request.user):
+            form.initial = {**form.initial, **on_model.values_of(model, recipe)}
         return render(request, "jobs/order/form.html", fresh(form))
     form = JobForm(recipe, request.user, request.POST, is_final=True)
     if not form.is_valid():

@@ -52,7 +52,9 @@ def test_a_model_becomes_a_job_that_converts_it(page: Client, source: str) -> No
 def test_a_checkpoint_alone_is_something_to_convert(page: Client, user: User, home: Path) -> None:
     run = factories.make_job(user, name="sums", status=Status.COMPLETED)
     saved = str(checkpoint(run, home / "run", 20))
-    shown = page.get(f"{NEW}?from={artifact_at(Path(saved)).pk}").content.decode()
+    made = artifact_at(Path(saved))
+    assert f'href="{NEW}?from={made.pk}"' in page.get(made.get_absolute_url()).content.decode()
+    shown = page.get(f"{NEW}?from={made.pk}").content.decode()
     assert f'<option value="{saved}" selected>' in shown
     assert page.post(NEW, form(source=saved)).status_code == 302
     job = Job.objects.get(kind="convert")

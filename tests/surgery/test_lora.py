@@ -79,6 +79,8 @@ def test_an_adapter_that_was_made_is_offered_to_merge(page: Client, user: User) 
     keep_products(job, {"made": {"bytes": 7, "digest": "a" * 64}})
     made = Artifact.objects.get(job=job)
     assert (made.kind, made.has_model, made.size) == (Artifact.Kind.ADAPTER, False, 7)
+    detail = page.get(made.get_absolute_url()).content.decode()
+    assert f'href="{MERGE}?from={made.pk}"' in detail
     shown = page.get(f"{MERGE}?from={made.pk}").content.decode()
     assert f'<option value="{job.run_dir}/adapter" selected>' in shown
     response = page.get(f"/jobs/new/on/{made.pk}/", follow=True).content.decode()
