@@ -147,6 +147,7 @@ class CalculatorForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
+        self._check_means(cleaned)
         if not self.errors:
             try:
                 with guarded("The question of the calculator"):
@@ -155,6 +156,13 @@ class CalculatorForm(forms.Form):
             except (NotKnown, QuestionError) as error:
                 self.add_error(error.field if error.field in self.fields else None, str(error))
         return cleaned
+
+    def _check_means(self, cleaned: dict[str, Any]) -> None:
+        for name, longest in zip(("prompt", "answer"), self._longest(), strict=True):
+            mean = cleaned.get(f"mean_{name}")
+            if mean and longest and mean > longest:
+                said = f"The mean is above the longest of {longest:,} tokens."
+                self.add_error(f"mean_{name}", said)
 
     facts: ModelFacts
     question: Question

@@ -152,6 +152,20 @@ def test_login_methods_and_queries(page: Client) -> None:
     assert queries(page, URL) == before
 
 
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        (SMALL | {"max_length": "1000", "mean_prompt": "1001"}, "mean_prompt"),
+        ({"algorithm": "grpo", "mean_prompt": "1025"}, "mean_prompt"),
+        ({"algorithm": "grpo", "mean_answer": "99999999999"}, "mean_answer"),
+    ],
+)
+def test_a_mean_above_the_longest_is_refused(
+    page: Client, asked: dict[str, str], field: str
+) -> None:
+    assert "The mean is above the longest of" in error_at(shown(page, asked, 422), field)
+
+
 def broken(*_: Any, **__: Any) -> Any:
     raise ZeroDivisionError("a formula that nobody tried so")
 
