@@ -50,6 +50,7 @@ def test_two_checkpoints_become_the_model_of_a_new_job(
     page.get_by_role("link", name="both steps", exact=True).click()
     page.get_by_role("link", name="Show its lineage").click()
     drawing = page.get_by_role("region", name="Lineage")
+    expect(drawing).to_be_visible()
     names = ("Sample: SFT on the CPU", "checkpoint of step 32", "both steps", "model")
     shown = [text.strip() for text in drawing.locator("text").all_text_contents()]
     assert set(names) <= set(shown)
