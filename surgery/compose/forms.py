@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from compute.machines.local import local_machine
 from compute.models import Machine
 from jobs.launch.once import OnceForm
-from jobs.models import Place
+from jobs.models import Job, Place
 from platform_site.fields import one_line
 from surgery.making.offered import words
 from surgery.recipes.methods import METHODS
@@ -117,3 +117,25 @@ class SweepForm(MergeForm):
         except RecipeError as error:
             raise forms.ValidationError(str(error)) from error
         return text
+
+
+class ScoreForm(forms.Form):
+    """By whose data and settings the models of a sweep are scored."""
+
+    run = forms.TypedChoiceField(
+        coerce=int,
+        label="Score by the validation of",
+        help_text="A run of SFT on this machine. Each model takes a job of one step with a "
+        "learning rate of 0, which changes nothing, and its validation.",
+    )
+
+    def __init__(self, runs: Sequence[Job], data: Any = None) -> None:
+        super().__init__(data)
+        self.runs = {run.pk: run for run in runs}
+        field = self.fields["run"]
+        field.choices = [(run.pk, f"{run.name} (job {run.pk})") for run in runs]  # type: ignore[attr-defined]
+
+    @property
+    def judge(self) -> Job:
+        """The run that was chosen, of a valid form."""
+        return self.runs[self.cleaned_data["run"]]

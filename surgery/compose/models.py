@@ -50,6 +50,10 @@ class Swept(models.Model):
     sweep = models.ForeignKey(Sweep, on_delete=models.CASCADE, related_name="merges")
     job = models.OneToOneField(Job, on_delete=models.CASCADE, related_name="+")
     value = models.FloatField()
+    score = models.ForeignKey(
+        Job, on_delete=models.SET_NULL, null=True, blank=True, related_name="+",
+        help_text="The job that validates its model.",
+    )  # fmt: skip
 
     class Meta:
         ordering = ("sweep", "value")

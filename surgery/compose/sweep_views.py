@@ -3,15 +3,17 @@
 import uuid as uuids
 from typing import Any
 
+from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Count
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
+from platform_site.counts import counted
 from platform_site.htmx import HtmxHttpRequest
-from surgery.compose import sweeping
-from surgery.compose.forms import SweepForm
+from surgery.compose import scoring, sweeping
+from surgery.compose.forms import ScoreForm, SweepForm
 from surgery.compose.models import Sweep
 from surgery.kinds.merge import MergeSpec
 from surgery.making.checks import SurgeryError
@@ -58,8 +60,20 @@ def _shown(
     return render(request, "surgery/sweeps/new.html", {"form": form, **more}, status=status)
 
 
-@require_GET
+@require_http_methods(["GET", "POST"])
 def sweep_detail(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """The merges of a sweep; a POST has their models scored by the run that it names."""
     made = get_object_or_404(Sweep.objects.visible_to(request.user), pk=pk)
-    context = {"sweep": made, "results": sweeping.results(made)}
-    return render(request, "surgery/sweeps/detail.html", context)
+    runs = scoring.judges(made, request.user)
+    form = ScoreForm(runs, request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        try:
+            jobs = scoring.score(made, form.judge, request.user)
+        except SurgeryError as error:
+            form.add_error("run", str(error))
+        else:
+            messages.success(request, f"{counted(len(jobs), 'job')} queued.")
+            return redirect(made)
+    context = {"sweep": made, "results": sweeping.results(made), "form": form, "runs": runs}
+    status = 422 if form.errors else 200
+    return render(request, "surgery/sweeps/detail.html", context, status=status)

@@ -1,5 +1,6 @@
 """From a recipe and a range to the jobs of a sweep."""
 
+import math
 import uuid as uuids
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from django.db import transaction
 
 from compute.models import Machine
 from jobs.models import Artifact
+from surgery.compose import scoring
 from surgery.compose.checks import check
 from surgery.compose.models import Sweep, Swept
 from surgery.kinds.merge import MergeSpec
@@ -59,17 +61,22 @@ def sweep(
 
 @dataclass(frozen=True)
 class Result:
-    """A merge of a sweep and the model that it made, if it has."""
+    """A merge of a sweep and the model that it made, if it has; ``loss`` is its score."""
 
     swept: Swept
     model: Artifact | None
+    loss: float | None
+    is_best: bool
 
 
 def results(made: Sweep) -> Sequence[Result]:
     """The merges of a sweep by value, with what came of them."""
-    rows = list(made.merges.select_related("job__machine").order_by("value"))
-    models = Artifact.objects.with_state().filter(
-        job__in=[row.job_id for row in rows], kind=Artifact.Kind.HUGGINGFACE
-    )
-    found = {artifact.job_id: artifact for artifact in models.order_by("pk")}
-    return [Result(row, found.get(row.job_id)) for row in rows]
+    rows = list(made.merges.select_related("job__machine", "score").order_by("value"))
+    models, known = scoring.models_of([row.job_id for row in rows]), scoring.losses(rows)
+    found = {row.pk: known[row.score_id] for row in rows if row.score_id in known}
+    finite = [loss for loss in found.values() if math.isfinite(loss)]
+    best = min(finite, default=None)
+    return [
+        Result(row, models.get(row.job_id), found.get(row.pk), found.get(row.pk, math.nan) == best)
+        for row in rows
+    ]

@@ -16,6 +16,7 @@ from jobs.models import Artifact, Job, Status
 from surgery.compose.models import Sweep
 from surgery.recipes.recipe import RecipeError
 from surgery.recipes.sweep import Range, read_range, swept
+from tests import factories
 from tests.pages import asks_for_login, queries, refuses_other_methods
 from tests.surgery.conftest import FakeLook
 from tests.surgery.models import model
@@ -183,7 +184,7 @@ def test_its_page_has_the_model_of_each(page: Client, recipe: str) -> None:
     assert "&lt;arc&gt;, t 0.5" in text
     assert "2.0 KiB" in text
     assert f'href="/jobs/new/on/{artifact.pk}/"' in text
-    assert "come with evaluations" in text
+    assert "Other scores come with evaluations" in " ".join(text.split())
     assert "&lt;arc&gt;" in page.get("/surgery/sweeps/").content.decode()
     artifact.places.update(gone_at=job.created_at)
     assert (
@@ -215,7 +216,7 @@ def test_other_methods(page: Client, user: User) -> None:
     made = Sweep.objects.create(owner=user, name="mine", parameter="t", over="t=0:1:1")
     assert refuses_other_methods(page, NEW, "get", "post")
     assert refuses_other_methods(page, "/surgery/sweeps/", "get")
-    assert refuses_other_methods(page, made.get_absolute_url(), "get")
+    assert refuses_other_methods(page, made.get_absolute_url(), "get", "post")
 
 
 def test_the_command(
@@ -236,3 +237,94 @@ def test_the_command(
     ]  # fmt: skip
     with pytest.raises(CommandError, match="has no number none"):
         call_command("merge", str(file), "--sweep", "none=0:1:1")
+
+
+def scored(page: Client, user: User, recipe: str) -> tuple[Sweep, Job]:
+    """A sweep whose models of 0.1 and 0.5 are made, and a run that can score them."""
+    page.post(NEW, form(recipe))
+    made = Sweep.objects.get()
+    for row in made.merges.filter(value__lt=0.6):
+        path = f"{row.job.run_dir}/model"
+        keep_made(row.job, Artifact.Kind.HUGGINGFACE, "model", path, size=1)
+        Job.objects.filter(pk=row.job_id).update(status=Status.COMPLETED)
+    return made, factories.make_job(user, name="<sft>", status=Status.COMPLETED)
+
+
+def test_models_are_scored_by_the_validation_of_a_run(
+    page: Client, user: User, recipe: str
+) -> None:
+    made, run = scored(page, user, recipe)
+    url = made.get_absolute_url()
+    assert "&lt;sft&gt; (job" in page.get(url).content.decode()
+    assert page.post(url, {"run": run.pk}).status_code == 302
+    first, second, third = made.merges.order_by("value")
+    assert third.score is None, "its model is not made"
+    assert first.score is not None
+    assert second.score is not None
+    spec = first.score.spec_of_kind
+    assert first.score.steps == 1
+    changed = {"lr": 0, "steps": 1, "save_freq": -1, "test_freq": -1, "save_contents": "extra",
+               "model_path": f"{first.job.run_dir}/model"}  # fmt: skip
+    assert spec.values == {**run.spec_of_kind.values, **changed}
+    assert first.score.inputs.get(role="model").artifact == first.job.artifacts.get()
+    again = page.post(url, {"run": run.pk})
+    assert again.status_code == 422
+    assert "that has no score by it yet" in again.content.decode()
+
+    factories.add_points(first.score, "val/loss", {1: 0.75})
+    factories.add_points(second.score, "val/loss", {1: 0.5})
+    text = " ".join(page.get(url).content.decode().split())
+    assert "0.5 <strong>lowest</strong>" in text
+    assert text.count("lowest") == 1
+    Job.objects.filter(pk=second.score.pk).update(status=Status.FAILED)
+    assert page.post(url, {"run": run.pk}).status_code == 302
+    assert made.merges.get(value=0.5).score != second.score
+
+
+def test_scores_by_another_run_take_the_place_of_all(page: Client, user: User, recipe: str) -> None:
+    made, run = scored(page, user, recipe)
+    url = made.get_absolute_url()
+    page.post(url, {"run": run.pk})
+    first = list(made.merges.values_list("score", flat=True))
+    shown = page.get(url).content.decode()
+    assert f'<option value="{first[0]}"' not in shown, "a score is no run to score by"
+    spec = factories.sft_spec(val_files="/data/other.parquet").to_json()
+    other = factories.make_job(user, status=Status.COMPLETED, spec=spec)
+    made.merges.get(value=0.5).job.artifacts.get().places.update(gone_at=other.created_at)
+    assert page.post(url, {"run": other.pk}).status_code == 302
+    found = list(made.merges.order_by("value").values_list("score", flat=True))
+    assert found[0] not in (None, first[0])
+    assert found[1:] == [None, None], "its score by the first run cannot be compared with this"
+
+
+def test_a_run_that_could_change_the_weights_scores_nothing(
+    page: Client, user: User, other: User, recipe: str
+) -> None:
+    made, run = scored(page, user, recipe)
+    Job.objects.filter(pk=run.pk).update(spec=factories.sft_spec("optim.lr=1").to_json())
+    theirs = factories.make_job(other, status=Status.COMPLETED)
+    for each in (run.pk, theirs.pk, "x"):
+        response = page.post(made.get_absolute_url(), {"run": each})
+        assert response.status_code == 422
+    assert not made.merges.exclude(score=None).exists()
+
+
+def test_scores_as_a_command(
+    page: Client, user: User, staff: User, recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made, run = scored(page, user, recipe)
+    words = [str(made.pk), "--user", user.username]
+    with pytest.raises(CommandError, match=f"Such are: {run.pk}"):
+        call_command("sweep", *words, "--score", "999")
+    call_command("sweep", *words, "--score", str(run.pk), "--json")
+    data = json.loads(capsys.readouterr().out)
+    assert [each["score_status"] for each in data["merges"]] == ["queued", "queued", None]
+    score = made.merges.get(value=0.1).score
+    assert score is not None
+    factories.add_points(score, "val/loss", {1: 0.75})
+    call_command("sweep", *words)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("val/loss 0.75")
+    assert lines[1].endswith("its score is queued")
+    with pytest.raises(CommandError, match="There is no sweep 999"):
+        call_command("sweep", "999")

@@ -15,6 +15,7 @@ from platform_site.commands import FieldError, JsonCommand
 from platform_site.fields import one_line
 from surgery.compose import services, sweeping
 from surgery.compose.checks import check
+from surgery.compose.management.told import as_json, in_lines
 from surgery.kinds.merge import MergeSpec
 from surgery.making.checks import SurgeryError
 from surgery.making.management.base import machine_of
@@ -65,36 +66,17 @@ class Command(JsonCommand):
         if options["check"]:
             planned = sweeping.plan(*asked)
             look(MergeSpec(planned[0].text), machine)
-            data = [{"value": each.value, "recipe": each.text} for each in planned]
-            self.show(options, data, "\n".join(f"{each.value:g}" for each in planned))
+            rows = [{"value": each.value, "recipe": each.text} for each in planned]
+            self.show(options, rows, "\n".join(f"{each.value:g}" for each in planned))
             return
         made = sweeping.sweep(*asked, name=options["name"][:170])
         if options["wait"]:
             for row in made.merges.select_related("job"):
                 wait(row.job)
-        found = [_as_json(each) for each in sweeping.results(made)]
-        lines = [_in_a_line(made.parameter, each) for each in found]
-        self.show(options, {"sweep": made.pk, "name": made.name, "merges": found}, "\n".join(lines))
-        if options["wait"] and any(each["status"] != Status.COMPLETED for each in found):
+        data = as_json(made)
+        self.show(options, data, in_lines(data))
+        if options["wait"] and any(each["status"] != Status.COMPLETED for each in data["merges"]):
             sys.exit(1)
-
-
-def _as_json(result: sweeping.Result) -> dict[str, Any]:
-    job, model = result.swept.job, result.model
-    return {
-        "value": result.swept.value,
-        "job": job.pk,
-        "status": job.status,
-        "reason": job.reason,
-        "artifact": model and model.pk,
-        "bytes": model and model.size,
-        "sha256": model and (model.digest or None),
-    }
-
-
-def _in_a_line(parameter: str, found: dict[str, Any]) -> str:
-    told = f"{parameter} {found['value']:g}: job {found['job']}, {found['status']}"
-    return f"{told}, artifact {found['artifact']}" if found["artifact"] else told
 
 
 def _text(path: str) -> str:

@@ -1,0 +1,43 @@
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from jobs.launch.management.submitting import wait
+from jobs.management.base import find_user
+from platform_site.commands import FieldError, JsonCommand
+from surgery.compose import scoring
+from surgery.compose.management.told import as_json, in_lines
+from surgery.compose.models import Sweep
+from surgery.making.checks import SurgeryError
+
+
+class Command(JsonCommand):
+    help = "Show the merges of a sweep; have their models scored by the validation of a run."
+
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("id", type=int)
+        parser.add_argument("--score", type=int, metavar="JOB", help="a run of SFT: its number")
+        parser.add_argument("--wait", action="store_true", help="wait until the scores are there")
+        parser.add_argument("--user", default="", help="who asks (default: first administrator)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        owner = find_user(options["user"])
+        made = Sweep.objects.visible_to(owner).filter(pk=options["id"]).first()
+        if made is None:
+            raise FieldError("id", f"There is no sweep {options['id']}.")
+        if options["score"] is not None:
+            runs = {run.pk: run for run in scoring.judges(made, owner)}
+            if options["score"] not in runs:
+                known = ", ".join(map(str, runs)) or "none"
+                raise FieldError("score", f"No run of SFT that can score them. Such are: {known}.")
+            try:
+                scoring.score(made, runs[options["score"]], owner)
+            except SurgeryError as error:
+                raise CommandError(str(error)) from None
+        if options["wait"]:
+            for row in made.merges.exclude(score=None).select_related("score"):
+                if row.score is not None:
+                    wait(row.score)
+        data = as_json(made)
+        self.show(options, data, in_lines(data))
