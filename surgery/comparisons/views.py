@@ -10,7 +10,7 @@ from surgery.comparisons.forms import CompareForm
 from surgery.comparisons.heat import heat_of
 from surgery.comparisons.results import findings_of
 from surgery.kinds.compare import CompareSpec
-from surgery.making.offered import offered
+from surgery.making.offered import SAVED, offered
 from surgery.making.views import answered, begun, listed, shown
 
 TEMPLATE = "surgery/comparisons/new.html"
@@ -23,12 +23,12 @@ def compare_new(request: HtmxHttpRequest) -> HttpResponse:
     """The form of a comparison. The first two artifacts of ``?from=`` are chosen."""
     if request.method == "POST":
         also = listed(request.POST, "before", "after")
-        form = CompareForm(request.user, offered(request.user, also=also), request.POST)
+        form = CompareForm(request.user, offered(request.user, SAVED, also=also), request.POST)
         return answered(request, TEMPLATE, form)
     initial, places = begun(request)
     paths = [place.path for place in places]
     both = dict(zip(("before", "after"), paths, strict=False))
-    options = offered(request.user, also=paths)
+    options = offered(request.user, SAVED, also=paths)
     return shown(request, TEMPLATE, CompareForm(request.user, options, initial=initial | both))
 
 

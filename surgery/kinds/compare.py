@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from jobs.kinds.base import REPORT, End, Product, Reads, Verdict
 from jobs.kinds.maker import ModelMaker
 from jobs.process import Command, Placement
+from surgery.kinds.reading import models
 
 FOLDER = "comparison"  # below the run directory
 FILE = f"{FOLDER}/comparison.json"
@@ -57,4 +58,4 @@ class Compare(ModelMaker):
         return (Product(REPORT, FOLDER),)
 
     def reads(self, spec: CompareSpec) -> Reads:
-        return Reads(inputs={"model 1": spec.before, "model 2": spec.after})
+        return Reads(inputs=models([spec.before, spec.after]))

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from jobs.kinds.base import ADAPTER, End, FileFact, Product, Read, Reads, Verdict
 from jobs.kinds.maker import FOLDER, ModelMaker
 from jobs.process import Command, Placement
-from surgery.kinds.reading import as_list, named
+from surgery.kinds.reading import as_list, named, named_by
 
 OF_ADAPTER = "adapter"  # the folder below the run directory
 
@@ -112,4 +112,4 @@ class LoraExtract(ModelMaker):
         return None
 
     def reads(self, spec: LoraExtractSpec) -> Reads:
-        return Reads(inputs={"base": spec.base, "model": spec.tuned})
+        return Reads(inputs={"base": spec.base, named_by(spec.tuned): spec.tuned})

@@ -21,7 +21,7 @@ from surgery.comparisons.heat import heat_of
 from surgery.kinds.compare import Compare, CompareSpec
 from tests import factories
 from tests.pages import HTMX, asks_for_login, queries, refuses_other_methods
-from tests.surgery.models import artifact_at, model
+from tests.surgery.models import artifact_at, checkpoint, model
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("queue")]
 NEW = "/surgery/compare/"
@@ -90,6 +90,19 @@ def test_two_models_become_a_job_that_reads_them(page: Client, pair: tuple[str, 
     assert {each.artifact for each in job.inputs.all()} == {artifact_at(Path(p)) for p in pair}
     assert "once it has completed" in page.get(job.get_absolute_url()).content.decode()
     assert "it is queued" in page.get(f"/surgery/comparison/{job.pk}/").content.decode()
+
+
+def test_a_checkpoint_is_compared_with_what_it_began_with(
+    page: Client, user: User, pair: tuple[str, str], home: Path
+) -> None:
+    run = factories.make_job(user, name="sums", status=Status.COMPLETED)
+    saved = str(checkpoint(run, home / "run", 20))
+    made = artifact_at(Path(saved))
+    assert f'href="{NEW}?from={made.pk}"' in page.get(made.get_absolute_url()).content.decode()
+    assert page.post(NEW, form(pair[0], saved)).status_code == 302
+    job = Job.objects.get(kind="compare")
+    assert job.name == "made a and sums, step 20 compared"
+    assert sorted(each.role for each in job.inputs.all()) == ["checkpoint", "source"]
 
 
 def test_a_model_by_its_path(page: Client, pair: tuple[str, str], home: Path) -> None:
