@@ -164,6 +164,8 @@ class JobKind(ABC):
     panels: ClassVar[Sequence[str]] = USUAL
     # Whether it can be tried before it runs, rehearsed and dry-fired: its spec is one of training.
     can_rehearse: bool = False
+    # Whether the same settings make the same bytes out of the same inputs.
+    is_repeatable: ClassVar[bool] = False
 
     @abstractmethod
     def read(self, data: Mapping[str, Any]) -> Any:

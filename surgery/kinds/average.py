@@ -60,6 +60,7 @@ class Average(ModelMaker):
     label: ClassVar[str] = "Average"
     done: ClassVar[str] = "made"
     can_look: ClassVar[bool] = True
+    is_repeatable: ClassVar[bool] = True
 
     def read(self, data: Mapping[str, Any]) -> AverageSpec:
         known = {each.name for each in fields(AverageSpec)}

@@ -38,6 +38,7 @@ class Convert(ModelMaker):
     label: ClassVar[str] = "Conversion"
     done: ClassVar[str] = "made"
     can_look: ClassVar[bool] = True
+    is_repeatable: ClassVar[bool] = True
 
     def read(self, data: Mapping[str, Any]) -> ConvertSpec:
         known = {each.name for each in fields(ConvertSpec)}

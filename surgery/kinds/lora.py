@@ -61,6 +61,7 @@ class LoraMerge(ModelMaker):
     label: ClassVar[str] = "LoRA merge"
     done: ClassVar[str] = "made"
     can_look: ClassVar[bool] = True
+    is_repeatable: ClassVar[bool] = True
 
     def read(self, data: Mapping[str, Any]) -> LoraMergeSpec:
         known = {each.name for each in fields(LoraMergeSpec)}

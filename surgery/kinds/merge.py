@@ -31,6 +31,7 @@ class Merge(ModelMaker):
     label: ClassVar[str] = "Merge"
     done: ClassVar[str] = "made"
     can_look: ClassVar[bool] = True
+    is_repeatable: ClassVar[bool] = True
 
     def read(self, data: Mapping[str, Any]) -> MergeSpec:
         known = {field.name for field in fields(MergeSpec)}

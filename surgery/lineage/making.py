@@ -80,10 +80,13 @@ def _digests(job: Job) -> list[str]:
 
 
 def compared(made: Sequence[Made]) -> str:
-    """Whether the bytes were the same each time, in a sentence; empty where it cannot be said."""
+    """Whether the bytes were the same each time, in words; empty where it cannot be said."""
     known = [each.digests for each in made if each.digests]
     if len(known) < 2:
         return ""
     if all(digests == known[0] for digests in known):
         return f"All {len(known)} made the same bytes."
-    return f"The {len(known)} did not make the same bytes."
+    said = f"The {len(known)} did not make the same bytes."
+    if not made[0].job.job_kind.is_repeatable:
+        return said
+    return f"{said} The same inputs would have made them: what was read is not the same any more."

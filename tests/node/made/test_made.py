@@ -35,6 +35,8 @@ def test_an_average_by_values(tmp_path: Path) -> None:
     assert made["verdict"]["status"] == "completed", made["log"]
     assert made["verdict"]["reason"].startswith("The average is made: 3 tensors")
     assert made["measured"]["digest"] == digest_of(made["folder"])
+    again = ran("average", spec, tmp_path / "again")
+    assert again["measured"]["digest"] == made["measured"]["digest"]
     tensors = load_file(made["folder"] / "model.safetensors")
     assert {float(value) for tensor in tensors.values() for value in tensor.flatten()} == {4.0}
 

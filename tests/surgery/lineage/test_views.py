@@ -9,6 +9,7 @@ from compute.models import Machine
 from jobs.artifacts.lineage import lineage
 from jobs.launch.submit import submit
 from jobs.models import Artifact, Job, JobInput, Status
+from surgery.kinds.convert import ConvertSpec
 from surgery.lineage.graph import WIDE, drawn
 from tests import factories
 from tests.pages import asks_for_login, queries, refuses_other_methods
@@ -197,3 +198,18 @@ def test_someone_else_s_is_404(client: Client, other: User, made: Artifact) -> N
 def test_other_methods(page: Client, made: Artifact) -> None:
     assert refuses_other_methods(page, url(made), "get")
     assert refuses_other_methods(page, f"/surgery/again/{made.job_id}/", "get", "post")
+
+
+def test_a_kind_that_makes_the_same_bytes_says_so(page: Client, user: User) -> None:
+    spec = ConvertSpec("/m/a", dtype="float32").to_json()
+    jobs = [
+        factories.make_job(user, kind="convert", spec=spec, status=Status.COMPLETED)
+        for _ in range(2)
+    ]
+    for job, digest in zip(jobs, ("a" * 64, "b" * 64), strict=True):
+        Artifact.objects.create(
+            kind=Artifact.Kind.HUGGINGFACE, owner=user, name="model", job=job, digest=digest
+        )
+    said = page.get(f"/surgery/again/{jobs[0].pk}/").content.decode()
+    assert "It makes the same bytes as long as its inputs are the same." in said
+    assert "what was read is not the same any more" in said
