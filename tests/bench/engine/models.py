@@ -63,11 +63,13 @@ def make(folder: Path, size: Size, number: int) -> Path:
     """The model of a number; the same number is the same model."""
     made = folder / f"{size.name}-{number}"
     if not made.is_dir():
-        made.mkdir(parents=True)
+        work = folder / f".{made.name}"
+        work.mkdir(parents=True, exist_ok=True)
         shapes = enumerate(size.shapes())
         held = {name: _tensor(shape, place, number) for place, (name, shape) in shapes}
-        save_file(held, made / "model.safetensors", metadata={"format": "pt"})
-        (made / "config.json").write_text(json.dumps(size.config()))
+        save_file(held, work / "model.safetensors", metadata={"format": "pt"})
+        (work / "config.json").write_text(json.dumps(size.config()))
+        work.rename(made)
     return made
 
 

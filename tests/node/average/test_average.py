@@ -129,6 +129,9 @@ TWO = [{"path": "/a", "step": 1}, {"path": "/b", "step": 2}]
         ({"method": "last", "checkpoints": TWO, "last": 3}, "from 2 to 2, not 3"),
         ({"method": "ema", "checkpoints": TWO, "decay": 1.1}, "decay is a number from 0 to 1"),
         ({"method": "ema", "checkpoints": TWO, "decay": float("nan")}, "decay is a number"),
+        ({"method": "ema", "checkpoints": TWO, "decay": 10**400}, "decay is a number"),
+        ({"method": "uniform", "checkpoints": TWO, "decay": 0.5}, "decay belongs to ema"),
+        ({"method": "ema", "checkpoints": TWO, "decay": 0.5, "last": 2}, "last belongs to last"),
         ({"method": "weighted", "checkpoints": TWO, "higher_is_better": True}, "has no value"),
     ],
 )

@@ -167,7 +167,7 @@ def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ({"models": [str(one)]}, "models is a list of two paths."),
         ({"model": []}, "The spec has no model. It has: models."),
         ({"models": [str(one), str(tmp_path / "no")]}, "There is no model at"),
-        ({"models": [str(one), str(tmp_path / "global_step_5")]}, "is a checkpoint in shards"),
+        ({"models": [str(one), str(tmp_path / "global_step_5")]}, "no model in the checkpoint"),
         ({"models": [str(one), str(other)]}, "have no tensor of one name and shape"),
     ]
     for spec, reason in cases:

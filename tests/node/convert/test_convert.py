@@ -58,6 +58,7 @@ def test_another_type_in_more_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "more", "said"),
     [
+        ({"vocab": 10**400}, {}, "vocab is a whole number from 1 to"),
         ({"vocab": 32}, {"pad_token_id": 60}, "has a token of the number 60"),
         ({"layers": [1, 2, 0]}, {"mlp_only_layers": [0]}, "mlp_only_layers of"),
         ({"layers": [1]}, {"model_type": "gemma2", "layer_types": None}, "The window of"),
@@ -110,7 +111,7 @@ def test_another_size_of_the_vocabulary(tied: bool, size: int, tmp_path: Path) -
         ({}, "source is the path of a folder, not None"),
         ({"source": "/a", "odd": 1}, "The spec has no odd"),
         ({"source": "/a", "dtype": 3}, "dtype is a word"),
-        ({"source": "/a", "vocab": 0}, "vocab is a whole number of 1 or more"),
+        ({"source": "/a", "vocab": 0}, "vocab is a whole number from 1 to"),
         ({"source": "/a", "shard_bytes": True}, "shard_bytes is a whole number"),
         ({"source": "/a", "layers": []}, "layers is a list of numbers"),
         ({"source": "/a", "layers": [0, -1]}, "layers is a list of numbers"),

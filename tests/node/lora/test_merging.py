@@ -193,6 +193,10 @@ def test_refusals(base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
         ([(elsewhere, 1.0)], "has no model.layers.0.self_attn.x_proj.weight"),
         ([(dora, 0.5)], "is merged with weight 1 only"),
         ([(dora, 1.0), (adapter, 1.0)], "A DoRA adapter is merged alone"),
+        ([(adapter, 1.0), (adapter, 0.5)], "adapter twice: give it once"),
+        ([(adapter, 10**400)], "The weight of an adapter is a number"),
+        ([(broken(adapter, tmp_path / "list", rank_pattern=[4]), 1.0)], "a mapping of modules"),
+        ([(broken(adapter, tmp_path / "pattern", rank_pattern={"(": 4}), 1.0)], "is no pattern"),
         ([], "adapters is a list with at least one adapter"),
         ([(adapter, True)], "The weight of an adapter is a number"),
     ]

@@ -3,10 +3,12 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,6 +20,7 @@ from trainyard_node.merge import inputs, merging
 from trainyard_node.merge.__main__ import main
 from trainyard_node.merge.merging import Plan, merge, plan
 from trainyard_node.merge.recipe import read_recipe
+from trainyard_node.merge.tied import is_tied
 
 
 @pytest.fixture
@@ -227,6 +230,43 @@ def test_the_command_says_why(
     assert main([str(recipe), "--out", str(tmp_path / "out")]) == 0
     assert main([str(recipe), "--out", str(tmp_path / "out")]) == 1
     assert "is there already" in capsys.readouterr().err
+
+
+def test_a_check_looks_at_the_target_as_well(
+    models: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    text = f"---\nmerge_method:\n  passthrough\nmodels:\n- model:\n    {models[0]}\n"
+
+    def said(target: Path) -> str:
+        assert main(["--text", text, "--out", str(target), "--check"]) == 1
+        return capsys.readouterr().err
+
+    (tmp_path / "there").mkdir()
+    assert "is there already" in said(tmp_path / "there")
+    assert "lies in" in said(models[0] / "below")
+    (tmp_path / "file").write_text("")
+    assert "is no folder" in said(tmp_path / "file" / "below")
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=100))
+    assert "MiB free" in said(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_document_mark_may_begin_the_text(models: list[Path], tmp_path: Path) -> None:
+    """argparse takes a word that begins with hyphens for an option."""
+    text = f"---\nmerge_method:\n  passthrough\nmodels:\n-\n  model:\n    {models[0]}"
+    assert main(["--text", text.replace(" ", "\t"), "--out", str(tmp_path / "out")]) == 1
+    assert main(["--text", text, "--out", str(tmp_path / "out"), "--check"]) == 0
+    short = "---{merge_method:passthrough}"
+    assert main(["--text", short, "--out", str(tmp_path / "out")]) == 1
+
+
+def test_whether_the_head_is_tied_is_read_from_the_class_where_nothing_is_said() -> None:
+    assert is_tied({"model_type": "gemma"})
+    assert not is_tied({"model_type": "qwen2"})
+    assert not is_tied({"model_type": "gemma", "tie_word_embeddings": False})
+    assert is_tied({"model_type": "odd", "text_config": {"tie_word_embeddings": True}})
+    assert not is_tied({"model_type": "odd"})
 
 
 KILLED = """

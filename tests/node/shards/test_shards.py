@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from trainyard_node.average.__main__ import main
+from trainyard_node.comparing.__main__ import main as compare
+from trainyard_node.lora.__main__ import main as adapters
 from trainyard_node.merge.merging import merge, plan
 from trainyard_node.merge.recipe import read_recipe
 from trainyard_node.shards.opening import open_model
@@ -68,3 +70,30 @@ def test_checkpoints_of_other_world_sizes_are_averaged(saves: Path, tmp_path: Pa
     assert found.keys() == verls.keys()
     for name, tensor in verls.items():
         assert torch.equal(found[name].bfloat16(), tensor), name
+
+
+def test_a_checkpoint_is_compared_and_gets_adapters(saves: Path, tmp_path: Path) -> None:
+    one, other = (saves / case / "global_step_1" for case in ("fsdp-8-1", "fsdp2-4-2"))
+    spec = json.dumps({"models": [str(one), str(other)]})
+    assert compare(["--text", spec, "--out", str(tmp_path / "compared")]) == 0
+    found = json.loads((tmp_path / "compared/comparison.json").read_text())
+    assert found["models"] == [str(one), str(other)]
+    assert found["whole"]["distance"] == 0
+
+    module = "base_model.model.model.layers.1.self_attn.o_proj"
+    matrices = {f"{module}.lora_{part}.weight": torch.rand(36, 36) for part in "AB"}
+    (tmp_path / "adapter").mkdir()
+    save_file(matrices, tmp_path / "adapter/adapter_model.safetensors")
+    said = {"peft_type": "LORA", "r": 36, "lora_alpha": 36}
+    (tmp_path / "adapter/adapter_config.json").write_text(json.dumps(said))
+    spec = json.dumps({"base": str(one), "adapters": [{"path": str(tmp_path / "adapter")}]})
+    assert adapters(["merge", "--text", spec, "--out", str(tmp_path / "merged")]) == 0
+    changed = load_file(tmp_path / "merged/model.safetensors")
+    name = "model.layers.1.self_attn.o_proj.weight"
+    up, down = matrices[f"{module}.lora_B.weight"], matrices[f"{module}.lora_A.weight"]
+    expected = open_model(one).rows(name, 0, 36) + up @ down
+    assert torch.allclose(changed[name], expected)
+    spec = json.dumps({"base": str(one), "adapters": [{"path": str(tmp_path / "adapter")}]})
+    inside = one / "merged"
+    assert adapters(["merge", "--text", spec, "--out", str(inside), "--check"]) == 1
+    assert not inside.exists()

@@ -1,6 +1,5 @@
 """What an average is asked for, and the recipe of the merge engine that makes it."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +8,13 @@ from typing import Any
 import yaml
 
 from trainyard_node.average.weights import ema, uniform, weighted
-from trainyard_node.export.program import check_keys, path_of
+from trainyard_node.export.program import check_keys, is_number, path_of
 from trainyard_node.export.refused import Refused
 
 KEYS = ("method", "checkpoints", "last", "decay", "higher_is_better", "dtype")
 OF_CHECKPOINT = ("path", "step", "value")
 METHODS = ("uniform", "last", "ema", "weighted")
+OWNERS = {"last": "last", "decay": "ema", "higher_is_better": "weighted"}  # of keys, the method
 DTYPES = ("", "float32", "bfloat16")
 
 
@@ -63,6 +63,9 @@ def read_spec(spec: Mapping[str, Any]) -> Average:
     dtype = spec.get("dtype") or ""
     if dtype not in DTYPES:
         raise Refused(f"dtype is float32 or bfloat16, not {dtype!r}.")
+    for key, owner in OWNERS.items():
+        if spec.get(key) is not None and method != owner:
+            raise Refused(f"{key} belongs to {owner}, and the method is {method}.")
     found = _checkpoints(spec.get("checkpoints"))
     chosen = _last(found, spec.get("last")) if method == "last" else found
     return Average(method, tuple(chosen), tuple(_shares(method, chosen, spec)), dtype)
@@ -87,7 +90,7 @@ def _checkpoint(value: Any) -> Checkpoint:
     step, metric = value.get("step"), value.get("value")
     if type(step) is not int or step < 0:
         raise Refused(f"step is a whole number of 0 or more, not {step!r}.")
-    if metric is not None and not _is_number(metric):
+    if metric is not None and not is_number(metric):
         raise Refused(f"The value of step {step} is a number, not {metric!r}.")
     return Checkpoint(path_of(value.get("path"), "path"), step, metric)
 
@@ -101,7 +104,7 @@ def _last(found: list[Checkpoint], count: Any) -> list[Checkpoint]:
 def _shares(method: str, chosen: list[Checkpoint], spec: Mapping[str, Any]) -> list[float]:
     if method == "ema":
         decay: Any = spec.get("decay")
-        if not _is_number(decay) or not 0 <= decay <= 1:
+        if not is_number(decay) or not 0 <= decay <= 1:
             raise Refused(f"decay is a number from 0 to 1, not {decay!r}.")
         return ema(len(chosen), decay)
     if method == "weighted":
@@ -120,7 +123,3 @@ def _higher(value: Any) -> bool:
     if not isinstance(value, bool):
         raise Refused("weighted needs higher_is_better: true or false.")
     return value
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)

@@ -13,11 +13,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from trainyard_node.comparing.comparing import bytes_of, compare, open_model
+from trainyard_node.comparing.comparing import bytes_of, compare
 from trainyard_node.export.place import making
-from trainyard_node.export.program import add_spec, check_apart, check_keys, ended, path_of, spec_of
+from trainyard_node.export.program import (
+    add_spec,
+    check_apart,
+    check_keys,
+    ended,
+    parsed,
+    path_of,
+    spec_of,
+)
 from trainyard_node.export.refused import Refused
 from trainyard_node.export.told import Told
+from trainyard_node.shards.opening import open_model
 
 REPORT = "comparison.json"
 
@@ -26,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Compare as the command line says; see the module's exit codes."""
     parser = argparse.ArgumentParser(prog="python -m trainyard_node.comparing", description=__doc__)
     add_spec(parser)
-    arguments = parser.parse_args(argv)
+    arguments = parsed(parser, argv)
     target = Path(arguments.out).expanduser().absolute()
     return ended("comparing", target, lambda told: _compare(spec_of(arguments), target, told))
 

@@ -4,18 +4,17 @@ import concurrent.futures as futures
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from trainyard_node.comparing.figures import Sums, sums_of, total
 from trainyard_node.comparing.places import place_of
-from trainyard_node.examine import FOLDER
 from trainyard_node.export.refused import Refused
 from trainyard_node.merge.inputs import CHUNK, is_finite, rows_and_width
 from trainyard_node.merge.layout import EMBEDDING, HEAD
 from trainyard_node.merge.stored import Entry, Stored
+from trainyard_node.merge.tied import is_tied
 
 MOST_TENSORS = 200  # of which the figures are kept one by one
 MOST_NAMES = 200  # of a list of names that cannot be compared
@@ -40,16 +39,6 @@ class Found:
     broken: tuple[str, ...] = ()
 
 
-def open_model(folder: Path) -> Stored:
-    """A model's folder. Raises Refused for a checkpoint that is still in shards."""
-    if FOLDER.fullmatch(folder.name) and not (folder / "config.json").is_file():
-        raise Refused(
-            f"{folder} is a checkpoint in shards. Export it to a Hugging Face folder first "
-            "(python -m trainyard_node.export), and compare that."
-        )
-    return Stored(folder)
-
-
 def bytes_of(models: tuple[Stored, Stored]) -> int:
     """How much will be read."""
     return sum(entry.bytes for stored in models for entry in stored.entries.values())
@@ -63,7 +52,7 @@ def compare(models: tuple[Stored, Stored], told: Callable[[int], None]) -> dict[
     pairs, unlike = _paired(models)
     if not pairs:
         raise Refused(
-            f"{models[0].folder} and {models[1].folder} have no tensor of one name and shape."
+            f"{models[0].root} and {models[1].root} have no tensor of one name and shape."
         )
     threads = max(1, len(os.sched_getaffinity(0)))
     pool = futures.ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
@@ -105,7 +94,7 @@ def _differ_in_words(name: str, first: Entry, second: Entry) -> bool:
 def _entry(stored: Stored, name: str) -> Entry | None:
     if name in stored.entries or name != HEAD:
         return stored.entries.get(name)
-    if not stored.config.get("tie_word_embeddings"):
+    if not is_tied(stored.config):
         return None
     found = [entry for key, entry in stored.entries.items() if key.endswith(EMBEDDING)]
     return found[0] if len(found) == 1 else None
@@ -126,7 +115,7 @@ def _compared(pair: Pair, models: tuple[Stored, Stored]) -> Found:
     if any(broken):
         found.sums = Sums()
     found.broken = tuple(
-        str(stored.folder) for stored, is_broken in zip(models, broken, strict=True) if is_broken
+        str(stored.root) for stored, is_broken in zip(models, broken, strict=True) if is_broken
     )
     return found
 
@@ -153,7 +142,7 @@ def _report(
         for one, other in (models, models[::-1])
     ]
     return {
-        "models": [str(stored.folder) for stored in models],
+        "models": [str(stored.root) for stored in models],
         "layers": list(dict.fromkeys(cell["layer"] for cell in cells)),
         "modules": list(dict.fromkeys(cell["module"] for cell in cells)),
         "cells": cells,

@@ -14,6 +14,7 @@ from trainyard_node.merge.merging import SHARD, Plan, plan
 from trainyard_node.merge.recipe import read_recipe
 from trainyard_node.merge.stored import Stored
 
+MOST = 10**15  # bytes or rows
 KEYS = ("source", "dtype", "shard_bytes", "vocab", "layers")
 
 
@@ -73,8 +74,8 @@ def _count(spec: Mapping[str, Any], name: str) -> int:
     value = spec.get(name)
     if value is None:
         return 0
-    if type(value) is not int or value < 1:
-        raise Refused(f"{name} is a whole number of 1 or more, not {value!r}.")
+    if type(value) is not int or not 1 <= value <= MOST:
+        raise Refused(f"{name} is a whole number from 1 to {MOST}, not {value!r}.")
     return value
 
 

@@ -1,6 +1,8 @@
 """Where the result goes: made beside its place, and moved there only when it is whole."""
 
 import errno
+import fcntl
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -16,10 +18,11 @@ NO_SPACE = "No space left on device"
 def making(target: Path) -> Iterator[Path]:
     """A new folder beside `target`, which is moved to `target` when the block ends well.
 
-    Raises Refused when `target` exists. However the block ends, nothing else is left.
+    Raises Refused when `target` exists. However the block ends, nothing else is left; what a killed
+    start left is removed by the next one.
     """
     _check_free(target)
-    work = _work_beside(target)
+    work, held = _work_beside(target)
     try:
         # One level down, since the temporary folder itself is closed to other users.
         made = work / target.name
@@ -30,6 +33,16 @@ def making(target: Path) -> Iterator[Path]:
         raise Refused(_said(error, target)) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
+        os.close(held)
+
+
+def check_target(target: Path, needed: int) -> None:
+    """Raises Refused where `needed` bytes cannot become a new folder `target`."""
+    _check_free(target)
+    there = next(each for each in target.parents if each.exists())
+    if not there.is_dir():
+        raise Refused(f"{target} cannot be made: {there} is no folder.")
+    check_space(there, needed)
 
 
 def check_space(folder: Path, needed: int) -> None:
@@ -53,12 +66,44 @@ def _check_free(target: Path) -> None:
         raise Refused(f"{target} is there already: nothing is overwritten.")
 
 
-def _work_beside(target: Path) -> Path:
+def _work_beside(target: Path) -> tuple[Path, int]:
+    """A new folder, and the open file that keeps it locked as long as it is worked in."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        _remove_left(target)
+        while True:
+            work = Path(tempfile.mkdtemp(prefix=_prefix(target), dir=target.parent))
+            held = _locked(work)
+            if held >= 0 and work.is_dir():
+                return work, held
     except OSError as error:
         raise Refused(_said(error, target)) from error
+
+
+def _remove_left(target: Path) -> None:
+    """Remove the folders that killed starts left: those that nobody keeps locked."""
+    for path in target.parent.iterdir():
+        if path.name.startswith(_prefix(target)) and path.is_dir() and (held := _locked(path)) >= 0:
+            shutil.rmtree(path, ignore_errors=True)
+            os.close(held)
+
+
+def _locked(folder: Path) -> int:
+    """A folder's open file, locked; below 0 where another process has the lock."""
+    try:
+        opened = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return -1
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(opened)
+        return -1
+    return opened
+
+
+def _prefix(target: Path) -> str:
+    return f".{target.name}.making-"
 
 
 def _put_in_place(made: Path, target: Path) -> None:

@@ -13,11 +13,30 @@ from trainyard_node.export.place import is_no_space
 from trainyard_node.export.refused import Refused
 from trainyard_node.export.told import Told
 
+TEXT = "--text"  # the option that gives a spec or a recipe itself
+
+
+def parsed(parser: ArgumentParser, argv: Sequence[str] | None) -> Namespace:
+    """The command line; None is that of the process. argparse takes a value that begins with a
+    hyphen, such as a YAML document, for an option, so `--text VALUE` becomes `--text=VALUE`."""
+    joined: list[str] = []
+    for each in sys.argv[1:] if argv is None else argv:
+        if joined and joined[-1] == TEXT:
+            joined[-1] = f"{TEXT}={each}"
+        else:
+            joined.append(each)
+    return parser.parse_args(joined)
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a finite number; a whole number may be too large for a float."""
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
+
 
 def add_spec(parser: ArgumentParser) -> None:
     """The arguments that name the spec and the place of the result."""
     parser.add_argument("spec", nargs="?", help="a JSON file, or - for standard input")
-    parser.add_argument("--text", metavar="JSON", help="the spec itself")
+    parser.add_argument(TEXT, metavar="JSON", help="the spec itself")
     parser.add_argument("--out", required=True, metavar="DIR", help="the folder to make")
 
 

@@ -12,21 +12,29 @@ for wrong use.
 
 import argparse
 import json
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainyard_node.comparing.comparing import open_model
 from trainyard_node.export.digest import digest_of
-from trainyard_node.export.place import check_space, making
-from trainyard_node.export.program import add_spec, check_apart, check_keys, ended, path_of, spec_of
+from trainyard_node.export.place import check_target, making
+from trainyard_node.export.program import (
+    add_spec,
+    check_apart,
+    check_keys,
+    ended,
+    is_number,
+    parsed,
+    path_of,
+    spec_of,
+)
 from trainyard_node.export.refused import Refused
 from trainyard_node.export.told import Told, size_of
 from trainyard_node.lora import extracting, merging
 from trainyard_node.lora.adapter import open_adapter
 from trainyard_node.lora.extracting import Extracted, Wanted, named
+from trainyard_node.shards.opening import open_model
 
 DTYPES = ("float32", "bfloat16", "float16")
 MOST_MODULES = 200  # in the event; extraction.json has all
@@ -40,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         each = commands.add_parser(command, help=what)
         add_spec(each)
         each.add_argument("--check", action="store_true", help="only say whether it can be done")
-    arguments = parser.parse_args(argv)
+    arguments = parsed(parser, argv)
     target = Path(arguments.out).expanduser().absolute()
     work = _merge if arguments.command == "merge" else _extract
     return ended(
@@ -54,10 +62,14 @@ def _merge(spec: Mapping[str, Any], target: Path, told: Told, only_check: bool) 
     listed = spec.get("adapters")
     if not isinstance(listed, list) or not listed:
         raise Refused("adapters is a list with at least one adapter.")
-    adapters = [open_adapter(*_adapter(each)) for each in listed]
+    given = [_adapter(each) for each in listed]
+    folders = [folder.resolve() for folder, _ in given]
+    if twice := next((each for each in folders if folders.count(each) > 1), None):
+        raise Refused(f"adapters names {twice} twice: give it once, with the sum of its weights.")
+    adapters = [open_adapter(folder, weight) for folder, weight in given]
     dtype = _dtype(spec.get("dtype"))
     made = merging.plan(base, adapters, dtype)
-    check_apart(target, [base.folder, *(each.folder for each in adapters)])
+    check_apart(target, [base.root, *(each.folder for each in adapters)])
     if only_check:
         sizes = {"bytes_in": made.bytes_in, "bytes_out": made.bytes_out}
         return _checked(target, made.bytes_out, {**_counts(made), **sizes})
@@ -122,10 +134,7 @@ def _facts(folder: Path) -> dict[str, int | str]:
 
 
 def _checked(target: Path, size: int, facts: Mapping[str, Any]) -> None:
-    if target.exists() or target.is_symlink():
-        raise Refused(f"{target} is there already: nothing is overwritten.")
-    there = next(each for each in target.parents if each.is_dir())
-    check_space(there, size)
+    check_target(target, size)
     print(json.dumps(facts), flush=True)
 
 
@@ -134,7 +143,7 @@ def _adapter(said: Any) -> tuple[Path, float]:
         raise Refused(f"An adapter is a mapping with a path, not {said!r}.")
     check_keys(said, ("path", "weight"))
     weight = said.get("weight", 1.0)
-    if not _is_number(weight):
+    if not is_number(weight):
         raise Refused(f"The weight of an adapter is a number, not {weight!r}.")
     return path_of(said.get("path"), "The path of an adapter"), float(weight)
 
@@ -145,7 +154,7 @@ def _wanted(spec: Mapping[str, Any]) -> Wanted:
         raise Refused("Give a rank or an energy, and not both.")
     if rank is not None and (type(rank) is not int or rank < 1):
         raise Refused(f"rank is a whole number of 1 or more, not {rank!r}.")
-    if energy is not None and not (_is_number(energy) and 0 < energy <= 1):
+    if energy is not None and not (is_number(energy) and 0 < energy <= 1):
         raise Refused(f"energy is a number above 0 and up to 1, not {energy!r}.")
     if not isinstance(keep, bool):
         raise Refused(f"keep is true or false, not {keep!r}.")
@@ -156,11 +165,6 @@ def _dtype(said: Any) -> str:
     if said is not None and said not in DTYPES:
         raise Refused(f"dtype is one of {', '.join(DTYPES)}, not {said!r}.")
     return said or ""
-
-
-def _is_number(value: Any) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and math.isfinite(value)
 
 
 if __name__ == "__main__":

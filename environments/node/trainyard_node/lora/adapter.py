@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from trainyard_node.export.adapter import PREFIX, plain
+from trainyard_node.export.program import is_number
 from trainyard_node.export.refused import Refused
 from trainyard_node.merge.inputs import is_finite
 
@@ -112,6 +113,7 @@ def _config(folder: Path) -> dict[str, Any]:
         raise Refused(f"{folder} is no adapter: {CONFIG} cannot be read: {error}") from error
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":
         raise Refused(f"{folder} is no LoRA adapter: {CONFIG} does not say peft_type LORA.")
+    _check_patterns(config, folder)
     for key in UNKNOWN:
         if config.get(key):
             raise Refused(f"The adapter {folder} was trained with {key}, which is not merged here.")
@@ -121,6 +123,21 @@ def _config(folder: Path) -> dict[str, Any]:
             "base's weights. Convert it to a plain LoRA with peft first."
         )
     return config
+
+
+def _check_patterns(config: Mapping[str, Any], folder: Path) -> None:
+    """Raises Refused unless ranks and alphas by module are as peft writes them."""
+    for key in ("rank_pattern", "alpha_pattern"):
+        patterns = config.get(key) or {}
+        if not isinstance(patterns, dict) or not all(map(is_number, patterns.values())):
+            raise Refused(f"{key} in {CONFIG} of {folder} is a mapping of modules to numbers.")
+        for pattern in patterns:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise Refused(
+                    f"{key} in {CONFIG} of {folder} has {pattern!r}, which is no pattern: {error}."
+                ) from error
 
 
 def _opened(folder: Path) -> Any:
@@ -166,7 +183,7 @@ def _settle(made: Adapter, name: str, pair: Pair) -> None:
     alpha = pattern_value(config.get("alpha_pattern") or {}, module, config.get("lora_alpha"))
     if len(down) != 2 or len(up) != 2 or down[0] != up[1]:
         raise Refused(f"The adapter of {module} in {made.folder} is no pair of matrices.")
-    if rank != down[0] or not isinstance(alpha, int | float) or not alpha:
+    if rank != down[0] or not is_number(alpha) or not alpha:
         raise Refused(
             f"{CONFIG} of {made.folder} says rank {rank} and alpha {alpha} of {module}, whose "
             f"matrices have rank {down[0]}: what the adapter means is not known."

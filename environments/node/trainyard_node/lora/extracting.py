@@ -60,11 +60,11 @@ def check(base: Stored, tuned: Stored) -> None:
     for one, other in ((base, tuned), (tuned, base)):
         if extra := sorted(one.entries.keys() - other.entries.keys()):
             more = f" and {len(extra) - 1} more" if extra[1:] else ""
-            raise Refused(f"{one.folder} has {extra[0]}{more}, which {other.folder} has not.")
+            raise Refused(f"{one.root} has {extra[0]}{more}, which {other.root} has not.")
     for name, entry in base.entries.items():
         if entry.shape != (own := tuned.entries[name].shape):
             raise Refused(
-                f"{name} is {list(entry.shape)} in {base.folder} and {list(own)} in {tuned.folder}."
+                f"{name} is {list(entry.shape)} in {base.root} and {list(own)} in {tuned.root}."
             )
 
 
@@ -95,16 +95,14 @@ def extract(models: tuple[Stored, Stored], wanted: Wanted, folder: Path, told: T
         told.read(entry.bytes + tuned.entries[name].bytes)
     if not len(tensors):
         what = f": {made.left_out[0]} cannot be in a LoRA" if made.left_out else ""
-        raise Refused(
-            f"{base.folder} and {tuned.folder} do not differ in what a LoRA can have{what}."
-        )
+        raise Refused(f"{base.root} and {tuned.root} do not differ in what a LoRA can have{what}.")
     _complete_kept(models, made, tensors)
     made.tensors = len(tensors)
     tensors.write(folder, WEIGHTS, told.written)
     _write(folder / CONFIG, _config(base, made, ranks))
     _write(folder / REPORT, {"error": made.error, "modules": made.modules, "kept": made.kept,
-                             "left_out": made.left_out, "base": str(base.folder),
-                             "tuned": str(tuned.folder)})  # fmt: skip
+                             "left_out": made.left_out, "base": str(base.root),
+                             "tuned": str(tuned.root)})  # fmt: skip
     make_safe(folder)
     return made
 
@@ -151,7 +149,7 @@ def _is_changed(models: tuple[Stored, Stored], name: str) -> bool:
 def _checked(stored: Stored, name: str, first: int, end: int) -> Tensor:
     part = stored.rows(name, first, end)
     if part.is_floating_point() and not is_finite(part):
-        raise Refused(f"{name} of {stored.folder} holds NaN or infinite values.")
+        raise Refused(f"{name} of {stored.root} holds NaN or infinite values.")
     return part
 
 
@@ -187,7 +185,7 @@ def _config(base: Stored, made: Extracted, ranks: Mapping[str, int]) -> dict[str
     return {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
-        "base_model_name_or_path": str(base.folder),
+        "base_model_name_or_path": str(base.root),
         "r": rank,
         "lora_alpha": rank,
         "rank_pattern": patterns,

@@ -19,6 +19,7 @@ from trainyard_node.merge.folder import GENERATION, TOKENIZER
 from trainyard_node.merge.inputs import is_finite, rows_and_width
 from trainyard_node.merge.layout import EMBEDDING, HEAD
 from trainyard_node.merge.stored import Stored
+from trainyard_node.merge.tied import is_tied
 from trainyard_node.merge.writer import Shard, shards
 
 SHARD = 5_000_000_000  # bytes
@@ -58,7 +59,7 @@ def plan(base: Stored, adapters: Sequence[Adapter], dtype: str = "") -> Plan:
     unties = _unties(base, adapters, sources)
     if missing := sorted(touched - sources.keys()):
         raise Refused(
-            f"{base.folder} has no {missing[0]}, which the adapter changes"
+            f"{base.root} has no {missing[0]}, which the adapter changes"
             + (f", and {len(missing) - 1} more tensors." if missing[1:] else ".")
         )
     for each in adapters:
@@ -91,7 +92,7 @@ def merged_rows(made: Plan, name: str) -> Rows:
         end = min(rows, first + step)
         part = base.rows(source, first, end)
         if part.is_floating_point() and not is_finite(part):
-            raise Refused(f"{source} of {base.folder} holds NaN or infinite values.")
+            raise Refused(f"{source} of {base.root} holds NaN or infinite values.")
         if changing:
             part = part.to(_working(part.dtype))
             part = _changed(part, name, changing, matrices, first, end)
@@ -144,7 +145,7 @@ def _unties(base: Stored, adapters: Sequence[Adapter], sources: dict[str, str]) 
     An adapter of one of the two leaves the other as it is.
     """
     embeddings = [name for name in base.entries if name.endswith(EMBEDDING)]
-    if HEAD in sources or len(embeddings) != 1 or not base.config.get("tie_word_embeddings"):
+    if HEAD in sources or len(embeddings) != 1 or not is_tied(base.config):
         return False
     for each in adapters:  # peft saves the base's embeddings once more under both names
         if HEAD in each.saved and embeddings[0] in each.saved and HEAD not in each.pairs:
@@ -168,7 +169,7 @@ def _check(base: Stored, adapter: Adapter, sources: Mapping[str, str]) -> None:
     for name in (*adapter.pairs, *adapter.saved):
         if not base.entries[sources[name]].dtype.is_floating_point:
             raise Refused(
-                f"{name} of {base.folder} is quantised ({base.entries[sources[name]].dtype}): an "
+                f"{name} of {base.root} is quantised ({base.entries[sources[name]].dtype}): an "
                 "adapter is merged into weights of floating point."
             )
     for name, pair in adapter.pairs.items():
@@ -185,7 +186,7 @@ def _check(base: Stored, adapter: Adapter, sources: Mapping[str, str]) -> None:
         if given != shape:
             raise Refused(
                 f"{name} is {list(given)} in the adapter {adapter.folder} and {list(shape)} in "
-                f"{base.folder}. Change the base's vocabulary first."
+                f"{base.root}. Change the base's vocabulary first."
             )
 
 
@@ -224,7 +225,7 @@ def _complete(made: Plan, folder: Path) -> None:
 
 def _card(made: Plan) -> Iterator[str]:
     yield from ("---", "tags: [merge, lora]", "---", "", "# LoRA adapters in a base model", "")
-    yield f"- base: `{made.base.folder}`"
+    yield f"- base: `{made.base.root}`"
     for each in made.adapters:
         yield f"- adapter: `{each.folder}`, weight {each.weight:g}, {len(each.pairs)} weights"
     yield from ("", "## Made with", "")

@@ -14,10 +14,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainyard_node.export.program import ended
+from trainyard_node.export.program import TEXT, ended, parsed
 from trainyard_node.export.refused import Refused
 from trainyard_node.export.told import Told
-from trainyard_node.merge.merging import SHARD, plan
+from trainyard_node.merge.merging import SHARD, check, plan
 from trainyard_node.merge.program import facts_of, make
 from trainyard_node.merge.recipe import read_recipe
 
@@ -27,11 +27,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m trainyard_node.merge", description=__doc__)
     recipe = parser.add_mutually_exclusive_group(required=True)
     recipe.add_argument("recipe", nargs="?", help="a YAML file, or -")
-    recipe.add_argument("--text", metavar="YAML", help="the recipe itself")
+    recipe.add_argument(TEXT, metavar="YAML", help="the recipe itself")
     parser.add_argument("--out", required=True, metavar="DIR")
     parser.add_argument("--check", action="store_true", help="only say whether it can be done")
     parser.add_argument("--shard-bytes", type=int, default=SHARD, metavar="N")
-    arguments = parser.parse_args(argv)
+    arguments = parsed(parser, argv)
     target = Path(arguments.out).expanduser().absolute()
     return ended("merge", target, lambda told: _work(arguments, target, told))
 
@@ -41,6 +41,7 @@ def _work(arguments: argparse.Namespace, target: Path, told: Told) -> None:
     made = plan(read_recipe(text), max(1, arguments.shard_bytes))
     method = {"method": made.recipe.method.name}
     if arguments.check:
+        check(made, target)
         print(json.dumps({**facts_of(made), **method}), flush=True)
     else:
         make(made, target, told, method)

@@ -11,6 +11,7 @@ from trainyard_node.export.refused import Refused
 from trainyard_node.merge.layout import EMBEDDING, HEAD, Piece, layer_count
 from trainyard_node.merge.recipe import Recipe
 from trainyard_node.merge.stored import Stored
+from trainyard_node.merge.tied import KEY, is_tied
 
 # Configurations tell by a layer's number of which sort it is; with these values all are alike.
 BY_POSITION: Mapping[str, Any] = {
@@ -93,8 +94,7 @@ def config_of(recipe: Recipe, models: Models, pieces: Sequence[Piece]) -> dict[s
     config["dtype"] = dtype.removeprefix("torch.")
     names = {piece.name for piece in pieces}
     if HEAD in names and any(name.endswith(EMBEDDING) for name in names):
-        is_tied = all(each.config.get("tie_word_embeddings") for each in models.values())
-        config["tie_word_embeddings"] = is_tied
+        config[KEY] = all(is_tied(each.config) for each in models.values())
     if not recipe.is_whole:
         config |= _of_layers(recipe, models)
     return config

@@ -23,7 +23,7 @@ class Journal:
 
     def __init__(self, target: Path, identity: str) -> None:
         self.target, self._identity = target, identity
-        self.folder = target.parent / f".{target.name}.merging"
+        self.folder = working_folder(target)
         self._path = target.parent / f".{target.name}.merging.json"
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -32,17 +32,26 @@ class Journal:
                 raise
             raise Refused(f"{target.parent} cannot be made: {error.strerror}.") from error
         self._lock = self._locked()
+        try:
+            self._begin()
+        except OSError as error:
+            if is_no_space(error):
+                shutil.rmtree(self.folder, ignore_errors=True)
+                self._forget()
+            raise
+
+    def _begin(self) -> None:
         self.done = self._read()
         self.is_finished = self.done == FINISHED
         self.made = self.done
-        if _is_there(target) and not self.is_finished:
+        if _is_there(self.target) and not self.is_finished:
             self._forget()
-            raise Refused(f"{target} is there already: nothing is overwritten.")
+            raise Refused(f"{self.target} is there already: nothing is overwritten.")
         if not self.done:
             self._begin_anew()
         if not self.is_finished:
             self.folder.mkdir(exist_ok=True)
-            sync_folder(target.parent)
+            sync_folder(self.target.parent)
 
     def advance(self) -> None:
         """The tensors that are made are on the disk for good."""
@@ -119,6 +128,11 @@ class Journal:
         text = json.dumps(said).encode()
         os.pwrite(self._lock, text.ljust(256), 0)
         os.fsync(self._lock)
+
+
+def working_folder(target: Path) -> Path:
+    """Where `target` is made, beside its place."""
+    return target.parent / f".{target.name}.merging"
 
 
 def identity_of(text: str, headers: Sequence[bytes], files: Sequence[Path]) -> str:

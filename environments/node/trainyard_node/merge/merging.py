@@ -13,11 +13,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from trainyard_node.export.place import check_space, is_no_space
+from trainyard_node.export.place import check_space, check_target, is_no_space
 from trainyard_node.export.refused import Refused
+from trainyard_node.export.told import size_of
 from trainyard_node.merge.folder import check_tokenizer, complete, config_of
 from trainyard_node.merge.inputs import Inputs, is_finite
-from trainyard_node.merge.journal import Journal, identity_of, sync, sync_folder
+from trainyard_node.merge.journal import Journal, identity_of, sync, sync_folder, working_folder
 from trainyard_node.merge.layout import Piece, layout
 from trainyard_node.merge.methods import ALL, IGNORED, SHARED
 from trainyard_node.merge.noise import seed_for
@@ -99,7 +100,7 @@ def plan(
 def merge(made: Plan, target: Path, progress: Progress | None = None) -> Path:
     """Make `target`, or finish it where an earlier start was interrupted. Raises Refused, and then
     leaves nothing behind."""
-    _check_target(made, target)
+    _check_apart(made, target)
     _keep_memory()
     files = {file for stored in made.models.values() for file in stored.files}
     headers = [shard.header() for shard in made.shards]
@@ -131,7 +132,14 @@ def merge(made: Plan, target: Path, progress: Progress | None = None) -> Path:
     return target
 
 
-def _check_target(made: Plan, target: Path) -> None:
+def check(made: Plan, target: Path) -> None:
+    """Raises Refused where `target` cannot be made of the plan; nothing is written."""
+    _check_apart(made, target)
+    left = working_folder(target)  # of an interrupted merge, which goes on in it
+    check_target(target, made.bytes_out - (size_of(left) if left.is_dir() else 0))
+
+
+def _check_apart(made: Plan, target: Path) -> None:
     real = target.resolve()
     for stored in made.models.values():
         folder = stored.root.resolve()

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from trainyard_node.export.digest import digest_of
-from trainyard_node.export.program import add_spec, ended, spec_of
+from trainyard_node.export.program import add_spec, ended, parsed, spec_of
 from trainyard_node.export.told import Told, size_of
-from trainyard_node.merge.merging import Plan, Progress, merge
+from trainyard_node.merge.merging import Plan, Progress, check, merge
 
 Planned = Callable[[Mapping[str, Any]], tuple[Plan, dict[str, Any]]]
 
@@ -21,7 +21,7 @@ def run(program: str, about: str, planned: Planned, argv: list[str] | None = Non
     parser = ArgumentParser(prog=f"python -m trainyard_node.{program}", description=about)
     add_spec(parser)
     parser.add_argument("--check", action="store_true", help="only say whether it can be done")
-    arguments = parser.parse_args(argv)
+    arguments = parsed(parser, argv)
     target = Path(arguments.out).expanduser().absolute()
     return ended(program, target, lambda told: _work(arguments, target, planned, told))
 
@@ -29,6 +29,7 @@ def run(program: str, about: str, planned: Planned, argv: list[str] | None = Non
 def _work(arguments: Namespace, target: Path, planned: Planned, told: Told) -> None:
     made, more = planned(spec_of(arguments))
     if arguments.check:
+        check(made, target)
         print(json.dumps({**facts_of(made), **more}), flush=True)
     else:
         make(made, target, told, more)

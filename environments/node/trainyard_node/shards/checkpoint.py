@@ -18,6 +18,7 @@ from trainyard_node.export.refused import Refused
 from trainyard_node.export.source import Source, find_source
 from trainyard_node.merge.layout import EMBEDDING, HEAD
 from trainyard_node.merge.stored import Entry, Stored
+from trainyard_node.merge.tied import is_tied
 from trainyard_node.shards.parts import Parts
 
 CAUSAL = "ForCausalLM"
@@ -86,8 +87,8 @@ class Checkpoint(Stored):
 
     def _drop_tied(self) -> None:
         """transformers saves tied embeddings once."""
-        is_tied = self.config.get("tie_word_embeddings")
-        if is_tied and any(name.endswith(EMBEDDING) for name in self._parts):
+        has_embedding = any(name.endswith(EMBEDDING) for name in self._parts)
+        if HEAD in self._parts and has_embedding and is_tied(self.config):
             if HEAD in self._changes:
                 raise Refused(TIED)
             self._parts = {name: each for name, each in self._parts.items() if name != HEAD}
