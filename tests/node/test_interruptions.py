@@ -2,6 +2,7 @@
 next start finishes."""
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -54,7 +55,7 @@ for moment in map(int, moments):
     print(moment, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), file=sys.stderr, flush=True)
 """
 NEVER = 10**6
-CONFIG = {"model_type": "qwen2", "num_hidden_layers": 2}
+CONFIG = {"model_type": "qwen2", "num_hidden_layers": 2, "tie_word_embeddings": True}
 MODULE = "model.layers.{}.self_attn.q_proj"
 
 
@@ -130,7 +131,10 @@ class Broken:
     def _run(self, how: str, moments: list[int]) -> list[str]:
         argv = [sys.executable, "-c", BROKEN, how, self._program, f"{self.folder}/"]
         argv += [*map(str, moments), "--", *self._argv]
-        self.told = subprocess.run(argv, capture_output=True, text=True, check=True).stderr
+        # A forked child that begins threads of its own is slow where others work on the machine.
+        own = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        done = subprocess.run(argv, capture_output=True, text=True, check=True, env=own)
+        self.told = done.stderr
         return [line for line in self.told.splitlines() if line.strip()]
 
 
