@@ -29,7 +29,7 @@ class ModelMaker(JobKind):
 
     unit: ClassVar[str] = "MiB"
     units: ClassVar[str] = "MiB"
-    panels: ClassVar[Sequence[str]] = ("charts", "log", "system", "events", "config")
+    panels: ClassVar[Sequence[str]] = ("result", "charts", "log", "system", "events", "config")
     done: ClassVar[str]
     # Whether its program looks at its inputs alone when it is started with --check.
     can_look: ClassVar[bool] = False

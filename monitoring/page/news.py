@@ -17,6 +17,7 @@ from monitoring.page.figures import WIDE, news_shown
 from monitoring.store import points
 
 STOP = "monitoring/page/run_stop.html"
+WITH_STATE = ("checkpoints", "comparison", "result")  # panels that may change with it
 SHARED = 20  # changes; viewers that are not further apart share what is made for them
 
 
@@ -64,10 +65,9 @@ def new_state(pk: int, uuid: UUID, seen: int, now: int) -> list[str]:
     parts = [part("monitoring/page/run.html#header", context), part(STOP, context)]
     if "charts" in job.job_kind.panels:
         parts.append(part(f"{panels.template_of('charts')}#no_figures", context))
-    if "checkpoints" in job.job_kind.panels:
-        parts.append(panel("checkpoints", panels.checkpoints(job)))
-    if "comparison" in job.job_kind.panels:
-        parts.append(panel("comparison", panels.comparison(job)))
+    for name in WITH_STATE:
+        if name in job.job_kind.panels:
+            parts.append(panel(name, panels.SHOWS[name](job)))
     return ["".join(parts)]
 
 

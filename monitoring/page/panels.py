@@ -8,7 +8,7 @@ from django.db.models import Count, Max
 from compute.runners.base import RunnerError
 from jobs.artifacts.story import known_of
 from jobs.dryfire.proposing import found_in
-from jobs.models import Job
+from jobs.models import Artifact, Job
 from jobs.rehearsal.report import report_of
 from monitoring.models import SystemSample
 from monitoring.page import live
@@ -16,6 +16,8 @@ from monitoring.page.figures import key_metrics, series_groups
 
 MOST_EVENTS = 200
 MOST_CHECKPOINTS = 100
+MOST_MADE = 20  # by the kinds that make one thing in each attempt
+MODELS = (Artifact.Kind.HUGGINGFACE, Artifact.Kind.CHECKPOINT)
 MOST_GROUPS = 200  # of charts
 
 
@@ -88,6 +90,12 @@ def comparison(job: Job) -> dict[str, Any]:
     return {"job": job, "compared": job.events.said(job.attempt).get("compared", {}).get("whole")}
 
 
+def result(job: Job) -> dict[str, Any]:
+    """What a job made, the newest attempt's first, with the folder where it lies."""
+    made = job.artifacts.with_state().prefetch_related("places").order_by("-attempt", "name")
+    return {"job": job, "made": made[:MOST_MADE], "models": MODELS}
+
+
 # The panel with the command is not here: the page needs the command to say what is wrong with it.
 SHOWS: Mapping[str, Callable[[Job], dict[str, Any]]] = {
     "charts": charts,
@@ -97,4 +105,5 @@ SHOWS: Mapping[str, Callable[[Job], dict[str, Any]]] = {
     "checkpoints": checkpoints,
     "report": report,
     "comparison": comparison,
+    "result": result,
 }

@@ -27,6 +27,7 @@ HOOKS = {
     "config": ('id="run-command"', "data-copy"),
     "report": ('id="run-report"',),
     "comparison": ('id="run-comparison"',),
+    "result": ('id="run-result"',),
 }
 SCRIPTS = {
     "charts": {"series", "chartview", "chartcard", "charts", "chartgroups", "figures"},
