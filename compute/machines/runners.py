@@ -49,6 +49,17 @@ def is_cut(machine: Machine, run_dir: str) -> bool:
     return isinstance(runner, RayRunner) and runner.is_cut(run_dir)
 
 
+def copy_here(machine: Machine, run_dir: str) -> Path | None:
+    """The folder here with the files of a run: its own, or the copy of a run on a Ray cluster.
+
+    None where no copy is kept, and where what opens the machine is gone.
+    """
+    if machine.is_local:
+        return Path(run_dir)
+    runner = ray_runner(machine) if machine.is_ray else None
+    return runner.copy_of(run_dir) if isinstance(runner, RayRunner) else None
+
+
 def no_runner(reason: str) -> Runner:
     """A runner whose every method raises ``Unreachable`` with this reason."""
 

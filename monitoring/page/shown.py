@@ -12,6 +12,7 @@ from jobs.models import ACTIVE, ENDED, Job, JobQuerySet, Status
 from jobs.queue.claims import leased_devices
 from jobs.queue.state import reason_of
 from jobs.run.stopping import question_of
+from jobs.verl.algorithms import is_rl
 from monitoring.mirror import left_out
 from monitoring.models import Cursor
 from monitoring.page import panels
@@ -52,7 +53,13 @@ def board(user: Any) -> dict[str, Any]:
 def page_context(job: Job) -> dict[str, Any]:
     """All parts of a job's page that change while it is open, and the cursors of what they show."""
     number = points.position([job])[job.pk]  # first: what comes later is then sent as news
-    return {**header_context(job), "number": number, **panels.context_of(job), **outcome_of(job)}
+    return {
+        **header_context(job),
+        "number": number,
+        "has_answers": is_rl(job.kind),
+        **panels.context_of(job),
+        **outcome_of(job),
+    }
 
 
 def broken_lines(job: Job) -> list[str]:

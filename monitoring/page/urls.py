@@ -1,6 +1,6 @@
 from django.urls import path
 
-from monitoring.page import point_views, views
+from monitoring.page import answer_views, point_views, views
 
 app_name = "monitoring"
 urlpatterns = [
@@ -14,5 +14,6 @@ urlpatterns = [
     path("jobs/<int:pk>/system/", views.system, name="system"),
     path("jobs/<int:pk>/log/", views.log, name="log"),
     path("jobs/<int:pk>/log/<int:at>/", views.log_line, name="log_line"),
+    path("jobs/<int:pk>/answers/", answer_views.answers, name="answers"),
     path("jobs/<int:pk>/stack/", views.stack, name="stack"),
 ]

@@ -20,6 +20,7 @@ WHAT = (
     "calculator",
     "estimate",
     "throughput",
+    "answers",
 )
 
 
@@ -32,6 +33,7 @@ def main() -> None:
         site = open_home(Path(folder) / "home")
         # These import Django's models, so they come after the home is set.
         from tests.bench import (
+            answers,
             calculator,
             cost,
             data,
@@ -59,6 +61,7 @@ def main() -> None:
             "calculator": calculator.measure,
             "estimate": estimate.measure,
             "throughput": throughput.measure,
+            "answers": answers.measure,
         }
         for name in options.what or WHAT:
             figures = measures[name](site)

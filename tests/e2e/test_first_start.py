@@ -131,6 +131,27 @@ def test_the_grpo_run_learned(page: Page, site: Site, complaints: list[str]) -> 
     assert complaints == []
 
 
+def test_what_the_model_answered_is_shown(page: Page, site: Site, complaints: list[str]) -> None:
+    page.goto(f"{site.url}/jobs/{GRPO}/")
+    page.get_by_role("navigation", name="Sections").get_by_role("link", name="Answers").click()
+    job = site.job(GRPO)
+    rollouts = Path(job["run_dir"]) / f"rollouts/{job['steps']}.jsonl"
+    rows = [json.loads(line) for line in rollouts.read_text().splitlines()]
+    expect(page.locator("#answers-table")).to_contain_text(f"{len(rows)} answers in the step")
+    expect(page.get_by_text(f"Step {job['steps']}", exact=True)).to_be_visible()
+
+    prompt = rows[0]["uid"].split("_")[0]
+    own = [row for row in rows if row["uid"].startswith(prompt)]
+    page.locator("#answers-table tbody a").first.click()
+    shown = page.locator("article")
+    expect(shown).to_have_count(len(own))
+    for at, row in enumerate(own):
+        expect(shown.nth(at).locator(".answers-text")).to_have_text(row["output"])
+        expect(shown.nth(at)).to_contain_text(f"score {row['score']:.4g}")
+    assert looks.faults(page) == []
+    assert complaints == []
+
+
 def test_a_checkpoint_is_exported(page: Page, site: Site, complaints: list[str]) -> None:
     page.goto(f"{site.url}/jobs/{SFT}/")
     page.get_by_role("link", name="Export step 64").click()
@@ -176,6 +197,8 @@ PAGES = (
     f"/jobs/{SFT}/resume/",
     f"/jobs/{SFT}/stack/",
     f"/jobs/{SFT}/log/0/",
+    f"/jobs/{GRPO}/answers/",
+    f"/jobs/{GRPO}/answers/?kind=validation&only=flat&sort=-mean&q=(&regex=on",
     f"/jobs/compare/?job={SFT}&job={GRPO}",
     "/queue/",
     "/jobs/trackers/",

@@ -338,6 +338,10 @@ class RayRunner:
         follow(self._api, self.job_of(folder), spool)
         return spool
 
+    def copy_of(self, attempt_dir: str) -> Path:
+        """The folder here that has the copy of a run, as far as there is one."""
+        return self._spool(attempt_dir).folder
+
     def is_cut(self, attempt_dir: str) -> bool:
         """Whether a part of its log or of its rollouts is missing here, for want of room."""
         return self._spool(attempt_dir).is_cut
