@@ -162,6 +162,8 @@ class JobKind(ABC):
     has_recipes: ClassVar[bool] = False
     # The panels that its page has, in their order; no others are shown.
     panels: ClassVar[Sequence[str]] = USUAL
+    # Whether its run asks the model for answers, and writes them for each step.
+    writes_answers: bool = False
     # Whether it can be tried before it runs, rehearsed and dry-fired: its spec is one of training.
     can_rehearse: bool = False
     # Whether the same settings make the same bytes out of the same inputs.

@@ -18,7 +18,7 @@ from jobs.kinds.base import (
 )
 from jobs.process import Command, Placement, Spread
 from jobs.verl import resumable, saved_model
-from jobs.verl.algorithms import ALGORITHMS
+from jobs.verl.algorithms import ALGORITHMS, is_rl
 from jobs.verl.checkpoints import NEWEST_STEP_FILE
 from jobs.verl.command import build_command
 from jobs.verl.key_metrics import KEY_METRICS
@@ -49,6 +49,7 @@ class Train(JobKind):
         self.slug, self.label = slug, facts.label  # type: ignore[misc]
         self.one_node = facts.torchrun  # type: ignore[misc]
         self.starts_ray = not facts.torchrun  # type: ignore[misc]
+        self.writes_answers = is_rl(slug)
 
     def read(self, data: Mapping[str, Any]) -> TrainSpec:
         return TrainSpec.from_json(self.slug, data)

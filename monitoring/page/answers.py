@@ -7,7 +7,6 @@ from pathlib import Path
 from compute.machines.runners import copy_here, is_cut
 from jobs import events
 from jobs.models import Job
-from jobs.verl.algorithms import is_rl
 from monitoring.answers.files import StepFile, nearest, step_files
 from monitoring.answers.prompts import Page, page_of
 from monitoring.answers.side_by_side import ROOM, Answers, answers_of
@@ -58,7 +57,7 @@ def _folders(job: Job, kind: str) -> list[tuple[int, Path]]:
 
 def why_none(job: Job, kind: str) -> str:
     """Why there is nothing to show, in a sentence."""
-    if not is_rl(job.kind):
+    if not job.job_kind.writes_answers:
         return f"{job.kind_label} asks the model for no answers: there is nothing to show."
     if copy_here(job.machine, job.run_dir) is None:
         return (

@@ -12,7 +12,6 @@ from jobs.models import ACTIVE, ENDED, Job, JobQuerySet, Status
 from jobs.queue.claims import leased_devices
 from jobs.queue.state import reason_of
 from jobs.run.stopping import question_of
-from jobs.verl.algorithms import is_rl
 from monitoring.mirror import left_out
 from monitoring.models import Cursor
 from monitoring.page import panels
@@ -56,7 +55,7 @@ def page_context(job: Job) -> dict[str, Any]:
     return {
         **header_context(job),
         "number": number,
-        "has_answers": is_rl(job.kind),
+        "has_answers": job.job_kind.writes_answers,
         **panels.context_of(job),
         **outcome_of(job),
     }
