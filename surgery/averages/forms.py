@@ -27,8 +27,9 @@ class AverageForm(MakeForm):
     """Of what an average is made, and how much each counts."""
 
     models = several_models("Checkpoints and models of your jobs; Ctrl or Cmd chooses several. "
-                            "Checkpoints count in the order of their steps. Those of one average "
-                            "lie on one machine.")  # fmt: skip
+                            "They count in the order of their steps; where a step lacks or two are "
+                            "equal, in the order in which they were made. Those of one average lie "
+                            "on one machine.")  # fmt: skip
     more_models = lines_of_paths()
     method = forms.ChoiceField(
         choices=list(METHODS.items()), label="How much each counts"
@@ -44,8 +45,8 @@ class AverageForm(MakeForm):
     )  # fmt: skip
     weights = forms.CharField(
         max_length=2000, required=False, label="Weights",
-        help_text="One for each model in their order, such as 0.2 0.3 0.5. Only "
-        "their ratios count.",
+        help_text="One for each model, such as 0.2 0.3 0.5: first for those chosen in the list, "
+        "from top to bottom, then for those by path. Only their ratios count.",
     )  # fmt: skip
     metric = forms.CharField(
         max_length=300, required=False, label="Metric",
@@ -60,7 +61,8 @@ class AverageForm(MakeForm):
         self.offer("models", places)
 
     def asked(self, given: dict[str, Any]) -> AverageSpec:
-        paths = list(dict.fromkeys([*given["models"], *lines(given["more_models"])]))
+        typed = lines(given["more_models"])
+        paths = list(dict.fromkeys([*given["models"], *typed]))
         if not 2 <= len(paths) <= MOST:
             raise Wrong("models", f"Choose from 2 to {MOST} models, not {len(paths)}.")
         method = given["method"]
@@ -68,12 +70,14 @@ class AverageForm(MakeForm):
         if needed and given[needed] in (None, ""):
             raise Wrong(needed, "It is needed for the way that is chosen above.")
         self.check_models("models", paths, given["machine"])
-        parts = in_order(paths, given["machine"], self.user)
+        parts = in_order(given["models"], typed, given["machine"], self.user)
         higher = is_higher(given["metric"], given["better"]) if method == METRIC else None
-        values = _values(parts, given)
-        told = [{"path": part.path, "step": part.step} for part in parts]
+        values = _values(parts, paths, given)
+        told = [{"path": part.path, "step": part.place} for part in parts]
         if values:
-            told = [{**each, "value": value} for each, value in zip(told, values, strict=True)]
+            told = [{**each, "value": values[part.path]}
+                    for each, part in zip(told, parts, strict=True)]  # fmt: skip
+        self.details = _details(parts, values, given)
         return AverageSpec(
             method=method,
             checkpoints=told,
@@ -101,16 +105,28 @@ def _last(parts: Sequence[Part], given: dict[str, Any]) -> int:
     return count
 
 
-def _values(parts: Sequence[Part], given: dict[str, Any]) -> list[float]:
-    """By what each counts; empty where the method needs no values. Raises ``Wrong``."""
-    if given["method"] == METRIC:
-        return values_of(parts, given["metric"])
-    if given["method"] != WEIGHTED:
+def _details(parts: Sequence[Part], values: dict[str, float], given: dict[str, Any]) -> list[str]:
+    """What is averaged in its order, each with its value, where the method goes by these."""
+    if given["method"] == UNIFORM:
         return []
+    read = parts[-given["last_count"] :] if given["method"] == LAST else parts
+    what = given["metric"] if given["method"] == METRIC else "weight"
+    return [
+        f"{part.label}: {what} {values[part.path]:g}" if values else part.label for part in read
+    ]
+
+
+def _values(parts: Sequence[Part], paths: Sequence[str], given: dict[str, Any]) -> dict[str, float]:
+    """By what each path counts; empty where the method needs no values. Raises ``Wrong``."""
+    if given["method"] == METRIC:
+        found = values_of(parts, given["metric"])
+        return {part.path: value for part, value in zip(parts, found, strict=True)}
+    if given["method"] != WEIGHTED:
+        return {}
     weights = numbers_in(given["weights"], "weights")
     if any(not 1e-9 <= weight <= 1e9 for weight in weights):
         raise Wrong("weights", "A weight is above 0 and at most 1e9. Leave a model out that does "
                     "not count.")  # fmt: skip
-    if len(weights) != len(parts):
-        raise Wrong("weights", f"There are {len(weights)} weights for {len(parts)} models.")
-    return weights
+    if len(weights) != len(paths):
+        raise Wrong("weights", f"There are {len(weights)} weights for {len(paths)} models.")
+    return dict(zip(paths, weights, strict=True))

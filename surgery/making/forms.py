@@ -46,6 +46,7 @@ class MakeForm(OnceForm):
     )
     last = ("machine", "name")  # of the fields, after those of the kind
     spec: Any = None
+    details: Sequence[str] = ()  # of the valid form, what the check says of each model
 
     def __init__(self, user: User, data: Any = None, **more: Any) -> None:
         super().__init__(data, **more)

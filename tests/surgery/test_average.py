@@ -98,6 +98,57 @@ def test_weights_by_hand_and_models_by_path(page: Client, user: User, home: Path
     assert (brought.job, brought.owner, brought.label) == (None, user, "brought")
 
 
+def told() -> list[tuple[str, object]]:
+    """The folders of the average that was made, in their order, with what each counts."""
+    parts = made().spec_of_kind.to_node()["checkpoints"]
+    assert [each["step"] for each in parts] == sorted(each["step"] for each in parts)
+    return [(Path(each["path"]).name, each.get("value")) for each in parts]
+
+
+def test_a_weight_is_that_of_the_checkpoint_it_was_given_for(
+    page: Client, staff: User, run: Job, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = form(saved(home, 30, 10), method="weights", weights="0.9 0.1")
+    checked = page.post(NEW, data | {"action": "check"}).content.decode()
+    lines = [f"step {step}, {saved(home, step)[0]}: weight {weight}"
+             for step, weight in ((10, 0.1), (30, 0.9))]  # fmt: skip
+    assert checked.index(f"<li>{lines[0]}</li>") < checked.index(f"<li>{lines[1]}</li>")
+    page.post(NEW, data)
+    assert told() == [("global_step_10", 0.1), ("global_step_30", 0.9)]
+    argv = ["average", *saved(home, 30, 10), "--method", "weights", "--weights", "0.9", "0.1"]
+    call_command(*argv, "--check")
+    assert capsys.readouterr().out.splitlines()[-2:] == lines
+    made().delete()
+    call_command(*argv)
+    assert told() == [("global_step_10", 0.1), ("global_step_30", 0.9)]
+
+
+@pytest.mark.parametrize(("method", "more"), [("ema", "decay"), ("last", "last_count")])
+def test_without_steps_the_models_of_the_list_count_from_the_oldest_to_the_newest(
+    page: Client, user: User, home: Path, method: str, more: str
+) -> None:
+    listed = [str(model(user, home / name)) for name in ("first", "second", "third")][::-1]
+    typed = [str(model(user, home / name)) for name in ("z", "a")]
+    data = form(listed, method=method, more_models="\n".join(typed))
+    data[more] = {"decay": "0.9", "last_count": "4"}[more]
+    checked = page.post(NEW, data | {"action": "check"}).content.decode()
+    assert checked.index(f"<li>{typed[0]}</li>") < checked.index(f"<li>{typed[1]}</li>")
+    assert (f"<li>{home}/first</li>" in checked) == (method == "ema")
+    page.post(NEW, data)
+    assert [name for name, _ in told()] == ["first", "second", "third", "z", "a"]
+
+
+def test_checkpoints_of_two_runs_with_the_same_step(
+    page: Client, user: User, run: Job, home: Path
+) -> None:
+    other = factories.make_job(user, name="other", status=Status.COMPLETED)
+    later = str(checkpoint(other, home / "other", 10))
+    factories.add_points(other, "val/loss", {10: 8.0})
+    data = form([later, *saved(home, 20, 10)], method="metric", metric="val/loss")
+    assert page.post(NEW, data).status_code == 302
+    assert told() == [("global_step_10", 4.0), ("global_step_20", 2.0), ("global_step_10", 8.0)]
+
+
 WRONG: list[tuple[dict[str, object], str, str]] = [
     ({"models": []}, "models", "Choose from 2 to 64 models, not 0."),
     ({"method": "x"}, "method", "Select a valid choice"),

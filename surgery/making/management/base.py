@@ -53,6 +53,7 @@ class MakeCommand(JsonCommand):
             raise CommandError(str(error)) from error
         facts = {"kind": form.spec.kind, "machine": machine.name, **form.spec.to_json()}
         text = f"{form.default_name()}: nothing speaks against it. {in_words(seen)}"
+        text = "\n".join([text, *form.details])
         self.show(options, {**facts, "seen": dict(seen)}, text)
 
 
