@@ -21,6 +21,7 @@ from surgery.kinds.merge import MergeSpec
 from surgery.making.checks import SurgeryError
 from surgery.making.offered import offered
 from surgery.making.trying import in_words, look
+from surgery.making.views import begun
 from surgery.recipes.methods import METHODS
 from surgery.recipes.recipe import Recipe, RecipeError
 
@@ -57,15 +58,9 @@ def surgery_list(request: HtmxHttpRequest) -> HttpResponse:
 @vary_on_headers("HX-Request")
 def surgery_new(request: HtmxHttpRequest) -> HttpResponse:
     """The form of a merge. Its buttons write the recipe, check it, or start the job."""
-    places = offered(request.user, also=request.POST.getlist("models"))
     if request.method == "GET":
-        wanted = set(request.GET.getlist("artifact"))
-        chosen = [place.path for place in places if str(place.artifact_id) in wanted]
-        forms = {
-            "write": WriteForm(places, initial={"models": chosen}),
-            "form": MergeForm(request.user, initial={"uuid": uuids.uuid4()}),
-        }
-        return _shown(request, forms)
+        return _begun(request)
+    places = offered(request.user, also=request.POST.getlist("models"))
     action = request.POST.get("action")
     if action == "write":
         return _write(request, WriteForm(places, request.POST))
@@ -74,6 +69,14 @@ def surgery_new(request: HtmxHttpRequest) -> HttpResponse:
     if not form.is_valid():
         return _shown(request, forms, status=422)
     return _check_or_start(request, forms, form, is_check=action == "check")
+
+
+def _begun(request: HtmxHttpRequest) -> HttpResponse:
+    """The form as it is opened: the artifacts of ``?artifact=`` are chosen."""
+    initial, chosen = begun(request, "artifact")
+    paths = [place.path for place in chosen]
+    write = WriteForm(offered(request.user, also=paths), initial={"models": paths})
+    return _shown(request, {"write": write, "form": MergeForm(request.user, initial=initial)})
 
 
 @require_POST

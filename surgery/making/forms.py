@@ -15,9 +15,8 @@ from jobs.launch.once import OnceForm
 from jobs.models import Place
 from platform_site.fields import one_line
 from surgery.making.checks import SurgeryError, check_machine, check_places
-from surgery.making.offered import words
+from surgery.making.offered import LONGEST_PATH, words
 
-LONGEST_PATH = 1000
 LONGEST_LIST = 70_000  # characters
 
 

@@ -8,6 +8,7 @@ from django.db.models import Q
 from jobs.models import Artifact, Place
 
 OFFERED = 200  # folders, the newest
+LONGEST_PATH = 1000  # characters
 MODEL, CHECKPOINT, ADAPTER = (
     Artifact.Kind.HUGGINGFACE, Artifact.Kind.CHECKPOINT, Artifact.Kind.ADAPTER,
 )  # fmt: skip
@@ -28,7 +29,7 @@ def offered(
     rows = places.select_related("artifact__job", "machine").order_by("-pk")
     newest = list((rows.filter(artifact__job=job) if job else rows)[:OFFERED])
     known = {place.path for place in newest}
-    more = [path for path in also if path not in known][:OFFERED]
+    more = [path for path in also if path not in known and _can_be_a_path(path)][:OFFERED]
     return [*rows.filter(path__in=more), *newest] if more else newest
 
 
@@ -43,14 +44,22 @@ def with_adapters(user: User, *, also: Collection[str] = ()) -> list[Place]:
 
 
 def chosen(user: User, artifacts: Collection[str]) -> list[Place]:
-    """Where the artifacts lie that an address names by their ids, in the order of the steps."""
-    ids = [text for text in artifacts if text.isascii() and text.isdecimal() and len(text) < 16]
-    mine = Artifact.objects.visible_to(user).filter(pk__in=ids[:OFFERED], is_whole=True)
+    """Where the artifacts lie that an address names by their ids, in its order."""
+    ids = [
+        int(text) for text in artifacts if text.isascii() and text.isdecimal() and len(text) < 16
+    ]
+    ids = list(dict.fromkeys(ids))[:OFFERED]
+    mine = Artifact.objects.visible_to(user).filter(pk__in=ids, is_whole=True)
     places = Place.objects.there().filter(Q(artifact__in=mine), path__startswith="/")
     first = dict[int, Place]()
     for place in places.select_related("artifact__job", "machine").order_by("pk"):
         first.setdefault(place.artifact_id, place)
-    return sorted(first.values(), key=lambda place: (place.artifact.step or 0, place.pk))
+    return [first[pk] for pk in ids if pk in first]
+
+
+def _can_be_a_path(text: str) -> bool:
+    """Whether a database can be asked for it: PostgreSQL takes no NUL."""
+    return text.startswith("/") and "\0" not in text and len(text) <= LONGEST_PATH
 
 
 def words(place: Place) -> str:

@@ -17,9 +17,10 @@ from surgery.making.services import make
 from surgery.making.trying import in_words, look
 
 
-def begun(request: HtmxHttpRequest) -> tuple[dict[str, Any], list[Place]]:
-    """What every form begins with, and the folders of the artifacts that ``?from=`` names."""
-    places = chosen(request.user, request.GET.getlist("from"))
+def begun(request: HtmxHttpRequest, name: str = "from") -> tuple[dict[str, Any], list[Place]]:
+    """What every form begins with, and the folders of the artifacts that the address names by
+    ``?from=``, or by the parameter of another name."""
+    places = chosen(request.user, request.GET.getlist(name))
     machine = {"machine": places[0].machine_id} if places else {}
     return {"uuid": uuids.uuid4(), **machine}, places
 

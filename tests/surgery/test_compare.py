@@ -141,6 +141,9 @@ def test_the_form_has_artifacts_chosen(page: Client, pair: tuple[str, str]) -> N
     one, other = (artifact_at(Path(path)).pk for path in pair)
     shown = page.get(f"{NEW}?from={one}&from={other}").content.decode()
     assert shown.count(" selected>") == 3  # two models and the machine
+    for first, second, paths in ((one, other, pair), (other, one, pair[::-1])):
+        fields = page.get(f"{NEW}?from={first}&from={second}&from={first}").context["form"]
+        assert (fields["before"].value(), fields["after"].value()) == paths
     assert "Nothing that can be known" in page.post(
         NEW, form(*pair, action="check")
     ).content.decode()  # fmt: skip

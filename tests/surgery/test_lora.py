@@ -166,6 +166,11 @@ def test_the_forms_have_artifacts_chosen(page: Client, base: str, tuned: str, lo
     shown = page.get(f"{EXTRACT}?from={ids[0]}&from={ids[1]}").content.decode()
     assert f'<option value="{base}" selected>' in shown
     assert f'<option value="{tuned}" selected>' in shown
+    for first, second in ((0, 1), (1, 0)):  # the order of the address, whichever was made first
+        both = page.get(f"{EXTRACT}?from={ids[first]}&from={ids[second]}").context["form"]
+        assert [both["base"].value(), both["tuned"].value()] == [
+            [base, tuned][each] for each in (first, second)
+        ]
 
 
 @pytest.mark.parametrize("url", [MERGE, EXTRACT])

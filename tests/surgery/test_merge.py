@@ -20,7 +20,7 @@ from surgery.kinds.merge import Merge, MergeSpec
 from tests import factories
 from tests.pages import HTMX, asks_for_login, queries, refuses_other_methods
 from tests.surgery.conftest import FakeLook
-from tests.surgery.models import model
+from tests.surgery.models import artifact_at, model
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("queue")]
 NEW = "/surgery/new/"
@@ -113,6 +113,20 @@ def test_the_page_writes_a_recipe_and_checks_it(page: Client, pair: tuple[Path, 
     assert wrong.status_code == 422
     assert "linear has no parameter size" in wrong.content.decode()
     assert not Job.objects.filter(kind="merge").exists()
+
+
+def test_the_artifact_of_the_address_is_chosen_with_its_machine(
+    page: Client, user: User, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = Machine.objects.create(name="box", kind="ssh", host="box.example", gpus=1)
+    far = model(user, home / "far", box)
+    monkeypatch.setattr("surgery.making.offered.OFFERED", 1)
+    model(user, home / "newer")
+    response = page.get(f"{NEW}?artifact={artifact_at(far).pk}")
+    assert f'<option value="{far}" selected>' in response.content.decode()
+    assert response.context["form"]["machine"].value() == box.pk
+    begun = page.get(f"{NEW}?artifact=%00&artifact=x").context["form"]
+    assert begun["machine"].value() == local_machine().pk
 
 
 def previewed(page: Client, **fields: object) -> str:
