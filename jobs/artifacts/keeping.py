@@ -20,6 +20,7 @@ KINDS = {
     ADAPTER: Artifact.Kind.ADAPTER,
     REPORT: Artifact.Kind.REPORT,
 }
+AT_ONCE = 1000  # paths, of which a database is asked
 LISTED = ("size", "made_at", "is_whole", "fault", "examined_at", "has_model")
 
 
@@ -178,7 +179,18 @@ def note_gone(machine: Machine, path: str) -> bool:
 
 def artifact_at(path: str, machines: Mapping[int, Machine]) -> Artifact | None:
     """The artifact that a path names, or lies within, on any of these machines."""
-    within = [path, *map(str, PurePosixPath(path).parents)]
-    places = Place.objects.there().filter(path__in=within, machine__in=list(machines))
-    found = sorted(places.select_related("artifact"), key=lambda place: -len(place.path))
-    return found[0].artifact if found else None
+    return artifacts_at([path], machines).get(path)
+
+
+def artifacts_at(paths: Iterable[str], machines: Mapping[int, Machine]) -> dict[str, Artifact]:
+    """For each of the paths the artifact that it names or lies within, where there is one."""
+    within = {path: [path, *map(str, PurePosixPath(path).parents)] for path in paths}
+    known = dict[str, Artifact]()
+    asked = sorted({one for each in within.values() for one in each})
+    for start in range(0, len(asked), AT_ONCE):
+        some = asked[start : start + AT_ONCE]
+        places = Place.objects.there().filter(path__in=some, machine__in=list(machines))
+        for place in places.select_related("artifact"):
+            known.setdefault(place.path, place.artifact)
+    nearest = {path: [one for one in each if one in known] for path, each in within.items()}
+    return {path: known[found[0]] for path, found in nearest.items() if found}

@@ -3,7 +3,7 @@ whether they are alike."""
 
 import json
 import posixpath
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,13 @@ from django.contrib.auth.models import User
 
 from compute.machines.local import local_machine
 from compute.models import Machine
-from jobs.artifacts.keeping import artifact_at
+from jobs.artifacts.keeping import artifacts_at
 from jobs.kinds.base import Spec
 from jobs.models import Artifact, Place
 from jobs.queue import claims
 from platform_site.paths import inside
 from surgery.kinds.steps import step_in
+from surgery.making.offered import LONGEST_PATH
 
 LONGEST_CONFIG = 2**20  # bytes
 ALIKE = ("model_type", "hidden_size", "num_hidden_layers", "vocab_size")
@@ -37,19 +38,17 @@ def check_machine(machine: Machine, spec: Spec) -> None:
         raise SurgeryError(reason)
 
 
-def check_places(paths: Iterable[str], machine: Machine, user: User) -> None:
+def check_places(paths: Collection[str], machine: Machine, user: User) -> None:
     """Raises ``SurgeryError`` where one of these models cannot be read on the machine."""
-    for path in paths:
-        _check_place(path, machine, user)
-        if machine.pk == local_machine().pk and not _has(path, CONFIGS):
+    for path in _checked(paths, machine, user):
+        if not _has(path, CONFIGS):
             raise SurgeryError(f"There is no model at {path} on {machine}: it has no config.json.")
 
 
-def check_adapters(paths: Iterable[str], machine: Machine, user: User) -> None:
+def check_adapters(paths: Collection[str], machine: Machine, user: User) -> None:
     """Raises ``SurgeryError`` where one of these adapters cannot be read on the machine."""
-    for path in paths:
-        _check_place(path, machine, user)
-        if machine.pk == local_machine().pk and not _has(path, ADAPTER_CONFIGS):
+    for path in _checked(paths, machine, user):
+        if not _has(path, ADAPTER_CONFIGS):
             raise SurgeryError(
                 f"There is no adapter at {path} on {machine}: it has no adapter_config.json."
             )
@@ -83,36 +82,51 @@ def config_of(path: str) -> dict[str, Any]:
     return dict(_sizes(data)) if isinstance(data, dict) else {}
 
 
-def _check_place(path: str, machine: Machine, user: User) -> None:
+def _checked(paths: Collection[str], machine: Machine, user: User) -> Collection[str]:
+    """Those of the folders whose files can be looked at: all, on this machine. Raises
+    ``SurgeryError`` where a path names no folder of the user's there."""
+    for path in paths:
+        _check_written(path, machine)
+    known = artifacts_at(paths, {machine.pk: machine})
+    for path, other in _elsewhere([path for path in paths if path not in known], user).items():
+        raise SurgeryError(f"{path} lies on {other} and not on {machine}: choose {other}, or "
+                           f"bring the model to {machine} first.")  # fmt: skip
+    _check_owners(known, user)
+    if machine.pk != local_machine().pk:
+        return ()
+    real = {path: str(_real(path)) for path in paths}
+    at_real = artifacts_at(real.values(), {machine.pk: machine})
+    _check_owners({path: at_real[one] for path, one in real.items() if one in at_real}, user)
+    return paths
+
+
+def _check_owners(known: Mapping[str, Artifact], user: User) -> None:
+    """What somebody's job made is theirs; a folder that was brought is its machine's."""
+    made = {path: each.pk for path, each in known.items() if each.job_id is not None}
+    mine = Artifact.objects.visible_to(user).filter(pk__in=set(made.values()))
+    own = set(mine.values_list("pk", flat=True))
+    for path, artifact in made.items():
+        if artifact not in own:
+            raise SurgeryError(f"There is no model of yours at {path}.")
+
+
+def _check_written(path: str, machine: Machine) -> None:
+    if len(path) > LONGEST_PATH:
+        raise SurgeryError(f"A path has at most {LONGEST_PATH} characters, and {path[:60]}… has "
+                           f"{len(path)}.")  # fmt: skip
     if not path.startswith("/"):
         raise SurgeryError(f"{path} is not a whole path: a model is a folder of {machine}, "
                            "and its path begins with /.")  # fmt: skip
     if path.startswith("//") or posixpath.normpath(path) != path:
         # Written another way, nobody would find whose model it is.
         raise SurgeryError(f"Write {path} as {posixpath.normpath(path).replace('//', '/')}.")
-    here = artifact_at(path, {machine.pk: machine})
-    if here is None and (elsewhere := _elsewhere(path, user)):
-        raise SurgeryError(f"{path} lies on {elsewhere} and not on {machine}: choose {elsewhere}, "
-                           f"or bring the model to {machine} first.")  # fmt: skip
-    _check_owner(here, path, user)
-    if machine.pk == local_machine().pk:
-        _check_owner(artifact_at(str(_real(path)), {machine.pk: machine}), path, user)
 
 
-def _check_owner(here: Artifact | None, path: str, user: User) -> None:
-    """What somebody's job made is theirs; a folder that was brought is its machine's."""
-    if here is None or here.job_id is None:
-        return
-    if not Artifact.objects.visible_to(user).filter(pk=here.pk).exists():
-        raise SurgeryError(f"There is no model of yours at {path}.")
-
-
-def _elsewhere(path: str, user: User) -> Machine | None:
-    """Another machine where an artifact of the user's lies at this path."""
+def _elsewhere(paths: Collection[str], user: User) -> dict[str, Machine]:
+    """Where, of what is not on the machine, artifacts of the user's lie at these paths."""
     mine = Artifact.objects.visible_to(user)
-    place = Place.objects.there().filter(path=path, artifact__in=mine).select_related("machine")
-    found = place.first()
-    return found.machine if found else None
+    places = Place.objects.there().filter(path__in=paths, artifact__in=mine)
+    return {place.path: place.machine for place in places.select_related("machine")}
 
 
 def _real(path: str) -> Path:

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from pytest_django import DjangoAssertNumQueries
 
 from compute.machines.local import local_machine
 from compute.models import Machine
@@ -233,6 +236,16 @@ def test_checking_makes_no_job_and_more_models_no_more_queries(
     for name in ("a", "b", "c"):
         model(user, home / name)
     assert queries(page, NEW) == few
+
+
+def test_the_check_of_more_models_makes_no_more_queries(
+    page: Client, user: User, home: Path, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    paths = [str(model(user, home / str(nr))) for nr in range(12)]
+    with CaptureQueriesContext(connection) as few:
+        assert page.post(NEW, form(paths[:2], action="check")).status_code == 200
+    with django_assert_num_queries(len(few)):
+        assert page.post(NEW, form(paths, action="check")).status_code == 200
 
 
 def test_a_form_with_the_number_of_another_s_job(
