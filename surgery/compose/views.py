@@ -23,7 +23,7 @@ from surgery.making.offered import offered
 from surgery.making.trying import in_words, look
 from surgery.making.views import begun
 from surgery.recipes.methods import METHODS
-from surgery.recipes.recipe import Recipe, RecipeError
+from surgery.recipes.recipe import Recipe, RecipeError, read_recipe
 
 PAGE = 50
 NEWEST = "-created_at"
@@ -137,6 +137,9 @@ def _check_or_start(
             recipe = check(given["recipe"], given["machine"], request.user)
             seen = in_words(look(MergeSpec(given["recipe"]), given["machine"]))
             return _shown(request, forms, checked=recipe, seen=seen)
+        name = given["name"] or services.default_name(read_recipe(given["recipe"]))
+        if form.has_made_another(MergeSpec(given["recipe"]), given["machine"], name):
+            return _shown(request, forms, status=422)
         made = services.merge(
             given["recipe"], given["machine"], request.user, name=given["name"], uuid=given["uuid"]
         )

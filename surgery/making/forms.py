@@ -78,6 +78,11 @@ class MakeForm(OnceForm):
     def default_name(self) -> str:
         raise NotImplementedError
 
+    @property
+    def job_name(self) -> str:
+        """What the job of the valid form is called."""
+        return str(self.cleaned_data["name"] or self.default_name())
+
     def called(self, path: str) -> str:
         """What a model is called in a job's name: by the job that made it, or by its folder."""
         artifact = artifact_at(

@@ -14,8 +14,7 @@ from surgery.making.forms import MakeForm
 def make(form: MakeForm) -> Job:
     """Queue the job that a valid form asks for. The same ``uuid`` twice is the same job."""
     given = form.cleaned_data
-    name = given["name"] or form.default_name()
-    return queue(form.spec, given["machine"], form.user, name, given["uuid"])
+    return queue(form.spec, given["machine"], form.user, form.job_name, given["uuid"])
 
 
 def queue(spec: Spec, machine: Machine, owner: User, name: str, uuid: uuids.UUID) -> Job:

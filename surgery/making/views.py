@@ -42,6 +42,8 @@ def answered(request: HtmxHttpRequest, template: str, form: MakeForm, **more: An
             form.add_error(None, str(error))
             return shown(request, template, form, 422, **more)
         return shown(request, template, form, is_checked=True, seen=seen, **more)
+    if form.has_made_another(form.spec, form.cleaned_data["machine"], form.job_name):
+        return shown(request, template, form, 422, **more)
     made = make(form)
     warn_of_rental(request, rental.warning(made))
     return redirect(made)

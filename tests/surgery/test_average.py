@@ -248,6 +248,27 @@ def test_the_check_of_more_models_makes_no_more_queries(
         assert page.post(NEW, form(paths, action="check")).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "change", [{"method": "ema", "decay": "0.5"}, {"name": "another"}, {"models": "all"}]
+)
+def test_a_form_that_is_changed_after_its_start_is_not_lost(
+    page: Client, run: Job, home: Path, change: dict[str, object]
+) -> None:
+    data = form(saved(home, 10, 20))
+    page.post(NEW, data)
+    first = made()
+    change = change if "models" not in change else {"models": saved(home, 10, 20, 30)}
+    response = page.post(NEW, data | change)
+    assert response.status_code == 422
+    said = response.context["form"].non_field_errors()[0]
+    assert f"this form has started {first.name} (job {first.pk}) already" in said
+    again = data | change | {"uuid": response.context["form"]["uuid"].value()}
+    assert page.post(NEW, again).status_code == 302
+    assert Job.objects.filter(kind="average").count() == 2
+    first.refresh_from_db()
+    assert page.post(NEW, data).headers["Location"] == first.get_absolute_url()
+
+
 def test_a_form_with_the_number_of_another_s_job(
     page: Client, run: Job, other: User, home: Path
 ) -> None:

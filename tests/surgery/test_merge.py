@@ -129,6 +129,20 @@ def test_the_artifact_of_the_address_is_chosen_with_its_machine(
     assert begun["machine"].value() == local_machine().pk
 
 
+def test_a_recipe_that_is_changed_after_its_start_is_not_lost(
+    page: Client, pair: tuple[Path, Path]
+) -> None:
+    data = form(recipe(*pair))
+    page.post(NEW, data)
+    changed = data | {"recipe": recipe(*pair).replace("0.5", "0.25")}
+    response = page.post(NEW, changed)
+    assert response.status_code == 422
+    assert "this form has started both" in response.content.decode()
+    uuid = response.context["form"]["uuid"].value()
+    assert page.post(NEW, changed | {"uuid": uuid}).status_code == 302
+    assert Job.objects.filter(kind="merge").count() == 2
+
+
 def previewed(page: Client, **fields: object) -> str:
     response = page.post("/surgery/preview/", fields, headers=HTMX)
     assert response.status_code == 200
