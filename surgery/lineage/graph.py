@@ -5,6 +5,7 @@ What was made stands below what it was made from. All figures are in the units o
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from jobs.artifacts.lineage import Node, Tree
 
@@ -68,7 +69,12 @@ class Graph:
 def drawn(up: Tree, down: Tree) -> Graph:
     """The two trees of one row, whose root they share, as one drawing. The nearest are drawn."""
     nodes = {up.root.key: up.root}
-    edges = [*_edges(up.root, nodes, is_up=True), *_edges(down.root, nodes, is_up=False)]
+    edges = list[tuple[Key, Key]]()
+    for above, below in zip_longest(_by_level(up.root), _by_level(down.root), fillvalue=()):
+        for _, child in (*above, *below):
+            nodes.setdefault(child.key, child)
+        edges += [(child.key, node.key) for node, child in above]
+        edges += [(node.key, child.key) for node, child in below]
     shown = dict(list(nodes.items())[:MOST_BOXES])
     kept = list(dict.fromkeys(edge for edge in edges if edge[0] in shown and edge[1] in shown))
     levels = _levels(list(shown), kept)
@@ -81,15 +87,13 @@ def drawn(up: Tree, down: Tree) -> Graph:
     return Graph(list(boxes.values()), lines, len(nodes) - len(shown), up.is_cut or down.is_cut)
 
 
-def _edges(root: Node, nodes: dict[Key, Node], *, is_up: bool) -> Iterator[tuple[Key, Key]]:
-    """From what was read or made from, to what it led to; level by level from the root."""
+def _by_level(root: Node) -> Iterator[Sequence[tuple[Node, Node]]]:
+    """The nodes of a level with what follows from each, from the root on."""
     level = [root]
     while level:
-        for node in level:
-            for child in node.more:
-                nodes.setdefault(child.key, child)
-                yield (child.key, node.key) if is_up else (node.key, child.key)
-        level = [child for node in level for child in node.more]
+        pairs = [(node, child) for node in level for child in node.more]
+        yield pairs
+        level = [child for _, child in pairs]
 
 
 def _levels(keys: Sequence[Key], edges: Sequence[tuple[Key, Key]]) -> dict[Key, int]:

@@ -89,4 +89,7 @@ def compared(made: Sequence[Made]) -> str:
     said = f"The {len(known)} did not make the same bytes."
     if not made[0].job.job_kind.is_repeatable:
         return said
-    return f"{said} The same inputs would have made them: what was read is not the same any more."
+    return (
+        f"{said} The same inputs and versions of the software would have made them: one or the "
+        "other differs."
+    )
