@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from surgery.recipes.methods import METHODS, OTHERS, SHARED, Method
+from surgery.recipes.methods import METHODS, OTHERS, Method
 from surgery.recipes.recipe import RecipeError, load
 
 RATIO = "ratio"  # of two models: how much the second counts, and the first as much less
@@ -80,14 +80,15 @@ def _set(data: dict[str, Any], method: Method, name: str, value: float) -> None:
         also = [RATIO] if method.parameter("weight") else []
         names = ", ".join([*known, *also]) or "none"
         raise RecipeError(f"{method.name} has no number {name} to sweep. It has: {names}.")
-    if parameter.of != SHARED and any(name in own for own in _below(data)):
+    if any(name in own for own in _below(data)):
         raise RecipeError(
-            f"A model of the recipe has a {name} of its own, which would stay as it is. Leave it "
-            "out there."
+            f"A model or a slice of the recipe has a {name} of its own, which would stay as it is. "
+            "Leave it out there."
         )
     given = data.get("parameters") or {}
     is_whole = parameter.kind is int and value.is_integer()
     if isinstance(given, dict):
+        _check_single(given, name, "the recipe")
         data["parameters"] = {**given, name: int(value) if is_whole else value}
 
 
@@ -105,7 +106,17 @@ def _share(data: dict[str, Any], method: Method, value: float) -> None:
     for each, share in zip(models, (round(1 - value, 9), value), strict=True):
         own = each.get("parameters") or {}
         if isinstance(own, dict):
+            _check_single(own, "weight", "a model")
             each["parameters"] = {**own, "weight": share}
+
+
+def _check_single(given: dict[str, Any], name: str, where: str) -> None:
+    """A number takes the place of a number; that of filters or of a gradient would lose them."""
+    if isinstance(given.get(name), dict | list):
+        raise RecipeError(
+            f"The {name} of {where} differs by the layer or the tensor, which a sweep would "
+            "replace by one number. Write one number there, or leave it out."
+        )
 
 
 def _below(data: Any, is_top: bool = True) -> Iterator[dict[str, Any]]:

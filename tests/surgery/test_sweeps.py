@@ -24,6 +24,13 @@ from tests.surgery.models import model
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("queue")]
 NEW = "/surgery/sweep/"
 TWO = "merge_method: linear\nmodels:\n- model: /a\n- model: /b\n"
+ARC = "merge_method: slerp\nbase_model: /a\nmodels:\n- model: /a\n- model: /b\n"
+SLICED = """merge_method: slerp
+base_model: /a
+slices:
+- sources: [{model: /a, layer_range: [0, 2]}, {model: /b, layer_range: [0, 2]}]
+  parameters: {t: 0.5}
+"""
 
 
 @pytest.fixture
@@ -104,11 +111,18 @@ def test_a_parameter_takes_the_place_of_the_one_that_stood_there() -> None:
         (TWO + "- model: /c\n", "ratio=0:1:1", "is of two models; the recipe weighs 3"),
         (TWO.replace("linear", "karcher"), "ratio=0:1:1", "karcher has no weights"),
         (TWO + "  parameters: {weight: 1}\n", "weight=0:1:1", "a weight of its own"),
+        (SLICED, "t=0:1:1", "A model or a slice of the recipe has a t of its own"),
+        (ARC + "parameters: {t: [{filter: mlp, value: 0}, {value: 0.5}]}\n", "t=0:1:1",
+         "The t of the recipe differs by the layer or the tensor"),
+        (ARC + "parameters: {t: {filter: mlp, value: 0}}\n", "t=0:1:1", "differs by the layer"),
+        (ARC + "parameters: {t: [0, 1]}\n", "t=0:1:1", "differs by the layer"),
+        (TWO + "  parameters: {weight: [0, 1]}\n", "ratio=0:1:1",
+         "The weight of a model differs by the layer or the tensor"),
         ("merge_method: none\n", "t=0:1:1", "no merge_method that is known"),
         ("- a list", "t=0:1:1", "no merge_method that is known"),
         ("a: [", "t=0:1:1", "is no YAML"),
     ],
-)
+)  # fmt: skip
 def test_what_cannot_be_swept(text: str, over: str, sentence: str) -> None:
     with pytest.raises(RecipeError, match=sentence):
         swept(text, read_range(over))
