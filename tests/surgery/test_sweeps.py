@@ -342,3 +342,21 @@ def test_scores_as_a_command(
     assert lines[1].endswith("its score is queued")
     with pytest.raises(CommandError, match="There is no sweep 999"):
         call_command("sweep", "999")
+
+
+def test_waiting_for_scores_of_which_one_failed_exits_1(
+    page: Client, user: User, staff: User, recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made, run = scored(page, user, recipe)
+    page.post(made.get_absolute_url(), {"run": run.pk})
+    scores = made.merges.exclude(score=None).values("score")
+    Job.objects.filter(pk__in=scores).update(status=Status.COMPLETED)
+    words = [str(made.pk), "--user", user.username, "--wait", "--json"]
+    call_command("sweep", *words)
+    Job.objects.filter(pk=scores[0]["score"]).update(status=Status.FAILED)
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        call_command("sweep", *words)
+    assert ended.value.code == 1
+    data = json.loads(capsys.readouterr().out)
+    assert [each["score_status"] for each in data["merges"]] == ["failed", "completed", None]

@@ -1,10 +1,13 @@
+import sys
 from argparse import ArgumentParser
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.core.management.base import CommandError
 
 from jobs.launch.management.submitting import wait
 from jobs.management.base import find_user
+from jobs.models import Status
 from platform_site.commands import FieldError, JsonCommand
 from surgery.compose import scoring
 from surgery.compose.management.told import as_json, in_lines
@@ -27,17 +30,24 @@ class Command(JsonCommand):
         if made is None:
             raise FieldError("id", f"There is no sweep {options['id']}.")
         if options["score"] is not None:
-            runs = {run.pk: run for run in scoring.judges(made, owner)}
-            if options["score"] not in runs:
-                known = ", ".join(map(str, runs)) or "none"
-                raise FieldError("score", f"No run of SFT that can score them. Such are: {known}.")
-            try:
-                scoring.score(made, runs[options["score"]], owner)
-            except SurgeryError as error:
-                raise CommandError(str(error)) from None
+            _score(made, options["score"], owner)
         if options["wait"]:
             for row in made.merges.exclude(score=None).select_related("score"):
                 if row.score is not None:
                     wait(row.score)
         data = as_json(made)
         self.show(options, data, in_lines(data))
+        scored = [each["score_status"] for each in data["merges"] if each["score_job"]]
+        if options["wait"] and any(status != Status.COMPLETED for status in scored):
+            sys.exit(1)
+
+
+def _score(made: Sweep, run: int, owner: User) -> None:
+    runs = {each.pk: each for each in scoring.judges(made, owner)}
+    if run not in runs:
+        known = ", ".join(map(str, runs)) or "none"
+        raise FieldError("score", f"No run of SFT that can score them. Such are: {known}.")
+    try:
+        scoring.score(made, runs[run], owner)
+    except SurgeryError as error:
+        raise CommandError(str(error)) from None
