@@ -123,3 +123,11 @@ def test_a_machine_has_a_rental_and_a_gpu_a_lease() -> None:
 def test_the_list_of_a_forms_errors_stands_in_one_template() -> None:
     listing = [path.name for path in templates() if "in field.errors %}" in path.read_text()]
     assert listing == ["error_list.html"]
+
+
+def test_each_labelled_cell_shows_its_label_on_a_phone() -> None:
+    css = ROOT.joinpath("static/css/components.css").read_text()
+    texts = [file.read_text() for file in ROOT.joinpath("templates").rglob("*.html")]
+    tags = {tag for text in texts for tag in re.findall(r"<(\w+)\b[^>]*\sdata-label=", text)}
+    assert {"td", "th"} <= tags
+    assert [tag for tag in tags if f".table.cards {tag}[data-label]::before" not in css] == []
