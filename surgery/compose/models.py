@@ -1,11 +1,13 @@
 """Sweeps: merges of one recipe that differ in one parameter."""
 
 import uuid as uuids
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db import models
+from django.db.models.signals import post_delete
+from django.dispatch import receiver
 from django.urls import reverse
 
 from jobs.models import Job
@@ -19,7 +21,10 @@ class SweepQuerySet(models.QuerySet["Sweep"]):
 
 
 class Sweep(models.Model):
-    """``recipe`` is the one that all were written from, ``over`` the range, as it was given."""
+    """``recipe`` is the one that all were written from, ``over`` the range, as it was given.
+
+    It goes with the last of its merges.
+    """
 
     uuid = models.UUIDField(default=uuids.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
@@ -60,3 +65,9 @@ class Swept(models.Model):
 
     def __str__(self) -> str:
         return f"{self.sweep.parameter} {self.value:g} of {self.sweep}"
+
+
+@receiver(post_delete, sender=Swept)
+def forget_sweep(instance: Swept, **_: Any) -> None:
+    """Jobs are deleted by those who know of no sweeps."""
+    Sweep.objects.filter(pk=instance.sweep_id, merges=None).delete()

@@ -48,6 +48,10 @@ def sweep_new(request: HtmxHttpRequest) -> HttpResponse:
             values = [each.value for each in planned]
             return _shown(request, form, planned=planned, values=values, seen=seen)
         made = sweeping.sweep(*asked, name=given["name"], uuid=given["uuid"])
+    except sweeping.Changed as error:
+        form.renew()
+        form.add_error(None, f"{error} Send it once more for another sweep.")
+        return _shown(request, form, status=422)
     except (RecipeError, SurgeryError) as error:
         form.add_error("recipe", str(error))
         return _shown(request, form, status=422)

@@ -2,7 +2,7 @@
 
 import math
 import uuid as uuids
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
@@ -14,9 +14,14 @@ from surgery.compose import scoring
 from surgery.compose.checks import check
 from surgery.compose.models import Sweep, Swept
 from surgery.kinds.merge import MergeSpec
+from surgery.making.checks import SurgeryError
 from surgery.making.services import queue
-from surgery.recipes.recipe import Recipe
+from surgery.recipes.recipe import Recipe, read_recipe
 from surgery.recipes.sweep import read_range, swept
+
+
+class Changed(SurgeryError):
+    """The sweep of this number was made of another recipe, range, name or machine."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +35,10 @@ class Planned:
 
 def plan(text: str, over: str, machine: Machine, user: User) -> list[Planned]:
     """The merges of a sweep, each checked. Raises ``SurgeryError`` and ``RecipeError``."""
-    return [
-        Planned(value, each, check(each, machine, user))
-        for value, each in swept(text, read_range(over))
-    ]
+    recipes = swept(text, read_range(over))
+    planned = [Planned(value, each, read_recipe(each)) for value, each in recipes]
+    check(planned[0].text, machine, user)  # all read the same models
+    return planned
 
 
 def sweep(
@@ -42,7 +47,7 @@ def sweep(
 ) -> Sweep:  # fmt: skip
     """Queue the merges of a sweep. The same ``uuid`` twice is the same sweep.
 
-    Raises ``SurgeryError`` and ``RecipeError``.
+    Raises ``SurgeryError``, ``Changed`` among them, and ``RecipeError``.
     """
     planned = plan(text, over, machine, owner)
     parameter = read_range(over).name
@@ -56,7 +61,17 @@ def sweep(
             title = f"{called}, {parameter} {each.value:g}"
             job = queue(MergeSpec(each.text), machine, owner, title, own)
             made.merges.create(job=job, value=each.value)
+    if not is_new and _is_other(made, facts, machine):
+        raise Changed(
+            f"Nothing was made: this form has made the sweep {made} already, and was changed since."
+        )
     return made
+
+
+def _is_other(made: Sweep, facts: Mapping[str, str], machine: Machine) -> bool:
+    if any(getattr(made, field) != value for field, value in facts.items()):
+        return True
+    return made.merges.exclude(job__machine=machine).exists()
 
 
 @dataclass(frozen=True)

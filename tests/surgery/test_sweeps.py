@@ -8,12 +8,14 @@ import pytest
 import yaml
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from compute.machines.local import local_machine
 from jobs.artifacts.keeping import keep_made
 from jobs.models import Artifact, Job, Status
-from surgery.compose.models import Sweep
+from surgery.compose.models import Sweep, Swept
 from surgery.recipes.recipe import RecipeError
 from surgery.recipes.sweep import Range, read_range, swept
 from tests import factories
@@ -205,8 +207,67 @@ def test_its_page_has_the_model_of_each(page: Client, recipe: str) -> None:
         f'href="/jobs/new/on/{artifact.pk}/"'
         not in page.get(made.get_absolute_url()).content.decode()
     )
-    Job.objects.filter(kind="merge").delete()
-    assert "Its jobs were deleted." in page.get(made.get_absolute_url()).content.decode()
+
+
+def test_it_goes_with_the_last_of_its_jobs(page: Client, user: User, recipe: str) -> None:
+    page.post(NEW, form(recipe))
+    made = Sweep.objects.get()
+    first, *others = Job.objects.filter(kind="merge")
+    first.delete()
+    assert made.merges.count() == 2
+    for job in others:
+        job.delete()
+    assert not Sweep.objects.exists()
+    assert page.get(made.get_absolute_url()).status_code == 404
+
+
+def test_a_sweep_is_deleted_with_its_merges(page: Client, recipe: str) -> None:
+    page.post(NEW, form(recipe))
+    Sweep.objects.get().delete()
+    assert not Sweep.objects.exists()
+    assert not Swept.objects.exists()
+
+
+def test_a_check_looks_at_the_models_as_often_for_many_values(page: Client, recipe: str) -> None:
+    counts = []
+    for over in ("t=0.1:0.2:0.1", "t=0.01:0.5:0.01"):
+        with CaptureQueriesContext(connection) as captured:
+            assert page.post(NEW, form(recipe, over=over, action="check")).status_code == 200
+        counts.append(len(captured))
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize(
+    "changed", [{"over": "t=0.2:0.8:0.6"}, {"name": "another"}, {"recipe": "# changed\n"}]
+)
+def test_a_changed_form_sent_again_is_told_and_can_be_sent_once_more(
+    page: Client, recipe: str, changed: dict[str, str]
+) -> None:
+    """After Start and Back the page still has the number of the sweep that was made."""
+    data = form(recipe)
+    page.post(NEW, data)
+    given = {**data, **changed}
+    given["recipe"] = recipe if "recipe" not in changed else changed["recipe"] + recipe
+    response = page.post(NEW, given)
+    assert response.status_code == 422
+    text = response.content.decode()
+    assert "Nothing was made: this form has made the sweep arc already" in text
+    assert Sweep.objects.count() == 1
+    fresh = response.context["form"]["uuid"].value()
+    assert f'value="{fresh}"' in text
+    assert page.post(NEW, {**given, "uuid": fresh}).status_code == 302
+    assert Sweep.objects.count() == 2
+
+
+def test_the_same_form_for_another_machine_is_a_changed_one(page: Client, recipe: str) -> None:
+    box = factories.make_ssh_machine(python="/opt/venv/bin/python", workdir="/w")
+    text = TWO.replace("/a", "/m/a").replace("/b", "/m/b")
+    data = form(text, over="ratio=0.25:0.75:0.5", machine=box.pk)
+    assert page.post(NEW, data).status_code == 302
+    other = factories.make_ssh_machine(name="other", python="/opt/venv/bin/python", workdir="/w")
+    assert page.post(NEW, {**data, "machine": other.pk}).status_code == 422
+    assert page.post(NEW, data).status_code == 302
+    assert Sweep.objects.count() == 1
 
 
 def test_as_many_queries_for_three_as_for_two(page: Client, recipe: str) -> None:
