@@ -53,7 +53,7 @@ class Prompt:
 
     @property
     def mean(self) -> float | None:
-        return math.fsum(self.scores) / len(self.scores) if self.scores else None
+        return mean_of(self.scores)
 
     @property
     def deviation(self) -> float | None:
@@ -61,7 +61,10 @@ class Prompt:
         mean = self.mean
         if mean is None or len(self.scores) < 2:
             return None
-        squares = math.fsum((score - mean) ** 2 for score in self.scores)
+        try:
+            squares = math.fsum((score - mean) ** 2 for score in self.scores)
+        except OverflowError:
+            return None
         return math.sqrt(squares / (len(self.scores) - 1))
 
     @property
@@ -118,9 +121,17 @@ def page_of(path: Path, question: Question) -> Page:
         sum(one.rows for one in every),
         padding,
         sum(one.is_flat for one in every),
-        math.fsum(scores) / len(scores) if scores else None,
+        mean_of(scores),
         left_out,
     )
+
+
+def mean_of(scores: Sequence[float]) -> float | None:
+    """None where there are no scores, or their sum is beyond what a float holds."""
+    try:
+        return math.fsum(scores) / len(scores) if scores else None
+    except OverflowError:
+        return None
 
 
 def matcher(question: Question) -> Callable[[str], object] | None:

@@ -106,6 +106,17 @@ def test_without_a_uid_the_text_of_the_prompt_makes_the_group(tmp_path: Path) ->
     assert [(one.text, one.rows) for one in page.shown] == [("a", 2), ("b", 1)]
 
 
+@pytest.mark.parametrize(("scores", "mean"), [((1e200, -1e200), 0.0), ((1.7e308, 1.7e308), None)])
+@pytest.mark.parametrize("sort", ["", "mean", "-deviation"])
+def test_a_figure_beyond_a_float_is_none(
+    tmp_path: Path, scores: tuple[float, float], mean: float | None, sort: str
+) -> None:
+    rows = [answer("a", number, "x", score) for number, score in enumerate(scores)]
+    page = page_of(write_lines(tmp_path / "1.jsonl", rows), Question(sort=sort))
+    assert page.mean == mean
+    assert (page.shown[0].mean, page.shown[0].deviation) == (mean, None)
+
+
 @pytest.mark.parametrize("score", [None, "1.0", True, float("nan"), float("inf"), [1], 10**400])
 def test_a_score_that_is_no_number_is_not_counted(tmp_path: Path, score: Any) -> None:
     path = write_lines(tmp_path / "1.jsonl", [answer("a", 0, "x", score), answer("a", 1, "y", 1.0)])
