@@ -39,6 +39,12 @@ def compared(one: Path, other: Path, out: Path) -> dict[str, Any]:
     return found
 
 
+def test_a_model_may_be_named_like_a_checkpoint(tmp_path: Path) -> None:
+    one = save(tmp_path / "global_step_5", plain(), hidden_size=3)
+    found = compared(one, save(tmp_path / "two", plain(), hidden_size=3), tmp_path / "out")
+    assert found["whole"]["cosine"] == 1.0
+
+
 def plain() -> dict[str, Tensor]:
     return {
         EMBED: torch.arange(12.0).reshape(4, 3),
