@@ -32,10 +32,10 @@ MOST_READ = 8 << 20  # bytes
 CHUNK = 1 << 20
 SENT = "sent"  # the folder in a sent package, whose files are named by numbers
 ASKS = ("pause", "save")
-# What may be removed: a checkpoint, or a model that a run exported.
+# What may be removed: a whole run, a checkpoint, or what a run made besides.
 UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 MADE = re.compile(
-    rf"/runs/({UUID}|[^/]+/attempt-[0-9]+/(checkpoints/[^/]+|model))\Z"  # a whole run, or a part
+    rf"/runs/({UUID}|[^/]+/attempt-[0-9]+/(checkpoints/[^/]+|model|adapter|comparison))\Z"
 )
 # Printed by the platform's probe of a machine, which is sent beside this package.
 PROBE = Path(__file__).resolve().parent.parent / "trainyard_probe.py"

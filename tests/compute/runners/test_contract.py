@@ -409,6 +409,17 @@ def test_only_what_a_run_made_is_removed(runner: Runner, place: Place) -> None:
 
 
 @everywhere
+@pytest.mark.parametrize("name", ["model", "adapter", "comparison"])
+def test_what_a_run_made_besides_is_removed(runner: Runner, place: Place, name: str) -> None:
+    made = place.folder(f"runs/1/attempt-1/{name}")
+    (made / "part").write_bytes(b"12345")
+    with pytest.raises(RunnerError):
+        runner.remove(str(made / "part"))
+    assert runner.remove(str(made)) == 5
+    assert not made.exists()
+
+
+@everywhere
 def test_a_whole_run_is_removed_with_its_attempts(runner: Runner, place: Place) -> None:
     name = "0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f"
     run, other = place.folder(f"runs/{name}"), place.folder("runs/1")

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from compute.runners.removing import check_removable
+from jobs.artifacts.keeping import KINDS as KEPT
 from jobs.kinds import dryfire
 from jobs.kinds.base import ADAPTER, CHECKPOINTS, MODEL, PANELS, REPORT, End, JobKind
 from jobs.kinds.dryfire import DryFireSpec
@@ -122,6 +124,13 @@ def test_its_command_is_a_list_of_words_in_its_run_directory(kind: JobKind, spec
     assert all(isinstance(value, str) for value in command.env.values())
     assert command.cwd == PLACE.run_dir
     assert Command.from_json(json.loads(json.dumps(command.to_json()))).argv == command.argv
+
+
+def test_what_it_makes_can_be_deleted(kind: JobKind, spec: Any) -> None:
+    for product in kind.makes(spec):
+        if product.sort in KEPT and not product.path.startswith("checkpoints/"):
+            made = f"{PLACE.run_dir}/{product.path}"
+            assert check_removable("/w", made) == made
 
 
 def test_every_end_has_a_verdict_and_a_reason(kind: JobKind, spec: Any) -> None:
