@@ -12,6 +12,7 @@ from django.utils import timezone
 from compute.machines.local import local_machine
 from compute.models import Machine
 from datasets.models import Version
+from jobs.artifacts.finding import artifact_named
 from jobs.artifacts.keeping import artifact_at, keep_place
 from jobs.models import Artifact, Job, JobInput
 from jobs.verl.checkpoints import STEP_DIR
@@ -59,10 +60,11 @@ def _inputs(job: Job, source: Job | None) -> Iterator[tuple[str, Artifact]]:
     for name, path in reads.models.items():
         role = MODELS.get(name, Role.MODEL)
         if not (source and role == Role.MODEL):
-            yield role, artifact_at(path, _machines(job)) or _brought(job, path)
+            yield role, artifact_named(path, _machines(job)) or _brought(job, path)
     for name, path in reads.inputs.items():
         role = INPUTS.get(name.partition(" ")[0], Role.CHECKPOINT)
-        yield role, artifact_at(path, {job.machine_id: job.machine}) or _brought_there(job, path)
+        known = artifact_named(path, {job.machine_id: job.machine})
+        yield role, known or _brought_there(job, role, path)
 
 
 def _machines(job: Job) -> dict[int, Machine]:
@@ -119,9 +121,9 @@ def _brought(job: Job, path: str) -> Artifact:
     return artifact
 
 
-def _brought_there(job: Job, path: str) -> Artifact:
+def _brought_there(job: Job, role: Role, path: str) -> Artifact:
     """What lies on the job's machine already and no job here has made."""
-    kind = Artifact.Kind.HUGGINGFACE
+    kind = Artifact.Kind.ADAPTER if role == Role.ADAPTER else Artifact.Kind.HUGGINGFACE
     if STEP_DIR.fullmatch(PurePosixPath(path).name):
         kind = Artifact.Kind.CHECKPOINT
     artifact = _of_owner(job, kind, path, "", None)

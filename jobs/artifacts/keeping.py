@@ -10,9 +10,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from compute.models import Machine
-from jobs.kinds.base import ADAPTER, CHECKPOINTS, MODEL, REPORT
+from jobs.kinds.base import ADAPTER, CHECKPOINTS, MODEL, REPORT, Product
 from jobs.models import Artifact, Job, Place
-from jobs.verl.checkpoints import Checkpoint
+from jobs.verl.checkpoints import STEP_DIR, Checkpoint
 
 UNFINISHED = "It is being written, or its writing was cut off."
 KINDS = {
@@ -134,13 +134,14 @@ def keep_made(
 ) -> Artifact:
     """What a job made, other than checkpoints: ``name`` is its path below the run directory and
     ``path`` the whole one, on the job's machine or the one that is named."""
+    told = {"kind": kind, "owner_id": job.owner_id, "is_whole": True, "fault": "", **facts}
     artifact, _ = Artifact.objects.update_or_create(
-        job=job, attempt=attempt or job.attempt, name=name,
-        defaults={"kind": kind, "owner_id": job.owner_id, **facts},
-        create_defaults={
-            "kind": kind, "owner_id": job.owner_id, "made_at": timezone.now(), **facts
-        },
-    )  # fmt: skip
+        job=job,
+        attempt=attempt or job.attempt,
+        name=name,
+        defaults=told,
+        create_defaults={**told, "made_at": timezone.now()},
+    )
     keep_place(artifact, machine or job.machine, path)
     return artifact
 
@@ -150,16 +151,40 @@ def keep_products(job: Job, said: Mapping[str, Mapping[str, Any]]) -> None:
 
     ``said`` is the data of the last event of each kind that the job told.
     """
+    for product in _apart(job):
+        path = f"{job.run_dir}/{product.path}"
+        told = job.job_kind.measured(product, said)
+        keep_made(
+            job, KINDS[product.sort], product.path, path,
+            size=told.size, digest=told.digest, has_model=product.sort == MODEL,
+        )  # fmt: skip
+
+
+def _apart(job: Job) -> list[Product]:
+    """What a job makes, but for its checkpoints and what lies within these."""
     products = job.job_kind.makes(job.spec_of_kind)
-    saved = [f"{product.path}/" for product in products if product.sort == CHECKPOINTS]
-    for product in products:
-        if product.sort in KINDS and not product.path.startswith(tuple(saved)):
-            path = f"{job.run_dir}/{product.path}"
-            told = job.job_kind.measured(product, said)
-            keep_made(
-                job, KINDS[product.sort], product.path, path,
-                size=told.size, digest=told.digest, has_model=product.sort == MODEL,
-            )  # fmt: skip
+    saved = tuple(f"{product.path}/" for product in products if product.sort == CHECKPOINTS)
+    return [each for each in products if each.sort in KINDS and not each.path.startswith(saved)]
+
+
+def keep_promised(job: Job, attempt: int, inside: str) -> Artifact | None:
+    """What a job saves or makes in a folder, as far as nobody has looked: the listing, or the end
+    of the job, then says the rest of the same row. ``inside`` is a path below the run directory,
+    of the folder or in it; None where the job makes nothing there."""
+    top, _, rest = inside.partition("/")
+    step = STEP_DIR.fullmatch(rest.partition("/")[0])
+    if top == CHECKPOINTS and step:
+        name, kind = f"{top}/{step[0]}", Artifact.Kind.CHECKPOINT
+    elif made := next((each for each in _apart(job) if each.path == top), None):
+        name, kind = top, KINDS[made.sort]
+    else:
+        return None
+    facts = {
+        "kind": kind, "owner_id": job.owner_id, "step": int(step[1]) if step else None,
+        "made_at": timezone.now(), "is_whole": False, "fault": UNFINISHED,
+    }  # fmt: skip
+    found, _ = Artifact.objects.get_or_create(job=job, attempt=attempt, name=name, defaults=facts)
+    return found
 
 
 def keep_place(artifact: Artifact, machine: Machine, path: str) -> Place:

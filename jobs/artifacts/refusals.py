@@ -11,6 +11,7 @@ from jobs.artifacts.story import Saved, known_of
 from jobs.models import ACTIVE, CAN_RESUME, Artifact, Fetch, Job, JobInput, Place, Status
 from platform_site.work.models import BUSY
 
+BULKY = ("artifact__job__spec", "artifact__job__command")
 GOES_ON = (Status.QUEUED, Status.PAUSED, *ACTIVE)
 
 
@@ -32,8 +33,11 @@ class Judge:
     """
 
     def __init__(self, places: Sequence[Place]) -> None:
-        self._artifacts = {place.artifact_id for place in places}
-        self._jobs = {place.artifact.job_id for place in places if place.artifact.job_id}
+        self._at = _artifacts_at(places)
+        found = [place.artifact for place in places]
+        found += [artifact for lying in self._at.values() for artifact in lying]
+        self._artifacts = {artifact.pk for artifact in found}
+        self._jobs = {artifact.job_id for artifact in found if artifact.job_id}
         self._newest = dict[int, int | None]()
 
     def why_not(self, place: Place) -> str:
@@ -45,17 +49,21 @@ class Judge:
         return list(self._warnings(place))
 
     def _refusals(self, place: Place) -> Iterator[str]:
-        artifact = place.artifact
         if place.gone_at:
             yield "It is not there any more."
-        if artifact.is_pinned:
-            yield f"It is pinned by {artifact.pinned_by}."
         if outside := _why_outside(place):
             yield outside
-        for reader in self._readers(artifact):
-            yield f"Job {reader.pk} reads it, which is {reader.stands}."
-        if artifact.job and artifact.kind == Artifact.Kind.CHECKPOINT:
-            yield from self._own_run(place, artifact, artifact.job)
+        for artifact in self._lying_at(place):
+            if artifact.is_pinned:
+                yield f"It is pinned by {artifact.pinned_by}."
+            for reader in self._readers(artifact):
+                yield f"Job {reader.pk} reads it, which is {reader.stands}."
+            if artifact.job and artifact.kind == Artifact.Kind.CHECKPOINT:
+                yield from self._own_run(place, artifact, artifact.job)
+
+    def _lying_at(self, place: Place) -> Sequence[Artifact]:
+        lying = self._at.get((place.machine_id, place.path), ())
+        return place.artifact, *(each for each in lying if each.pk != place.artifact_id)
 
     def _readers(self, artifact: Artifact) -> Iterator[Job]:
         yield from self._readings.get(artifact.pk, ())
@@ -116,7 +124,10 @@ class Judge:
         return artifact.pk == self._newest_whole(job)
 
     def _warnings(self, place: Place) -> Iterator[str]:
-        artifact, job = place.artifact, place.artifact.job
+        for artifact in self._lying_at(place):
+            yield from self._lost(place, artifact, artifact.job)
+
+    def _lost(self, place: Place, artifact: Artifact, job: Job | None) -> Iterator[str]:
         yield from map(_may_want, self._read_before.get(artifact.pk, ()))
         if job is None or place.machine_id != job.machine_id or not artifact.is_whole:
             return
@@ -126,6 +137,18 @@ class Judge:
             yield f"It is the one that job {job.pk}, which is {job.stands}, would go on from."
         elif job.status in ACTIVE:
             yield f"It is the newest of job {job.pk}, which is {job.stands}: a crash would need it."
+
+
+def _artifacts_at(places: Sequence[Place]) -> Mapping[tuple[int, str], Sequence[Artifact]]:
+    """All that lies at these places, by machine and path: a folder may be known as what a run saved
+    and as what somebody brought."""
+    same = Place.objects.there().filter(
+        machine__in={place.machine_id for place in places}, path__in={each.path for each in places}
+    )
+    found = dict[tuple[int, str], list[Artifact]]()
+    for each in same.select_related("artifact__job").defer(*BULKY):
+        found.setdefault((each.machine_id, each.path), []).append(each.artifact)
+    return found
 
 
 def _may_want(reader: Job) -> str:

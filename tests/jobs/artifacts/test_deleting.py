@@ -15,10 +15,11 @@ from compute.runners.base import RunnerError, Unreachable
 from compute.runners.local.runner import LocalRunner
 from jobs.artifacts import deleting, together
 from jobs.artifacts.deleting import DeleteError, NeedsSecondWord
+from jobs.artifacts.keeping import keep_place
 from jobs.artifacts.refusals import warnings, why_not
 from jobs.artifacts.story import known_of
 from jobs.checkpoints import list_checkpoints
-from jobs.models import Job, Place, Removal, Status
+from jobs.models import Artifact, Job, Place, Removal, Status
 from platform_site.work import doing, models, verbs
 from platform_site.work.models import State
 from tests import factories, taskqueue
@@ -219,6 +220,25 @@ def test_a_pinned_one_stays(job: Job) -> None:
 def test_only_what_lies_in_trainyards_folders_goes(job: Job) -> None:
     Place.objects.filter(artifact__step=20).update(path="/etc/ssh")
     assert "Trainyard removes no other" in why_not(place(job, 20))
+
+
+@pytest.mark.parametrize("status", [Status.QUEUED, Status.RUNNING])
+def test_a_folder_that_is_known_twice_stays_for_both(job: Job, user: User, status: Status) -> None:
+    own = place(job, 20)
+    twin = Artifact.objects.create(kind="checkpoint", name=own.path, owner=user)
+    brought = keep_place(twin, own.machine, own.path)
+    reader = factories.make_job(user, status=Status.QUEUED)
+    reader.inputs.create(artifact=twin, role="checkpoint")
+    for each in (own, brought):
+        assert why_not(each) == f"Job {reader.pk} reads it, which is queued."
+    become(reader, status=Status.DRAFT)
+    assert "a draft, is to read it" in warnings(own)[0]
+    become(reader, status=Status.COMPLETED)
+    become(job, status=status, resume_from=own.path)
+    for each in (place(job, 20), Place.objects.get(pk=brought.pk)):
+        assert "from it, and is" in why_not(each)
+    both = together.delete_all([own.pk, brought.pk], who="ada", sure=True)
+    assert len(both.refused) == 2
 
 
 def readers(job: Job, user: User) -> Iterator[Job]:

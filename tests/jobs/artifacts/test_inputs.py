@@ -8,9 +8,14 @@ from django.contrib.auth.models import User
 
 from compute.runners.base import Launch
 from compute.runners.local.runner import LocalRunner
+from jobs.artifacts.keeping import UNFINISHED, keep_products
+from jobs.artifacts.refusals import why_not
+from jobs.checkpoints import list_checkpoints
 from jobs.launch import start
 from jobs.launch.submit import submit
-from jobs.models import Artifact, Job, Status
+from jobs.models import Artifact, Job, Place, Status
+from surgery.kinds.average import AverageSpec
+from surgery.kinds.lora import LoraMergeSpec
 from tests import factories
 
 pytestmark = [pytest.mark.backends, pytest.mark.usefixtures("queue")]
@@ -79,6 +84,64 @@ def test_a_model_inside_a_checkpoint_is_that_checkpoint(user: User) -> None:
     )
     assert read(job) == [("model", "checkpoint of step 20")]
     assert job.inputs.get().artifact == before.artifacts.get()
+
+
+def read_by_average(user: User, *paths: Path) -> list[Artifact | None]:
+    spec = AverageSpec("uniform", [{"path": str(path), "step": None} for path in paths])
+    job = submit(factories.make_order(user, spec=spec), start=True)
+    return [each.artifact for each in job.inputs.order_by("pk")]
+
+
+def test_a_link_is_what_it_leads_to(user: User, home: Path) -> None:
+    run = factories.make_job(user, status=Status.COMPLETED)
+    factories.keep_checkpoints(run, {10: 5, 20: 5})
+    saved = Path(run.run_dir, "checkpoints")
+    saved.mkdir(parents=True)
+    (home / "link").symlink_to(saved)
+    paths = [home / f"link/global_step_{step}" for step in (10, 20)]
+    assert read_by_average(user, *paths) == list(run.artifacts.order_by("step"))
+    for place in Place.objects.filter(artifact__job=run):
+        assert "reads it, which is queued" in why_not(place)
+
+
+@pytest.mark.parametrize("through", ["", "link"])
+def test_what_a_run_saves_is_its_own_before_anybody_lists_it(
+    user: User, home: Path, through: str
+) -> None:
+    run = factories.make_job(user, status=Status.RUNNING)
+    for step in (10, 20):
+        factories.write_run_file(run, f"checkpoints/global_step_{step}/model.pt", "x")
+    (home / "link").symlink_to(run.run_dir)
+    root = home / through if through else Path(run.run_dir)
+    paths = [root / f"checkpoints/global_step_{step}/actor" for step in (10, 20)]
+    read = read_by_average(user, *paths)
+    run.refresh_from_db()
+    assert run.listing_due
+    list_checkpoints(run)
+    assert read == list(run.artifacts.order_by("step"))
+    assert Artifact.objects.count() == 2
+    for place in Place.objects.select_related("machine", "artifact__job"):
+        assert "reads it, which is queued" in why_not(place)
+
+
+def test_a_model_is_its_jobs_own_before_it_is_whole(user: User, home: Path) -> None:
+    spec = AverageSpec("uniform", [{"path": "/m", "step": None}])
+    maker = factories.make_job(user, kind="average", spec=spec.to_json(), status=Status.RUNNING)
+    folder = factories.write_run_file(maker, "model/config.json", "{}").parent
+    (read,) = read_by_average(user, folder)
+    assert read == maker.artifacts.get()
+    assert (read.kind, read.is_whole, read.fault) == ("huggingface", False, UNFINISHED)
+    keep_products(maker, {})
+    made = maker.artifacts.get()
+    assert (made, made.is_whole, made.fault) == (read, True, "")
+    assert "reads it, which is queued" in why_not(made.places.get())
+
+
+def test_an_adapter_that_was_brought_is_an_adapter(user: User, home: Path) -> None:
+    spec = LoraMergeSpec(str(home / "base"), [{"path": str(home / "lora"), "weight": 1.0}])
+    job = submit(factories.make_order(user, spec=spec), start=True)
+    kinds = {each.role: each.artifact.kind for each in job.inputs.all() if each.artifact}
+    assert kinds == {"base": "huggingface", "adapter": "adapter"}
 
 
 def test_what_is_to_be_made_yet_is_filled_in_at_the_start(
