@@ -46,8 +46,13 @@ class NotChanged(Exception):
 
 def submit(order: Order, *, start: bool) -> Job:
     """Keep the job as a draft and, when asked, put it into the queue. Raises ``NotChanged``."""
-    job = _kept(order, _fields(order))
-    if start:
+    fields = _fields(order)
+    if not start:
+        return _kept(order, fields)
+    with transaction.atomic():
+        # Held as by whoever deletes: nothing that it reads goes before it waits for it.
+        claims.locked(order.machine.pk)
+        job = _kept(order, fields)
         enqueue(job, who=order.owner.get_username())
     return job
 

@@ -44,7 +44,11 @@ def answered(request: HtmxHttpRequest, template: str, form: MakeForm, **more: An
         return shown(request, template, form, is_checked=True, seen=seen, **more)
     if form.has_made_another(form.spec, form.cleaned_data["machine"], form.job_name):
         return shown(request, template, form, 422, **more)
-    made = make(form)
+    try:
+        made = make(form)
+    except SurgeryError as error:
+        form.add_error(None, str(error))
+        return shown(request, template, form, 422, **more)
     warn_of_rental(request, rental.warning(made))
     return redirect(made)
 

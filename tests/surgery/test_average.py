@@ -11,12 +11,13 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from compute.machines.local import local_machine
 from compute.models import Machine
 from jobs.kinds.base import End
-from jobs.models import Job, Status
+from jobs.models import Job, Place, Removal, Status
 from jobs.process import Placement
 from surgery.kinds.average import Average, AverageSpec
 from tests import factories
@@ -70,6 +71,19 @@ def test_checkpoints_become_a_job_in_the_order_of_their_steps(
         ],
     }  # fmt: skip
     assert [str(each) for each in job.inputs.all()] == [f"Checkpoint of job {job.pk}"] * 3
+
+
+def test_what_is_being_deleted_is_not_read(page: Client, staff: User, run: Job, home: Path) -> None:
+    paths = saved(home, 10, 20)
+    place = Place.objects.get(path=paths[0])
+    Place.objects.filter(pk=place.pk).update(gone_at=timezone.now(), gone_by="bob")
+    Removal.objects.create(place=place, who="bob")
+    said = f"{paths[0]} is being deleted: bob asked for it."
+    response = page.post(NEW, form([], more_models="\n".join(paths)))
+    assert (response.status_code, said in html.unescape(response.content.decode())) == (422, True)
+    with pytest.raises(CommandError, match="is being deleted: bob asked"):
+        call_command("average", *paths, method="uniform", user=staff.username)
+    assert not Job.objects.filter(kind="average").exists()
 
 
 def test_the_last_ones_are_all_that_is_read(page: Client, run: Job, home: Path) -> None:

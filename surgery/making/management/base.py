@@ -43,7 +43,11 @@ class MakeCommand(JsonCommand):
         if options["check"]:
             self._check(form, options)
             return
-        show_submitted(self, options, make(form))
+        try:
+            made = make(form)
+        except SurgeryError as error:
+            raise CommandError(str(error)) from error
+        show_submitted(self, options, made)
 
     def _check(self, form: MakeForm, options: dict[str, Any]) -> None:
         machine: Machine = form.cleaned_data["machine"]

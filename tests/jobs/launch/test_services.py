@@ -14,9 +14,11 @@ from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 from compute.models import Machine
 from compute.runners import base
 from compute.runners.local.runner import LocalRunner
+from jobs import lifecycle
 from jobs.launch import command, end, overdue, start, submit
 from jobs.models import Job, Status
 from jobs.places import places
+from jobs.queue import claims
 from jobs.verl.recipes import all_recipes
 from jobs.verl.spec import TrainSpec
 from tests import factories, taskqueue
@@ -64,6 +66,24 @@ def test_a_start_is_queued_and_told(
     assert job.is_sample is False
     assert told(job) == [("queued", "ada", "")]
     assert taskqueue.take_all() == [("jobs.tasks.launch_queued", (job.machine_id,))]
+
+
+def test_a_job_is_made_and_queued_while_nobody_can_delete(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked, made = claims.locked, list[bool]()
+
+    def noted(machine_id: int) -> Machine:
+        made.append(Job.objects.exists())
+        return locked(machine_id)
+
+    monkeypatch.setattr(claims, "locked", noted)
+    with monkeypatch.context() as patch:
+        patch.setattr(lifecycle, "move", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            submit.submit(factories.make_order(user), start=True)
+    assert not Job.objects.exists()  # no draft, which a deletion would not mind
+    assert made[0] is False
 
 
 @pytest.mark.backends
