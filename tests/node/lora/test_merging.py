@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from lora_cases import (
 from safetensors.torch import load_file, save_file
 from trainyard_node.export.digest import digest_of
 from trainyard_node.lora import merging
+from trainyard_node.lora.adapter import WEIGHTS
+from trainyard_node.merge.stored import Stored
 
 MLP = ["gate_proj", "up_proj", "down_proj"]
 
@@ -238,3 +241,7 @@ def test_it_is_told_in_the_run_directory(
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").open()]
     assert lines[-1]["data"].keys() == {"lora/read_mib", "lora/written_mib"}
     assert lines[-1]["step"] == events[0]["steps"]
+    own = sha256((adapter / WEIGHTS).read_bytes()).hexdigest()
+    inputs = {str(base): Stored(base).digest(), str(adapter): own}
+    assert events[-1]["inputs"] == inputs
+    assert all(f"`{each}`" in (out / "README.md").read_text() for each in inputs.values())

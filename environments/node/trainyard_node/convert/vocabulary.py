@@ -63,6 +63,13 @@ class Resized(Stored):
     def files(self) -> list[Path]:
         return self._stored.files
 
+    def watch(self) -> None:
+        self._stored.watch()
+
+    def digest(self) -> str:
+        """Of the model as it is stored."""
+        return self._stored.digest()
+
     def rows(self, name: str, first: int, end: int) -> Tensor:
         """Rows of a tensor as (rows, width), in its own type; a vector is one row."""
         before = self._stored.entries[name].shape[0] if name in self._words else end

@@ -78,7 +78,8 @@ def _merge(spec: Mapping[str, Any], target: Path, told: Told, only_check: bool) 
         facts = _facts(folder)
     told.finished()
     said = f"{target} is there: {made.changed} of {len(made.sources)} tensors are changed"
-    told.event("made", said, path=str(target), **facts, **_counts(made))
+    inputs = {str(base.root): base.digest()} | {str(one.folder): one.digest() for one in adapters}
+    told.event("made", said, path=str(target), **facts, **_counts(made), inputs=inputs)
 
 
 def _extract(spec: Mapping[str, Any], target: Path, told: Told, only_check: bool) -> None:
@@ -98,7 +99,9 @@ def _extract(spec: Mapping[str, Any], target: Path, told: Told, only_check: bool
         made = extracting.extract((base, tuned), wanted, folder, told)
         facts = _facts(folder)
     told.finished()
-    told.event("made", _said(target, made), path=str(target), **facts, **_report(made))
+    inputs = {str(each.root): each.digest() for each in (base, tuned)}
+    said = _said(target, made)
+    told.event("made", said, path=str(target), **facts, **_report(made), inputs=inputs)
 
 
 def _said(target: Path, made: Extracted) -> str:

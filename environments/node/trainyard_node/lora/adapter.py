@@ -5,6 +5,7 @@ section 4.1), with rsLoRA `alpha / sqrt(r) * B A` (https://arxiv.org/abs/2312.03
 each output of the changed weight to a length of its own (https://arxiv.org/abs/2402.09353).
 """
 
+import hashlib
 import json
 import math
 import re
@@ -75,6 +76,11 @@ class Adapter:
         if not is_finite(found):
             raise Refused(f"{name} of {self.folder} holds NaN or infinite values.")
         return found
+
+    def digest(self) -> str:
+        """The SHA-256 of the file of its weights."""
+        with (self.folder / WEIGHTS).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def shape(self, name: str) -> tuple[int, ...]:
         return tuple(self._held.get_slice(name).get_shape())

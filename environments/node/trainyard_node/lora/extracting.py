@@ -83,6 +83,8 @@ def is_for_lora(entry: Entry) -> bool:
 def extract(models: tuple[Stored, Stored], wanted: Wanted, folder: Path, told: Told) -> Extracted:
     """Write the adapter into `folder`, which is there and empty. Raises Refused."""
     base, tuned = models
+    for each in models:
+        each.watch()
     told.plan(2 * sum(entry.bytes for entry in base.entries.values()), most_bytes(base, wanted))
     made, tensors, ranks = Extracted(), Spool(folder / SPOOL), dict[str, int]()
     for name, entry in base.entries.items():

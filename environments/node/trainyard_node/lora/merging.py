@@ -15,6 +15,7 @@ from trainyard_node.export.refused import Refused
 from trainyard_node.export.told import Told
 from trainyard_node.lora.adapter import Adapter, Pair
 from trainyard_node.lora.output import Making, Rows, seal, write_shards
+from trainyard_node.merge.digests import MEANING
 from trainyard_node.merge.folder import GENERATION, TOKENIZER
 from trainyard_node.merge.inputs import is_finite, rows_and_width
 from trainyard_node.merge.layout import EMBEDDING, HEAD
@@ -71,6 +72,7 @@ def plan(base: Stored, adapters: Sequence[Adapter], dtype: str = "") -> Plan:
 def merge(made: Plan, folder: Path, told: Told) -> None:
     """Write the merged model into `folder`, which is there and empty. Raises Refused."""
     told.plan(made.bytes_in, made.bytes_out)
+    made.base.watch()
 
     def rows_of(name: str) -> Rows:
         yield from merged_rows(made, name)
@@ -225,9 +227,11 @@ def _complete(made: Plan, folder: Path) -> None:
 
 def _card(made: Plan) -> Iterator[str]:
     yield from ("---", "tags: [merge, lora]", "---", "", "# LoRA adapters in a base model", "")
-    yield f"- base: `{made.base.root}`"
+    yield f"- base: `{made.base.root}`, SHA-256 `{made.base.digest()}`"
     for each in made.adapters:
-        yield f"- adapter: `{each.folder}`, weight {each.weight:g}, {len(each.pairs)} weights"
+        size = f"weight {each.weight:g}, {len(each.pairs)} weights"
+        yield f"- adapter: `{each.folder}`, {size}, SHA-256 of its file `{each.digest()}`"
+    yield from ("", MEANING)
     yield from ("", "## Made with", "")
     for name in ("trainyard-node", "torch", "safetensors"):
         yield f"- {name} {version(name)}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trainyard_node.export.refused import Refused
+from trainyard_node.merge.digests import MEANING
 from trainyard_node.merge.layout import EMBEDDING, HEAD, Piece, layer_count
 from trainyard_node.merge.recipe import Recipe
 from trainyard_node.merge.stored import Stored
@@ -157,8 +158,10 @@ def card(recipe: Recipe, models: Models) -> str:
     ]  # fmt: skip
     for name, stored in models.items():
         size = sum(entry.bytes for entry in stored.entries.values())
-        lines.append(f"- `{name}`: {len(stored.entries)} tensors, {size} bytes")
-    lines += ["", "## Made with", ""]
+        lines.append(
+            f"- `{name}`: {len(stored.entries)} tensors, {size} bytes, SHA-256 `{stored.digest()}`"
+        )
+    lines += ["", MEANING, "", "## Made with", ""]
     lines += [f"- {name} {version(name)}" for name in ("trainyard-node", "torch", "safetensors")]
     return "\n".join(lines) + "\n"
 

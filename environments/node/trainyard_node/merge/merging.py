@@ -110,6 +110,8 @@ def merge(made: Plan, target: Path, progress: Progress | None = None) -> Path:
         journal.finish_again()
         return target
     try:
+        for stored in made.models.values():
+            stored.watch()
         if not journal.done:
             check_space(target.parent, made.bytes_out)
         _write_all(made, journal, progress or Progress())

@@ -1,5 +1,6 @@
 """The tensors of a model's folder, read by rows out of files that are mapped into memory."""
 
+import hashlib
 import json
 import re
 import threading
@@ -14,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from trainyard_node.export.refused import Refused
+from trainyard_node.merge.digests import Digests
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLED, PICKLED_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
@@ -56,6 +58,7 @@ class Stored:
             raise Refused(f"There is no model at {folder}.")
         self.config = _json(folder / "config.json")
         self.bytes_read = 0
+        self._digests: Digests | None = None
         self._view = lru_cache(VIEWS)(self._seen)
         self._lock = threading.Lock()
         self._open: dict[Path, Any] = {}
@@ -72,7 +75,7 @@ class Stored:
         """Rows of a tensor as (rows, width), in its own type; a vector is one row."""
         whole = self._view(name)
         rows = whole.reshape(1, -1) if whole.dim() < 2 else whole[first:end].flatten(1)
-        self.count(rows)
+        self.seen(name, first, rows)
         return rows
 
     def picked(self, name: str, numbers: Sequence[int]) -> Tensor:
@@ -81,8 +84,31 @@ class Stored:
         self.count(rows)
         return rows
 
+    def watch(self) -> None:
+        """Take the digest of each tensor from here on, as its rows are read."""
+        self._digests = Digests(self.entries.values())
+
+    def digest(self) -> str:
+        """The SHA-256 of all tensors; `digests.py` says of which text. Tensors that were not read
+        since `watch` are read for it."""
+        if self._digests is None:
+            self.watch()
+        assert self._digests
+        lines = [*self._digests.lines(self.rows), *self.beside()]
+        return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
+
+    def beside(self) -> list[str]:
+        """Lines of the digest for what changes the tensors when they are read."""
+        return []
+
+    def seen(self, name: str, first: int, rows: Tensor) -> None:
+        """Note that these rows of a tensor were read, as they are stored."""
+        self.count(rows)
+        if self._digests:
+            self._digests.add(name, first, rows)
+
     def count(self, rows: Tensor) -> None:
-        """Note that these rows were read."""
+        """Note that so many bytes were read."""
         with self._lock:
             self.bytes_read += rows.numel() * rows.dtype.itemsize
 

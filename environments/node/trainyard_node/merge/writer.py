@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from trainyard_node.merge.digests import bytes_of
 from trainyard_node.merge.stored import DTYPES, INDEX, SINGLE
 
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
@@ -88,7 +89,7 @@ class ShardFile:
 
     def write(self, name: str, at: int, tensor: Tensor) -> int:
         """Write a part of a tensor, `at` bytes behind its beginning. Gives its bytes."""
-        data = memoryview(tensor.contiguous().reshape(-1).view(torch.uint8).numpy())
+        data = bytes_of(tensor)
         place, done = self._places[name] + at, 0
         while done < len(data):
             done += os.pwrite(self._file, data[done:], place + done)

@@ -5,6 +5,7 @@ the folder of a model: an adapter is folded in, and tied embeddings are there on
 """
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from trainyard_node.export.adapter import TIED, adapter_names, pairs, plain, sca
 from trainyard_node.export.check import check_state
 from trainyard_node.export.refused import Refused
 from trainyard_node.export.source import Source, find_source
+from trainyard_node.merge.digests import bytes_of
 from trainyard_node.merge.layout import EMBEDDING, HEAD
 from trainyard_node.merge.stored import Entry, Stored
 from trainyard_node.merge.tied import is_tied
@@ -62,16 +64,23 @@ class Checkpoint(Stored):
     def rows(self, name: str, first: int, end: int) -> Tensor:
         """Rows of a tensor as (rows, width), in its own type; a vector is one row."""
         rows = self._parts[name].rows(first, end)
+        self.seen(name, first, rows)
         if name in self._changes:
             down, up = self._changes[name]
             change = up[first:end].float() @ down.float() * self._scale
             rows = (rows.float() + change).to(rows.dtype)
-        self.count(rows)
         return rows
 
     def picked(self, name: str, numbers: Sequence[int]) -> Tensor:
         """Some rows of a matrix, as `rows` gives them."""
         return torch.cat([self.rows(name, number, number + 1) for number in numbers])
+
+    def beside(self) -> list[str]:
+        """The adapter's matrices and their scale."""
+        return [
+            f"{name} {self._scale!r} " + " ".join(sha256(bytes_of(each)).hexdigest() for each in pair)
+            for name, pair in sorted(self._changes.items())
+        ]
 
     def _take_adapter(self, parts: dict[str, Parts]) -> None:
         """The adapter's matrices are small: they are held whole."""
