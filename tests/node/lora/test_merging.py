@@ -226,6 +226,19 @@ def test_a_check_makes_nothing(
     assert "is there already" in capsys.readouterr().err
 
 
+def test_files_beside_the_weights_are_taken_over(tmp_path: Path) -> None:
+    base = save_base(tmp_path / "base", qwen())
+    adapter = save_adapter(base, tmp_path / "adapter", target_modules=["q_proj"], r=4)
+    (base / "modeling_own.py").write_text("code = 1")
+    out = merged_by_us(base, tmp_path / "out", (adapter, 1.0))
+    assert (out / "modeling_own.py").read_text() == "code = 1"
+    assert (out / "generation_config.json").is_file()
+    (base / "vocab.json").symlink_to(tmp_path / "adapter/adapter_config.json")
+    spec = {"base": base, "adapters": [{"path": adapter}]}
+    assert run("merge", spec, tmp_path / "again") == 1
+    assert not (tmp_path / "again").exists()
+
+
 def test_it_is_told_in_the_run_directory(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,6 @@
 """Adapters into a base model, tensor by tensor and in rows, so that memory is bounded."""
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -15,8 +14,8 @@ from trainyard_node.export.refused import Refused
 from trainyard_node.export.told import Told
 from trainyard_node.lora.adapter import Adapter, Pair
 from trainyard_node.lora.output import Making, Rows, seal, write_shards
+from trainyard_node.merge.beside import OF_MODEL, TOKENIZER, copy_beside, files_beside
 from trainyard_node.merge.digests import MEANING
-from trainyard_node.merge.folder import GENERATION, TOKENIZER
 from trainyard_node.merge.inputs import is_finite, rows_and_width
 from trainyard_node.merge.layout import EMBEDDING, HEAD
 from trainyard_node.merge.stored import Stored
@@ -25,6 +24,7 @@ from trainyard_node.merge.writer import Shard, shards
 
 SHARD = 5_000_000_000  # bytes
 CHUNK = 1 << 20  # elements that are worked on at a time
+BESIDE = (*OF_MODEL, *TOKENIZER)
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ def plan(base: Stored, adapters: Sequence[Adapter], dtype: str = "") -> Plan:
         )
     for each in adapters:
         _check(base, each, sources)
+    files_beside(base.folder, BESIDE)
     made = [_making(base, name, source, dtype) for name, source in sources.items()]
     return Plan(base, tuple(adapters), sources, tuple(shards(made, SHARD)), unties)
 
@@ -219,9 +220,7 @@ def _complete(made: Plan, folder: Path) -> None:
     config.pop("torch_dtype", None)
     config["dtype"] = str(next(kind for kind in kinds if kind.is_floating_point))[6:]
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    for name in (GENERATION, *TOKENIZER):
-        if (made.base.folder / name).is_file():
-            shutil.copyfile(made.base.folder / name, folder / name)
+    copy_beside(made.base.folder, BESIDE, folder)
     (folder / "README.md").write_text("\n".join(_card(made)) + "\n")
 
 

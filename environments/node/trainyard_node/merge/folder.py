@@ -1,13 +1,13 @@
 """What makes a folder of weights a whole model: configuration, tokenizer, template, model card."""
 
 import json
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from trainyard_node.export.refused import Refused
+from trainyard_node.merge.beside import OF_MODEL, TOKENIZER, copy_beside, files_beside
 from trainyard_node.merge.digests import MEANING
 from trainyard_node.merge.layout import EMBEDDING, HEAD, Piece, layer_count
 from trainyard_node.merge.recipe import Recipe
@@ -23,20 +23,16 @@ BY_POSITION: Mapping[str, Any] = {
 NUMBERS_LAYERS = ("mlp_only_layers", "moe_layers", "full_attn_idxs")
 ALTERNATING = ("gemma2", "gemma3", "gemma3_text", "cohere2")  # have windows in some layers
 
-GENERATION = "generation_config.json"
-TOKENIZER = (
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-    "vocab.json", "vocab.txt", "merges.txt", "tokenizer.model", "spiece.model",
-    "chat_template.jinja", "chat_template.json",
-)  # fmt: skip
 TEMPLATE = "chat_template.jinja"
 UNION, BASE = "union", "base"
 Models = Mapping[str, Stored]
 
 
 def check_tokenizer(recipe: Recipe, models: Models) -> None:
-    """Raises Refused where the recipe's tokenizer or template cannot be had."""
-    tokenizer_of(recipe, models)
+    """Raises Refused where the recipe's tokenizer or template cannot be had, or a file beside the
+    weights cannot be taken over."""
+    for source, names in _taken_over(recipe, models):
+        files_beside(source, names)
     template = recipe.chat_template
     if template and template != "auto" and "{" not in template:
         raise Refused(
@@ -73,15 +69,18 @@ def tokenizer_of(recipe: Recipe, models: Models) -> Path:
 
 def complete(recipe: Recipe, models: Models, pieces: Sequence[Piece], folder: Path) -> None:
     """Write all but the weights into `folder`."""
-    first = models[recipe.base or recipe.models[0]]
     _write(folder / "config.json", config_of(recipe, models, pieces))
-    for source, names in ((first.folder, (GENERATION,)), (tokenizer_of(recipe, models), TOKENIZER)):
-        for name in names:
-            if (source / name).is_file():
-                shutil.copyfile(source / name, folder / name)
+    for source, names in _taken_over(recipe, models):
+        copy_beside(source, names, folder)
     if "{" in recipe.chat_template:
         (folder / TEMPLATE).write_text(recipe.chat_template)
     (folder / "README.md").write_text(card(recipe, models))
+
+
+def _taken_over(recipe: Recipe, models: Models) -> Iterator[tuple[Path, Sequence[str]]]:
+    """The folders that files are copied out of, each with the names of them."""
+    yield models[recipe.base or recipe.models[0]].folder, OF_MODEL
+    yield tokenizer_of(recipe, models), TOKENIZER
 
 
 def config_of(recipe: Recipe, models: Models, pieces: Sequence[Piece]) -> dict[str, Any]:

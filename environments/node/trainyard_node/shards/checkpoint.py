@@ -78,8 +78,9 @@ class Checkpoint(Stored):
     def beside(self) -> list[str]:
         """The adapter's matrices and their scale."""
         return [
-            f"{name} {self._scale!r} " + " ".join(sha256(bytes_of(each)).hexdigest() for each in pair)
-            for name, pair in sorted(self._changes.items())
+            f"{name} {self._scale!r} {sha256(bytes_of(down)).hexdigest()} "
+            f"{sha256(bytes_of(up)).hexdigest()}"
+            for name, (down, up) in sorted(self._changes.items())
         ]
 
     def _take_adapter(self, parts: dict[str, Parts]) -> None:
