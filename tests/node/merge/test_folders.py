@@ -394,11 +394,9 @@ def test_a_result_that_its_type_cannot_hold_is_refused(models: list[Path], tmp_p
         merge(linear(*models, more="dtype: float16"), tmp_path / "out")
 
 
-def test_tokenizers_whose_numbers_differ_are_refused(models: list[Path], tmp_path: Path) -> None:
-    for number, folder in enumerate(models[:2]):
-        vocabulary = {"a": 0, "b": 1, "c": 2 + number}
-        data = {"model": {"vocab": vocabulary}, "added_tokens": []}
-        (folder / "tokenizer.json").write_text(json.dumps(data))
-    with pytest.raises(Refused, match="differ, first in 'c'"):
+def test_a_tokenizer_that_cannot_be_read_is_refused(models: list[Path]) -> None:
+    for folder in models[:2]:
+        (folder / "tokenizer.json").write_text(json.dumps({"model": {"vocab": {"a": 0}}}))
+    with pytest.raises(Refused, match=f"The tokenizer of {models[0]} cannot be read"):
         linear(*models[:2], more="tokenizer_source: union\n")
     linear(*models[:2])

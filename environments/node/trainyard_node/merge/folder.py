@@ -1,7 +1,7 @@
 """What makes a folder of weights a whole model: configuration, tokenizer, template, model card."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,10 @@ from trainyard_node.merge.beside import OF_MODEL, TOKENIZER, copy_beside, files_
 from trainyard_node.merge.digests import MEANING
 from trainyard_node.merge.layout import EMBEDDING, HEAD, Piece, layer_count
 from trainyard_node.merge.recipe import Recipe
-from trainyard_node.merge.stored import Stored
+from trainyard_node.merge.stored import Stored, read_json
+from trainyard_node.merge.templates import FILE, template_of
 from trainyard_node.merge.tied import KEY, is_tied
+from trainyard_node.merge.vocabularies import Vocabulary
 
 # Configurations tell by a layer's number of which sort it is; with these values all are alike.
 BY_POSITION: Mapping[str, Any] = {
@@ -23,69 +25,52 @@ BY_POSITION: Mapping[str, Any] = {
 NUMBERS_LAYERS = ("mlp_only_layers", "moe_layers", "full_attn_idxs")
 ALTERNATING = ("gemma2", "gemma3", "gemma3_text", "cohere2")  # have windows in some layers
 
-TEMPLATE = "chat_template.jinja"
-UNION, BASE = "union", "base"
+GENERATION = "generation_config.json"
+MOST_TOKENS = 20  # that a model card names
 Models = Mapping[str, Stored]
 
 
-def check_tokenizer(recipe: Recipe, models: Models) -> None:
-    """Raises Refused where the recipe's tokenizer or template cannot be had, or a file beside the
-    weights cannot be taken over."""
-    for source, names in _taken_over(recipe, models):
-        files_beside(source, names)
-    template = recipe.chat_template
-    if template and template != "auto" and "{" not in template:
-        raise Refused(
-            f"chat_template {template!r} is a name. Write the template itself (Jinja), or leave it "
-            "out: the tokenizer's own is kept."
-        )
+def check_beside(recipe: Recipe, models: Models) -> None:
+    """Raises Refused where the recipe's template cannot be had, or a file beside the weights cannot
+    be taken over."""
+    files_beside(_first(recipe, models).folder, (*OF_MODEL, *TOKENIZER))
+    _template(recipe, models)
 
 
-def tokenizer_of(recipe: Recipe, models: Models) -> Path:
-    """The folder whose tokenizer the result has.
-
-    Rows of the embeddings are merged by their number. So a recipe that chooses a tokenizer needs
-    models whose numbers mean the same tokens.
-    """
-    first = models[recipe.base or recipe.models[0]].folder
-    if not (wanted := recipe.tokenizer):
-        return first
-    found = models.get(wanted)
-    folder = found.folder if found else Path(wanted).expanduser().absolute()
-    folder = first if wanted in (BASE, UNION) else folder
-    numbers = token_numbers(folder)
-    if not numbers:
-        raise Refused(f"tokenizer_source {wanted}: {folder} has no tokenizer.json or vocab.json.")
-    for stored in models.values():
-        own = token_numbers(stored.folder)
-        unlike = (token for token in {**numbers, **own} if numbers.get(token) != own.get(token))
-        if (other := next(unlike, None)) is not None:
-            raise Refused(
-                f"The tokenizers of {folder} and {stored.folder} differ, first in {other!r}. "
-                "Models of different vocabularies are not merged."
-            )
-    return folder
-
-
-def complete(recipe: Recipe, models: Models, pieces: Sequence[Piece], folder: Path) -> None:
+def complete(
+    recipe: Recipe, models: Models, pieces: Sequence[Piece], folder: Path,
+    vocabulary: Vocabulary | None = None,
+) -> None:  # fmt: skip
     """Write all but the weights into `folder`."""
-    _write(folder / "config.json", config_of(recipe, models, pieces))
-    for source, names in _taken_over(recipe, models):
-        copy_beside(source, names, folder)
-    if "{" in recipe.chat_template:
-        (folder / TEMPLATE).write_text(recipe.chat_template)
-    (folder / "README.md").write_text(card(recipe, models))
+    first = _first(recipe, models)
+    copy_beside(first.folder, OF_MODEL, folder)
+    config = config_of(recipe, models, pieces)
+    if vocabulary is None:
+        copy_beside(first.folder, TOKENIZER, folder)
+    else:
+        vocabulary.tokenizer.save_pretrained(folder)
+        base = recipe.base or recipe.models[0]
+        config = vocabulary.renumbered(config, base)
+        if (path := folder / GENERATION).is_file():
+            _write(path, vocabulary.renumbered(read_json(path), base))
+    _write(folder / "config.json", config)
+    if template := _template(recipe, models):
+        (folder / FILE).write_text(template)
+    (folder / "README.md").write_text(card(recipe, models, vocabulary))
 
 
-def _taken_over(recipe: Recipe, models: Models) -> Iterator[tuple[Path, Sequence[str]]]:
-    """The folders that files are copied out of, each with the names of them."""
-    yield models[recipe.base or recipe.models[0]].folder, OF_MODEL
-    yield tokenizer_of(recipe, models), TOKENIZER
+def _first(recipe: Recipe, models: Models) -> Stored:
+    """The model whose configuration the result has."""
+    return models[recipe.base or recipe.models[0]]
+
+
+def _template(recipe: Recipe, models: Models) -> str:
+    return template_of(recipe.chat_template, [each.folder for each in models.values()])
 
 
 def config_of(recipe: Recipe, models: Models, pieces: Sequence[Piece]) -> dict[str, Any]:
     """The base's configuration with the result's type, number of layers and tied embeddings."""
-    config = dict(models[recipe.base or recipe.models[0]].config)
+    config = dict(_first(recipe, models).config)
     kinds = [str(piece.dtype) for piece in pieces if piece.dtype.is_floating_point]
     if not kinds:
         raise Refused("The models have no tensor of floating point.")
@@ -102,7 +87,7 @@ def config_of(recipe: Recipe, models: Models, pieces: Sequence[Piece]) -> dict[s
 
 def _of_layers(recipe: Recipe, models: Models) -> dict[str, Any]:
     """The keys of the configuration that count layers, or say something of each."""
-    config = models[recipe.base or recipe.models[0]].config
+    config = _first(recipe, models).config
     found: dict[str, Any] = {}
     taken = [
         (models[each.sources[0].model], number)
@@ -112,7 +97,7 @@ def _of_layers(recipe: Recipe, models: Models) -> dict[str, Any]:
     found["num_hidden_layers"] = len(taken)
     for stored, _ in taken:
         _check_positions(stored, [number for one, number in taken if one is stored], len(taken))
-    own = layer_count(models[recipe.base or recipe.models[0]])
+    own = layer_count(_first(recipe, models))
     for key, value in config.items():
         is_of_each = isinstance(value, list) and len(value) == own and key not in NUMBERS_LAYERS
         if is_of_each and key.endswith(("_types", "_layers")):
@@ -149,7 +134,7 @@ def _at(values: Any, number: int) -> Any:
     return values[number] if isinstance(values, list) and number < len(values) else None
 
 
-def card(recipe: Recipe, models: Models) -> str:
+def card(recipe: Recipe, models: Models, vocabulary: Vocabulary | None = None) -> str:
     """The model card: the recipe, its inputs and the versions."""
     lines = [
         "---", "tags: [merge]", "---", "", f"# A merge by {recipe.method.name}", "",
@@ -160,6 +145,12 @@ def card(recipe: Recipe, models: Models) -> str:
         lines.append(
             f"- `{name}`: {len(stored.entries)} tensors, {size} bytes, SHA-256 `{stored.digest()}`"
         )
+    if vocabulary and (tokens := vocabulary.in_no_model()):
+        named = json.dumps(tokens[:MOST_TOKENS])[1:-1]
+        lines += [
+            "",
+            f"Tokens that no model has ({len(tokens)}), whose embeddings are zeros: {named}.",
+        ]
     lines += ["", MEANING, "", "## Made with", ""]
     lines += [f"- {name} {version(name)}" for name in ("trainyard-node", "torch", "safetensors")]
     return "\n".join(lines) + "\n"

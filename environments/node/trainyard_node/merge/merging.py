@@ -16,7 +16,8 @@ from torch import Tensor
 from trainyard_node.export.place import check_space, check_target, is_no_space
 from trainyard_node.export.refused import Refused
 from trainyard_node.export.told import size_of
-from trainyard_node.merge.folder import check_tokenizer, complete, config_of
+from trainyard_node.merge.aligned import aligned
+from trainyard_node.merge.folder import check_beside, complete, config_of
 from trainyard_node.merge.inputs import Inputs, is_finite
 from trainyard_node.merge.journal import Journal, identity_of, sync, sync_folder, working_folder
 from trainyard_node.merge.layout import Piece, layout
@@ -26,6 +27,7 @@ from trainyard_node.merge.passes import merged
 from trainyard_node.merge.recipe import Recipe, resolved, settings_of
 from trainyard_node.merge.rules.base import Values
 from trainyard_node.merge.stored import Stored
+from trainyard_node.merge.vocabularies import Vocabulary, vocabulary_of
 from trainyard_node.merge.writer import Shard, ShardFile, shards, write_index
 from trainyard_node.shards.opening import open_model
 
@@ -44,6 +46,13 @@ class Plan:
     models: Mapping[str, Stored]
     pieces: tuple[Piece, ...]
     shards: tuple[Shard, ...]
+    vocabulary: Vocabulary | None = None  # where the tokenizer is not just the base's
+
+    @property
+    def files(self) -> list[Path]:
+        """All files that the weights of the result come from."""
+        found = {file for stored in self.models.values() for file in stored.files}
+        return sorted(found.union(self.vocabulary.files if self.vocabulary else []))
 
     @property
     def bytes_out(self) -> int:
@@ -89,12 +98,17 @@ def plan(
     models = {name: open_model(Path(name).expanduser().absolute()) for name in recipe.models}
     if change:
         models = {name: change(stored) for name, stored in models.items()}
+    vocabulary = None
+    if recipe.tokenizer.source:
+        base = recipe.base or recipe.models[0]
+        vocabulary = vocabulary_of(recipe.tokenizer, models, base)
+        models = aligned(recipe, models, vocabulary)
     pieces = tuple(layout(recipe, models))
     for piece in pieces:
         recipe.method.rule(_values(piece, recipe))
-    check_tokenizer(recipe, models)
+    check_beside(recipe, models)
     config_of(recipe, models, pieces)
-    return Plan(recipe, models, pieces, tuple(shards(pieces, shard_bytes)))
+    return Plan(recipe, models, pieces, tuple(shards(pieces, shard_bytes)), vocabulary)
 
 
 def merge(made: Plan, target: Path, progress: Progress | None = None) -> Path:
@@ -102,9 +116,8 @@ def merge(made: Plan, target: Path, progress: Progress | None = None) -> Path:
     leaves nothing behind."""
     _check_apart(made, target)
     _keep_memory()
-    files = {file for stored in made.models.values() for file in stored.files}
     headers = [shard.header() for shard in made.shards]
-    identity = identity_of(made.recipe.text, headers, sorted(files))
+    identity = identity_of(made.recipe.text, headers, made.files)
     journal = Journal(target, identity)
     if journal.is_finished:
         journal.finish_again()
@@ -115,11 +128,11 @@ def merge(made: Plan, target: Path, progress: Progress | None = None) -> Path:
         if not journal.done:
             check_space(target.parent, made.bytes_out)
         _write_all(made, journal, progress or Progress())
-        complete(made.recipe, made.models, made.pieces, journal.folder)
+        complete(made.recipe, made.models, made.pieces, journal.folder, made.vocabulary)
         write_index(journal.folder, made.shards)
         for path in journal.folder.iterdir():
             sync(path)
-        if identity_of(made.recipe.text, headers, sorted(files)) != identity:
+        if identity_of(made.recipe.text, headers, made.files) != identity:
             raise Refused("A file of the inputs was changed during the merge: start it again.")
         journal.finish()
     except Refused:

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from trainyard_node.export.refused import Refused
+from trainyard_node.merge.choice import Choice, read_choice
 from trainyard_node.merge.methods import (
     ALL,
     IGNORED,
@@ -29,7 +30,6 @@ KEYS = (
 )  # fmt: skip
 OF_SOURCE = ("model", "layer_range", "parameters")
 OF_SLICE = ("sources", "base_model", "parameters")
-OF_TOKENIZER = ("source", "tokens", "pad_to_multiple_of")
 TRUTHS = {"true": True, "false": False}
 Settings = Mapping[str, Setting]
 
@@ -64,7 +64,7 @@ class Recipe:
     base: str = ""
     parameters: Settings = field(default_factory=dict)
     dtype: str = ""
-    tokenizer: str = ""
+    tokenizer: Choice = field(default_factory=Choice)
     chat_template: str = ""
     seed: int = 0
     text: str = ""
@@ -101,7 +101,7 @@ def read_recipe(text: str) -> Recipe:
         base=base,
         parameters=_settings(data.get("parameters"), method, "The recipe"),
         dtype=_dtype(data, "out_dtype") or _dtype(data, "dtype"),
-        tokenizer=_tokenizer(data),
+        tokenizer=read_choice(data, _model),
         chat_template=_text(data, "chat_template"),
         seed=_seed(data.get("seed", 0)),
         text=text,
@@ -284,21 +284,6 @@ def resolved(parameter: Parameter, places: Sequence[Settings], tensor: str, dept
     if parameter.required:
         raise Refused(f"No {parameter.name} is set for {tensor}: add a value without a filter.")
     return parameter.default
-
-
-def _tokenizer(data: Mapping[str, Any]) -> str:
-    """A model's folder, "base", "union", or nothing."""
-    nested = data.get("tokenizer")
-    if nested is None:
-        return _text(data, "tokenizer_source")
-    if data.get("tokenizer_source"):
-        raise Refused("A recipe has tokenizer or tokenizer_source, and not both.")
-    if not isinstance(nested, dict):
-        raise Refused("tokenizer is a mapping with a source.")
-    _known(nested, OF_TOKENIZER, "tokenizer")
-    if nested.get("tokens") or nested.get("pad_to_multiple_of"):
-        raise Refused("tokens and pad_to_multiple_of of a tokenizer are not supported.")
-    return _text(nested, "source")
 
 
 def _dtype(data: Mapping[str, Any], name: str) -> str:

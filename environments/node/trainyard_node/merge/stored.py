@@ -56,7 +56,7 @@ class Stored:
         self.folder = self.root = folder
         if not folder.is_dir():
             raise Refused(f"There is no model at {folder}.")
-        self.config = _json(folder / "config.json")
+        self.config = read_json(folder / "config.json")
         self.bytes_read = 0
         self._digests: Digests | None = None
         self._view = lru_cache(VIEWS)(self._seen)
@@ -128,7 +128,7 @@ class Stored:
 
     def _indexed(self, path: Path) -> dict[str, Entry]:
         """Each tensor from the file that the index names for it: a file may have others too."""
-        named = _json(path).get("weight_map")
+        named = read_json(path).get("weight_map")
         if not isinstance(named, dict) or not named:
             raise Refused(f"{path} has no weight_map.")
         files = sorted({str(name) for name in named.values()})
@@ -204,7 +204,8 @@ def _check_all_parts(names: Set[str], folder: Path) -> None:
                     raise Refused(f"{folder} has {name}, but not {other}.")
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Raises Refused where it is no JSON object."""
     try:
         data = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError) as error:
