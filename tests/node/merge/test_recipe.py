@@ -95,7 +95,7 @@ def test_the_base_is_one_more_input() -> None:
             "merge_method: passthrough\nslices: [{sources: [{model: a, layer_range: [5, 2]}]}]",
             "layer_range of a is [first, end]",
         ),
-        ("merge_method: passthrough\nmodels: [{model: a+b}]", "LoRA adapter"),
+        ("merge_method: passthrough\nmodels: [{model: a+b+c}]", "LoRA adapter"),
         ("merge_method: passthrough\nmodels: [{model: a}]\ndtype: int4", "dtype int4 is unknown"),
         ("merge_method: passthrough\nmodels: [{model: a}]\nseed: -1", "seed is a whole number"),
         ("merge_method: passthrough\nmodules: {text: {}}", "several modules"),

@@ -1,8 +1,7 @@
 """A model with another size of its vocabulary: rows are cut off, or added behind the others."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -11,11 +10,12 @@ from trainyard_node.export.refused import Refused
 from trainyard_node.merge.folder import token_numbers
 from trainyard_node.merge.layout import EMBEDDING, HEAD
 from trainyard_node.merge.stored import Entry, Stored
+from trainyard_node.merge.view import View
 
 STEP = 4096  # rows that are read at a time
 
 
-class Resized(Stored):
+class Resized(View):
     """`stored` with `size` rows in its embedding and, where it has one, its head. A new row is the
     mean of the old ones of its own tensor.
 
@@ -23,9 +23,9 @@ class Resized(Stored):
     """
 
     def __init__(self, stored: Stored, size: int) -> None:
-        self._stored, self._size = stored, size
+        super().__init__(stored)
+        self._size = size
         self._before = stored.config.get("vocab_size")
-        self.folder, self.root = stored.folder, stored.root
         self.config = {**stored.config, "vocab_size": size}
         self._words = [name for name in stored.entries if name.endswith((EMBEDDING, HEAD))]
         if not any(name.endswith(EMBEDDING) for name in self._words):
@@ -55,21 +55,6 @@ class Resized(Stored):
                 f"{highest + 1} rows or more, not {self._size}."
             )
 
-    @property
-    def bytes_read(self) -> int:  # type: ignore[override]
-        return self._stored.bytes_read
-
-    @property
-    def files(self) -> list[Path]:
-        return self._stored.files
-
-    def watch(self) -> None:
-        self._stored.watch()
-
-    def digest(self) -> str:
-        """Of the model as it is stored."""
-        return self._stored.digest()
-
     def rows(self, name: str, first: int, end: int) -> Tensor:
         """Rows of a tensor as (rows, width), in its own type; a vector is one row."""
         before = self._stored.entries[name].shape[0] if name in self._words else end
@@ -78,10 +63,6 @@ class Resized(Stored):
         mean = self._means[name]
         new = mean.expand(end - max(first, before), -1)
         return torch.cat([self._stored.rows(name, first, before), new]) if first < before else new
-
-    def picked(self, name: str, numbers: Sequence[int]) -> Tensor:
-        """Some rows of a matrix, as `rows` gives them."""
-        return torch.cat([self.rows(name, number, number + 1) for number in numbers])
 
     @cached_property
     def _means(self) -> Mapping[str, Tensor]:

@@ -86,23 +86,37 @@ def merge(made: Plan, folder: Path, told: Told) -> None:
 
 def merged_rows(made: Plan, name: str) -> Rows:
     """A tensor of the result by rows; as it is stored where no adapter changes it."""
-    base, source = made.base, made.sources[name]
-    rows, width = rows_and_width(base.entries[source].shape)
-    step = max(1, CHUNK // max(1, width))
-    changing = [each for each in made.adapters if name in each.pairs or name in each.saved]
-    matrices = [_matrices(each, each.pairs.get(name)) for each in changing]
+    rows, width = rows_and_width(made.base.entries[made.sources[name]].shape)
+    step, matrices = max(1, CHUNK // max(1, width)), matrices_of(made, name)
     for first in range(0, rows, step):
-        end = min(rows, first + step)
-        part = base.rows(source, first, end)
-        if part.is_floating_point() and not is_finite(part):
-            raise Refused(f"{source} of {base.root} holds NaN or infinite values.")
-        if changing:
-            part = part.to(_working(part.dtype))
-            part = _changed(part, name, changing, matrices, first, end)
-        yield part
+        yield merged_part(made, name, first, min(rows, first + step), matrices)
 
 
 Matrices = tuple[Pair, Tensor, Tensor, Tensor | None] | None
+
+
+def matrices_of(made: Plan, name: str) -> list[Matrices]:
+    """The matrices of each adapter that changes a tensor; None for one that puts it whole."""
+    return [_matrices(each, each.pairs.get(name)) for each in _changing(made, name)]
+
+
+def merged_part(
+    made: Plan, name: str, first: int, end: int, matrices: Sequence[Matrices]
+) -> Tensor:
+    """Some rows of a tensor of the result, in the working precision where an adapter changes it.
+    Raises Refused for NaN."""
+    base, source = made.base, made.sources[name]
+    part = base.rows(source, first, end)
+    if part.is_floating_point() and not is_finite(part):
+        raise Refused(f"{source} of {base.root} holds NaN or infinite values.")
+    if changing := _changing(made, name):
+        part = part.to(_working(part.dtype))
+        part = _changed(part, name, changing, matrices, first, end)
+    return part
+
+
+def _changing(made: Plan, name: str) -> list[Adapter]:
+    return [each for each in made.adapters if name in each.pairs or name in each.saved]
 
 
 def _matrices(adapter: Adapter, pair: Pair | None) -> Matrices:

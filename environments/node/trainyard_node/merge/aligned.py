@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -13,6 +12,7 @@ from trainyard_node.merge.choice import TokenRow
 from trainyard_node.merge.layout import EMBEDDING, HEAD
 from trainyard_node.merge.recipe import Recipe, Slice
 from trainyard_node.merge.stored import Entry, Stored
+from trainyard_node.merge.view import View
 from trainyard_node.merge.vocabularies import LACKS, Vocabulary
 
 STEP = 4096  # rows that are read at a time
@@ -30,36 +30,21 @@ class Defaults:
     is_forced: Tensor
 
 
-class Aligned(Stored):
+class Aligned(View):
     """`stored` as a model of `vocabulary`. `others` has all models as they are stored."""
 
     def __init__(
         self, name: str, others: Mapping[str, Stored], vocabulary: Vocabulary,
         defaults: Mapping[str, Defaults],
     ) -> None:  # fmt: skip
-        self._stored, self._others = others[name], others
+        super().__init__(others[name])
+        self._others = others
         self._vocabulary, self._defaults = vocabulary, defaults
-        self.folder, self.root = self._stored.folder, self._stored.root
         self.config = {**self._stored.config, "vocab_size": vocabulary.size}
         self._own = vocabulary.rows[name]
         self.entries: Mapping[str, Entry] = {
             key: self._resized(entry) for key, entry in self._stored.entries.items()
         }
-
-    @property
-    def bytes_read(self) -> int:  # type: ignore[override]
-        return self._stored.bytes_read
-
-    @property
-    def files(self) -> list[Path]:
-        return self._stored.files
-
-    def watch(self) -> None:
-        self._stored.watch()
-
-    def digest(self) -> str:
-        """Of the model as it is stored."""
-        return self._stored.digest()
 
     def rows(self, name: str, first: int, end: int) -> Tensor:
         """Rows of a tensor as (rows, width), in its own type; a vector is one row."""
@@ -75,7 +60,7 @@ class Aligned(Stored):
         """Some rows of a matrix, as `rows` gives them."""
         if not is_words(name):
             return self._stored.picked(name, numbers)
-        return torch.cat([self.rows(name, number, number + 1) for number in numbers])
+        return super().picked(name, numbers)
 
     def _of_tokens(self, name: str, first: int, end: int) -> Tensor:
         entry, defaults = self.entries[name], self._defaults[name]

@@ -142,9 +142,8 @@ def card(recipe: Recipe, models: Models, vocabulary: Vocabulary | None = None) -
     ]  # fmt: skip
     for name, stored in models.items():
         size = sum(entry.bytes for entry in stored.entries.values())
-        lines.append(
-            f"- `{name}`: {len(stored.entries)} tensors, {size} bytes, SHA-256 `{stored.digest()}`"
-        )
+        digests = ", ".join(f"SHA-256 `{each}`" for each in stored.inputs().values())
+        lines.append(f"- `{name}`: {len(stored.entries)} tensors, {size} bytes, {digests}")
     if vocabulary and (tokens := vocabulary.in_no_model()):
         named = json.dumps(tokens[:MOST_TOKENS])[1:-1]
         lines += [

@@ -29,7 +29,7 @@ from trainyard_node.merge.rules.base import Values
 from trainyard_node.merge.stored import Stored
 from trainyard_node.merge.vocabularies import Vocabulary, vocabulary_of
 from trainyard_node.merge.writer import Shard, ShardFile, shards, write_index
-from trainyard_node.shards.opening import open_model
+from trainyard_node.shards.opening import open_named
 
 SHARD = 5_000_000_000  # bytes
 SAFE_EVERY = 1 << 30  # bytes after which what is written is made safe and journalled
@@ -95,7 +95,7 @@ def plan(
 ) -> Plan:
     """Look at all that is known before the work. `change` gives another view of each model.
     Raises Refused."""
-    models = {name: open_model(Path(name).expanduser().absolute()) for name in recipe.models}
+    models = {name: open_named(name) for name in recipe.models}
     if change:
         models = {name: change(stored) for name, stored in models.items()}
     vocabulary = None
@@ -156,12 +156,12 @@ def check(made: Plan, target: Path) -> None:
 
 def _check_apart(made: Plan, target: Path) -> None:
     real = target.resolve()
-    for stored in made.models.values():
-        folder = stored.root.resolve()
+    for root in (root for stored in made.models.values() for root in stored.roots):
+        folder = root.resolve()
         if real == folder or folder in real.parents:
-            raise Refused(f"{target} lies in {stored.root}, which is an input.")
+            raise Refused(f"{target} lies in {root}, which is an input.")
         if real in folder.parents:
-            raise Refused(f"{stored.root} is an input and lies in {target}.")
+            raise Refused(f"{root} is an input and lies in {target}.")
 
 
 def _write_all(made: Plan, journal: Journal, progress: Progress) -> None:

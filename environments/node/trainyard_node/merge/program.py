@@ -46,7 +46,9 @@ def make(made: Plan, target: Path, told: Told, more: Mapping[str, Any]) -> None:
     told.plan(made.bytes_in, made.bytes_out)
     merge(made, target, Progress(tell=_Teller(told)))
     told.finished()
-    inputs = {str(stored.root): stored.digest() for stored in made.models.values()}
+    inputs: dict[str, str] = {}
+    for stored in made.models.values():
+        inputs |= stored.inputs()
     facts = {"tensors": len(made.pieces), **more, "inputs": inputs}
     facts |= {"bytes": size_of(target), "digest": digest_of(target)}
     told.event("made", f"{target} is there: {len(made.pieces)} tensors", path=str(target), **facts)

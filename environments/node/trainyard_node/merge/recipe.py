@@ -28,6 +28,8 @@ KEYS = (
     "models", "slices", "merge_method", "base_model", "parameters", "dtype", "out_dtype",
     "tokenizer_source", "tokenizer", "chat_template", "seed",
 )  # fmt: skip
+WITH = "+"  # between a model and the adapter in it
+OF_MODEL = ("model", "lora")
 OF_SOURCE = ("model", "layer_range", "parameters")
 OF_SLICE = ("sources", "base_model", "parameters")
 TRUTHS = {"true": True, "false": False}
@@ -168,15 +170,27 @@ def _source(data: Any, method: Method) -> Source:
 
 
 def _model(data: Any, where: str) -> str:
-    name = data.get("model") if isinstance(data, dict) else data
-    if isinstance(name, dict):
-        name = name.get("path")
+    """A model's folder, or PATH+ADAPTER for one with a LoRA adapter in it."""
+    if not isinstance(data, dict):
+        return _checked_model(_folder(data, where))
+    _known(data, OF_MODEL, where)
+    model = _folder(data.get("model"), where)
+    lora = data.get("lora")
+    return _checked_model(f"{model}{WITH}{_folder(lora, f'lora of {where}')}" if lora else model)
+
+
+def _folder(data: Any, where: str) -> str:
+    name = data.get("path") if isinstance(data, dict) else data
     if not isinstance(name, str) or not name:
         raise Refused(f"{where} is a folder, not {data!r}.")
-    if "+" in name or (isinstance(data, dict) and data.get("lora")):
-        raise Refused(
-            f"{name}: a LoRA adapter is merged into its base first, as a step of its own."
-        )
+    return name
+
+
+def _checked_model(name: str) -> str:
+    parts = name.split(WITH)
+    if len(parts) > 2 or not all(parts):
+        raise Refused(f"{name} is no model: a folder, or a folder and a LoRA adapter's with one "
+                      f"{WITH} between them.")  # fmt: skip
     return name
 
 

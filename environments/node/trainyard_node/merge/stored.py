@@ -97,6 +97,15 @@ class Stored:
         lines = [*self._digests.lines(self.rows), *self.beside()]
         return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
 
+    @property
+    def roots(self) -> list[Path]:
+        """The folders that no result may lie in."""
+        return [self.root]
+
+    def inputs(self) -> dict[str, str]:
+        """The digest of each folder that the tensors come from."""
+        return {str(self.root): self.digest()}
+
     def beside(self) -> list[str]:
         """Lines of the digest for what changes the tensors when they are read."""
         return []

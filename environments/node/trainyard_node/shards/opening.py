@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from trainyard_node.examine import FOLDER
+from trainyard_node.merge.recipe import WITH
 from trainyard_node.merge.stored import Stored
 
 
@@ -14,3 +15,16 @@ def open_model(path: Path) -> Stored:
     from trainyard_node.shards.checkpoint import Checkpoint
 
     return Checkpoint(path)
+
+
+def open_named(name: str) -> Stored:
+    """A model as a recipe names it: PATH, or PATH+ADAPTER with a LoRA adapter in it. Raises
+    Refused."""
+    path, _, adapter = name.partition(WITH)
+    stored = open_model(Path(path).expanduser().absolute())
+    if not adapter:
+        return stored
+    from trainyard_node.lora.adapted import Adapted
+    from trainyard_node.lora.adapter import open_adapter
+
+    return Adapted(stored, open_adapter(Path(adapter).expanduser().absolute()))
