@@ -4,7 +4,14 @@ from django.contrib.auth.models import User
 
 from compute.models import Machine
 from surgery.kinds.merge import MergeSpec
-from surgery.making.checks import check_alike, check_machine, check_places
+from surgery.making.checks import (
+    ALIKE,
+    VOCABULARY,
+    check_adapters,
+    check_alike,
+    check_machine,
+    check_places,
+)
 from surgery.recipes.recipe import Recipe, read_recipe
 
 
@@ -16,5 +23,7 @@ def check(text: str, machine: Machine, user: User) -> Recipe:
     recipe = read_recipe(text)
     check_machine(machine, MergeSpec(text))
     check_places(recipe.read, machine, user)
-    check_alike(recipe.models if recipe.is_whole else recipe.models[:0], machine)
+    check_adapters(recipe.adapters, machine, user)
+    names = [name for name in ALIKE if not (recipe.aligns and name == VOCABULARY)]
+    check_alike(recipe.models if recipe.is_whole else recipe.models[:0], machine, names)
     return recipe

@@ -51,4 +51,5 @@ class Merge(ModelMaker):
             return Reads()
         models = [path for path in recipe.read if path != recipe.base]
         base = {"base": recipe.base} if recipe.base else {}
-        return Reads(inputs=base | named("model", models))
+        adapters = named("adapter", recipe.adapters)
+        return Reads(inputs=base | named("model", models) | adapters)

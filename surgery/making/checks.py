@@ -20,7 +20,8 @@ from surgery.kinds.steps import step_in
 from surgery.making.offered import LONGEST_PATH
 
 LONGEST_CONFIG = 2**20  # bytes
-ALIKE = ("model_type", "hidden_size", "num_hidden_layers", "vocab_size")
+VOCABULARY = "vocab_size"
+ALIKE = ("model_type", "hidden_size", "num_hidden_layers", VOCABULARY)
 # Where a model's folder has its configuration, and a checkpoint of SFT and of RL.
 CONFIGS = ("config.json", "huggingface/config.json", "actor/huggingface/config.json")
 ADAPTER_CONFIGS = ("adapter_config.json", "lora_adapter/adapter_config.json")

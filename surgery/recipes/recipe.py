@@ -25,6 +25,8 @@ KEYS = (
     "models", "slices", "merge_method", "base_model", "parameters", "dtype", "out_dtype",
     "tokenizer_source", "tokenizer", "chat_template", "seed",
 )  # fmt: skip
+WITH = "+"  # between a model and the LoRA adapter in it
+OF_MODEL = ("model", "lora")
 OF_SOURCE = ("model", "layer_range", "parameters")
 OF_SLICE = ("sources", "base_model", "parameters")
 TRUTHS = {"true": True, "false": False}
@@ -36,17 +38,20 @@ class RecipeError(ValueError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """``models`` are all that are read, each once, in the order of the recipe; the base too."""
+    """``models`` are the folders of all that are read, each once, in the order of the recipe; the
+    base too. ``adapters`` are the folders of what is folded into some of them."""
 
     method: Method
     models: Sequence[str]
     base: str = ""
     is_whole: bool = True  # whole models are merged, not layers of them
     tokenizer: str = ""  # a folder that is read for its tokenizer alone
+    adapters: Sequence[str] = ()
+    aligns: bool = False  # models of different vocabularies are brought together
 
     @property
     def read(self) -> list[str]:
-        """All folders that are read."""
+        """All folders that are read as models."""
         return list(dict.fromkeys([*self.models, *([self.tokenizer] if self.tokenizer else [])]))
 
 
@@ -65,14 +70,30 @@ def read_recipe(text: str) -> Recipe:
     named = list(dict.fromkeys([*models, *([base] if base else [])]))
     if len(named) > MOST_MODELS:
         raise RecipeError(f"The recipe names {len(named)} models; at most {MOST_MODELS} are read.")
-    return Recipe(method, named, base, "models" in data, _tokenizer(data))
+    return Recipe(
+        method=method,
+        models=_parts(named, 0),
+        base=base.split(WITH)[0],
+        is_whole="models" in data,
+        tokenizer=_tokenizer(data),
+        adapters=_parts(named, 1),
+        aligns=bool(data.get("tokenizer") or data.get("tokenizer_source")),
+    )
+
+
+def _parts(names: Iterable[str], index: int) -> list[str]:
+    """The folders of models (0) or of the adapters in them (1), each once."""
+    split = [name.split(WITH) for name in names]
+    return list(dict.fromkeys(parts[index] for parts in split if len(parts) > index))
 
 
 def _tokenizer(data: Mapping[str, Any]) -> str:
     """The folder of a tokenizer, where the recipe names one."""
     own = data.get("tokenizer")
     given = own.get("source") if isinstance(own, dict) else data.get("tokenizer_source")
-    return "" if given in (None, "", "base", "union") else _model(given, "tokenizer_source")
+    if given in (None, "", "base", "union"):
+        return ""
+    return _model(given, "tokenizer_source").split(WITH)[0]
 
 
 def _loaded(text: str) -> dict[str, Any]:
@@ -165,11 +186,27 @@ def _source(data: Any, method: Method) -> str:
 
 
 def _model(data: Any, where: str) -> str:
-    name = data.get("model") if isinstance(data, dict) else data
-    if isinstance(name, dict):
-        name = name.get("path")
+    """A model's folder, or PATH+ADAPTER for one with a LoRA adapter in it."""
+    if not isinstance(data, dict):
+        return _checked_model(_folder(data, where))
+    _known(data, OF_MODEL, where)
+    model = _folder(data.get("model"), where)
+    lora = data.get("lora")
+    return _checked_model(f"{model}{WITH}{_folder(lora, f'lora of {where}')}" if lora else model)
+
+
+def _folder(data: Any, where: str) -> str:
+    name = data.get("path") if isinstance(data, dict) else data
     if not isinstance(name, str) or not name:
         raise RecipeError(f"{where} is a folder, not {data!r}.")
+    return name
+
+
+def _checked_model(name: str) -> str:
+    parts = name.split(WITH)
+    if len(parts) > 2 or not all(parts):
+        raise RecipeError(f"{name} is no model: a folder, or a folder and a LoRA adapter's with "
+                          f"one {WITH} between them.")  # fmt: skip
     return name
 
 

@@ -20,7 +20,7 @@ from surgery.kinds.merge import Merge, MergeSpec
 from tests import factories
 from tests.pages import HTMX, asks_for_login, queries, refuses_other_methods
 from tests.surgery.conftest import FakeLook
-from tests.surgery.models import artifact_at, model
+from tests.surgery.models import adapter, artifact_at, model
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("queue")]
 NEW = "/surgery/new/"
@@ -214,6 +214,32 @@ def test_what_is_refused_before_the_start(
     theirs = model(other, home / "theirs")
     assert "There is no model of yours at" in refused(page, recipe(a, theirs))
     assert "one line" in refused(page, recipe(*pair), name="a\nb")
+
+
+def test_an_adapter_in_a_model_is_looked_at_and_read(
+    page: Client, user: User, other: User, home: Path, pair: tuple[Path, Path]
+) -> None:
+    a, b = pair
+    assert "outside the allowed folders" in refused(page, recipe(a, Path(f"{b}+/etc")))
+    assert "it has no adapter_config.json" in refused(page, recipe(a, Path(f"{b}+{a}")))
+    theirs = adapter(other, home / "theirs")
+    assert "There is no model of yours at" in refused(page, recipe(a, Path(f"{b}+{theirs}")))
+    assert "is no model: a folder, or" in refused(page, recipe(a, Path(f"{b}+")))
+    own = adapter(user, home / "own")
+    page.post(NEW, form(recipe(a, Path(f"{b}+{own}"))))
+    read = Job.objects.get(kind="merge").inputs.all()
+    assert {each.artifact.places.get().path for each in read if each.artifact} == {
+        str(path) for path in (a, b, own)
+    }
+
+
+def test_a_tokenizer_brings_vocabularies_together(
+    page: Client, user: User, home: Path, pair: tuple[Path, Path]
+) -> None:
+    longer = model(user, home / "longer", vocab_size=99)
+    assert "The models differ in vocab_size" in refused(page, recipe(pair[0], longer))
+    page.post(NEW, form(f"{recipe(pair[0], longer)}tokenizer_source: union\n"))
+    assert Job.objects.filter(kind="merge").count() == 1
 
 
 def test_a_model_on_another_machine_is_named_with_it(

@@ -107,3 +107,26 @@ def test_wrong_parameters_are_refused(parameters: str, said: str) -> None:
     with pytest.raises(RecipeError) as caught:
         write_recipe("linear", ["/m/a", "/m/b"], "", parameters)
     assert said in str(caught.value)
+
+
+def test_a_model_may_have_an_adapter_in_it() -> None:
+    text = TIES.replace("model: /m/b\n", "model: /m/base+/m/lora\n").replace(
+        "/m/a\n", "/m/a+/m/lora\n"
+    )
+    recipe = read_recipe(text)
+    assert list(recipe.models) == ["/m/base", "/m/a"]
+    assert list(recipe.adapters) == ["/m/lora"]
+    nested = STACK.replace("{model: {path: /m/b}}", "{model: {path: /m/b}, lora: {path: /m/c}}")
+    assert list(read_recipe(nested).adapters) == ["/m/c"]
+    based = read_recipe(TIES.replace("/m/base", "/m/base+/m/c"))
+    assert (based.base, list(based.adapters)) == ("/m/base", ["/m/c"])
+    for wrong in ("/m/a+", "+/m/a", "/m/a+/m/b+/m/c"):
+        with pytest.raises(RecipeError, match="is no model: a folder, or"):
+            read_recipe(TIES.replace("/m/base", wrong))
+
+
+def test_a_recipe_with_a_tokenizer_aligns_its_models() -> None:
+    assert not read_recipe(TIES).aligns
+    assert read_recipe(f"{TIES}tokenizer_source: union\n").aligns
+    named = read_recipe(f"{TIES}tokenizer: {{source: /m/c+/m/lora}}\n")
+    assert (named.aligns, named.tokenizer) == (True, "/m/c")
