@@ -45,6 +45,11 @@ def test_gspo_clips_by_sequence(site: Site) -> None:
 
 
 def test_ppo_trains_a_critic(site: Site) -> None:
-    _, found = trained(site, "sample-ppo", "steps=3", "save_freq=-1", "test_freq=-1")
-    assert len(found["critic/vf_loss"]) == 3
-    assert found["critic/vf_loss"][-1] < found["critic/vf_loss"][0]
+    """The value head begins at random, at times near its best: the first loss alone says little."""
+    _, found = trained(site, "sample-ppo", "steps=8", "save_freq=-1", "test_freq=-1")
+    losses = found["critic/vf_loss"]
+    assert len(losses) == 8
+    assert min(losses[-3:]) < max(losses[:3])
+    # 0 is as good as the mean of the returns; heads at random were at -2.8 and -7.5.
+    assert max(found["critic/vf_explained_var"][-3:]) > -0.5
+    assert min(found["critic/grad_norm"]) > 0
