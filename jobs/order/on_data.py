@@ -8,6 +8,7 @@ from django.urls import reverse
 from datasets.elsewhere import Link
 from datasets.models import Version
 from jobs.order.shelf import Offer
+from platform_site.fields import asked_key
 
 
 def link_of(version: Version) -> Link:
@@ -17,9 +18,9 @@ def link_of(version: Version) -> Link:
 
 def version_asked(text: str) -> Version | None:
     """The version of an address, if it is there and ready."""
-    if not (text.isascii() and text.isdecimal() and len(text) < 16):
+    if (key := asked_key(text)) is None:
         return None
-    return Version.objects.ready().select_related("dataset").filter(pk=int(text)).first()
+    return Version.objects.ready().select_related("dataset").filter(pk=key).first()
 
 
 def fitting(offers: Iterable[Offer], version: Version | None) -> list[Offer]:

@@ -8,14 +8,15 @@ from jobs.kinds.registry import registry
 from jobs.models import Artifact
 from jobs.order.filling import NotTrainable, model_in
 from jobs.verl.recipes import Recipe
+from platform_site.fields import asked_key
 
 
 def model_asked(text: str, user: User) -> Artifact | None:
     """The artifact of an address, if the user may read it and a job can train on it."""
-    if not (text.isascii() and text.isdecimal() and len(text) < 16):
+    if (key := asked_key(text)) is None:
         return None
     mine = Artifact.objects.visible_to(user).select_related("job__machine")
-    artifact = mine.filter(pk=int(text)).first()
+    artifact = mine.filter(pk=key).first()
     try:
         return artifact if artifact and model_in(artifact) else None
     except NotTrainable:

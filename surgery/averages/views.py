@@ -2,6 +2,7 @@ from django.http import HttpResponse
 from django.views.decorators.http import require_http_methods
 
 from jobs.requests import get_job
+from platform_site.fields import asked_key
 from platform_site.htmx import HtmxHttpRequest
 from surgery.averages.forms import AverageForm
 from surgery.making.offered import SAVED, offered
@@ -27,6 +28,5 @@ def average_new(request: HtmxHttpRequest) -> HttpResponse:
 
 def _job(request: HtmxHttpRequest) -> int:
     """The run whose checkpoints are offered; 0 for all."""
-    asked = request.GET.get("job", "")
-    is_number = asked.isascii() and asked.isdecimal() and len(asked) < 16
-    return get_job(request, int(asked)).pk if is_number else 0
+    key = asked_key(request.GET.get("job", ""))
+    return 0 if key is None else get_job(request, key).pk

@@ -6,6 +6,7 @@ from django.contrib.auth.models import User
 from django.db.models import Q
 
 from jobs.models import Artifact, Place
+from platform_site.fields import asked_key
 
 OFFERED = 200  # folders, the newest
 LONGEST_PATH = 1000  # characters
@@ -45,10 +46,8 @@ def with_adapters(user: User, *, also: Collection[str] = ()) -> list[Place]:
 
 def chosen(user: User, artifacts: Collection[str]) -> list[Place]:
     """Where the artifacts lie that an address names by their ids, in its order."""
-    ids = [
-        int(text) for text in artifacts if text.isascii() and text.isdecimal() and len(text) < 16
-    ]
-    ids = list(dict.fromkeys(ids))[:OFFERED]
+    keys = [key for text in artifacts if (key := asked_key(text)) is not None]
+    ids = list(dict.fromkeys(keys))[:OFFERED]
     mine = Artifact.objects.visible_to(user).filter(pk__in=ids, is_whole=True)
     places = Place.objects.there().filter(Q(artifact__in=mine), path__startswith="/")
     first = dict[int, Place]()
