@@ -112,6 +112,7 @@ INSTALLED_APPS = [
     "monitoring.watch",
     "monitoring.page",
     "monitoring.store",
+    "monitoring.glossary",
     "surgery",
     "surgery.adapters",
     "surgery.averages",

@@ -17,5 +17,6 @@ urlpatterns = [
     path("queue/", include("jobs.queue.urls")),
     path("datasets/", include("datasets.urls")),
     path("machines/", include("compute.pages.urls")),
+    path("glossary/", include("monitoring.glossary.urls")),
     path("", include("monitoring.page.urls")),
 ]

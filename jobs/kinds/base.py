@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from jobs.process import Command, Placement, Spread
+from jobs.verl.timing import Part
 from jobs.warning import FieldWarning, Range
 
 # Sorts of products.
 CHECKPOINTS, MODEL, ADAPTER, REPORT = "checkpoints", "model", "adapter", "report"
 # The panels that a job's page has unless its kind says otherwise, in their order.
 USUAL = ("charts", "log", "system", "events", "checkpoints", "config")
-PANELS = (*USUAL, "report", "comparison", "result")  # all that there are
+PANELS = (*USUAL, "timing", "report", "comparison", "result")  # all that there are
 Read = Callable[[str], bytes]
 """Gives the beginning of a file of the job's, by its path below the folder that was asked for."""
 
@@ -265,6 +266,10 @@ class JobKind(ABC):
 
     def key_metrics(self, spec: Any) -> Sequence[str]:
         """The metrics whose charts stand first on its page, in their order, where it logs them."""
+        return ()
+
+    def step_parts(self, spec: Any) -> Sequence[Part]:
+        """The times that it logs of its steps' parts, in the order in which a step does them."""
         return ()
 
     def release(self, spec: Any) -> str:

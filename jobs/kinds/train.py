@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from jobs.kinds.base import (
     CHECKPOINTS,
     MODEL,
+    USUAL,
     End,
     FileFact,
     JobKind,
@@ -26,6 +27,7 @@ from jobs.verl.knobs import number
 from jobs.verl.promise import planned_steps
 from jobs.verl.spec import TrainSpec
 from jobs.verl.spread import spread_over, takes_devices
+from jobs.verl.timing import PARTS, Part
 from jobs.verl.trackers import trackers_of
 from jobs.verl.unread import without_effect
 from jobs.verl.usual import unusual
@@ -43,6 +45,7 @@ class Train(JobKind):
     base_model: ClassVar[str] = TRAINED
     has_recipes: ClassVar[bool] = True
     can_rehearse = True
+    panels: ClassVar[Sequence[str]] = ("charts", "timing", *USUAL[1:])
 
     def __init__(self, slug: str) -> None:
         facts = ALGORITHMS[slug]
@@ -121,6 +124,9 @@ class Train(JobKind):
 
     def key_metrics(self, spec: TrainSpec) -> Sequence[str]:
         return KEY_METRICS[self.slug]
+
+    def step_parts(self, spec: TrainSpec) -> Sequence[Part]:
+        return PARTS[self.slug]
 
     def release(self, spec: TrainSpec) -> str:
         return spec.verl

@@ -17,7 +17,7 @@ from monitoring.page.figures import WIDE, news_shown
 from monitoring.store import points
 
 STOP = "monitoring/page/run_stop.html"
-WITH_STATE = ("checkpoints", "comparison", "result")  # panels that may change with it
+WITH_STATE = ("timing", "checkpoints", "comparison", "result")  # panels that may change with it
 SHARED = 20  # changes; viewers that are not further apart share what is made for them
 
 

@@ -13,6 +13,7 @@ from jobs.rehearsal.report import report_of
 from monitoring.models import SystemSample
 from monitoring.page import live
 from monitoring.page.figures import key_metrics, series_groups
+from monitoring.page.timing import timing
 
 MOST_EVENTS = 200
 MOST_CHECKPOINTS = 100
@@ -99,6 +100,7 @@ def result(job: Job) -> dict[str, Any]:
 # The panel with the command is not here: the page needs the command to say what is wrong with it.
 SHOWS: Mapping[str, Callable[[Job], dict[str, Any]]] = {
     "charts": charts,
+    "timing": timing,
     "log": log,
     "system": system,
     "events": events,

@@ -1,12 +1,14 @@
 from django.urls import path
 
-from monitoring.page import answer_views, point_views, views
+from monitoring.page import answer_views, point_views, timing_views, views
 
 app_name = "monitoring"
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
     path("jobs/<int:pk>/", views.run, name="run"),
     path("jobs/<int:pk>/checkpoints/", views.checkpoints, name="checkpoints"),
+    path("jobs/<int:pk>/timing/", timing_views.page, name="timing"),
+    path("jobs/<int:pk>/timing/part/", timing_views.part, name="timing_part"),
     path("points/", point_views.across_runs, name="across_runs"),
     path("jobs/<int:pk>/points/", point_views.of_run, name="points"),
     path("jobs/<int:pk>/names/", point_views.names, name="names"),

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from jobs.kinds.base import PANELS, USUAL
+from jobs.kinds.base import PANELS
 from jobs.kinds.train import Train
 from jobs.models import Job
 from monitoring.page.panels import context_of
@@ -20,6 +20,7 @@ Names = Callable[..., None]
 # What scripts look for, each in one panel.
 HOOKS = {
     "charts": ("data-charts", "data-figures", "data-smoothing", 'id="chart-card"'),
+    "timing": ('id="run-timing"',),
     "log": ("data-log-section", "data-log-view"),
     "system": ("data-system-url", 'id="run-system"'),
     "events": ('id="run-events"',),
@@ -30,7 +31,7 @@ HOOKS = {
     "result": ('id="run-result"',),
 }
 SCRIPTS = {
-    "charts": {"series", "chartview", "chartcard", "charts", "chartgroups", "figures"},
+    "charts": {"series", "chartview", "chartcard", "charts", "chartgroups", "figures", "glossary"},
     "system": {"system"},
     "log": {"ansi", "log", "logsearch"},
 }
@@ -72,7 +73,7 @@ def scripts(content: str) -> set[str]:
 
 def test_a_training_has_the_usual_ones(page: Client, job: Job) -> None:
     content = page.get(job.get_absolute_url()).content.decode()
-    assert sections(content) == links(content) == [*USUAL]
+    assert sections(content) == links(content) == [*Train.panels]
 
 
 def test_all_of_them_in_their_order(page: Client, job: Job, has: Names) -> None:
