@@ -11,6 +11,7 @@ from compute.sizing.plan import instead
 from compute.sizing.plan.reasons import reasons
 from compute.sizing.plan.search import Choice, Found, Goal, search
 from compute.sizing.plan.settings import chosen
+from compute.sizing.plan.settled import settled
 from compute.sizing.plan.shapes import with_gpus
 from compute.sizing.plan.sides import NOTHING_MORE, Terms
 from compute.sizing.question import Question
@@ -60,7 +61,8 @@ def plan(asked: Asked) -> Plan:
     if found.best is None:
         changed = tuple(_instead(asked))
         return Plan(asked, (), changed, found.tried, found.least)
-    offers = (_best(asked, found.best), *_others(asked, found.best, found))
+    best = settled(found.best, asked.question)
+    offers = (_best(asked, best), *_others(asked, best, found))
     return Plan(asked, offers, (), found.tried, found.least)
 
 
@@ -104,19 +106,21 @@ def _on_fewer(question: Question) -> Iterator[Question]:
 def _best(asked: Asked, choice: Choice) -> Offer:
     why = {
         reason.setting: told.why(reason, choice.seconds, choice.question.gpu.memory)
-        for reason in reasons(choice)
+        for reason in reasons(choice, asked.question)
     }
     return _offer(asked, told.BEST.get(asked.goal, asked.goal), choice, why)
 
 
 def _others(asked: Asked, best: Choice, found: Found) -> Iterator[Offer]:
     for other in found.others:
-        yield _offer(asked, told.against(other, best), other, {})
+        kept = settled(other, asked.question)
+        yield _offer(asked, told.against(kept, best), kept, {})
 
 
 def _instead(asked: Asked) -> Iterator[Offer]:
     for one in instead.nearest(asked.question, asked.terms):
-        yield _offer(asked, f"It fits with {one.change}", one.choice, {})
+        kept = settled(one.choice, asked.question)
+        yield _offer(asked, f"It fits with {one.change}", kept, {})
 
 
 def _with_model(asked: Asked, choice: Choice) -> TrainSpec:

@@ -6,9 +6,11 @@ from typing import Literal
 
 from compute.sizing.plan.search import Choice, judged
 from compute.sizing.plan.settings import Setting, Value, settings_of
+from compute.sizing.question import Question
 
 Verdict = Literal["does not fit", "slower", "larger peak", "no difference", "faster"]
 LITTLE = 0.01  # a share of time or memory that decides nothing
+TOKENS = ("max_tokens_per_gpu", "log_prob_tokens")  # settings that count them
 
 
 @dataclass(frozen=True)
@@ -25,22 +27,33 @@ class Reason:
     seconds: float
 
 
-def reasons(choice: Choice) -> Iterator[Reason]:
-    """For each setting the nearest value that was not taken, or the one that fits best."""
+def reasons(choice: Choice, start: Question) -> Iterator[Reason]:
+    """For each setting that differs from ``start``, the job as it is, the value there; for the
+    others the nearest value that was not taken, or the one that fits best."""
     for setting in settings_of(choice.question):
-        others = list(_others(choice, setting))
+        now = setting.read(start)
+        others = {reason.other: reason for reason in _others(choice, setting, now)}
         if others:
-            yield min(others, key=_tells)
+            yield others.get(now) or min(others.values(), key=_tells)
 
 
-def _others(choice: Choice, setting: Setting) -> Iterator[Reason]:
+def can_have(setting: Setting, question: Question, now: Value) -> bool:
+    """Whether a question may have the value that the job has now. A number of tokens lies between
+    those that a plan tries; any other value is one of them."""
+    values = list(setting.values(question))
+    return now in values or (setting.name in TOKENS and min(values) <= now <= max(values))
+
+
+def _others(choice: Choice, setting: Setting, now: Value) -> Iterator[Reason]:
     value = setting.read(choice.question)
-    for other in setting.values(choice.question):
+    others = list(setting.values(choice.question))
+    if now not in others and can_have(setting, choice.question, now):
+        others.append(now)
+    for other in others:
         if other != value:
             there = judged(setting.put(choice.question, other), choice.terms)
-            verdict = _verdict(choice, there)
-            high = there.memory.band[1]
-            yield Reason(setting.name, setting.label, value, other, verdict, high, there.seconds)
+            found, high = verdict(choice, there), there.memory.band[1]
+            yield Reason(setting.name, setting.label, value, other, found, high, there.seconds)
 
 
 def _tells(reason: Reason) -> tuple[bool, float]:
@@ -49,7 +62,8 @@ def _tells(reason: Reason) -> tuple[bool, float]:
     return (misses, reason.peak if misses else reason.seconds)
 
 
-def _verdict(choice: Choice, there: Choice) -> Verdict:
+def verdict(choice: Choice, there: Choice) -> Verdict:
+    """What ``there`` is against the choice."""
     if not there.fits:
         return "does not fit"
     longer = there.seconds / choice.seconds - 1

@@ -17,7 +17,7 @@ def test_each_reason_is_what_the_other_value_alone_would_do() -> None:
     best = search([grpo()], "fastest").best
     assert best
 
-    told = list(reasons(best))
+    told = list(reasons(best, best.question))
 
     by_name = {setting.name: setting for setting in settings_of(best.question)}
     assert len(told) >= 8
