@@ -5,11 +5,13 @@ import importlib
 import importlib.util
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from conftest import Run, read_lines
 from trainyard_node import imports
 from trainyard_node.rewards import parts
@@ -45,16 +47,22 @@ class Fields(list[Any]):
 
 
 class Queue:
-    """Answers as TransferQueue does, by key."""
+    """Answers as TransferQueue does, by key. A reward's ``advantage`` is of three tokens, the
+    second of which a tool wrote."""
 
     def __init__(self, rewards: dict[str, Any]) -> None:
         self.rewards, self.asked = rewards, 0
 
     def kv_batch_get(self, keys: Any, partition_id: str, select_fields: Any) -> Any:
-        assert (partition_id, select_fields) == ("train", ["extra_fields"])
+        assert partition_id == "train"
         self.asked += 1
         rewards = [self.rewards[key] for key in keys]
-        return {"extra_fields": Fields({"reward_extra_info": reward} for reward in rewards)}
+        if select_fields == ["extra_fields"]:
+            return {"extra_fields": Fields({"reward_extra_info": reward} for reward in rewards)}
+        assert select_fields == ["response_mask", "advantages"]
+        masks = torch.tensor([[1, 0, 1]] * len(keys))
+        advantages = [[reward.get("advantage", 0.0), 9.0, 0.5] for reward in rewards]
+        return {"response_mask": masks, "advantages": torch.tensor(advantages)}
 
 
 def trainer_module(queue: Any) -> Any:
@@ -85,16 +93,21 @@ def dump(module: Any, infos: Any) -> Any:
 
 
 def test_parts_are_added_to_a_rollout() -> None:
-    queue = Queue({"a": {"score": 1.0, "acc": 1, "uid": "x"}, "b": {"why": float("nan")}})
+    of_b = {"why": float("nan"), "trainyard_tokens": 99}
+    queue = Queue({"a": {"score": 1.0, "acc": 1, "uid": "x", "advantage": 1.5}, "b": of_b})
     module = trainer_module(queue)
     assert parts.keep_parts(module)
     assert parts.keep_parts(module)  # a second time changes nothing
     assert dump(module, {"uid": ["b", "a"]}) == {
         "why": ["nan", None],
         "acc": [None, 1],
+        "advantage": [None, 1.5],
         "uid": ["b", "a"],
+        "trainyard_tokens": [3, 3],
+        "trainyard_trained": [2, 2],
+        "trainyard_advantage": [0.25, 1.0],
     }
-    assert queue.asked == 1
+    assert queue.asked == 2
 
 
 def test_a_validation_record_is_left_alone() -> None:
@@ -108,10 +121,11 @@ def test_a_queue_that_fails_costs_the_parts_only(capsys: pytest.CaptureFixture[s
     module = trainer_module(Queue({}))
     parts.keep_parts(module)
     infos = {"uid": ["gone"]}
-    assert dump(module, infos) is infos
+    assert dump(module, infos) == infos
     dump(module, infos)
     assert capsys.readouterr().err == (
         "trainyard_node: the parts of the rewards are not in the rollout record: KeyError: 'gone'\n"
+        "trainyard_node: tokens and advantages are not in the rollout record: KeyError: 'gone'\n"
     )
 
 
@@ -205,4 +219,24 @@ def test_each_line_of_a_rollout_holds_the_parts(grpo_run: Run) -> None:
         for line in read_lines(path):
             assert (line["acc"], line["number"]) in ((0, 0), (0, 1), (1, 1)), line
             assert line["score"] == pytest.approx(0.9 * line["acc"] + 0.1 * line["number"])
-    assert "reward parts" not in (grpo_run.root / "train.log").read_text()
+    assert "not in the rollout record" not in (grpo_run.root / "train.log").read_text()
+
+
+@pytest.mark.verl
+def test_each_line_of_a_rollout_holds_tokens_and_the_advantage(grpo_run: Run) -> None:
+    """The mean over all tokens is verl's own; an advantage is that of the group's scores."""
+    for told in grpo_run.step_lines():
+        mean = told["data"]["critic/advantages/mean"]
+        lines = read_lines(grpo_run.root / f"rollouts/{told['step']}.jsonl")
+        tokens = [line["trainyard_trained"] for line in lines]
+        assert [line["trainyard_tokens"] for line in lines] == tokens
+        total = sum(n * line["trainyard_advantage"] for n, line in zip(tokens, lines, strict=True))
+        assert total / sum(tokens) == pytest.approx(mean, abs=1e-5)
+        groups = defaultdict(list)
+        for line in lines:
+            groups[line["uid"].split("_")[0]].append(line)
+        for group in groups.values():
+            scores = torch.tensor([line["score"] for line in group])
+            expected = (scores - scores.mean()) / (scores.std() + 1e-6)
+            found = [line["trainyard_advantage"] for line in group]
+            assert found == pytest.approx(expected.tolist(), abs=1e-4)

@@ -1,4 +1,5 @@
-"""Add the parts of a dict reward to the rollout record, where verl's V1 trainer omits them.
+"""Add the parts of a dict reward to the rollout record, where verl's V1 trainer omits them, and
+what else the record lacks: tokens and advantages.
 
 verl 0.9.1 keeps the function's result (its TransferQueue holds it until the step is over), and
 writes it to validation/<step>.jsonl but not to rollouts/<step>.jsonl. Here the trainer's own method
@@ -14,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from trainyard_node.imports import when_imported
+from trainyard_node.rewards.counts import FIELDS, counts
 from trainyard_node.rewards.plain import plain
 
 MODULE = "verl.trainer.ppo.v1.trainer_base"
@@ -59,13 +61,31 @@ def _wrapped(original: Any, batch_get: Any) -> Any:
 
 
 def _with_parts(infos: dict[str, list[Any]], batch_get: Any) -> dict[str, list[Any]]:
+    """The parts first, and what they may not take the place of after them."""
+    return {
+        **_asked("the parts of the rewards", _parts_of, infos["uid"], batch_get),
+        **_asked("tokens and advantages", _counts_of, infos["uid"], batch_get),
+        **infos,
+    }
+
+
+def _asked(what: str, ask: Any, keys: list[Any], batch_get: Any) -> dict[str, list[Any]]:
     try:
-        data = batch_get(keys=infos["uid"], partition_id=PARTITION, select_fields=["extra_fields"])
-        fields = data.pop("extra_fields").tolist()
-        return {**columns([field.get("reward_extra_info") or {} for field in fields]), **infos}
-    except Exception as error:  # a record without parts is better than a failed run
-        _say_once(f"{type(error).__name__}: {error}")
-        return infos
+        found: dict[str, list[Any]] = ask(keys, batch_get)
+        return found
+    except Exception as error:  # a record without them is better than a failed run
+        _say_once(f"{type(error).__name__}: {error}", what)
+        return {}
+
+
+def _parts_of(keys: list[Any], batch_get: Any) -> dict[str, list[Any]]:
+    data = batch_get(keys=keys, partition_id=PARTITION, select_fields=["extra_fields"])
+    fields = data.pop("extra_fields").tolist()
+    return columns([field.get("reward_extra_info") or {} for field in fields])
+
+
+def _counts_of(keys: list[Any], batch_get: Any) -> dict[str, list[Any]]:
+    return counts(batch_get(keys=keys, partition_id=PARTITION, select_fields=[*FIELDS]))
 
 
 def columns(rewards: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
@@ -75,13 +95,10 @@ def columns(rewards: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
 
 
 @functools.cache
-def _say_once(reason: str) -> None:
-    _say(reason)
+def _say_once(reason: str, what: str) -> None:
+    _say(reason, what)
 
 
-def _say(reason: str) -> None:
-    print(
-        f"trainyard_node: the parts of the rewards are not in the rollout record: {reason}",
-        file=sys.stderr,
-        flush=True,
-    )
+def _say(reason: str, what: str = "the parts of the rewards") -> None:
+    verb = "are not in the rollout record"
+    print(f"trainyard_node: {what} {verb}: {reason}", file=sys.stderr, flush=True)
