@@ -80,9 +80,10 @@ def run_folder(job: Job) -> str:
 
 
 def folders_here(job: Job) -> list[Path]:
-    """What it has on this machine: its run folder, or what is kept here of a far one."""
-    own = [Path(run_folder(job))] if job.machine.is_local else [mirror_folder(job.uuid)]
-    return [*own, fetched_folder(job)]
+    """What it has on this machine: its run folder, what is kept here beside it or of a far one, and
+    what was brought here."""
+    own = [Path(run_folder(job))] if job.machine.is_local else []
+    return [*own, mirror_folder(job.uuid), fetched_folder(job)]
 
 
 def measure(folders: list[Path], budget: Budget) -> tuple[int, bool]:

@@ -6,12 +6,15 @@ from jobs.rewards.forms import RewardForm
 from jobs.rewards.trial import TrialError, try_reward
 from platform_site.htmx import HtmxHttpRequest
 
+# Fields that a link may fill in.
+GIVEN = ("path", "name", "rows", "data_file", "count", "answers_from", "column")
+
 
 @require_http_methods(["GET", "POST"])
 def try_reward_page(request: HtmxHttpRequest) -> HttpResponse:
     """The form and, after a POST (which runs the user's code), the result."""
     if request.method == "GET":
-        given = {name: request.GET[name] for name in ("path", "name") if name in request.GET}
+        given = {name: request.GET[name] for name in GIVEN if name in request.GET}
         return render(request, "jobs/rewards/try_reward.html", {"form": RewardForm(initial=given)})
     form = RewardForm(request.POST)
     if not form.is_valid() or form.subject is None:

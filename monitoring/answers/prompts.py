@@ -1,196 +1,217 @@
-"""The prompts of a step, each with what its answers scored: found, filtered, sorted, a page."""
+"""The page of a step: its prompts, or its answers one by one, found, sorted and cut to a page."""
 
 import math
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from monitoring.answers.rows import (
-    LeftOut,
-    Row,
-    digest,
-    is_padding,
-    place_of,
-    rows_of,
-    score_of,
-    shown,
-    text_of,
+import numpy as np
+
+from monitoring.answers.advantage import Method
+from monitoring.answers.checking import advantage_of
+from monitoring.answers.figures import Figures, changes
+from monitoring.answers.question import (
+    ANSWERS,
+    PART,
+    About,
+    Chosen,
+    Question,
+    chosen,
+    decides,
+    is_correct,
+    is_cut,
+    is_empty,
+    ordered,
 )
+from monitoring.answers.repetition import repetition, repetitions
+from monitoring.answers.rows import LeftOut, shown
+from monitoring.answers.secrets import input_of, output_of
+from monitoring.answers.step import Floats, Ints, Step, key_text
 
-SIZE = 25  # prompts of a page
-BEGINNING = 200  # characters of a prompt in the list
-ONLY = ("flat", "missing")
-SORTS = ("mean", "deviation", "length")
+SIZE = 25  # rows of a page
+BEGINNING = 200  # characters of a text in the list
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is asked of the prompts of a step."""
-
-    words: str = ""
-    is_regex: bool = False
-    low: float | None = None  # of the mean score
-    high: float | None = None
-    only: str = ""  # of ONLY
-    sort: str = ""  # of SORTS, with a minus for the greatest first; empty for the file's order
-    page: int = 1
-
-
-@dataclass(slots=True)
 class Prompt:
     """One prompt and what its answers have in common."""
 
     key: str
     text: str
-    rows: int = 0
-    answers: int = 0
-    missing: int = 0  # answers that the other prompts of the step have and this one lacks
-    found: int = 0  # answers in which the words stand
-    is_found: bool = False  # whether they stand in the prompt
-    characters: int = 0
-    scores: list[float] = field(default_factory=list)
-
-    @property
-    def mean(self) -> float | None:
-        return mean_of(self.scores)
-
-    @property
-    def deviation(self) -> float | None:
-        """The standard deviation of the scores as GRPO takes it: of a sample."""
-        mean = self.mean
-        if mean is None or len(self.scores) < 2:
-            return None
-        try:
-            squares = math.fsum((score - mean) ** 2 for score in self.scores)
-        except OverflowError:
-            return None
-        return math.sqrt(squares / (len(self.scores) - 1))
-
-    @property
-    def is_flat(self) -> bool:
-        """All of several answers score the same: an advantage within the group is zero."""
-        return len(self.scores) > 1 and min(self.scores) == max(self.scores)
-
-    @property
-    def length(self) -> float:
-        """Characters of an answer, on average: the file has no tokens."""
-        return self.characters / self.rows if self.rows else 0.0
-
-    @property
-    def unscored(self) -> int:
-        return self.rows - len(self.scores)
+    rows: int
+    missing: int  # answers that the other prompts of the step have and this one lacks
+    found: int  # answers in which the words stand
+    mean: float | None
+    deviation: float | None
+    is_flat: bool
+    length: float
+    unscored: int
+    change: float | None = None  # of the mean since the step before
 
 
 @dataclass(frozen=True)
-class Page:
-    """The prompts that are shown, and counts of the whole step."""
+class Answer:
+    """One answer in the list of a step."""
 
-    shown: Sequence[Prompt]
-    matching: int
+    key: str  # of its prompt
+    prompt: str
+    text: str
+    score: float | None
+    advantage: float | None
+    length: int
+    is_cut: bool
+    repetition: float | None
+    parts: Sequence[tuple[str, float | None]]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Of a whole step."""
+
     prompts: int
     rows: int
     padding: int
     flat: int
+    correct: int
+    cut: int | None
+    empty: int
     mean: float | None
+    unit: str
+    decides: str
+    parts: Sequence[str]
     left_out: LeftOut
 
 
-def page_of(path: Path, question: Question) -> Page:
-    """The page of prompts that was asked for, or the last one. Raises ``OSError``."""
-    left_out, padding, prompts = LeftOut(), 0, dict[str, Prompt]()
-    matches = matcher(question)
-    for row in rows_of(path, left_out):
-        if is_padding(row):
-            padding += 1
-        else:
-            _add(prompts, row, matches)
-    every = [*prompts.values()]
-    note_missing(every)
-    chosen = sorted_by([one for one in every if _is_wanted(one, question)], question.sort)
-    last = max(1, math.ceil(len(chosen) / SIZE))
-    start = (max(1, min(question.page, last)) - 1) * SIZE
-    on_page = chosen[start : start + SIZE]
-    for one in on_page:
-        one.key, one.text = digest(one.key), shown(one.text)
-    scores = [score for one in every for score in one.scores]
-    return Page(
-        on_page,
-        len(chosen),
-        len(every),
-        sum(one.rows for one in every),
-        padding,
-        sum(one.is_flat for one in every),
-        mean_of(scores),
-        left_out,
+@dataclass(frozen=True)
+class Page:
+    """What is shown of a step: prompts or answers, of how many that match."""
+
+    of: str
+    matching: int
+    counts: Counts
+    prompts: Sequence[Prompt] = ()
+    answers: Sequence[Answer] = ()
+    why_no_advantage: str = ""
+    is_compared: bool = False  # with the step before
+
+
+def page_of(
+    step: Step,
+    asked: Question,
+    about: About | None = None,
+    method: Method | None = None,
+    before: Step | None = None,
+) -> Page:
+    """The page that was asked for, or the last one. Raises ``OSError``."""
+    about, figures = about or About(), Figures(step)
+    change = changes(figures, Figures(before)) if before else np.full(step.prompts, np.nan)
+    found = chosen(step, figures, change, asked, about)
+    counts = counts_of(step, figures, about)
+    if asked.of == ANSWERS:
+        return _answers_page(step, asked, about, method or Method(), found, counts)
+    places = _sorted_prompts(figures, change, found.prompts, asked.sort)
+    on_page = _on_page(places, asked.page)
+    texts = [input_of(row, about.secrets) for row in step.rows(step.first[on_page])]
+    rows = zip(on_page.tolist(), texts, strict=True)
+    prompts = [prompt_at(figures, at, text, found.found, change) for at, text in rows]
+    return Page(asked.of, len(places), counts, prompts=prompts, is_compared=before is not None)
+
+
+def counts_of(step: Step, figures: Figures, about: About) -> Counts:
+    cut = is_cut(step, about.limit)
+    return Counts(
+        prompts=step.prompts,
+        rows=len(step),
+        padding=step.padding,
+        flat=int(figures.is_flat.sum()),
+        correct=int(is_correct(step).sum()),
+        cut=None if cut is None else int(cut.sum()),
+        empty=int(is_empty(step).sum()),
+        mean=figures.of_all,
+        unit=step.unit,
+        decides=decides(step),
+        parts=[shown(name) for name in step.parts],
+        left_out=step.left_out,
     )
 
 
-def mean_of(scores: Sequence[float]) -> float | None:
-    """None where there are no scores, or their sum is beyond what a float holds."""
-    try:
-        return math.fsum(scores) / len(scores) if scores else None
-    except OverflowError:
-        return None
-
-
-def matcher(question: Question) -> Callable[[str], object] | None:
-    """What tells whether words stand in a text; None where none are looked for."""
-    if not question.words:
-        return None
-    if question.is_regex:
-        return re.compile(question.words).search
-    words = question.words.casefold()
-    return lambda text: words in text.casefold()
-
-
-def _add(prompts: dict[str, Prompt], row: Row, matches: Callable[[str], object] | None) -> None:
-    key, begins = place_of(row)
-    prompt = prompts.get(key)
-    if prompt is None:
-        text = text_of(row["input"])
-        prompt = prompts[key] = Prompt(key, text[:BEGINNING])
-        prompt.is_found = bool(matches and matches(text))
-    output = text_of(row.get("output"))
-    prompt.rows += 1
-    prompt.answers += begins
-    prompt.characters += len(output)
-    if matches and matches(output):
-        prompt.found += 1
-    score = score_of(row)
-    if score is not None:
-        prompt.scores.append(score)
-
-
-def note_missing(prompts: Sequence[Prompt]) -> None:
-    """Answers that failed are not in the file: a prompt that lost some has fewer than others."""
-    most = max((one.answers for one in prompts), default=0)
-    for one in prompts:
-        one.missing = most - one.answers
-
-
-def _is_wanted(prompt: Prompt, question: Question) -> bool:
-    if question.words and not (prompt.found or prompt.is_found):
-        return False
-    if question.only == "flat" and not prompt.is_flat:
-        return False
-    if question.only == "missing" and not prompt.missing:
-        return False
-    return _is_between(prompt.mean, question.low, question.high)
-
-
-def _is_between(mean: float | None, low: float | None, high: float | None) -> bool:
-    if low is None and high is None:
-        return True
-    return mean is not None and (low is None or mean >= low) and (high is None or mean <= high)
-
-
-def sorted_by(prompts: list[Prompt], sort: str) -> list[Prompt]:
-    """In the order that was asked for; those that have no such figure come last."""
+def sorted_rows(
+    step: Step, rows: Ints, sort: str, about: About | None = None, method: Method | None = None
+) -> Ints:
+    """The rows of answers in the order that was asked for. By repetition it reads their texts."""
     name = sort.lstrip("-")
-    if name not in SORTS:
-        return prompts
-    figures = [(getattr(one, name), one) for one in prompts]
-    known = [(figure, one) for figure, one in figures if figure is not None]
-    known.sort(key=lambda pair: pair[0], reverse=sort.startswith("-"))
-    return [*(one for _, one in known), *(one for figure, one in figures if figure is None)]
+    if not name:
+        return rows
+    return ordered(rows, _figures(step, rows, name, method or Method()), sort.startswith("-"))
+
+
+def _figures(step: Step, rows: Ints, name: str, method: Method) -> Floats:
+    nothing = np.full(len(step), np.nan)
+    if name.startswith(PART):
+        return step.parts.get(name.removeprefix(PART), nothing)
+    if name == "advantage":
+        return advantage_of(step, method)[0]
+    if name == "repetition":
+        nothing[rows] = repetitions(step, rows)
+        return nothing
+    return step.length.astype(np.float64) if name == "length" else step.score
+
+
+def _sorted_prompts(figures: Figures, change: Floats, places: Ints, sort: str) -> Ints:
+    name = sort.lstrip("-")
+    if not name:
+        return places
+    values = change if name == "change" else getattr(figures, name)
+    return ordered(places, values, sort.startswith("-"))
+
+
+def _on_page(places: Ints, page: int) -> Ints:
+    last = max(1, math.ceil(len(places) / SIZE))
+    start = (max(1, min(page, last)) - 1) * SIZE
+    return places[start : start + SIZE]
+
+
+def prompt_at(figures: Figures, at: int, text: str, found: Ints, change: Floats) -> Prompt:
+    return Prompt(
+        key=key_text(figures.step.keys[at]),
+        text=shown(text[:BEGINNING]),
+        rows=int(figures.rows[at]),
+        missing=int(figures.missing[at]),
+        found=int(found[at]),
+        mean=known(figures.mean[at]),
+        deviation=known(figures.deviation[at]),
+        is_flat=bool(figures.is_flat[at]),
+        length=float(figures.length[at]),
+        unscored=int(figures.rows[at] - figures.scored[at]),
+        change=known(change[at]),
+    )
+
+
+def _answers_page(
+    step: Step, asked: Question, about: About, method: Method, found: Chosen, counts: Counts
+) -> Page:
+    rows = sorted_rows(step, found.rows, asked.sort, about, method)
+    on_page = _on_page(rows, asked.page)
+    advantage, why = advantage_of(step, method)
+    cut = is_cut(step, about.limit)
+    answers = []
+    for at, row in zip(on_page.tolist(), step.rows(on_page), strict=True):
+        output = output_of(row, about.secrets)
+        answers.append(
+            Answer(
+                key=key_text(step.keys[step.prompt[at]]),
+                prompt=shown(input_of(row, about.secrets)[:BEGINNING]),
+                text=shown(output[:BEGINNING]),
+                score=known(step.score[at]),
+                advantage=known(advantage[at]),
+                length=int(step.length[at]),
+                is_cut=cut is not None and bool(cut[at]),
+                repetition=known(repetition(output)),
+                parts=[(shown(name), known(each[at])) for name, each in step.parts.items()],
+            )
+        )
+    return Page(asked.of, len(rows), counts, answers=answers, why_no_advantage=why)
+
+
+def known(value: float) -> float | None:
+    """NaN is what is not known."""
+    return None if np.isnan(value) else float(value)

@@ -1,22 +1,20 @@
-"""The answers to one prompt side by side, and how the same prompt did in the steps beside it."""
+"""The answers to one prompt side by side."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from monitoring.answers.prompts import BEGINNING, Prompt
-from monitoring.answers.rows import (
-    OF_VERL,
-    LeftOut,
-    Row,
-    digest,
-    is_padding,
-    place_of,
-    rows_of,
-    score_of,
-    shown,
-    text_of,
-)
+import numpy as np
+
+from monitoring.answers.advantage import Method
+from monitoring.answers.checking import advantage_of
+from monitoring.answers.figures import Figures
+from monitoring.answers.prompts import Prompt, known, prompt_at
+from monitoring.answers.question import About, is_cut
+from monitoring.answers.repetition import repetition
+from monitoring.answers.rows import NO_PARTS, Row, shown, text_of
+from monitoring.answers.secrets import hidden, input_of, output_of
+from monitoring.answers.step import Step
+from monitoring.answers.turns import Turn, turns_of
 
 MOST = 64  # answers side by side
 ROOM = 300_000  # characters of all texts together
@@ -26,21 +24,30 @@ LONGEST_PART = 100  # characters of the value of one
 
 @dataclass(frozen=True)
 class Text:
-    """A text as far as it is shown, and its length."""
+    """A text as far as it is shown, its length, and the same as a conversation."""
 
     shown: str
     length: int
+    role: str
 
     @property
     def left_out(self) -> int:
         return self.length - len(self.shown)
 
+    @property
+    def turns(self) -> Sequence[Turn]:
+        return turns_of(self.shown, self.role)
+
 
 @dataclass(frozen=True)
 class Answer:
     text: Text
+    tokens: int | None
     score: float | None
     said: str  # what stands as the score where that is no number
+    advantage: float | None
+    is_cut: bool
+    repetition: float | None
     truth: str
     uid: str
     parts: Sequence[tuple[str, str]]  # all other keys of the row
@@ -48,109 +55,82 @@ class Answer:
 
 @dataclass(frozen=True)
 class Answers:
-    """The prompt, those of its answers that are shown, and its figures in the steps beside it."""
+    """A prompt, and those of its answers that are shown."""
 
     key: str
+    mark: int  # of its text, by which it is found in other steps
     prompt: Prompt
     text: Text
     shown: Sequence[Answer]
-    before: Prompt | None = None
-    after: Prompt | None = None
+    unit: str
+    why_no_advantage: str
 
     @property
     def more(self) -> int:
         return self.prompt.rows - len(self.shown)
 
 
+@dataclass(frozen=True)
+class _Room:
+    """Characters that a text may have, and what must not be in it."""
+
+    each: int
+    secrets: Sequence[str]
+
+    def text(self, whole: str, role: str) -> Text:
+        return Text(shown(whole[: self.each]), len(whole), role)
+
+    def short(self, value: object) -> str:
+        return shown(hidden(text_of(value)[: LONGEST_PART * 10], self.secrets)[:LONGEST_PART])
+
+
 def answers_of(
-    path: Path, key: str, before: Path | None, after: Path | None, room: int = ROOM
+    step: Step,
+    key: str,
+    about: About | None = None,
+    method: Method | None = None,
+    room: int = ROOM,
 ) -> Answers | None:
     """The answers to the prompt with a key of the list, or None where there is no such prompt.
 
-    ``before`` and ``after`` are the files of the steps beside it, where the prompt is looked for by
-    its text. Raises ``OSError``.
+    Raises ``OSError``.
     """
-    rows: list[Row] = []
-    prompt, whole = None, ""
-    known: dict[str, bool] = {}
-    for row in rows_of(path, LeftOut()):
-        place, begins = place_of(row)
-        if place not in known:
-            known[place] = digest(place) == key
-        if not known[place] or is_padding(row):
-            continue
-        if prompt is None:
-            whole = text_of(row["input"])
-            prompt = Prompt(key, whole[:BEGINNING])
-        _count(prompt, row, begins)
-        if len(rows) < MOST:
-            rows.append(_cut(row, room // 4))
-    if prompt is None:
+    at = step.place_of(key)
+    if at is None:
         return None
-    each = max(1_000, room // (len(rows) + 1))
-    return Answers(
-        key,
-        prompt,
-        _text(whole, each),
-        [_answer(row, each) for row in rows],
-        _same(before, whole),
-        _same(after, whole),
-    )
+    about = about or About()
+    every = np.flatnonzero(step.prompt == at)
+    rows = every[:MOST]
+    space = _Room(max(1_000, room // (len(rows) + 1)), about.secrets)
+    advantage, why = advantage_of(step, method or Method())
+    cut = is_cut(step, about.limit)
+    whole, found = "", list[Answer]()
+    for place, row in zip(rows.tolist(), step.rows(rows), strict=True):
+        whole = whole or input_of(row, about.secrets)
+        is_at_limit = cut is not None and bool(cut[place])
+        found.append(_answer(step, place, row, space, known(advantage[place]), is_at_limit))
+    figures = Figures(step)
+    nothing = np.full(step.prompts, np.nan)
+    prompt = prompt_at(figures, at, whole, np.zeros(step.prompts, np.int64), nothing)
+    text = space.text(whole, "user")
+    return Answers(key, int(step.texts[at]), prompt, text, found, step.unit, why)
 
 
-def _count(prompt: Prompt, row: Row, begins: bool) -> None:
-    prompt.rows += 1
-    prompt.answers += begins
-    prompt.characters += len(text_of(row.get("output")))
-    if (score := score_of(row)) is not None:
-        prompt.scores.append(score)
-
-
-def _cut(row: Row, room: int) -> Row:
-    """What is needed of a row: sixty-four of them may be of many MiB each."""
-    parts = [name for name in row if name not in OF_VERL][:MOST_PARTS]
-    output = text_of(row.get("output"))
-    return {
-        "output": (output[:room], len(output)),
-        "score": row.get("score"),
-        "gts": _short(row.get("gts")),
-        "uid": _short(row.get("uid")),
-        "parts": [(_short(name), _short(row[name])) for name in parts],
-    }
-
-
-def _answer(row: Row, each: int) -> Answer:
-    output, length = row["output"]
-    score = score_of(row)
-    said = "" if score is not None else _short(row["score"])
+def _answer(
+    step: Step, at: int, row: Row, space: _Room, advantage: float | None, is_at_limit: bool
+) -> Answer:
+    output = output_of(row, space.secrets)
+    score, tokens = known(step.score[at]), int(step.tokens[at])
+    parts = [name for name in row if name not in NO_PARTS][:MOST_PARTS]
     return Answer(
-        Text(shown(output[:each]), length), score, said, row["gts"], row["uid"], row["parts"]
+        text=space.text(output, "assistant"),
+        tokens=tokens if tokens >= 0 else None,
+        score=score,
+        said="" if score is not None else space.short(row.get("score")),
+        advantage=advantage,
+        is_cut=is_at_limit,
+        repetition=known(repetition(output)),
+        truth=space.short(row.get("gts")),
+        uid=space.short(row.get("uid")),
+        parts=[(space.short(name), space.short(row[name])) for name in parts],
     )
-
-
-def _short(value: object) -> str:
-    return shown(text_of(value)[:LONGEST_PART])
-
-
-def _text(text: str, each: int) -> Text:
-    return Text(shown(text[:each]), len(text))
-
-
-def _same(path: Path | None, text: str) -> Prompt | None:
-    """The first prompt with the same text in the file of another step."""
-    if path is None:
-        return None
-    found: Prompt | None = None
-    wanted = ""
-    try:
-        for row in rows_of(path, LeftOut()):
-            if is_padding(row) or text_of(row["input"]) != text:
-                continue
-            place, begins = place_of(row)
-            if found is None:
-                found, wanted = Prompt(digest(place), ""), place
-            if place == wanted:
-                _count(found, row, begins)
-    except OSError:  # it was there when the steps were listed
-        return None
-    return found

@@ -1,54 +1,114 @@
-"""The answers of a run: the prompts of a step, and the answers to one prompt side by side."""
+"""The answers of a run: the prompts of a step, the answers to one side by side, and all steps."""
 
 from typing import Any
 
 from django.core.paginator import Paginator
 from django.http import HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
+from jobs.models import Job
 from monitoring.answers.prompts import SIZE
+from monitoring.page import answer_taking
 from monitoring.page import answers as found
-from monitoring.page.answer_forms import AnswersForm
+from monitoring.page.answer_forms import AnswersForm, TakeForm
 from monitoring.page.views import get_job
 from platform_site.bounded.limits import TooMuch
 from platform_site.htmx import HtmxHttpRequest
 
 LIST, PROMPT = "monitoring/page/answers.html", "monitoring/page/answers_prompt.html"
+STEPS = "monitoring/page/answers_steps.html"
+STEPS_SHOWN = 50  # of a page of the table
 
 
 @require_GET
 @vary_on_headers("HX-Request")
 def answers(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     job, form = get_job(request, pk), AnswersForm(request.GET)
+    return list_or_prompt(request, job, form)
+
+
+def list_or_prompt(
+    request: HtmxHttpRequest, job: Job, form: AnswersForm, take: TakeForm | None = None
+) -> HttpResponse:
+    """``take`` is what was asked to be done with the answers, and could not be."""
+    context = context_of(job, form)
+    steps = context["steps"]
+    context["take"] = take or TakeForm(initial={"name": answer_taking.name_for(job, steps)})
+    template = LIST
+    try:
+        if context["is_right"] and (key := form.cleaned_data["prompt"]):
+            template = PROMPT
+            if asked := found.prompt_asked(job, steps, key):
+                context["answers"], context["beside"] = asked
+                there = {row.step for row in asked[1]}
+                beside = [file for file in (steps.before, steps.after) if file]
+                context["absent"] = [file for file in beside if file.step not in there]
+        elif context["is_right"] and (page := found.page_asked(job, steps, form)):
+            context["found"], context["check"] = page
+            numbers = Paginator(range(page[0].matching), SIZE)
+            context["page"] = numbers.get_page(form.cleaned_data["page"] or 1)
+    except (OSError, TooMuch) as error:
+        context["problem"] = problem_of(error)
+    part = "#table" if request.htmx and template == LIST and not take else ""
+    return render(request, f"{template}{part}", context, status=422 if take else 200)
+
+
+def context_of(job: Job, form: AnswersForm) -> dict[str, Any]:
+    """What all pages of answers show."""
     is_right = form.is_valid()
-    kind = form.kind_asked
-    steps = found.steps_of(job, kind, form.cleaned_data.get("step"))
-    context: dict[str, Any] = {
+    steps = found.steps_of(job, form.kind_asked, form.cleaned_data.get("step"))
+    return {
         "job": job,
         "form": form,
-        "kind": kind,
+        "kind": form.kind_asked,
         "steps": steps,
         "is_right": is_right,
-        "is_filtered": any(request.GET.get(name) for name in ("q", "low", "high", "only")),
+        "is_filtered": form.is_filtered,
         "missing_step": missing_step(form, steps),
-        "why_none": "" if steps.files else found.why_none(job, kind),
-        "is_incomplete": found.is_incomplete(job),
+        "why_none": "" if steps.files else found.why_none(job, form.kind_asked),
+        "incomplete": found.incomplete(job),
         "lost": found.lost_in(job, steps),
         "sort": form.cleaned_data.get("sort", ""),
     }
-    template = LIST
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+def steps(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """How scores and lengths are spread over the run or, with a prompt, what that scored."""
+    job, form = get_job(request, pk), AnswersForm(request.GET)
+    context = context_of(job, form)
     try:
-        if is_right and (key := form.cleaned_data["prompt"]):
-            template, context["answers"] = PROMPT, found.prompt_asked(steps, key)
-        elif is_right and (page := found.page_asked(steps, form)):
-            numbers = Paginator(range(page.matching), SIZE)
-            context |= {"found": page, "page": numbers.get_page(form.cleaned_data["page"] or 1)}
+        if context["is_right"] and (key := form.cleaned_data["prompt"]):
+            context["rows"] = found.prompt_over_asked(job, context["steps"], key)
+        elif context["is_right"] and context["steps"].files:
+            context["spread"] = spread = found.spread_asked(job, context["steps"])
+            pages = Paginator(spread.rows[::-1], STEPS_SHOWN)
+            context["page"] = pages.get_page(form.cleaned_data["page"] or 1)
     except (OSError, TooMuch) as error:
         context["problem"] = problem_of(error)
-    part = "#table" if request.htmx and template == LIST else ""
-    return render(request, f"{template}{part}", context)
+    part = "#spread" if request.htmx else ""
+    return render(request, f"{STEPS}{part}", context)
+
+
+@require_POST
+def take(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """Make a data set of the answers that the address means, or lead to another reward on them."""
+    job, form = get_job(request, pk), AnswersForm(request.GET)
+    wanted = TakeForm(request.POST)
+    if not form.is_valid() or not wanted.is_valid():
+        return list_or_prompt(request, job, form, wanted)
+    try:
+        if wanted.cleaned_data["do"] == "reward":
+            return redirect(answer_taking.try_reward(job, form))
+        return redirect(
+            answer_taking.make_data_set(job, form, wanted.cleaned_data["name"], request.user)
+        )
+    except answer_taking.CannotTake as error:
+        wanted.add_error("name" if wanted.cleaned_data["do"] == "data" else None, str(error))
+        return list_or_prompt(request, job, form, wanted)
 
 
 def missing_step(form: AnswersForm, steps: found.Steps) -> int | None:

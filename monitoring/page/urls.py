@@ -17,5 +17,7 @@ urlpatterns = [
     path("jobs/<int:pk>/log/", views.log, name="log"),
     path("jobs/<int:pk>/log/<int:at>/", views.log_line, name="log_line"),
     path("jobs/<int:pk>/answers/", answer_views.answers, name="answers"),
+    path("jobs/<int:pk>/answers/steps/", answer_views.steps, name="answer_steps"),
+    path("jobs/<int:pk>/answers/take/", answer_views.take, name="answer_take"),
     path("jobs/<int:pk>/stack/", views.stack, name="stack"),
 ]

@@ -17,6 +17,7 @@ from jobs.launch import end as ends
 from jobs.limits import keep_limit, keep_rental
 from jobs.measured import longest_saves
 from jobs.models import Job
+from monitoring.copies import keep_answers
 from monitoring.mirror import keep_log
 from monitoring.models import Cursor
 from monitoring.readers.failure import Cause, find_cause
@@ -44,13 +45,15 @@ def watch(job: Job, look: Look | None = None) -> bool:
     wrote before it ended, and a job ends only after its last line was read. A file that cannot be
     read holds up neither the others nor, for long, the end.
     """
-    look, before = look or look_at(job.machine, [job]), job.revision
+    look, before, step = look or look_at(job.machine, [job]), job.revision, job.step
     exit_code = rundir.read_exit_code(look.small_file(job, rundir.EXIT_CODE))
     news, faults = _read_all(job, look)
     if news:
         job.refresh_from_db()
     if faults and exit_code is not None:
         _give_up_on(job, look, faults)
+    is_new, is_over = job.step != step, exit_code is not None
+    keep_answers(job, look.runner, is_new=is_new, is_over=is_over)
     if job.listing_due or exit_code is not None:
         _list_checkpoints(job, is_over=exit_code is not None)
     if exit_code is not None:

@@ -1,6 +1,7 @@
 """How long the page of a step with 100,000 answers takes, by the clock and of a core."""
 
 import random
+import shutil
 import time
 from pathlib import Path
 
@@ -8,7 +9,10 @@ import orjson
 from playwright.sync_api import APIRequestContext, sync_playwright
 
 from jobs.models import Job, Status
-from monitoring.answers.prompts import Question, page_of
+from jobs.places import mirror_folder
+from monitoring.answers.kept import step_of
+from monitoring.answers.prompts import page_of
+from monitoring.answers.question import Question
 from tests.bench.home import percentile
 from tests.bench.start import end_all, signed_in
 from tests.e2e.site import Site
@@ -53,21 +57,31 @@ def make(path: Path) -> int:
 
 def measured(web: APIRequestContext, job: Job, path: Path) -> dict[str, float]:
     url = f"/jobs/{job.pk}/answers/"
-    key = page_of(path, Question(page=250)).shown[0].key
+    key = page_of(step_of(path), Question(page=250)).prompts[0].key
     asked = {
         "the first page": "",
         "sorted by deviation": "?sort=-deviation",
+        "answers by advantage": "?of=answers&sort=-advantage",
+        "answers that are wrong": "?of=answers&only=wrong",
         "text": "?q=answer+seven",
         "a regular expression": "?q=so+then+(is|the)+answer&regex=on",
         "a prompt with its answers": f"?prompt={key}",
+        "answers by repetition": "?of=answers&sort=-repetition",
     }
     figures = {}
+    looks = []
+    for _ in range(3):
+        shutil.rmtree(mirror_folder(job.uuid), ignore_errors=True)
+        looks.append(timed(web, url))
+    figures["nobody looked before, the columns are made: median [ms]"] = percentile(
+        sorted(looks), 0.5
+    )
     for what, query in asked.items():
         took = sorted(timed(web, url + query) for _ in range(TIMES))
         figures[f"{what}: median [ms]"] = percentile(took, 0.5)
         figures[f"{what}: 95 % [ms]"] = percentile(took, 0.95)
     began = time.process_time()
-    page_of(path, Question())
+    step_of(path)
     return figures | {"reading the step, of a core [ms]": (time.process_time() - began) * 1000}
 
 

@@ -199,6 +199,8 @@ PAGES = (
     f"/jobs/{SFT}/stack/",
     f"/jobs/{SFT}/log/0/",
     f"/jobs/{GRPO}/answers/",
+    f"/jobs/{GRPO}/answers/?of=answers&sort=-advantage",
+    f"/jobs/{GRPO}/answers/steps/",
     f"/jobs/{GRPO}/answers/?kind=validation&only=flat&sort=-mean&q=(&regex=on",
     f"/jobs/compare/?job={SFT}&job={GRPO}",
     "/queue/",

@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 
-from monitoring.answers import rows
+from monitoring.answers import building, rows
 from monitoring.answers.files import nearest, step_files
-from monitoring.answers.prompts import Page, Question, page_of
+from monitoring.answers.kept import step_of
+from monitoring.answers.prompts import Page
+from monitoring.answers.prompts import page_of as page_of_step
+from monitoring.answers.question import Question
 from monitoring.answers.rows import LeftOut, rows_of
 from monitoring.answers.side_by_side import MOST, answers_of
 from tests.factories import write_lines
@@ -33,16 +36,25 @@ def path(tmp_path: Path) -> Path:
     return write_lines(tmp_path / "4.jsonl", ROWS)
 
 
+def page_of(path: Path, question: Question) -> Page:
+    return page_of_step(step_of(path), question)
+
+
 def texts(page: Page) -> list[str]:
-    return [one.text.removeprefix("what is ").rstrip("?") for one in page.shown]
+    return [one.text.removeprefix("what is ").rstrip("?") for one in page.prompts]
+
+
+def counts(page: Page) -> tuple[int, ...]:
+    found = page.counts
+    return (found.prompts, found.rows, page.matching, found.padding, found.flat)
 
 
 def test_the_answers_of_a_prompt_are_one_group(path: Path) -> None:
     page = page_of(path, Question())
     assert texts(page) == ["a", "b", "c"]
-    assert (page.prompts, page.rows, page.matching, page.padding, page.flat) == (3, 5, 3, 0, 1)
-    assert page.mean == pytest.approx(0.45)
-    a, b, c = page.shown
+    assert counts(page) == (3, 5, 3, 0, 1)
+    assert page.counts.mean == pytest.approx(0.45)
+    a, b, c = page.prompts
     assert (a.mean, a.is_flat, a.length) == (0.5, False, 4.0)
     assert a.deviation == pytest.approx(math.sqrt(0.5))  # of a sample, as GRPO takes it
     assert (b.mean, b.deviation, b.is_flat) == (0.5, 0.0, True)
@@ -50,14 +62,14 @@ def test_the_answers_of_a_prompt_are_one_group(path: Path) -> None:
 
 
 def test_a_prompt_that_lost_answers_has_fewer_than_the_others(path: Path) -> None:
-    assert [one.missing for one in page_of(path, Question()).shown] == [0, 0, 1]
+    assert [one.missing for one in page_of(path, Question()).prompts] == [0, 0, 1]
     assert texts(page_of(path, Question(only="missing"))) == ["c"]
 
 
 def test_several_outputs_of_one_answer_are_one_answer(tmp_path: Path) -> None:
     turns = [answer("a", 0, "1"), answer("a", 0, "2") | {"uid": "a_0_1"}, answer("b", 0, "3")]
     page = page_of(write_lines(tmp_path / "1.jsonl", turns), Question())
-    assert [(one.rows, one.answers, one.missing) for one in page.shown] == [(2, 1, 0), (1, 1, 0)]
+    assert [(one.rows, one.missing) for one in page.prompts] == [(2, 0), (1, 0)]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +93,7 @@ def test_several_outputs_of_one_answer_are_one_answer(tmp_path: Path) -> None:
 def test_prompts_are_found_and_sorted(path: Path, question: Question, found: list[str]) -> None:
     page = page_of(path, question)
     assert texts(page) == found
-    assert (page.matching, page.prompts) == (len(found), 3)
+    assert (page.matching, page.counts.prompts) == (len(found), 3)
 
 
 def test_pages_and_a_page_that_is_too_far(tmp_path: Path) -> None:
@@ -95,15 +107,15 @@ def test_pages_and_a_page_that_is_too_far(tmp_path: Path) -> None:
 def test_rows_that_verl_made_up_are_no_answers(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "1.jsonl", [*ROWS, answer("pad0f", 0, "", 0.0)])
     page = page_of(path, Question())
-    assert (page.prompts, page.rows, page.padding) == (3, 5, 1)
-    assert page.mean == pytest.approx(0.45)
+    assert counts(page) == (3, 5, 3, 1, 1)
+    assert page.counts.mean == pytest.approx(0.45)
     assert "pad0f" not in texts(page)
 
 
 def test_without_a_uid_the_text_of_the_prompt_makes_the_group(tmp_path: Path) -> None:
     plain = [{"input": text, "output": "x", "score": 1} for text in ("a", "b", "a")]
     page = page_of(write_lines(tmp_path / "1.jsonl", plain), Question())
-    assert [(one.text, one.rows) for one in page.shown] == [("a", 2), ("b", 1)]
+    assert [(one.text, one.rows) for one in page.prompts] == [("a", 2), ("b", 1)]
 
 
 @pytest.mark.parametrize(("scores", "mean"), [((1e200, -1e200), 0.0), ((1.7e308, 1.7e308), None)])
@@ -113,14 +125,14 @@ def test_a_figure_beyond_a_float_is_none(
 ) -> None:
     rows = [answer("a", number, "x", score) for number, score in enumerate(scores)]
     page = page_of(write_lines(tmp_path / "1.jsonl", rows), Question(sort=sort))
-    assert page.mean == mean
-    assert (page.shown[0].mean, page.shown[0].deviation) == (mean, None)
+    assert page.counts.mean == mean
+    assert (page.prompts[0].mean, page.prompts[0].deviation) == (mean, None)
 
 
 @pytest.mark.parametrize("score", [None, "1.0", True, float("nan"), float("inf"), [1], 10**400])
 def test_a_score_that_is_no_number_is_not_counted(tmp_path: Path, score: Any) -> None:
     path = write_lines(tmp_path / "1.jsonl", [answer("a", 0, "x", score), answer("a", 1, "y", 1.0)])
-    [one] = page_of(path, Question()).shown
+    [one] = page_of(path, Question()).prompts
     assert (one.rows, one.mean, one.unscored) == (2, 1.0, 1)
 
 
@@ -131,8 +143,8 @@ def test_rows_with_other_keys_and_types(tmp_path: Path) -> None:
         {"input": "\ud800", "output": "\ud800", "uid": ""},
     ]
     page = page_of(write_lines(tmp_path / "1.jsonl", odd), Question(words="x"))
-    assert (page.prompts, page.matching) == (3, 0)
-    shown = page_of(tmp_path / "1.jsonl", Question()).shown
+    assert (page.counts.prompts, page.matching) == (3, 0)
+    shown = page_of(tmp_path / "1.jsonl", Question()).prompts
     assert [one.text for one in shown] == ["", '["a", {"b": 1}]', "?"]
 
 
@@ -151,24 +163,23 @@ def test_what_cannot_be_read_is_counted(tmp_path: Path, monkeypatch: pytest.Monk
     path.write_text("\n".join([*lines, whole, whole[:20]]))
     left_out = LeftOut()
     assert len([*rows_of(path, left_out)]) == 2
-    assert left_out == LeftOut(broken=3, long=1, is_torn=True)
+    end = path.stat().st_size - 20
+    assert left_out == LeftOut(broken=3, long=1, is_torn=True, end=end)
 
 
 def test_a_file_of_very_many_rows_is_read_to_a_limit_that_is_said(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rows, "MOST_ROWS", 5)
-    assert not page_of(path, Question()).left_out.is_cut
-    monkeypatch.setattr(rows, "MOST_ROWS", 4)
+    monkeypatch.setattr(building, "MOST_ROWS", 5)
+    assert not page_of(path, Question()).counts.left_out.is_cut
+    monkeypatch.setattr(building, "MOST_ROWS", 4)
     page = page_of(path, Question())
-    assert (page.rows, page.left_out.is_cut) == (4, True)
+    assert (page.counts.rows, page.counts.left_out.is_cut) == (4, True)
 
 
-def test_the_answers_to_a_prompt_side_by_side(path: Path, tmp_path: Path) -> None:
-    key = page_of(path, Question()).shown[0].key
-    other = [answer("z", 0, "one"), answer("y", 0, "two", 1.0) | {"input": "what is a?"}]
-    beside = write_lines(tmp_path / "5.jsonl", other)
-    found = answers_of(path, key, None, beside)
+def test_the_answers_to_a_prompt_side_by_side(path: Path) -> None:
+    key = page_of(path, Question()).prompts[0].key
+    found = answers_of(step_of(path), key)
     assert found is not None
     assert found.text.shown == "what is a?"
     shown = [(one.text.shown, one.score, one.truth, [*one.parts]) for one in found.shown]
@@ -176,21 +187,17 @@ def test_the_answers_to_a_prompt_side_by_side(path: Path, tmp_path: Path) -> Non
         ("two", 1.0, "1", [("acc", "1.0")]),
         ("three", 0.0, "1", [("acc", "0.0")]),
     ]
-    assert found.before is None
-    assert found.after is not None
-    assert (found.after.rows, found.after.mean) == (1, 1.0)
-    assert found.after.key == page_of(beside, Question()).shown[1].key
 
 
 def test_a_prompt_that_is_not_there(path: Path) -> None:
-    assert answers_of(path, "0" * 16, None, None) is None
+    assert answers_of(step_of(path), "0" * 16) is None
 
 
 def test_long_texts_and_many_answers_are_cut_and_said(tmp_path: Path) -> None:
     rows_ = [answer("a", n, "x" * 9_000, "none", **{"k" * 500: "v" * 500}) for n in range(MOST + 3)]
     path = write_lines(tmp_path / "1.jsonl", rows_)
-    key = page_of(path, Question()).shown[0].key
-    found = answers_of(path, key, None, None)
+    key = page_of(path, Question()).prompts[0].key
+    found = answers_of(step_of(path), key)
     assert found is not None
     assert (len(found.shown), found.more) == (MOST, 3)
     one = found.shown[0]

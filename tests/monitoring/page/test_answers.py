@@ -1,6 +1,7 @@
 """The answers of a run on its page and by the command."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from compute.machines.runners import copy_here
 from compute.models import Machine
 from jobs import lifecycle
 from jobs.models import Job
-from monitoring.answers.prompts import Question, page_of
+from monitoring.answers.kept import step_of
+from monitoring.answers.prompts import Prompt, page_of
+from monitoring.answers.question import Question
 from tests import factories
 from tests.monitoring.answers.test_prompts import ROWS, answer
 from tests.pages import asks_for_login, queries, refuses_other_methods
@@ -28,6 +31,10 @@ def job(user: User) -> Job:
     now = timezone.now()
     given = {"status": "completed", "started_at": now, "ended_at": now, "attempt": 1}
     return factories.make_job(user, name="a <run>", kind="grpo", spec=spec, **given)
+
+
+def prompts(path: Path) -> Sequence[Prompt]:
+    return page_of(step_of(path), Question()).prompts
 
 
 def write(job: Job, step: int, rows: list[Any], kind: str = "rollouts") -> Path:
@@ -58,7 +65,7 @@ def test_the_newest_step_is_shown_with_those_beside_it(page: Client, job: Job) -
     shown = text(page, job)
     assert "<strong>Step 10</strong>" in shown
     assert "3 prompts, 5 answers in the step" in shown
-    assert 'rel="prev" href="?step=2"' in shown
+    assert 'rel="prev" title="Left arrow" href="?step=2"' in shown
     assert 'rel="next"' not in shown
     middle = text(page, job, "step=2&q=what")
     assert 'href="?step=1&amp;q=what"' in middle
@@ -82,7 +89,7 @@ def test_validation_is_chosen(page: Client, job: Job) -> None:
 def test_what_a_model_writes_is_inert(page: Client, job: Job) -> None:
     hostile = answer(SCRIPT, 0, SCRIPT, SCRIPT, **{SCRIPT: SCRIPT}) | {"gts": SCRIPT}
     path = write(job, 1, [hostile])
-    key = page_of(path, Question()).shown[0].key
+    key = prompts(path)[0].key
     for query in ("", f"prompt={key}"):
         shown = text(page, job, query)
         assert "&lt;script&gt;alert(1)" in shown
@@ -92,18 +99,18 @@ def test_what_a_model_writes_is_inert(page: Client, job: Job) -> None:
 def test_answers_side_by_side_with_the_steps_beside_them(page: Client, job: Job) -> None:
     for step in (1, 2, 3):
         path = write(job, step, ROWS if step < 3 else [answer("new", 0, "x")])
-    key = page_of(path.with_name("2.jsonl"), Question()).shown[0].key
+    key = prompts(path.with_name("2.jsonl"))[0].key
     shown = text(page, job, f"step=2&prompt={key}")
     for wanted in ("Answer 1", "score 1<", "Answer 2", "score 0<", "<code>acc</code>"):
         assert wanted in shown
     assert "Step 2, shown here" in shown
-    assert f'href="?step=1&amp;prompt={key}"' in shown
-    assert "not among its prompts" in shown
+    assert f'href="/jobs/{job.pk}/answers/?step=1&amp;prompt={key}"' in shown
+    assert "It is not among the prompts of step 3." in shown
 
 
 def test_long_text_is_folded(page: Client, job: Job) -> None:
     path = write(job, 1, [answer("a", 0, "long " * 1_000), answer("a", 1, "short")])
-    shown = text(page, job, f"prompt={page_of(path, Question()).shown[0].key}")
+    shown = text(page, job, f"prompt={prompts(path)[0].key}")
     assert shown.count("<details") == 1
     assert "5000 characters" in shown
 
@@ -117,7 +124,13 @@ def test_long_text_is_folded(page: Client, job: Job) -> None:
         ("q=%00", "Null characters are not allowed."),
         ("low=a", "Enter a number."),
         ("low=nan", "Enter a number."),
-        ("low=2&high=1", "The highest mean score is below the lowest."),
+        ("low=2&high=1", "The highest score is below the lowest."),
+        ("shortest=2&longest=1", "The highest length is below the lowest."),
+        ("part=acc&part_low=2&part_high=1", "The highest value of the part is below the lowest."),
+        ("part_low=2", "Name the part that these bounds are of."),
+        ("part=" + "x" * 201, "at most 200 characters"),
+        ("of=x", "Select a valid choice."),
+        ("view=x", "Select a valid choice."),
         ("step=-1", "greater than or equal to 0"),
         ("step=" + "9" * 30, "less than or equal to"),
         ("kind=x", "Select a valid choice."),
@@ -166,7 +179,7 @@ def test_rows_that_are_no_answers_are_said(page: Client, job: Job) -> None:
 def test_any_value_of_any_key_is_shown(page: Client, job: Job, odd: Any) -> None:
     row = {"input": odd, "output": odd, "gts": odd, "score": odd, "part": odd, "\ud800": odd}
     path = write(job, 1, [row, {"input": odd}, row | {"uid": odd}])
-    for one in page_of(path, Question()).shown:
+    for one in prompts(path):
         assert "Answer 1" in text(page, job, f"prompt={one.key}")
     assert "3 answers in the step" in text(page, job)
 
@@ -193,7 +206,8 @@ def test_nothing_yet_nothing_at_all_and_nothing_that_matches(page: Client, job: 
 def test_of_a_machine_by_ssh_it_is_said_where_they_lie(page: Client, job: Job) -> None:
     machine = factories.make_ssh_machine()
     Job.objects.update(machine=machine)
-    assert f"lie in {machine.workdir}/runs/{job.uuid}/attempt-1/rollouts" in text(page, job)
+    there = f"{machine.workdir}/runs/{job.uuid}/attempt-1/rollouts on {machine}"
+    assert f"What the run wrote lies in {there}." in text(page, job)
 
 
 def test_of_a_ray_cluster_the_copy_here_is_read(page: Client, job: Job) -> None:
@@ -275,5 +289,5 @@ def test_a_page_of_long_answers_stays_small(page: Client, job: Job) -> None:
     rows = [answer(f"a {long}", n, long, long, **{f"part {k} {long}": long for k in range(5)})
             for n in range(3)]  # fmt: skip
     path = write(job, 1, rows)
-    for query in ("", f"prompt={page_of(path, Question()).shown[0].key}"):
+    for query in ("", f"prompt={prompts(path)[0].key}"):
         assert len(page.get(url(job, query)).content) < 1024 * 1024

@@ -1,47 +1,56 @@
-"""The answers of a run for people and programs: the prompts of a step, or the answers to one."""
+"""The answers of a run for people and programs: a step's, those to one prompt, or all steps'."""
 
 from argparse import ArgumentParser
-from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandError
 
 from jobs.management.base import find_job
-from monitoring.answers.prompts import SORTS, Page, Prompt
-from monitoring.answers.side_by_side import Answers
-from monitoring.page import answers
-from monitoring.page.answer_forms import ONLY_LABELS, ROLLOUTS, VALIDATION, AnswersForm
+from monitoring.answers.question import ANSWERS, ONLY, PROMPTS, SORTS
+from monitoring.page import answer_output as output
+from monitoring.page import answer_taking, answers
+from monitoring.page.answer_forms import ROLLOUTS, VALIDATION, AnswersForm, TakeForm
 from platform_site.bounded.limits import TooMuch
 from platform_site.commands import FieldError, FormError, JsonCommand
 
 WHOLE = 16 << 20  # characters of all texts together; a page shows fewer
+NAMES = (
+    "step", "regex", "low", "high", "shortest", "longest", "part", "part_low", "part_high", "only",
+    "sort", "page", "prompt",
+)  # fmt: skip
 
 
 class Command(JsonCommand):
-    help = "Show the prompts of a step with their scores, or the answers to one prompt."
+    help = "Show the answers of a step, those to one prompt, or how all steps did."
 
     def add_own_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("id", type=int)
         parser.add_argument("--step", default="", help="default: the newest")
         parser.add_argument("--validation", action="store_true", help="instead of the rollouts")
+        parser.add_argument("--each", action="store_true", help="list answers, not prompts")
         parser.add_argument("--search", default="", help="text in the prompt or an answer")
         parser.add_argument("--regex", action="store_true", help="the text is a regular expression")
-        parser.add_argument("--low", default="", help="the lowest mean score")
-        parser.add_argument("--high", default="", help="the highest mean score")
-        parser.add_argument("--only", choices=[name for name in ONLY_LABELS if name], default="")
-        parser.add_argument("--sort", default="", help=f"{', '.join(SORTS)}; -NAME: greatest first")
+        parser.add_argument("--low", default="", help="the lowest score")
+        parser.add_argument("--high", default="", help="the highest score")
+        parser.add_argument("--shortest", default="", help="the least length")
+        parser.add_argument("--longest", default="", help="the greatest length")
+        parser.add_argument("--part", default="", help="a part of the reward")
+        parser.add_argument("--part-low", default="", help="its lowest value")
+        parser.add_argument("--part-high", default="", help="its highest value")
+        parser.add_argument("--only", choices=ONLY, default="")
+        sorts = ", ".join(dict.fromkeys((*SORTS[PROMPTS], *SORTS[ANSWERS])))
+        parser.add_argument("--sort", default="", help=f"{sorts}, part:PART; -NAME: greatest first")
         parser.add_argument("--page", default="")
         parser.add_argument("--prompt", default="", help="a key of the list: show its answers")
+        parser.add_argument("--over-steps", action="store_true", help="the figures of all steps")
+        parser.add_argument("--data-set", default="", help="make a data set of them, so named")
 
     def handle(self, *args: Any, **options: Any) -> None:
         job = find_job(options["id"])
-        kind = VALIDATION if options["validation"] else ROLLOUTS
-        names = ("step", "regex", "low", "high", "only", "sort", "page", "prompt")
-        given = {name: options[name] for name in names}
-        form = AnswersForm({**given, "kind": kind, "q": options["search"]})
+        form = form_of(options)
         if not form.is_valid():
-            text = "; ".join(str(error) for errors in form.errors.values() for error in errors)
-            raise FormError(text, form)
+            raise refusal(form)
+        kind = form.kind_asked
         steps = answers.steps_of(job, kind, form.cleaned_data["step"])
         if steps.shown is None:
             raise CommandError(answers.why_none(job, kind))
@@ -49,91 +58,52 @@ class Command(JsonCommand):
             nearest = f"The nearest step that has any is {steps.shown.step}."
             asked = form.cleaned_data["step"]
             raise FieldError("step", f"There are no answers of step {asked}. {nearest}")
-        about = {
-            "job": job.pk,
-            "kind": kind,
-            "step": steps.shown.step,
-            "file": str(steps.shown.path),
-        }
         try:
-            data, text = self.found(steps, form)
-        except (OSError, TooMuch) as error:
+            data, text = self.found(job, steps, form, options)
+        except (OSError, TooMuch, answer_taking.CannotTake) as error:
             raise CommandError(str(error)) from error
-        self.show(options, {**about, **data, "lost": answers.lost_in(job, steps)}, text)
+        about = {
+            "job": job.pk, "kind": kind, "step": steps.shown.step, "file": str(steps.shown.path),
+        }  # fmt: skip
+        also = {"lost": answers.lost_in(job, steps), "incomplete": answers.incomplete(job)}
+        self.show(options, {**about, **data, **also}, text)
 
-    def found(self, steps: answers.Steps, form: AnswersForm) -> tuple[dict[str, Any], str]:
-        if key := form.cleaned_data["prompt"]:
-            one = answers.prompt_asked(steps, key, WHOLE)
-            if one is None:
-                raise FieldError("prompt", f"There is no prompt {key} in this step.")
-            return prompt_data(one), prompt_text(one)
-        page = answers.page_asked(steps, form)
-        if page is None:
-            raise CommandError("There are no answers.")
-        data = page_data(page)
-        return {"steps": [file.step for file in steps.files], **data}, page_text(page)
+    def found(
+        self, job: Any, steps: answers.Steps, form: AnswersForm, options: dict[str, Any]
+    ) -> tuple[dict[str, Any], str]:
+        key = form.cleaned_data["prompt"]
+        if name := options["data_set"]:
+            return self.taken(job, form, name)
+        if options["over_steps"]:
+            if not key:
+                return output.spread(answers.spread_asked(job, steps))
+            rows = answers.prompt_over_asked(job, steps, key)
+            if rows is not None:
+                return output.over(rows)
+        elif key:
+            if one := answers.prompt_asked(job, steps, key, WHOLE):
+                return output.prompt(*one)
+        elif page := answers.page_asked(job, steps, form):
+            data, text = output.page(*page)
+            return {"steps": [file.step for file in steps.files], **data}, text
+        raise FieldError("prompt", f"There is no prompt {key} in this step.")
 
-
-def figures(prompt: Prompt | None) -> dict[str, Any] | None:
-    if prompt is None:
-        return None
-    return {
-        "prompt": prompt.key,
-        "answers": prompt.rows,
-        "mean": prompt.mean,
-        "deviation": prompt.deviation,
-        "no_deviation": prompt.is_flat,
-        "without_score": prompt.unscored,
-        "characters": prompt.length,
-    }
-
-
-def page_data(page: Page) -> dict[str, Any]:
-    rows = [
-        {**(figures(one) or {}), "missing": one.missing, "found": one.found, "text": one.text}
-        for one in page.shown
-    ]
-    return {
-        "answers": page.rows,
-        "prompts": page.prompts,
-        "matching": page.matching,
-        "no_deviation": page.flat,
-        "mean": page.mean,
-        "padding": page.padding,
-        "left_out": asdict(page.left_out),
-        "shown": rows,
-    }
+    def taken(self, job: Any, form: AnswersForm, name: str) -> tuple[dict[str, Any], str]:
+        wanted = TakeForm({"do": "data", "name": name})
+        if not wanted.is_valid():
+            raise refusal(wanted)
+        source = answer_taking.import_answers(job, form, name, None)
+        said = f"{name} is being imported: manage.py dataset columns '{name}' shows it then."
+        return {"dataset": name, "source": source.pk}, said
 
 
-def page_text(page: Page) -> str:
-    lines = [f"{page.matching} of {page.prompts} prompts, {page.rows} answers"]
-    for one in page.shown:
-        figure = "-" if one.mean is None else f"{one.mean:.4g}"
-        spread = "-" if one.deviation is None else f"{one.deviation:.4g}"
-        start = " ".join(one.text.split())[:60]
-        lines.append(f"{one.key}  {one.rows:>4}  {figure:>8}  {spread:>8}  {start}")
-    return "\n".join(lines)
+def form_of(options: dict[str, Any]) -> AnswersForm:
+    kind = VALIDATION if options["validation"] else ROLLOUTS
+    of = ANSWERS if options["each"] else PROMPTS
+    given = {name: options[name] for name in NAMES}
+    return AnswersForm({**given, "kind": kind, "of": of, "q": options["search"]})
 
 
-def prompt_data(one: Answers) -> dict[str, Any]:
-    rows = [
-        {
-            "uid": answer.uid,
-            "score": answer.score,
-            "truth": answer.truth,
-            "parts": dict(answer.parts),
-            "characters": answer.text.length,
-            "text": answer.text.shown,
-        }
-        for answer in one.shown
-    ]
-    beside = {"before": figures(one.before), "after": figures(one.after)}
-    return {**(figures(one.prompt) or {}), "text": one.text.shown, **beside, "shown": rows}
-
-
-def prompt_text(one: Answers) -> str:
-    parts = [one.text.shown]
-    for number, answer in enumerate(one.shown, 1):
-        score = answer.said or "none" if answer.score is None else f"{answer.score:.4g}"
-        parts.append(f"--- answer {number}, score {score}\n{answer.text.shown}")
-    return "\n".join(parts)
+def refusal(form: AnswersForm | TakeForm) -> FormError:
+    text = "; ".join(str(error) for errors in form.errors.values() for error in errors)
+    return FormError(text, form)
