@@ -114,16 +114,19 @@ def read_part(job: Job, start: int) -> LogPart | None:
 
 @dataclass(frozen=True)
 class LogLine:
-    """One line of a log, with what stands before and after it."""
+    """One line of a log, with what stands before and after it, and a byte beyond each of these."""
 
     before: str
     text: str
     after: str
+    earlier: int | None = None
+    later: int | None = None
 
 
 def log_around(job: Job, at: int) -> LogLine | None:
     """The line in which a byte lies, and some lines around it, or None when there is none."""
-    if at >= log_size(job):
+    size = log_size(job)
+    if at >= size:
         return None
     start = max(0, at - LOG_TAIL)
     data = read_log(job, start, 2 * LOG_TAIL)
@@ -132,7 +135,10 @@ def log_around(job: Job, at: int) -> LogLine | None:
     end = data.find(b"\n", here) + 1 or len(data)
     first = data.find(b"\n", 0, begin) + 1 if start else 0
     parts = (data[first:begin], data[begin:end], data[end:])
-    return LogLine(*(part.decode("utf-8", "replace") for part in parts))
+    before, text, after = (part.decode("utf-8", "replace") for part in parts)
+    last = start + len(data)
+    earlier = max(0, start + first - 1) if start + first else None
+    return LogLine(before, text, after, earlier, last if last < size else None)
 
 
 def read_log(job: Job, start: int, limit: int) -> bytes:

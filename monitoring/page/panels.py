@@ -13,7 +13,10 @@ from jobs.rehearsal.report import report_of
 from monitoring.models import SystemSample
 from monitoring.page import live
 from monitoring.page.figures import key_metrics, series_groups
+from monitoring.page.log_forms import LogForm
+from monitoring.page.log_search import actors_in
 from monitoring.page.timing import timing
+from platform_site.terminal import plain
 
 MOST_EVENTS = 200
 MOST_CHECKPOINTS = 100
@@ -48,9 +51,10 @@ def charts(job: Job) -> dict[str, Any]:
 
 def log(job: Job) -> dict[str, Any]:
     try:
-        return {"log": live.log_tail(job)}
+        tail = live.log_tail(job)
     except RunnerError as error:
-        return {"log": live.LogPart(str(error), 0, 0, 0)}
+        tail = live.LogPart(str(error), 0, 0, 0)
+    return {"log": tail, "log_form": LogForm(), "actors": actors_in(plain(tail.text))}
 
 
 def system(job: Job) -> dict[str, Any]:

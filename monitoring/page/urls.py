@@ -1,6 +1,6 @@
 from django.urls import path
 
-from monitoring.page import answer_views, point_views, timing_views, views
+from monitoring.page import answer_views, log_views, point_views, timing_views, views
 
 app_name = "monitoring"
 urlpatterns = [
@@ -14,8 +14,9 @@ urlpatterns = [
     path("jobs/<int:pk>/names/", point_views.names, name="names"),
     path("jobs/<int:pk>/figures/", views.figures_list, name="figures"),
     path("jobs/<int:pk>/system/", views.system, name="system"),
-    path("jobs/<int:pk>/log/", views.log, name="log"),
-    path("jobs/<int:pk>/log/<int:at>/", views.log_line, name="log_line"),
+    path("jobs/<int:pk>/log/", log_views.log, name="log"),
+    path("jobs/<int:pk>/log/search/", log_views.search, name="log_search"),
+    path("jobs/<int:pk>/log/<int:at>/", log_views.log_line, name="log_line"),
     path("jobs/<int:pk>/answers/", answer_views.answers, name="answers"),
     path("jobs/<int:pk>/answers/steps/", answer_views.steps, name="answer_steps"),
     path("jobs/<int:pk>/answers/take/", answer_views.take, name="answer_take"),

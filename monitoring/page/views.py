@@ -1,10 +1,8 @@
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
@@ -19,7 +17,6 @@ from monitoring.page import live, panels, shown
 from platform_site.fields import asked
 from platform_site.htmx import HtmxHttpRequest
 
-BLOCK = 1 << 20
 FIGURES = 100  # of one page
 
 
@@ -123,32 +120,6 @@ def stack(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         except RunnerError as error:
             text = str(error)
     return render(request, "monitoring/page/stack.html", {"job": job, "text": text})
-
-
-@require_GET
-def log(request: HtmxHttpRequest, pk: int) -> StreamingHttpResponse:
-    job = get_job(request, pk)
-    return StreamingHttpResponse(
-        whole_log(job),
-        content_type="text/plain; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="run-{job.pk}.log"'},
-    )
-
-
-@require_GET
-def log_line(request: HtmxHttpRequest, pk: int, at: int) -> HttpResponse:
-    """The line of the log in which a byte lies, as the page of a failed run links to it."""
-    job = get_job(request, pk)
-    found = live.log_around(job, at)
-    return render(request, "monitoring/page/log_line.html", {"job": job, "log": found})
-
-
-async def whole_log(job: Job) -> AsyncIterator[bytes]:
-    """Block by block: a log may be larger than memory."""
-    offset = 0
-    while data := await sync_to_async(live.read_log)(job, offset, BLOCK):
-        yield data
-        offset += len(data)
 
 
 def get_job(request: HtmxHttpRequest, pk: int) -> Job:

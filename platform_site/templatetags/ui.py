@@ -16,7 +16,7 @@ from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from platform_site.counts import money_text, size_text
-from platform_site.terminal import plain
+from platform_site.terminal import coloured, plain
 
 register = template.Library()
 
@@ -159,8 +159,17 @@ def sparkline(values: Iterable[float]) -> str:
 
 @register.filter
 def log_text(text: str) -> SafeString:
-    """Terminal output for a ``<pre>``, as a browser without JavaScript shows it."""
-    return escape(plain(text))
+    """Terminal output for a ``<pre>``, with its colours, for a browser without JavaScript."""
+    pieces = ((_ansi(styles), piece) for piece, styles in coloured(text))
+    return mark_safe(  # noqa: S308  # each piece is escaped
+        "".join(
+            format_html('<span class="{}">{}</span>', *p) if p[0] else escape(p[1]) for p in pieces
+        )
+    )
+
+
+def _ansi(styles: str) -> str:
+    return " ".join(f"ansi-{name}" for name in styles.split())
 
 
 @register.filter

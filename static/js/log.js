@@ -14,13 +14,17 @@
   const note = section.querySelector("[data-log-note]");
   const followButton = section.querySelector("[data-log-follow]");
   const pauseButton = section.querySelector("[data-log-pause]");
+  const link = section.querySelector("[data-log-link]");
   const download = section.querySelector("[download]").href;
+  const bytes = new TextEncoder();
 
   let style = freshStyle();
   let open = null; // the last line, as long as its newline has not come
-  let held = ""; // what arrived while paused
+  let held = ""; // what arrived while paused, up to the byte heldTo
+  let heldTo = 0;
   let paused = false;
   let following = true;
+  let position = Number(view.dataset.logStart); // the byte of the log at which the next line begins
 
   function write(text) {
     const lines = text.split("\n");
@@ -30,6 +34,8 @@
       if (line === "" && !ends) return;
       const element = open ? open.element : fresh.appendChild(lineElement());
       const raw = (open?.raw ?? "") + line;
+      element.dataset.at ??= position;
+      position += bytes.encode(line).length + (ends ? 1 : 0);
       const before = open?.style ?? copyOf(style);
       style = copyOf(before);
       fillIn(element, raw);
@@ -94,13 +100,15 @@
     paused = on;
     pauseButton.setAttribute("aria-pressed", String(on));
     if (on || !held) return;
+    position = heldTo - bytes.encode(held).length;
     write(held);
     held = "";
     if (note.querySelector("a") === null) note.textContent = "";
   }
 
-  function replaceAll(text) {
+  function replaceAll(text, start) {
     pre.replaceChildren();
+    position = start;
     style = freshStyle();
     open = null;
     held = "";
@@ -108,11 +116,15 @@
   }
 
   function received({ detail }) {
-    if (detail.reset) return replaceAll(detail.text);
+    if (detail.reset) return replaceAll(detail.text, detail.start);
     if (note.querySelector("a") === null) note.textContent = "";
-    if (!paused) return write(detail.text);
+    if (!paused) {
+      position = detail.start; // bytes that are no UTF-8 count otherwise here
+      return write(detail.text);
+    }
     // Only the end can be shown again anyway.
     held = (held + detail.text).slice(-HELD_MOST);
+    heldTo = detail.end;
     if (note.querySelector("a") === null) note.textContent = "Paused: new lines are held back.";
     return undefined;
   }
@@ -126,8 +138,14 @@
   }, { passive: true });
   followButton.addEventListener("click", () => follow(!following));
   pauseButton.addEventListener("click", () => pause(!paused));
-  section.addEventListener("log:hold", () => follow(false));
+  pre.addEventListener("click", ({ target }) => {
+    const line = target.closest(".log-line");
+    pre.querySelector(".current")?.classList.remove("current");
+    line?.classList.toggle("current", true);
+    link.hidden = line === null;
+    if (line) link.href = `${view.dataset.logLine.replace(/0\/$/, `${line.dataset.at}/`)}#line`;
+  });
   document.querySelector("[data-live]").addEventListener("live:log", received);
   // Without a script the log has no codes; they come beside it for the colours.
-  replaceAll((section.querySelector("[data-log-raw]")?.content ?? pre).textContent);
+  replaceAll((section.querySelector("[data-log-raw]")?.content ?? pre).textContent, position);
 })();

@@ -21,6 +21,7 @@ WHAT = (
     "estimate",
     "throughput",
     "answers",
+    "logs",
 )
 
 
@@ -41,6 +42,7 @@ def main() -> None:
             form,
             live,
             load,
+            logs,
             metrics,
             start,
             throughput,
@@ -62,6 +64,7 @@ def main() -> None:
             "estimate": estimate.measure,
             "throughput": throughput.measure,
             "answers": answers.measure,
+            "logs": logs.measure,
         }
         for name in options.what or WHAT:
             figures = measures[name](site)

@@ -201,6 +201,7 @@ PAGES = (
     f"/jobs/{GRPO}/answers/",
     f"/jobs/{GRPO}/answers/?of=answers&sort=-advantage",
     f"/jobs/{GRPO}/answers/steps/",
+    f"/jobs/{GRPO}/log/search/?q=step&level=info",
     f"/jobs/{GRPO}/answers/?kind=validation&only=flat&sort=-mean&q=(&regex=on",
     f"/jobs/compare/?job={SFT}&job={GRPO}",
     "/queue/",

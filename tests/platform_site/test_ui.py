@@ -156,7 +156,7 @@ def test_sparkline(values: list[float], points: str) -> None:
     [
         ("10%\r20% <b>\n", "20% &lt;b&gt;\n"),
         ("done\r\nnext", "done\nnext"),
-        ("\x1b[1;31mred\x1b[0m plain", "red plain"),
+        ("\x1b[7mred\x1b[0m plain", "red plain"),
         ("\x1b[38;5;196mx\x1b[K\x1b]0;title\x07y\x1bMz", "xyz"),
         ("a\x1b]8;;http://x\x1b\\b", "ab"),
         ("bell\x07 \x1b", "bell "),
@@ -240,3 +240,13 @@ def test_control_of_a_plain_field_adds_nothing_else() -> None:
     assert "aria-invalid" not in html
     assert "list=" not in html
     assert "placeholder" not in html
+
+
+def test_a_log_keeps_its_colours_without_a_script() -> None:
+    raw = "a\x1b[1;31mb<\nc\x1b[0md\n10%\r\x1b[92m20%\x1b[39m!\x1b[38;5;4me\x1b[" + "9" * 5000 + "m"
+    shown = (
+        'a<span class="ansi-bold ansi-1">b&lt;</span>\n'
+        '<span class="ansi-bold ansi-1">c</span>d\n'
+        '<span class="ansi-2">20%</span>!e'
+    )
+    assert ui.log_text(raw) == shown

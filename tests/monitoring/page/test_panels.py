@@ -33,7 +33,7 @@ HOOKS = {
 SCRIPTS = {
     "charts": {"series", "chartview", "chartcard", "charts", "chartgroups", "figures", "glossary"},
     "system": {"system"},
-    "log": {"ansi", "log", "logsearch"},
+    "log": {"ansi", "log"},
 }
 DRAWS = {"uPlot.iife.min", "plot"}  # the charts of both the metrics and the load
 ALWAYS = {"theme", "format", "times", "feedback", "confirm", "live"}

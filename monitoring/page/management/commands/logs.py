@@ -1,26 +1,45 @@
 import json
 import time
 from argparse import ArgumentParser
+from dataclasses import asdict
 from typing import Any
+
+from django.core.management.base import CommandError
 
 from jobs.management.base import find_job
 from jobs.models import Job
-from monitoring.page import live
-from platform_site.commands import JsonCommand
+from monitoring.logs.question import LEVELS
+from monitoring.logs.search import Hit
+from monitoring.page import live, log_search
+from monitoring.page.log_forms import LogForm
+from platform_site.bounded.limits import TooMuch
+from platform_site.commands import FormError, JsonCommand
 
 LOOK_EVERY = 0.3
+ASKED = ("search", "level", "rank", "actor", "first_error")
 
 
 class Command(JsonCommand):
-    help = "Print a job's log; with -f go on until the job ends."
+    help = "Print a job's log, or the lines of it that match; with -f go on until the job ends."
 
     def add_own_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("id", type=int)
         parser.add_argument("-f", "--follow", action="store_true")
+        parser.add_argument("--search", default="", help="a regular expression; prints its lines")
+        parser.add_argument("--level", choices=LEVELS, default="", help="this level or worse")
+        parser.add_argument("--rank", default="")
+        parser.add_argument("--actor", default="", help="of Ray: a name, or pid=NUMBER")
+        parser.add_argument("--first-error", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        job, offset = find_job(options["id"]), 0
-        attempt = job.attempt
+        job = find_job(options["id"])
+        if any(options[name] for name in ASKED):
+            self.search(job, options)
+        else:
+            self.print_log(job, options)
+
+    def print_log(self, job: Job, options: dict[str, Any]) -> None:
+        attempt, offset = job.attempt, 0
         while True:
             if job.attempt != attempt:  # it goes on, with a log of its own
                 attempt, offset = job.attempt, 0
@@ -30,6 +49,32 @@ class Command(JsonCommand):
                 return
             time.sleep(LOOK_EVERY)
             job.refresh_from_db()
+
+    def search(self, job: Job, options: dict[str, Any]) -> None:
+        """Print the lines that match, as they are found."""
+        try:
+            if options["first_error"]:
+                hit = log_search.first_error(job)
+                self.print_hits([hit] if hit else [], options)
+            else:
+                self.print_found(job, options)
+        except (OSError, TooMuch) as error:
+            raise CommandError(f"The log could not be searched. {error}") from error
+
+    def print_found(self, job: Job, options: dict[str, Any]) -> None:
+        given = {name: options[name] for name in ("level", "rank", "actor")}
+        form = LogForm({**given, "q": options["search"], "regex": True})
+        if not form.is_valid():
+            text = "; ".join(str(error) for errors in form.errors.values() for error in errors)
+            raise FormError(text, form)
+        for part in log_search.stretches(job, form.question()):
+            self.print_hits(part.hits, options)
+
+    def print_hits(self, hits: list[Hit], options: dict[str, Any]) -> None:
+        for hit in hits:
+            line = json.dumps({**asdict(hit), "text": hit.text}, ensure_ascii=False)
+            self.stdout.write(line if options["json"] else f"{hit.number}: {hit.text}")
+        self.stdout.flush()
 
     def print_from(self, job: Job, offset: int, as_json: bool) -> int:
         """Print all there is from a byte on; JSON is one object a part, with its offsets."""
