@@ -106,6 +106,7 @@ RUN_MERGED = _run_note("merged", words="The shards were merged")
 RUN_CHECKING = _run_note("checking", words="What was made is checked")
 RUN_EXPORTED = _run_note("exported", words="The model folder is whole")
 RUN_MADE = _run_note("made", words="What was asked for is made")
+RUN_TRIED = _run_note("tried", words="A model was tried in the average")
 RUN_COMPARED = _run_note("compared", words="The models are compared")
 RUN_REFUSED = _run_warning("refused", words="It was refused")
 

@@ -78,7 +78,8 @@ class Measured:
 
 @dataclass(frozen=True)
 class Line:
-    """One part of a report. ``state`` is waiting, passed, warned, failed or skipped."""
+    """One part of a report. ``state`` is waiting, passed, warned, failed or skipped; of what is
+    chosen among several: waiting, trying, kept or left_out."""
 
     name: str
     state: str

@@ -46,6 +46,15 @@ def in_order(
     return [Part(path, nr, steps[path], jobs.get(path)) for nr, path in enumerate(ordered, 1)]
 
 
+def weights_of(parts: Sequence[Part], metric: str) -> list[float]:
+    """The metric at the step of each, where weights can be made of it. Raises ``Wrong``."""
+    values = values_of(parts, metric)
+    if any(value <= 0 for value in values):
+        raise Wrong("metric", f"{metric} is not above 0 at each of the steps, so no weights can be "
+                    "made of it.")  # fmt: skip
+    return values
+
+
 def values_of(parts: Sequence[Part], metric: str) -> list[float]:
     """The metric at the step of each. Raises ``Wrong``."""
     steps: dict[int, set[int]] = {}
@@ -59,9 +68,8 @@ def values_of(parts: Sequence[Part], metric: str) -> list[float]:
     lacking = [str(part.step) for part, value in zip(parts, values, strict=True) if value is None]
     if lacking:
         raise Wrong("metric", f"{metric} was not logged at step {', '.join(lacking)}.")
-    if any(not 0 < value < 1e9 for value in values if value is not None):
-        raise Wrong("metric", f"{metric} is not above 0 at each of the steps, so no weights can be "
-                    "made of it.")  # fmt: skip
+    if any(not abs(value) < 1e9 for value in values if value is not None):
+        raise Wrong("metric", f"{metric} is no number below 1e9 at each of the steps.")
     return [value for value in values if value is not None]
 
 

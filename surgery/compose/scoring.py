@@ -1,8 +1,5 @@
-"""Score the models of a sweep by the validation loss that verl's own trainer computes.
-
-A run of SFT validates after its last step. With a learning rate of 0 that step changes nothing, so
-what is then validated is the model as it was made.
-"""
+"""Score the models of a sweep by the validation loss that verl's own trainer computes, each by a
+job of its own."""
 
 import uuid as uuids
 from collections.abc import Mapping, Sequence
@@ -17,33 +14,16 @@ from jobs.launch.submit import Order, submit
 from jobs.models import Artifact, Job, Place, Status
 from jobs.verl.spec import TrainSpec
 from surgery.compose.models import Sweep, Swept
+from surgery.kinds.judged import FIXED, METRIC, STEP
+from surgery.making import judging
 from surgery.making.checks import SurgeryError
-
-METRIC = "val/loss"
-STEP = 1
-OFFERED = 100  # runs, the newest
-# One step that changes nothing, and of a checkpoint as little as there can be.
-FIXED: Mapping[str, int | float | str] = {
-    "lr": 0.0, "steps": STEP, "save_freq": -1, "test_freq": -1, "save_contents": "extra",
-}  # fmt: skip
 
 
 def judges(sweep: Sweep, user: User) -> list[Job]:
-    """The runs of SFT by whose data and settings the models can be scored, newest first.
-
-    Not those with further overrides: one of them could let the weights change.
-    """
-    machines = sweep.merges.values("job__machine")
-    mine = Job.objects.visible_to(user).filter(
-        kind="sft", machine__in=machines, deleting_at=None, status=Status.COMPLETED
-    )
-    mine = mine.exclude(pk__in=Swept.objects.exclude(score=None).values("score"))
-    runs = mine.select_related("machine").order_by("-pk")[:OFFERED]
-    return [run for run in runs if not run.spec.get("overrides") and _validates(run)]
-
-
-def _validates(run: Job) -> bool:
-    return bool(run.spec.get("values", {}).get("val_files"))
+    """The runs of SFT by whose data and settings the models can be scored, newest first."""
+    runs = judging.runs_of(user).filter(machine__in=sweep.merges.values("job__machine"))
+    scores = Swept.objects.exclude(score=None).values("score")
+    return judging.fit(runs.exclude(pk__in=scores))
 
 
 def score(sweep: Sweep, run: Job, owner: User) -> list[Job]:

@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 
 from compute.machines.local import local_machine
 from compute.models import Machine
+from datasets.models import Version
 from jobs.artifacts.keeping import artifact_at
 from jobs.kinds.base import Spec
 from jobs.launch.once import OnceForm
@@ -45,6 +46,7 @@ class MakeForm(OnceForm):
     )
     last = ("machine", "name")  # of the fields, after those of the kind
     spec: Any = None
+    dataset_version: Version | None = None  # of the valid form, whose rows the job reads
     details: Sequence[str] = ()  # of the valid form, what the check says of each model
 
     def __init__(self, user: User, data: Any = None, **more: Any) -> None:

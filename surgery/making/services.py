@@ -7,6 +7,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from compute.models import Machine
+from datasets.models import Version
 from jobs.kinds.base import Spec
 from jobs.kinds.registry import kind_of
 from jobs.launch.submit import Order, submit
@@ -23,14 +24,20 @@ def make(form: MakeForm) -> Job:
     Raises ``SurgeryError``.
     """
     given = form.cleaned_data
-    return queue(form.spec, given["machine"], form.user, form.job_name, given["uuid"])
+    return queue(
+        form.spec, given["machine"], form.user, form.job_name, given["uuid"], form.dataset_version
+    )
 
 
-def queue(spec: Spec, machine: Machine, owner: User, name: str, uuid: uuids.UUID) -> Job:
+def queue(
+    spec: Spec, machine: Machine, owner: User, name: str, uuid: uuids.UUID,
+    dataset_version: Version | None = None,
+) -> Job:  # fmt: skip
     """Raises ``SurgeryError`` where what it would read is being deleted by now."""
     order = Order(
-        owner=owner, name=name[:200], recipe="", spec=spec, steps=None, machine=machine, uuid=uuid
-    )
+        owner=owner, name=name[:200], recipe="", spec=spec, steps=None, machine=machine, uuid=uuid,
+        dataset_version=dataset_version,
+    )  # fmt: skip
     with transaction.atomic():
         claims.locked(machine.pk)  # as by whoever deletes
         _check_stays(spec, machine)

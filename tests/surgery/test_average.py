@@ -294,6 +294,112 @@ def test_a_form_with_the_number_of_another_s_job(
     assert page.post(NEW, again).status_code == 302
 
 
+@pytest.fixture
+def judge(user: User, home: Path) -> Job:
+    """A run of SFT that validates."""
+    return factories.make_job(user, name="teacher", status=Status.COMPLETED)
+
+
+def test_a_greedy_soup_is_scored_by_the_validation_of_a_run(
+    page: Client, run: Job, judge: Job, home: Path
+) -> None:
+    data = form(saved(home, 10, 20, 30), method="greedy", judge=judge.pk, metric="val/loss")
+    checked = page.post(NEW, data | {"action": "check"}).content.decode()
+    assert f"step 30, {saved(home, 30)[0]}: val/loss 1<" in checked
+    assert page.post(NEW, data).status_code == 302
+    job = made()
+    told = job.spec_of_kind.to_node()
+    assert (told["method"], told["higher_is_better"]) == ("greedy", False)
+    assert [each["value"] for each in told["checkpoints"]] == [4.0, 2.0, 1.0]
+    assert job.job_kind.reads(job.spec_of_kind).files == {
+        "train_files": "/data/train.parquet", "val_files": "/data/val.parquet",
+    }  # fmt: skip
+    moved = job.job_kind.placed(job.spec_of_kind, {"val_files": "/far/v"})
+    command = job.job_kind.command(moved, Placement("/w/attempt-1", "/python", "a-run"), {})
+    score = json.loads(command.argv[4])["score"]
+    assert (score["metric"], score["step"]) == ("val/loss", 1)
+    assert {
+        "model.path=/w/attempt-1/.model.scoring/model", "data.val_files=/far/v", "optim.lr=0.0",
+        "trainer.total_training_steps=1", "trainer.logger=[console,file]",
+    } <= set(score["argv"])  # fmt: skip
+    assert score["env"]["VERL_FILE_LOGGER_PATH"] == "/w/attempt-1/.model.scoring/metrics.jsonl"
+    shown = page.get(job.get_absolute_url()).content.decode()
+    assert "Step 20" in shown.split('id="run-report"')[1].split("</table>")[0]
+
+
+def test_a_greedy_soup_without_a_metric_has_no_order_yet(
+    page: Client, run: Job, judge: Job, home: Path
+) -> None:
+    data = form(saved(home, 10, 20), method="greedy", judge=judge.pk)
+    assert page.post(NEW, data).status_code == 302
+    told = made().spec_of_kind.to_node()
+    assert "higher_is_better" not in told
+    assert "value" not in told["checkpoints"][0]
+
+
+def test_a_run_that_cannot_score_is_not_offered(
+    page: Client, staff: User, other: User, run: Job, judge: Job, home: Path
+) -> None:
+    data = form(saved(home, 10, 20), method="greedy")
+    assert "It is needed" in page.post(NEW, data).content.decode()
+    spec = judge.spec
+    theirs = factories.make_job(other, status=Status.COMPLETED)
+    changed = spec | {"overrides": ["optim.lr=1"]}
+    odd = [theirs, *(
+        factories.make_job(judge.owner, spec=each, status=status)
+        for each, status in (
+            (changed, Status.COMPLETED), (spec, Status.FAILED),
+            (spec | {"values": {**spec["values"], "val_files": ""}}, Status.COMPLETED),
+            (spec | {"values": {**spec["values"], "lr": 0.0}}, Status.COMPLETED),
+        )
+    )]  # fmt: skip
+    for each in odd:
+        answer = page.post(NEW, data | {"judge": each.pk})
+        assert (answer.status_code, "Select a valid choice" in answer.content.decode()) == (
+            422, True,
+        )  # fmt: skip
+    box = Machine.objects.create(name="box", kind="ssh", host="box.x")
+    Job.objects.filter(pk=judge.pk).update(machine=box)
+    said = html.unescape(page.post(NEW, data | {"judge": judge.pk}).content.decode())
+    assert "teacher ran on box, and the models lie on" in said
+    with pytest.raises(CommandError, match="choose a run of that machine"):
+        call_command("average", *saved(home, 10, 20), "--method", "greedy", "--judge", judge.pk)
+
+
+def test_a_greedy_soup_takes_the_gpus_of_its_judge(judge: Job) -> None:
+    values = {**judge.spec["values"], "device": "cuda", "gpus": 2}
+    told = {"job": judge.pk, "of": "sft", "train": judge.spec | {"values": values}}
+    parts = [{"path": f"/m/{nr}", "step": nr} for nr in (1, 2, 3)]
+    spec, kind = AverageSpec("greedy", parts, judge=told), Average()
+    assert (kind.devices(spec), kind.devices(AverageSpec("uniform", parts, judge=told))) == (2, 0)
+    command = kind.command(spec, Placement("/w", "/python", "a", devices=(4, 5)), {})
+    assert "CUDA_VISIBLE_DEVICES" not in command.env
+    score = json.loads(command.argv[4])["score"]
+    assert score["env"]["CUDA_VISIBLE_DEVICES"] == "4,5"
+    with pytest.raises(ValueError, match="cannot be read"):
+        kind.command(AverageSpec("greedy", parts), Placement("/w", "/python", "a"), {})
+
+
+def test_the_report_names_what_is_kept_and_left_out() -> None:
+    spec = AverageSpec("greedy", [{"path": f"/m/{nr}", "step": nr} for nr in (1, 2)])
+    kind = Average()
+    assert [line.state for line in kind.report(spec, {}).lines] == ["waiting", "waiting"]
+    rows = [
+        {"step": 2, "path": "/m/2", "state": "kept", "score": 0.5, "seconds": 3.0, "share": 1.0},
+        {"step": 1, "path": "/m/1", "state": "left_out", "score": None, "share": 0.0},
+    ]
+    tried = [{**rows[0], "share": None}, {**rows[1], "state": "trying", "share": None}]
+    lines = kind.report(spec, {"tried": {"candidates": tried}}).lines
+    assert [(line.name, line.state, line.seconds) for line in lines] == [
+        ("step 2", "kept", 3.0), ("step 1", "trying", None),
+    ]  # fmt: skip
+    assert lines[0].said == "val/loss 0.5, /m/2"
+    said = {"made": {"tensors": 3, "bytes": 2048, "checkpoints": rows}}
+    assert [line.state for line in kind.report(spec, said).lines] == ["kept", "left_out"]
+    done = kind.judge(spec, End(0, 9, 9, said=said))
+    assert done.reason == "The average of 1 of 2 candidates is made: 3 tensors, 2.0 KiB."
+
+
 def test_what_the_node_sees_is_said(
     page: Client, staff: User, user: User, home: Path, run: Job, look: FakeLook
 ) -> None:

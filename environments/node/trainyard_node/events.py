@@ -16,6 +16,7 @@ EventName = Literal[
     "checking",
     "exported",
     "made",
+    "tried",
     "compared",
     "refused",
     "rehearsed",

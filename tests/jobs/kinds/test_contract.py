@@ -43,6 +43,8 @@ SAID: list[dict[str, dict[str, Any]]] = [
     {"exported": {}},
     {"made": {}},
     {"made": {"error": "x"}},
+    {"made": {"checkpoints": [3, {"share": "x", "state": []}]}},
+    {"tried": {"candidates": [{"step": 1, "state": "kept", "score": 0.5}, {}]}},
     {"refused": {"message": "There is no model at /m"}},
     {"refused": {}},
     {"compared": {"whole": "x"}},

@@ -36,6 +36,37 @@ def making(target: Path) -> Iterator[Path]:
         os.close(held)
 
 
+@contextmanager
+def held_alone(folder: Path) -> Iterator[None]:
+    """`folder` empty, and for nobody else; it is removed however the block ends. What a killed
+    start left in it is removed first.
+
+    Raises Refused where another process works in it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held = _locked(folder)
+    except OSError as error:
+        raise Refused(_said(error, folder)) from error
+    if held < 0:
+        raise Refused(f"Another process works in {folder} just now.")
+    try:
+        empty(folder)
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(held)
+
+
+def empty(folder: Path) -> None:
+    """Remove all that is in a folder."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
+
+
 def check_target(target: Path, needed: int) -> None:
     """Raises Refused where `needed` bytes cannot become a new folder `target`."""
     _check_free(target)

@@ -38,10 +38,16 @@ class Told:
         directory = os.environ.get(RUN_DIR)
         return cls(Path(directory) if directory else None, program)
 
-    def plan(self, read: int, written: int) -> None:
-        """Say how much there is to do, in bytes."""
-        self._total = max(1, math.ceil((read + written) / MIB))
-        self.event("planned", f"{self._total} MiB to read and to write", steps=self._total)
+    def plan(self, read: int, written: int, at_most: bool = False) -> None:
+        """Say how much there is to do, in bytes, beside what is done already."""
+        done = sum(self._done.values())
+        self._total = max(1, math.ceil((done + read + written) / MIB))
+        size = f"at most {self._total}" if at_most else str(self._total)
+        self.event("planned", f"{size} MiB to read and to write", steps=self._total)
+
+    @property
+    def bytes_written(self) -> int:
+        return self._done["written"]
 
     def read(self, size: int) -> None:
         """So many more bytes of the inputs were read."""

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,27 +12,38 @@ from trainyard_node.export.program import add_spec, ended, parsed, spec_of
 from trainyard_node.export.told import Told, size_of
 from trainyard_node.merge.merging import Plan, Progress, check, merge
 
-Planned = Callable[[Mapping[str, Any]], tuple[Plan, dict[str, Any]]]
+Spec = Mapping[str, Any]
+Found = tuple[Plan, dict[str, Any]]
+Planned = Callable[[Spec], Found]
 
 
-def run(program: str, about: str, planned: Planned, argv: list[str] | None = None) -> int:
+def run(
+    program: str, about: str, planned: Planned, argv: list[str] | None = None,
+    decided: Callable[[Spec, Path, Told], Found] | None = None,
+) -> int:  # fmt: skip
     """Run `program` on the command line's spec. `planned` gives the merge for a spec, and what
-    else is said of it. Exit codes: 0 made, 1 refused, 2 wrong use."""
+    else is said of it; `decided` does so where the work itself decides what is merged. Exit codes:
+    0 made, 1 refused, 2 wrong use."""
     parser = ArgumentParser(prog=f"python -m trainyard_node.{program}", description=about)
     add_spec(parser)
     parser.add_argument("--check", action="store_true", help="only say whether it can be done")
     arguments = parsed(parser, argv)
     target = Path(arguments.out).expanduser().absolute()
-    return ended(program, target, lambda told: _work(arguments, target, planned, told))
 
-
-def _work(arguments: Namespace, target: Path, planned: Planned, told: Told) -> None:
-    made, more = planned(spec_of(arguments))
-    if arguments.check:
-        check(made, target)
-        print(json.dumps({**facts_of(made), **more}), flush=True)
-    else:
+    def work(told: Told) -> None:
+        spec = spec_of(arguments)
+        if arguments.check:
+            _look(*planned(spec), target)
+            return
+        made, more = decided(spec, target, told) if decided else planned(spec)
         make(made, target, told, more)
+
+    return ended(program, target, work)
+
+
+def _look(made: Plan, more: Mapping[str, Any], target: Path) -> None:
+    check(made, target)
+    print(json.dumps({**facts_of(made), **more}), flush=True)
 
 
 def facts_of(made: Plan) -> dict[str, Any]:
@@ -44,7 +55,7 @@ def facts_of(made: Plan) -> dict[str, Any]:
 def make(made: Plan, target: Path, told: Told, more: Mapping[str, Any]) -> None:
     """Make `target` and tell what it is, with `more` of it. Raises Refused."""
     told.plan(made.bytes_in, made.bytes_out)
-    merge(made, target, Progress(tell=_Teller(told)))
+    merge(made, target, Progress(tell=Teller(told)))
     told.finished()
     inputs: dict[str, str] = {}
     for stored in made.models.values():
@@ -54,16 +65,16 @@ def make(made: Plan, target: Path, told: Told, more: Mapping[str, Any]) -> None:
     told.event("made", f"{target} is there: {len(made.pieces)} tensors", path=str(target), **facts)
 
 
-class _Teller:
+class Teller:
     """Tells how far a merge is. Others read on meanwhile, so a count is taken once."""
 
     def __init__(self, told: Told) -> None:
-        self._told, self._read = told, 0
+        self._told, self._read, self._before = told, 0, told.bytes_written
         self._lock = threading.Lock()
 
     def __call__(self, progress: Progress) -> None:
         with self._lock:
             read = progress.bytes_read
             self._told.read(read - self._read)
-            self._told.written(progress.bytes_written)
+            self._told.written(self._before + progress.bytes_written)
             self._read = read

@@ -24,8 +24,10 @@ class Command(MakeCommand):
         parser.add_argument("--last", type=int, metavar="K", help="with the method last")
         parser.add_argument("--decay", type=float, help="with the method ema, from 0 to 1")
         parser.add_argument("--weights", nargs="+", default=[], help="with the method weights")
-        parser.add_argument("--metric", default="", help="with the method metric: its name")
+        parser.add_argument("--metric", default="", help="with metric or greedy: its name")
         parser.add_argument("--better", choices=("higher", "lower"), default="")
+        parser.add_argument("--judge", type=int, metavar="JOB",
+                            help="with the method greedy: the run of SFT that scores")  # fmt: skip
         parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="")
         super().add_own_arguments(parser)
 
@@ -34,7 +36,7 @@ class Command(MakeCommand):
         if job and not options["machine"]:
             data["machine"] = job.machine_id
         paths = [*options["models"], *_saved(job, options["steps"])]
-        names = ("method", "decay", "metric", "better", "dtype")
+        names = ("method", "decay", "metric", "better", "judge", "dtype")
         given = {name: options[name] for name in names} | {
             "more_models": "\n".join(paths),
             "last_count": options["last"],
