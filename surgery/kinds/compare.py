@@ -33,6 +33,7 @@ class Compare(ModelMaker):
     slug: ClassVar[str] = "compare"
     label: ClassVar[str] = "Comparison"
     done: ClassVar[str] = "compared"
+    can_look: ClassVar[bool] = True
     panels: ClassVar[Sequence[str]] = ("comparison", "log", "system", "events", "config")
 
     def read(self, data: Mapping[str, Any]) -> CompareSpec:

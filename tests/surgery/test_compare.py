@@ -21,6 +21,7 @@ from surgery.comparisons.heat import heat_of
 from surgery.kinds.compare import Compare, CompareSpec
 from tests import factories
 from tests.pages import HTMX, asks_for_login, queries, refuses_other_methods
+from tests.surgery.conftest import FakeLook
 from tests.surgery.models import artifact_at, checkpoint, model
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("queue")]
@@ -103,6 +104,23 @@ def test_a_checkpoint_is_compared_with_what_it_began_with(
     job = Job.objects.get(kind="compare")
     assert job.name == "made a and sums, step 20 compared"
     assert sorted(each.role for each in job.inputs.all()) == ["checkpoint", "source"]
+
+
+def test_the_node_looks_at_both_before_the_start(
+    page: Client, staff: User, pair: tuple[str, str], look: FakeLook,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    checked = page.post(NEW, form(*pair, action="check")).content.decode()
+    assert "The models were looked into: 50 tensors" in checked
+    assert look.asked[-1][2:] == [
+        "trainyard_node.comparing", "--text", json.dumps({"models": [*pair]}), "--out",
+        look.asked[-1][-2], "--check",
+    ]  # fmt: skip
+    call_command("compare_models", *pair, "--check")
+    assert "nothing speaks against it" in capsys.readouterr().out
+    look.refusal = "They have no tensor of one name and shape."
+    assert look.refusal in page.post(NEW, form(*pair, action="check")).content.decode()
+    assert not Job.objects.filter(kind="compare").exists()
 
 
 def test_a_model_by_its_path(page: Client, pair: tuple[str, str], home: Path) -> None:

@@ -45,6 +45,26 @@ def test_a_model_may_be_named_like_a_checkpoint(tmp_path: Path) -> None:
     assert found["whole"]["cosine"] == 1.0
 
 
+def test_a_check_opens_both_and_makes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = save(tmp_path / "one", plain(), hidden_size=3)
+    other = save(tmp_path / "two", {"odd": torch.ones(2)}, hidden_size=3)
+    before = set(tmp_path.iterdir())
+
+    def checked(*models: Path) -> int:
+        text = json.dumps({"models": [str(each) for each in models]})
+        return main(["--text", text, "--out", str(tmp_path / "out"), "--check"])
+
+    assert checked(one, save(tmp_path / "three", plain(), hidden_size=3)) == 0
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert said == {"tensors": 4, "bytes_in": 2 * 4 * (12 + 4 + 4 + 3)}
+    assert checked(one, other) == 1
+    assert "have no tensor of one name and shape" in capsys.readouterr().err
+    assert checked(one, tmp_path / "none") == 1
+    assert set(tmp_path.iterdir()) == before | {tmp_path / "three"}
+
+
 def plain() -> dict[str, Tensor]:
     return {
         EMBED: torch.arange(12.0).reshape(4, 3),

@@ -1,6 +1,7 @@
 """`python -m trainyard_node.comparing SPEC --out DIR`: how far two models are from each other.
 
-SPEC is `{"models": [path, path]}`. DIR is made, with `comparison.json` in it.
+SPEC is `{"models": [path, path]}`. DIR is made, with `comparison.json` in it. With --check nothing
+is made.
 
 Exit codes: 0 when it is there; 1 when it is refused, with the reason as the last line; 2 for wrong
 use.
@@ -13,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from trainyard_node.comparing.comparing import bytes_of, compare
-from trainyard_node.export.place import making
+from trainyard_node.comparing.comparing import bytes_of, compare, pairs_of
+from trainyard_node.export.place import check_target, making
 from trainyard_node.export.program import (
     add_spec,
     check_apart,
@@ -26,6 +27,7 @@ from trainyard_node.export.program import (
 )
 from trainyard_node.export.refused import Refused
 from trainyard_node.export.told import Told
+from trainyard_node.merge.stored import Stored
 from trainyard_node.shards.opening import open_model
 
 REPORT = "comparison.json"
@@ -35,19 +37,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Compare as the command line says; see the module's exit codes."""
     parser = argparse.ArgumentParser(prog="python -m trainyard_node.comparing", description=__doc__)
     add_spec(parser)
+    parser.add_argument("--check", action="store_true", help="only say whether it can be done")
     arguments = parsed(parser, argv)
     target = Path(arguments.out).expanduser().absolute()
-    return ended("comparing", target, lambda told: _compare(spec_of(arguments), target, told))
+    work = _check if arguments.check else _compare
+    return ended("comparing", target, lambda told: work(spec_of(arguments), target, told))
+
+
+def _check(spec: dict[str, Any], target: Path, told: Told) -> None:
+    models = _opened(spec, target)
+    check_target(target, 0)
+    facts = {"tensors": len(pairs_of(models)[0]), "bytes_in": bytes_of(models)}
+    print(json.dumps(facts), flush=True)
 
 
 def _compare(spec: dict[str, Any], target: Path, told: Told) -> None:
-    check_keys(spec, ("models",))
-    listed = spec.get("models")
-    if not isinstance(listed, list) or len(listed) != 2:
-        raise Refused("models is a list of two paths.")
-    one, other = (path_of(each, "A model") for each in listed)
-    check_apart(target, (one, other))
-    models = (open_model(one), open_model(other))
+    models = _opened(spec, target)
     with making(target) as folder:
         told.plan(bytes_of(models), 0)
         found = compare(models, told.read)
@@ -64,6 +69,17 @@ def _compare(spec: dict[str, Any], target: Path, told: Told) -> None:
         shapes_differ=found["shapes_differ"]["count"],
         not_finite=found["not_finite"]["count"],
     )
+
+
+def _opened(spec: dict[str, Any], target: Path) -> tuple[Stored, Stored]:
+    """The two models. Raises Refused."""
+    check_keys(spec, ("models",))
+    listed = spec.get("models")
+    if not isinstance(listed, list) or len(listed) != 2:
+        raise Refused("models is a list of two paths.")
+    one, other = (path_of(each, "A model") for each in listed)
+    check_apart(target, (one, other))
+    return open_model(one), open_model(other)
 
 
 if __name__ == "__main__":

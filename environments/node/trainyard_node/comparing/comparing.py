@@ -45,15 +45,9 @@ def bytes_of(models: tuple[Stored, Stored]) -> int:
 
 
 def compare(models: tuple[Stored, Stored], told: Callable[[int], None]) -> dict[str, Any]:
-    """The comparison, as it is written. `told` hears how many bytes more were read.
-
-    Raises Refused where the models have no tensor in common.
-    """
-    pairs, unlike = _paired(models)
-    if not pairs:
-        raise Refused(
-            f"{models[0].root} and {models[1].root} have no tensor of one name and shape."
-        )
+    """The comparison, as it is written. `told` hears how many bytes more were read. Raises Refused
+    as `pairs_of` does."""
+    pairs, unlike = pairs_of(models)
     threads = max(1, len(os.sched_getaffinity(0)))
     pool = futures.ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
     try:
@@ -66,7 +60,11 @@ def compare(models: tuple[Stored, Stored], told: Callable[[int], None]) -> dict[
     return _report(models, found, unlike)
 
 
-def _paired(models: tuple[Stored, Stored]) -> tuple[list[Pair], list[dict[str, Any]]]:
+def pairs_of(models: tuple[Stored, Stored]) -> tuple[list[Pair], list[dict[str, Any]]]:
+    """What is compared, and the tensors whose shapes differ.
+
+    Raises Refused where the models have no tensor in common.
+    """
     one, other = models
     pairs, unlike = [], []
     for name in dict.fromkeys([*one.entries, *other.entries]):
@@ -83,6 +81,8 @@ def _paired(models: tuple[Stored, Stored]) -> tuple[list[Pair], list[dict[str, A
             rows = min(first.shape[0], second.shape[0])
             note = f"{first.shape[0]} and {second.shape[0]} rows: the first {rows} are compared"
         pairs.append(Pair(name, (first, second), rows, note))
+    if not pairs:
+        raise Refused(f"{one.root} and {other.root} have no tensor of one name and shape.")
     return pairs, unlike
 
 
