@@ -65,6 +65,17 @@ def test_a_check_opens_both_and_makes_nothing(
     assert set(tmp_path.iterdir()) == before | {tmp_path / "three"}
 
 
+def test_experts_that_lie_in_one_tensor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparing, "CHUNK", 8)
+    name = "model.layers.0.mlp.experts.gate_up_proj"
+    experts, other = torch.ones(3, 4, 5), torch.ones(3, 4, 5)
+    other[2, 3, 4] = 4.0
+    one = save(tmp_path / "one", {name: experts})
+    found = compared(one, save(tmp_path / "two", {name: other}), tmp_path / "out")
+    assert found["cells"][0]["module"] == "experts.gate_up_proj"
+    assert (found["whole"]["distance"], found["whole"]["changed"]) == (3.0, 1 / 60)
+
+
 def plain() -> dict[str, Tensor]:
     return {
         EMBED: torch.arange(12.0).reshape(4, 3),

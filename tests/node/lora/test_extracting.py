@@ -201,3 +201,27 @@ def written(base: Path, folder: Path, tensors: dict[str, Tensor]) -> Path:
     (folder / "config.json").write_text((base / "config.json").read_text())
     assert load_file(folder / "model.safetensors").keys() == tensors.keys()
     return folder
+
+
+def test_experts_in_one_tensor_are_named_as_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """peft has adapters of matrices; those of experts in one tensor it has by another key."""
+    name = "model.layers.0.mlp.experts.gate_up_proj"
+    plain = {name: torch.ones(3, 4, 5), "model.layers.0.mlp.gate.weight": torch.ones(3, 5)}
+    for folder, more in (("base", 0.0), ("tuned", 1.0)):
+        (tmp_path / folder).mkdir()
+        save_file({key: each + more for key, each in plain.items()},
+                  tmp_path / folder / "model.safetensors")  # fmt: skip
+        (tmp_path / folder / "config.json").write_text("{}")
+    found = extracted(tmp_path / "base", tmp_path / "tuned", tmp_path / "out", rank=1)
+    assert found["left_out"] == [name]
+    assert f"left out, since it is no part of a LoRA: {name}" in capsys.readouterr().out
+    path = tmp_path / "out/adapter_model.safetensors"
+    matrices = load_file(path)
+    odd = {key.replace("mlp.gate", "mlp.experts.gate_up_proj"): each
+           for key, each in matrices.items()}  # fmt: skip
+    save_file(odd, path)
+    spec = {"base": tmp_path / "base", "adapters": [{"path": tmp_path / "out"}]}
+    assert run("merge", spec, tmp_path / "merged") == 1
+    assert f"has no {name}.weight, which the adapter changes" in capsys.readouterr().err

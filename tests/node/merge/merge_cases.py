@@ -10,6 +10,7 @@ from torch import Tensor
 from trainyard_node.merge.methods import ALL, METHODS, SHARED
 from trainyard_node.merge.passes import merged
 from trainyard_node.merge.rules.base import Chunk, Values
+from trainyard_node.merge.shape import as_rows
 
 SHAPES = [(37,), (16, 24), (33, 7), (), (5, 3, 4), (1,)]
 # By method: the base's index, how many inputs, and the parameters to try.
@@ -77,7 +78,7 @@ def ours(
     """The tensors merged by a rule, `rows` rows at a time."""
     shape = tuple(tensors[0].shape)
     rule = METHODS[name].rule(values_of(name, len(tensors), base, given, shape, seed))
-    flat = [each.reshape(1, -1) if each.dim() < 2 else each.flatten(1) for each in tensors]
+    flat = [as_rows(each) for each in tensors]
     width = flat[0].shape[1]
     chunks = [
         Chunk([each[first : first + rows] for each in flat], first * width, base)

@@ -13,6 +13,7 @@ from trainyard_node.comparing.__main__ import main as compare
 from trainyard_node.lora.__main__ import main as adapters
 from trainyard_node.merge.merging import merge, plan
 from trainyard_node.merge.recipe import read_recipe
+from trainyard_node.merge.shape import some_rows
 from trainyard_node.shards.opening import open_model
 
 CASES = [
@@ -97,3 +98,41 @@ def test_a_checkpoint_is_compared_and_gets_adapters(saves: Path, tmp_path: Path)
     inside = one / "merged"
     assert adapters(["merge", "--text", spec, "--out", str(inside), "--check"]) == 1
     assert not inside.exists()
+
+
+def test_an_adapter_is_extracted_from_checkpoints(saves: Path, tmp_path: Path) -> None:
+    """The tuned model is a checkpoint, or the base, or both; the other is a folder."""
+    one, other = (saves / case / "global_step_1" for case in ("fsdp-8-1", "fsdp2-4-2"))
+    folder = merge(plan(read_recipe(f"{{merge_method: passthrough, models: [{{model: {one}}}]}}")),
+                   tmp_path / "folder")  # fmt: skip
+    tensors = load_file(folder / "model.safetensors")
+    torch.manual_seed(3)
+    down = {name for name in tensors if name.endswith("mlp.down_proj.weight")}
+    for name in down:
+        tensors[name] += torch.randn(36, 4) @ torch.randn(4, 50)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    for base, tuned in ((one, folder), (folder, other)):
+        out = tmp_path / f"from-{base.name}"
+        spec = json.dumps({"base": str(base), "tuned": str(tuned), "rank": 4})
+        assert adapters(["extract", "--text", spec, "--out", str(out)]) == 0
+        said = json.loads((out / "extraction.json").read_text())
+        assert {f"{each['module']}.weight" for each in said["modules"]} == down
+        assert said["error"] < 1e-5
+        spec = json.dumps({"base": str(base), "adapters": [{"path": str(out)}]})
+        again = tmp_path / f"again-{base.name}"
+        assert adapters(["merge", "--text", spec, "--out", str(again)]) == 0
+        made, wanted = load_file(again / "model.safetensors"), open_model(tuned)
+        for name, tensor in made.items():
+            rows = wanted.rows(name, 0, len(tensor)).reshape(tensor.shape)
+            assert (tensor - rows).abs().max() < 1e-4, name
+    spec = json.dumps({"base": str(one), "tuned": str(other), "rank": 4})
+    assert adapters(["extract", "--text", spec, "--out", str(tmp_path / "same")]) == 1
+
+
+@pytest.mark.parametrize("dim", [0, 1, 2])
+def test_experts_are_read_by_their_rows_however_they_are_cut(dim: int) -> None:
+    whole = torch.arange(4 * 6 * 8.0).reshape(4, 6, 8)
+    pieces = list(whole.chunk(2, dim)) if dim else [whole]
+    for first, end in ((0, 24), (0, 1), (5, 7), (11, 13), (23, 24)):
+        found = some_rows(pieces, whole.shape, first, end, dim)
+        assert torch.equal(found, whole.reshape(24, 8)[first:end])

@@ -11,8 +11,9 @@ import torch
 from trainyard_node.comparing.figures import Sums, sums_of, total
 from trainyard_node.comparing.places import place_of
 from trainyard_node.export.refused import Refused
-from trainyard_node.merge.inputs import CHUNK, is_finite, rows_and_width
+from trainyard_node.merge.inputs import CHUNK, is_finite
 from trainyard_node.merge.layout import EMBEDDING, HEAD
+from trainyard_node.merge.shape import rows_and_width
 from trainyard_node.merge.stored import Entry, Stored
 from trainyard_node.merge.tied import is_tied
 

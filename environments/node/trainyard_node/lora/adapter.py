@@ -21,6 +21,7 @@ from trainyard_node.export.adapter import PREFIX, plain
 from trainyard_node.export.program import is_number
 from trainyard_node.export.refused import Refused
 from trainyard_node.merge.inputs import is_finite
+from trainyard_node.merge.shape import some_rows
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 BESIDE = "lora_adapter"  # where an export of verl's checkpoints keeps it, beside the weights
@@ -72,7 +73,7 @@ class Adapter:
         """Rows of a matrix; a vector is one row. Raises Refused as `tensor` does."""
         if len(self.shape(name)) < 2:
             return self.tensor(name).reshape(1, -1)
-        found: Tensor = self._held.get_slice(name)[first:end].flatten(1)
+        found = some_rows([self._held.get_slice(name)], self.shape(name), first, end, 0)
         if not is_finite(found):
             raise Refused(f"{name} of {self.folder} holds NaN or infinite values.")
         return found

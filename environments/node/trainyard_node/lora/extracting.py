@@ -19,7 +19,8 @@ from trainyard_node.lora.adapter import CONFIG, WEIGHTS
 from trainyard_node.lora.low_rank import LowRank, low_rank
 from trainyard_node.lora.output import make_safe
 from trainyard_node.lora.spool import Spool
-from trainyard_node.merge.inputs import CHUNK, is_finite, rows_and_width
+from trainyard_node.merge.inputs import CHUNK, is_finite
+from trainyard_node.merge.shape import rows_and_width
 from trainyard_node.merge.stored import Entry, Stored
 
 REPORT, SPOOL = "extraction.json", ".spool"

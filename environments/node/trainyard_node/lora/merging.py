@@ -16,8 +16,9 @@ from trainyard_node.lora.adapter import Adapter, Pair
 from trainyard_node.lora.output import Making, Rows, seal, write_shards
 from trainyard_node.merge.beside import OF_MODEL, TOKENIZER, copy_beside, files_beside
 from trainyard_node.merge.digests import MEANING
-from trainyard_node.merge.inputs import is_finite, rows_and_width
+from trainyard_node.merge.inputs import is_finite
 from trainyard_node.merge.layout import EMBEDDING, HEAD
+from trainyard_node.merge.shape import rows_and_width
 from trainyard_node.merge.stored import Stored
 from trainyard_node.merge.tied import is_tied
 from trainyard_node.merge.writer import Shard, shards

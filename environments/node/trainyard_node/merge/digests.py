@@ -5,13 +5,14 @@ name, type, shape and the SHA-256 of its bytes. So it is the same however a mode
 """
 
 import hashlib
-import math
 import threading
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from trainyard_node.merge.shape import rows_and_width
 
 STEP = 1 << 22  # elements that are read at a time
 Rows = Callable[[str, int, int], Tensor]
@@ -71,8 +72,8 @@ class Digests:
 
     def _line(self, entry: Described, rows: Rows) -> str:
         found, shape = self._of[entry.name], list(entry.shape)
-        count = entry.shape[0] if len(entry.shape) > 1 else 1
-        step = max(1, STEP * count // max(1, math.prod(entry.shape)))
+        count, width = rows_and_width(entry.shape)
+        step = max(1, STEP // max(1, width))
         while (first := found.taken()) < count:
             rows(entry.name, first, min(count, first + step))
         kind = str(entry.dtype).removeprefix("torch.")

@@ -8,10 +8,17 @@ from torch import Tensor
 from trainyard_node.export.refused import Refused
 from trainyard_node.merge.layout import Piece
 from trainyard_node.merge.rules.base import Chunk
+from trainyard_node.merge.shape import rows_and_width
 from trainyard_node.merge.stored import Stored
 
 CHUNK = 1 << 18  # elements: a few such tensors stay in a core's cache
-SAMPLED = 128  # rows, out of tensors of several chunks
+MANY = 64  # inputs, from which on chunks are smaller
+SAMPLED = 128  # rows, out of tensors of several chunks, but two chunks at most
+
+
+def chunk_elements(inputs: int) -> int:
+    """The elements of a chunk. The last bits of sums follow from it, so it goes by the recipe."""
+    return CHUNK * MANY // max(MANY, inputs)
 
 
 class Inputs:
@@ -23,20 +30,20 @@ class Inputs:
         self.rows, self.width = rows_and_width(piece.shape)
         is_double = any(entry.dtype == torch.float64 for entry in piece.inputs)
         self._dtype = torch.float64 if is_double else torch.float32
-        self._step = max(1, CHUNK // max(1, self.width))
+        self._chunk_rows = max(1, chunk_elements(len(stored)) // max(1, self.width))
         self._kept: Chunk | None = None
         self._is_checked = False
 
     def chunks(self) -> Iterator[Chunk]:
-        for first in range(0, self.rows, self._step):
-            yield self._chunk(first, min(self.rows, first + self._step))
+        for first in range(0, self.rows, self._chunk_rows):
+            yield self._chunk(first, min(self.rows, first + self._chunk_rows))
         self._is_checked = True
 
     def sample(self) -> Chunk:
         """Rows from all over the tensor; all of a small one."""
-        if self.rows <= self._step:
+        if self.rows <= self._chunk_rows:
             return self._chunk(0, self.rows)
-        count = min(self.rows, SAMPLED)
+        count = min(self.rows, SAMPLED, 2 * self._chunk_rows)
         picked = [index * self.rows // count for index in range(count)]
         tensors = [
             each.picked(entry.name, picked).to(self._dtype)
@@ -67,13 +74,3 @@ class Inputs:
 def is_finite(tensor: Tensor) -> bool:
     """Whether no element is NaN or infinite. The sum alone may overflow, and is the faster look."""
     return bool(torch.isfinite(tensor.sum())) or bool(torch.isfinite(tensor).all())
-
-
-def rows_and_width(shape: tuple[int, ...]) -> tuple[int, int]:
-    """How a tensor is read: a matrix by its rows, a vector or scalar as one row."""
-    count = 1
-    for length in shape:
-        count *= length
-    if len(shape) < 2:
-        return 1, count
-    return shape[0], count // shape[0] if shape[0] else 0

@@ -17,6 +17,7 @@ from trainyard_node.export.place import check_space, check_target, is_no_space
 from trainyard_node.export.refused import Refused
 from trainyard_node.export.told import size_of
 from trainyard_node.merge.aligned import aligned
+from trainyard_node.merge.budget import Budget, need_of
 from trainyard_node.merge.folder import check_beside, complete, config_of
 from trainyard_node.merge.inputs import Inputs, is_finite
 from trainyard_node.merge.journal import Journal, identity_of, sync, sync_folder, working_folder
@@ -25,7 +26,8 @@ from trainyard_node.merge.methods import ALL, IGNORED, SHARED
 from trainyard_node.merge.noise import seed_for
 from trainyard_node.merge.passes import merged
 from trainyard_node.merge.recipe import Recipe, resolved, settings_of
-from trainyard_node.merge.rules.base import Values
+from trainyard_node.merge.rules.base import Rule, Values
+from trainyard_node.merge.shape import rows_and_width
 from trainyard_node.merge.stored import Stored
 from trainyard_node.merge.vocabularies import Vocabulary, vocabulary_of
 from trainyard_node.merge.writer import Shard, ShardFile, shards, write_index
@@ -34,7 +36,7 @@ from trainyard_node.shards.opening import open_named
 SHARD = 5_000_000_000  # bytes
 SAFE_EVERY = 1 << 30  # bytes after which what is written is made safe and journalled
 TOLD_EVERY = 0.5  # seconds
-M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1  # of glibc's mallopt
+M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_ARENA_MAX = -3, -1, -8  # of glibc's mallopt
 KEPT_BY_MALLOC = 1 << 28
 
 
@@ -96,6 +98,9 @@ def plan(
     """Look at all that is known before the work. `change` gives another view of each model.
     Raises Refused."""
     models = {name: open_named(name) for name in recipe.models}
+    for stored in models.values():
+        if "quantization_config" in stored.config:
+            raise Refused(f"{stored.root} is quantised: take the model that it was made of.")
     if change:
         models = {name: change(stored) for name, stored in models.items()}
     vocabulary = None
@@ -114,7 +119,7 @@ def plan(
 def merge(made: Plan, target: Path, progress: Progress | None = None) -> Path:
     """Make `target`, or finish it where an earlier start was interrupted. Raises Refused, and then
     leaves nothing behind."""
-    _check_apart(made, target)
+    check_apart(made, target)
     _keep_memory()
     headers = [shard.header() for shard in made.shards]
     identity = identity_of(made.recipe.text, headers, made.files)
@@ -149,12 +154,13 @@ def merge(made: Plan, target: Path, progress: Progress | None = None) -> Path:
 
 def check(made: Plan, target: Path) -> None:
     """Raises Refused where `target` cannot be made of the plan; nothing is written."""
-    _check_apart(made, target)
+    check_apart(made, target)
     left = working_folder(target)  # of an interrupted merge, which goes on in it
     check_target(target, made.bytes_out - (size_of(left) if left.is_dir() else 0))
 
 
-def _check_apart(made: Plan, target: Path) -> None:
+def check_apart(made: Plan, target: Path) -> None:
+    """Raises Refused where the result would lie in an input, or an input in the result."""
     real = target.resolve()
     for root in (root for stored in made.models.values() for root in stored.roots):
         folder = root.resolve()
@@ -183,10 +189,10 @@ def _write_shard(
     pieces: list[Piece], made: Plan, file: ShardFile, journal: Journal, progress: Progress
 ) -> None:
     """Several tensors at a time. The journal counts those before which none is missing."""
-    unsafe = 0
+    unsafe, budget = 0, Budget()
     pool = futures.ThreadPoolExecutor(_threads(), initializer=torch.set_num_threads, initargs=(1,))
     try:
-        for size in pool.map(lambda piece: _write_one(piece, made, file, progress), pieces):
+        for size in pool.map(lambda piece: _write_one(piece, made, file, progress, budget), pieces):
             progress.tensors = journal.made = journal.made + 1
             unsafe += size
             if unsafe > SAFE_EVERY:
@@ -200,15 +206,20 @@ def _write_shard(
         file.close()
 
 
-def _write_one(piece: Piece, made: Plan, file: ShardFile, progress: Progress) -> int:
-    at = 0
-    for rows in _rows(piece, made):
-        out = rows.to(piece.dtype)
-        if not is_finite(out):
-            raise Refused(f"{piece.name} would hold NaN or values that {piece.dtype} cannot hold.")
-        written = file.write(piece.name, at, out)
-        at += written
-        progress.add(written, sum(each.bytes_read for each in made.models.values()))
+def _write_one(
+    piece: Piece, made: Plan, file: ShardFile, progress: Progress, budget: Budget
+) -> int:
+    at, rule = 0, rule_of(piece, made)
+    with budget.held(need_of(piece, rule)):
+        for rows in rows_of(piece, made, rule):
+            out = rows.to(piece.dtype)
+            if not is_finite(out):
+                raise Refused(
+                    f"{piece.name} would hold NaN or values that {piece.dtype} cannot hold."
+                )
+            written = file.write(piece.name, at, out)
+            at += written
+            progress.add(written, sum(each.bytes_read for each in made.models.values()))
     return piece.bytes
 
 
@@ -217,14 +228,20 @@ def _threads() -> int:
     return max(1, len(os.sched_getaffinity(0)))
 
 
-def _rows(piece: Piece, made: Plan) -> Iterator[Tensor]:
+def rule_of(piece: Piece, made: Plan) -> Rule:
+    """How one tensor of the result is merged."""
+    return made.recipe.method.rule(_values(piece, made.recipe))
+
+
+def rows_of(piece: Piece, made: Plan, rule: Rule | None = None) -> Iterator[Tensor]:
+    """One tensor of the result in rows, in the working precision. Raises Refused."""
     stored = [made.models[source.model] for source in piece.of.sources]
     if not piece.dtype.is_floating_point:
         yield from _agreed(piece, stored)
         return
+    rule = rule or rule_of(piece, made)
     ignores = made.recipe.method.base == IGNORED
     inputs = Inputs(piece, stored, None if ignores else piece.of.base_index)
-    rule = made.recipe.method.rule(_values(piece, made.recipe))
     try:
         yield from merged(rule, inputs.chunks, inputs.sample)
     except ArithmeticError as error:
@@ -233,7 +250,7 @@ def _rows(piece: Piece, made: Plan) -> Iterator[Tensor]:
 
 def _agreed(piece: Piece, stored: list[Stored]) -> Iterator[Tensor]:
     """A tensor of whole numbers, which all inputs must have alike."""
-    rows = piece.shape[0] if len(piece.shape) > 1 else 1
+    rows, _ = rows_and_width(piece.shape)
     found = [
         each.rows(entry.name, 0, rows) for each, entry in zip(stored, piece.inputs, strict=True)
     ]
@@ -264,9 +281,11 @@ def _values(piece: Piece, recipe: Recipe) -> Values:
 
 
 def _keep_memory() -> None:
-    """Have malloc keep freed chunks: each would be mapped, zeroed and unmapped anew otherwise."""
+    """Have malloc keep freed chunks: each would be mapped, zeroed and unmapped anew otherwise. All
+    threads share what is kept, so that it does not grow with their number."""
     try:
         libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(M_ARENA_MAX, 1)
         libc.mallopt(M_MMAP_THRESHOLD, KEPT_BY_MALLOC)
         libc.mallopt(M_TRIM_THRESHOLD, KEPT_BY_MALLOC)
     except (OSError, AttributeError):

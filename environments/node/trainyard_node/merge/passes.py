@@ -1,6 +1,6 @@
 """One tensor through its rule: the looks that it needs, then the merged rows."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from torch import Tensor
 
@@ -24,11 +24,3 @@ def merged(rule: Rule, chunks: Chunks, sample: Callable[[], Chunk]) -> Iterator[
             raise RuntimeError(f"{type(rule).__name__} did not settle")
     for chunk in chunks():
         yield rule.make(chunk)
-
-
-def in_rows(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Each tensor as (rows, width): a vector is one row, a scalar one element."""
-    return [
-        each.reshape(1, -1) if each.dim() < 2 else each.reshape(each.shape[0], -1)
-        for each in tensors
-    ]

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from trainyard_node.export.refused import Refused
 from trainyard_node.merge.digests import Digests
+from trainyard_node.merge.shape import as_rows
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLED, PICKLED_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
@@ -73,14 +74,13 @@ class Stored:
 
     def rows(self, name: str, first: int, end: int) -> Tensor:
         """Rows of a tensor as (rows, width), in its own type; a vector is one row."""
-        whole = self._view(name)
-        rows = whole.reshape(1, -1) if whole.dim() < 2 else whole[first:end].flatten(1)
+        rows = as_rows(self._view(name))[first:end]
         self.seen(name, first, rows)
         return rows
 
     def picked(self, name: str, numbers: Sequence[int]) -> Tensor:
         """Some rows of a matrix, as `rows` gives them."""
-        rows = self._view(name)[list(numbers)].flatten(1)
+        rows = as_rows(self._view(name))[list(numbers)]
         self.count(rows)
         return rows
 

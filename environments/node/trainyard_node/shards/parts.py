@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor, Replicate, Shard
 
 from trainyard_node.export.refused import Refused
+from trainyard_node.merge.shape import as_rows, some_rows
 
 HYBRID = ("ddp", "dp")  # a mesh's first dimension over which weights are copied
 
@@ -33,15 +34,14 @@ class Parts:
         if len(self.shape) < 2:
             return self.whole().reshape(1, -1)
         if self._dim != 0:
-            return torch.cat([each[first:end] for each in self._pieces], self._dim).flatten(1)
+            return some_rows(self._pieces, self.shape, first, end, self._dim)
         found, place = [], 0
-        for piece in self._pieces:
+        for piece in map(as_rows, self._pieces):
             begin, stop = max(first - place, 0), min(end - place, len(piece))
             if begin < stop:
                 found.append(piece[begin:stop])
             place += len(piece)
-        rows = found[0] if len(found) == 1 else torch.cat(found)
-        return rows.flatten(1)
+        return found[0] if len(found) == 1 else torch.cat(found)
 
     def whole(self) -> Tensor:
         return self._pieces[0] if len(self._pieces) == 1 else torch.cat(self._pieces, self._dim)

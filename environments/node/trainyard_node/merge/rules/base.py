@@ -68,6 +68,8 @@ class Rule:
     `settle`, both again while `settle` says no, and `make` for every chunk in its order."""
 
     looks: ClassVar[bool] = False
+    # How many chunks it works with at a time, beside those of each input.
+    chunks: ClassVar[int] = 16
 
     def __init__(self, values: Values) -> None:
         self.values = values
@@ -75,6 +77,14 @@ class Rule:
     def must_look(self) -> bool:
         """Whether this tensor needs the first pass."""
         return self.looks
+
+    def near(self) -> int:
+        """How many values it keeps at most while it looks."""
+        return 0
+
+    def held(self) -> int:
+        """How many numbers it keeps at most beside these, such as a sum for each column."""
+        return 0
 
     def sample(self, chunk: Chunk) -> None:
         """Some rows from all over the tensor, before the first look."""

@@ -16,12 +16,15 @@ class Mask:
     """The mask of one model's change (delta) in one tensor.
 
     With `rescale` the kept part is scaled so that its magnitudes add up as before; that and a
-    magnitude that the whole tensor decides need a first look.
+    magnitude that the whole tensor decides need a first look. `beside` is how many masks look at
+    the same time, itself counted.
     """
 
     ranks: ClassVar[bool] = False
 
-    def __init__(self, density: float, total: int, seed: int, *, rescale: bool) -> None:
+    def __init__(
+        self, density: float, total: int, seed: int, *, rescale: bool, beside: int = 1
+    ) -> None:
         self.density, self.total, self.seed, self.rescale = density, total, seed, rescale
         self.all_kept, self.none_kept = density >= 1, density <= 0
         self.factor = 1.0
@@ -30,6 +33,10 @@ class Mask:
 
     def must_look(self) -> bool:
         return not (self.all_kept or self.none_kept) and (self.ranks or self.rescale)
+
+    def near(self) -> int:
+        """How many values it keeps at most while it looks."""
+        return 0
 
     def sample(self, delta: Tensor) -> None:
         """Some of the change, from all over the tensor."""
@@ -67,9 +74,15 @@ class Magnitude(Mask):
 
     ranks = True
 
-    def __init__(self, density: float, total: int, seed: int, *, rescale: bool) -> None:
-        super().__init__(density, total, seed, rescale=rescale)
-        self._largest = Largest(max(1, int(density * total)), total, sums=rescale)
+    def __init__(
+        self, density: float, total: int, seed: int, *, rescale: bool, beside: int = 1
+    ) -> None:
+        super().__init__(density, total, seed, rescale=rescale, beside=beside)
+        count = max(1, int(density * total))
+        self._largest = Largest(count, total, sums=rescale, beside=beside)
+
+    def near(self) -> int:
+        return self._largest.most_near
 
     def sample(self, delta: Tensor) -> None:
         self._largest.sample(delta.abs())
@@ -98,14 +111,18 @@ class Outliers(Mask):
     ranks = True
 
     def __init__(
-        self, density: float, total: int, seed: int, *, rescale: bool, gamma: float
+        self, density: float, total: int, seed: int, *, rescale: bool, gamma: float, beside: int = 1
     ) -> None:
-        super().__init__(density, total, seed, rescale=rescale)
+        super().__init__(density, total, seed, rescale=rescale, beside=beside)
         wanted = int(density * total)
         small = max(0, total - wanted - int(gamma * total))
-        self._outliers = Largest(total - small - wanted, total, sums=rescale)
-        self._largest = Largest(total - small, total, sums=rescale)
+        both = 2 * beside
+        self._outliers = Largest(total - small - wanted, total, sums=rescale, beside=both)
+        self._largest = Largest(total - small, total, sums=rescale, beside=both)
         self._both = (self._outliers, self._largest)
+
+    def near(self) -> int:
+        return sum(each.most_near for each in self._both)
 
     def sample(self, delta: Tensor) -> None:
         for each in self._both:
@@ -141,9 +158,10 @@ class RankedChance(Mask):
     """By chance, more likely the larger a change is in its row (DELLA, arXiv 2406.11617)."""
 
     def __init__(
-        self, density: float, total: int, seed: int, *, rescale: bool, epsilon: float
-    ) -> None:
-        super().__init__(density, total, seed, rescale=rescale)
+        self, density: float, total: int, seed: int, *, rescale: bool, epsilon: float,
+        beside: int = 1,
+    ) -> None:  # fmt: skip
+        super().__init__(density, total, seed, rescale=rescale, beside=beside)
         self._epsilon = epsilon
         is_chance = epsilon < density < 1 - epsilon
         if not (self.all_kept or self.none_kept or is_chance):

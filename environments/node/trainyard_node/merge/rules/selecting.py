@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from trainyard_node.merge.rules.base import Chunk, Rule, added, weighted
-from trainyard_node.merge.rules.largest import Largest
+from trainyard_node.merge.rules.largest import Largest, most_near
 
 QUARTERS = (0.25, 0.5, 0.75)
 
@@ -17,6 +17,9 @@ class Sce(Rule):
     """
 
     looks = True
+
+    def near(self) -> int:
+        return 0 if self._all() else most_near(self.values.elements)
 
     def sample(self, chunk: Chunk) -> None:
         self._squares = torch.zeros(len(chunk.others), dtype=torch.float64)
@@ -86,9 +89,14 @@ class ArceeFusion(Rule):
 
     looks = True
 
+    def near(self) -> int:
+        return len(QUARTERS) * most_near(self.values.elements, len(QUARTERS))
+
     def sample(self, chunk: Chunk) -> None:
         total = self.values.elements
-        self._quarters = [Largest(total - int(q * (total - 1)), total) for q in QUARTERS]
+        self._quarters = [
+            Largest(total - int(q * (total - 1)), total, beside=len(QUARTERS)) for q in QUARTERS
+        ]
         importance = self._importance(chunk)
         for each in self._quarters:
             each.sample(importance)

@@ -88,21 +88,38 @@ class NuSlerp(Spanned):
 class NuSlerpByLines(Rule):
     """NuSLERP of each row by itself, or with `nuslerp_row_wise` of each column (sic)."""
 
+    chunks = 48  # of weights in double precision, one for each element
+
     def must_look(self) -> bool:
         return bool(self.values["nuslerp_row_wise"]) and len(self.values.shape) > 1
 
+    def held(self) -> int:
+        """The sums have twice the bytes of the rows."""
+        return 2 * 3 * math.prod(self.values.shape[1:]) if self.must_look() else 0
+
     def sample(self, chunk: Chunk) -> None:
-        self._sums = torch.zeros(3, chunk.inputs[0].shape[1], dtype=torch.float64)
+        shape = self.values.shape
+        self._sums = torch.zeros(3, math.prod(shape[1:-1]), shape[-1], dtype=torch.float64)
 
     def look(self, chunk: Chunk) -> None:
         one, other = chunk.deltas
         for sums, product in zip(self._sums, (one * one, other * other, one * other), strict=True):
-            sums += product.sum(0, dtype=torch.float64)
+            if len(sums) == 1:
+                sums += product.sum(0, dtype=torch.float64)
+            else:
+                sums.index_add_(0, self._places(chunk), product.double())
+
+    def _places(self, chunk: Chunk) -> Tensor:
+        """Of each row, its place in the dimensions between the first and the last."""
+        rows, width = chunk.inputs[0].shape
+        first = chunk.place // max(1, width)
+        return torch.arange(first, first + rows) % self._sums.shape[1]
 
     def make(self, chunk: Chunk) -> Tensor:
         one, other = chunk.deltas
         if self.must_look():
-            sums = self._sums
+            is_matrix = self._sums.shape[1] == 1
+            sums = self._sums[:, 0] if is_matrix else self._sums[:, self._places(chunk)]
         else:
             one, other = (self._in_lines(each) for each in (one, other))
             products = (one * one, other * other, one * other)

@@ -26,17 +26,21 @@ class TaskArithmetic(Rule):
     def _made(self) -> list[Mask]:
         assert self.mask
         given = {name: self.values[name] for name in self.more}
+        densities = self.values["density"]
         return [
             self.mask(
                 density, self.values.elements, self.values.seeds[index],
-                rescale=bool(self.values["rescale"]),
+                rescale=bool(self.values["rescale"]), beside=len(densities),
                 **{name: each[index] for name, each in given.items()},
             )
-            for index, density in enumerate(self.values["density"])
+            for index, density in enumerate(densities)
         ]  # fmt: skip
 
     def must_look(self) -> bool:
         return any(mask.must_look() for mask in self._masks)
+
+    def near(self) -> int:
+        return sum(mask.near() for mask in self._masks if mask.must_look())
 
     def _looking(self, chunk: Chunk) -> list[tuple[Mask, Tensor]]:
         pairs = zip(self._masks, chunk.deltas, strict=True)
