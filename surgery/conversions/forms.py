@@ -19,6 +19,13 @@ DTYPES = (
 )  # fmt: skip
 
 
+# How weights are kept as whole numbers; the node's program has the same.
+SCHEMES = (
+    ("", "No"), ("W8A16", "8 bits, one scale for each row (W8A16)"),
+    ("W4A16", "4 bits, one scale for each 128 numbers of a row (W4A16)"),
+)  # fmt: skip
+
+
 class ConvertForm(MakeForm):
     """What is converted, and what shall be another. An empty field leaves it as it is."""
 
@@ -41,6 +48,13 @@ class ConvertForm(MakeForm):
         "there twice or not at all.",
     )  # fmt: skip
 
+    quantize = forms.ChoiceField(
+        choices=SCHEMES, required=False, label="Quantised",
+        help_text="Matrices of layers become whole numbers, each rounded to the nearest, for use "
+        "with vLLM or transformers; no surgery takes such a model as an input. The machine's "
+        "Python needs the package compressed-tensors.",
+    )  # fmt: skip
+
     def __init__(self, user: User, places: Sequence[Place], data: Any = None, **more: Any) -> None:
         super().__init__(user, data, **more)
         self.offer("source", places, none=BY_PATH)
@@ -49,7 +63,9 @@ class ConvertForm(MakeForm):
         source = one_path(given, "source")
         layers = _layers(given["layers"])
         size = (given["shard_mib"] or 0) * MIB
-        spec = ConvertSpec(source, given["dtype"], size, given["vocab"] or 0, layers)
+        spec = ConvertSpec(
+            source, given["dtype"], size, given["vocab"] or 0, layers, given["quantize"]
+        )
         if step_in(source) is None and len(spec.to_node()) == 1:
             raise Wrong("dtype", "Nothing would be another: fill in one of the fields below the "
                         "model.")  # fmt: skip

@@ -21,6 +21,7 @@ class ConvertSpec:
     shard_bytes: int = 0
     vocab: int = 0
     layers: Sequence[int] | None = None
+    quantize: str = ""
 
     @property
     def kind(self) -> str:

@@ -62,11 +62,20 @@ def test_a_checkpoint_alone_is_something_to_convert(page: Client, user: User, ho
     assert [each.role for each in job.inputs.all()] == ["checkpoint"]
 
 
+def test_weights_become_whole_numbers(page: Client, staff: User, source: str) -> None:
+    assert page.post(NEW, form(source=source, quantize="W4A16")).status_code == 302
+    first = Job.objects.get(kind="convert")
+    assert first.spec_of_kind.to_node() == {"source": source, "quantize": "W4A16"}
+    call_command("convert", source, "--quantize", "W8A16", "--user", first.owner.username)
+    assert Job.objects.filter(kind="convert").latest("pk").spec["quantize"] == "W8A16"
+
+
 WRONG: list[tuple[dict[str, object], str, str]] = [
     ({"source": ""}, "source", "Choose a model"),
     ({"source": "", "source_path": "/etc"}, "source_path", "outside the allowed folders"),
     ({"dtype": ""}, "dtype", "Nothing would be another"),
     ({"dtype": "int8"}, "dtype", "Select a valid choice"),
+    ({"quantize": "int8"}, "quantize", "Select a valid choice"),
     ({"shard_mib": "0"}, "shard_mib", "greater than or equal to 1"),
     ({"shard_mib": "9" * 30}, "shard_mib", "less than or equal to"),
     ({"vocab": "-1"}, "vocab", "greater than or equal to 1"),

@@ -6,24 +6,11 @@ from typing import Any
 
 import pytest
 import torch
+from convert_cases import generates, saved
 from safetensors.torch import load_file
 from trainyard_node.convert.__main__ import main
 from trainyard_node.convert.spec import read_spec
 from trainyard_node.export.refused import Refused
-from transformers import AutoConfig, AutoModelForCausalLM
-
-MODEL = {
-    "architectures": ["Qwen2ForCausalLM"], "hidden_size": 24, "intermediate_size": 40,
-    "num_hidden_layers": 3, "num_attention_heads": 2, "num_key_value_heads": 1, "vocab_size": 61,
-    "max_position_embeddings": 64,
-}  # fmt: skip
-
-
-def saved(folder: Path, **more: Any) -> Path:
-    torch.manual_seed(2)
-    config = AutoConfig.for_model("qwen2", **{**MODEL, **more})
-    AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(folder)
-    return folder
 
 
 def converted(tmp_path: Path, source: Path, **spec: Any) -> Path:
@@ -31,15 +18,6 @@ def converted(tmp_path: Path, source: Path, **spec: Any) -> Path:
     text = json.dumps({"source": str(source), **spec})
     assert main(["--text", text, "--out", str(target)]) == 0
     return target
-
-
-def generates(folder: Path) -> Any:
-    """The model, of which transformers misses nothing."""
-    model, found = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True)
-    assert not any(found[how] for how in ("missing_keys", "unexpected_keys", "mismatched_keys"))
-    made = model.generate(torch.tensor([[1, 2]]), max_new_tokens=3, min_new_tokens=3)
-    assert made.shape == (1, 5)
-    return model
 
 
 def test_another_type_in_more_files(tmp_path: Path) -> None:

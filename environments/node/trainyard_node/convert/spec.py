@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from trainyard_node.convert.schemes import SCHEMES
 from trainyard_node.convert.vocabulary import Resized
 from trainyard_node.export.program import check_keys, path_of
 from trainyard_node.export.refused import Refused
@@ -15,19 +16,20 @@ from trainyard_node.merge.recipe import read_recipe
 from trainyard_node.merge.stored import Stored
 
 MOST = 10**15  # bytes or rows
-KEYS = ("source", "dtype", "shard_bytes", "vocab", "layers")
+KEYS = ("source", "dtype", "shard_bytes", "vocab", "layers", "quantize")
 
 
 @dataclass(frozen=True)
 class Conversion:
     """`dtype` empty: the source's own. `layers` are the source's, in their new order; None: all as
-    they are. `vocab` 0: the source's size."""
+    they are. `vocab` 0: the source's size. `quantize`: a name of SCHEMES, or empty."""
 
     source: Path
     dtype: str = ""
     shard_bytes: int = SHARD
     vocab: int = 0
     layers: tuple[int, ...] | None = None
+    quantize: str = ""
 
     def plan(self) -> Plan:
         """Raises Refused where the source cannot be converted so."""
@@ -60,7 +62,14 @@ def read_spec(spec: Mapping[str, Any]) -> Conversion:
         shard_bytes=_count(spec, "shard_bytes") or SHARD,
         vocab=_count(spec, "vocab"),
         layers=_layers(spec.get("layers")),
+        quantize=_scheme(spec.get("quantize")),
     )
+
+
+def _scheme(value: Any) -> str:
+    if value is not None and value not in SCHEMES:
+        raise Refused(f"quantize is {' or '.join(SCHEMES)}, not {value!r}.")
+    return value or ""
 
 
 def _word(value: Any) -> str:

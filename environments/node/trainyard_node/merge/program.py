@@ -5,7 +5,7 @@ import threading
 from argparse import ArgumentParser
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from trainyard_node.export.digest import digest_of
 from trainyard_node.export.program import add_spec, ended, parsed, spec_of
@@ -13,7 +13,18 @@ from trainyard_node.export.told import Told, size_of
 from trainyard_node.merge.merging import Plan, Progress, check, merge
 
 Spec = Mapping[str, Any]
-Found = tuple[Plan, dict[str, Any]]
+
+
+class Own(Protocol):
+    """Work on a plan that is more than the merge of it."""
+
+    def check(self, target: Path) -> None: ...
+    def facts(self) -> dict[str, Any]: ...
+    def make(self, target: Path, told: Told, more: Mapping[str, Any]) -> None: ...
+
+
+Work = Plan | Own
+Found = tuple[Work, dict[str, Any]]
 Planned = Callable[[Spec], Found]
 
 
@@ -36,14 +47,22 @@ def run(
             _look(*planned(spec), target)
             return
         made, more = decided(spec, target, told) if decided else planned(spec)
-        make(made, target, told, more)
+        if isinstance(made, Plan):
+            make(made, target, told, more)
+        else:
+            made.make(target, told, more)
 
     return ended(program, target, work)
 
 
-def _look(made: Plan, more: Mapping[str, Any], target: Path) -> None:
-    check(made, target)
-    print(json.dumps({**facts_of(made), **more}), flush=True)
+def _look(made: Work, more: Mapping[str, Any], target: Path) -> None:
+    if isinstance(made, Plan):
+        check(made, target)
+        facts = facts_of(made)
+    else:
+        made.check(target)
+        facts = made.facts()
+    print(json.dumps({**facts, **more}), flush=True)
 
 
 def facts_of(made: Plan) -> dict[str, Any]:

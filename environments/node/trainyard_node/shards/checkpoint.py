@@ -41,7 +41,7 @@ class Checkpoint(Stored):
         super().__init__(self.source.description)
         self.root = path
         _check_prefix(self.entries, path)
-        check_state(self.entries, _empty_model(self.source.description))
+        check_state(self.entries, empty_model(self.source.description))
 
     @property
     def files(self) -> list[Path]:
@@ -134,7 +134,7 @@ def _check_prefix(names: Mapping[str, Entry], path: Path) -> None:
         )
 
 
-def _empty_model(folder: Path) -> Any:
+def empty_model(folder: Path) -> Any:
     """The model that the configuration describes, without memory for its weights."""
     from transformers import AutoConfig, AutoModelForCausalLM
 

@@ -16,9 +16,10 @@ class Command(MakeCommand):
         parser.add_argument("--shard-mib", type=int, metavar="N", help="the most of one file")
         parser.add_argument("--vocab", type=int, metavar="N", help="rows of the vocabulary")
         parser.add_argument("--layers", default="", help="in their new order, as 0-11,10-23")
+        parser.add_argument("--quantize", choices=("W8A16", "W4A16"), default="")
         super().add_own_arguments(parser)
 
     def form(self, user: User, data: dict[str, Any], options: dict[str, Any]) -> ConvertForm:
-        names = ("dtype", "shard_mib", "vocab", "layers")
+        names = ("dtype", "shard_mib", "vocab", "layers", "quantize")
         given = {name: options[name] for name in names} | {"source_path": options["source"]}
         return ConvertForm(user, [], data | given)
