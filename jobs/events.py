@@ -86,6 +86,7 @@ JOB_NOT_DELETED = _warning("job not deleted", words="The job was not deleted")
 
 # What a run writes into its events.jsonl: ``trainyard_node.events`` has the same names.
 RUN_STARTED = _run_note("started", words="The run's process started")
+RUN_PHASE = _run_note("phase", words="Start-up")
 RUN_CHECKPOINT = _run_note("checkpoint", words="Checkpoint saved")
 RUN_PAUSED = _run_note("paused", words="Paused")
 RUN_STOP_ASKED = _run_note("stop_asked", words="The run was told to end")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from jobs.process import Command, Placement, Spread
+from jobs.verl.startup import Phase as StartPhase
 from jobs.verl.timing import Part
 from jobs.warning import FieldWarning, Range
 
@@ -271,6 +272,10 @@ class JobKind(ABC):
 
     def step_parts(self, spec: Any) -> Sequence[Part]:
         """The times that it logs of its steps' parts, in the order in which a step does them."""
+        return ()
+
+    def phases(self, spec: Any) -> Sequence[StartPhase]:
+        """What its start consists of, in order, where its run tells when each of them is over."""
         return ()
 
     def release(self, spec: Any) -> str:

@@ -27,6 +27,7 @@ from jobs.verl.knobs import number
 from jobs.verl.promise import planned_steps
 from jobs.verl.spec import TrainSpec
 from jobs.verl.spread import spread_over, takes_devices
+from jobs.verl.startup import Phase, phases_of
 from jobs.verl.timing import PARTS, Part
 from jobs.verl.trackers import trackers_of
 from jobs.verl.unread import without_effect
@@ -127,6 +128,9 @@ class Train(JobKind):
 
     def step_parts(self, spec: TrainSpec) -> Sequence[Part]:
         return PARTS[self.slug]
+
+    def phases(self, spec: TrainSpec) -> Sequence[Phase]:
+        return phases_of(self.slug, spec.verl, spec.values)
 
     def release(self, spec: TrainSpec) -> str:
         return spec.verl

@@ -14,6 +14,7 @@ from django.template.loader import render_to_string
 from jobs.models import Job
 from monitoring.page import live, panels, shown
 from monitoring.page.figures import WIDE, news_shown
+from monitoring.page.glance import glance
 from monitoring.store import points
 
 STOP = "monitoring/page/run_stop.html"
@@ -36,7 +37,7 @@ def new_points(
     Of a run with very many series a page is sent those that it wants.
     """
     job = job_of(pk, uuid)
-    progress = fragment("progress", {"job": job})
+    progress = fragment("progress", {"job": job, **glance(job)})
     if "charts" not in job.job_kind.panels:
         return now, [progress]
     news = points.since(job, seen)

@@ -14,7 +14,8 @@ from jobs.queue.state import reason_of
 from jobs.run.stopping import question_of
 from monitoring.mirror import left_out
 from monitoring.models import Cursor
-from monitoring.page import panels
+from monitoring.page import panels, startup
+from monitoring.page.glance import glance
 from monitoring.store import points
 
 RECENT = 10
@@ -76,6 +77,8 @@ def header_context(job: Job) -> dict[str, Any]:
     silent = job.events.of_platform().filter(kind=kinds.SILENT).last() if job.silent_since else None
     return {
         "job": job,
+        **glance(job),
+        **startup.header(job),
         "stopping": question_of(job),
         "goes_on": job.can_resume and newest_whole(job) is not None,
         "revision": job.revision,

@@ -10,6 +10,7 @@ from jobs import events as kinds
 from jobs.measured import SAVE_TIME
 from jobs.models import Event, Job
 from jobs.verl.timing import PREFIX, STEP, TESTING, VALIDATE
+from monitoring.page.startup import startup_of
 from monitoring.series.column import EMPTY, merged
 from monitoring.store import points
 from monitoring.timing import drawing, steps, wall
@@ -88,7 +89,7 @@ SAID = {
 def timing(job: Job) -> dict[str, Any]:
     """The panel of a job's page."""
     found = times_of(job)
-    return {"job": job, **shown_of(job, found, [found])}
+    return {"job": job, "started": startup_of(job), **shown_of(job, found, [found])}
 
 
 def shown_of(

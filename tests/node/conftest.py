@@ -52,7 +52,7 @@ def until(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
     pytest.fail(f"not within {seconds} s: {condition}")
 
 
-SAVE_TIME = "timing_s/save_checkpoint"
+SAVE_TIME, VALIDATION_TIME = "timing_s/save_checkpoint", "timing_s/validate"
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -114,9 +114,10 @@ class Run:
         return int(path.read_text())
 
     def step_lines(self) -> list[dict[str, Any]]:
-        """One a step. How long a save took is in a line of its own, except in RL."""
+        """One a step. How long a save or a validation took is in a line of its own, except in
+        RL."""
         found = read_lines(self.root / "metrics.jsonl")
-        return [line for line in found if set(line["data"]) != {SAVE_TIME}]
+        return [line for line in found if not {SAVE_TIME, VALIDATION_TIME}.issuperset(line["data"])]
 
     def kinds(self) -> list[str]:
         return [event["kind"] for event in read_lines(self.root / "events.jsonl")]

@@ -133,6 +133,14 @@ def test_it_validates_saves_and_says_so(dpo_run: Run) -> None:
     assert events[-1] == {**events[-1], "kind": "exited", "exit_code": 0}
 
 
+def test_it_tells_its_start_and_where_its_time_goes(dpo_run: Run) -> None:
+    events = read_lines(dpo_run.root / "events.jsonl")
+    told = [event["phase"] for event in events if event["kind"] == "phase"]
+    assert told == ["processes", "model", "reference", "update"]
+    lines = lines_of(dpo_run)
+    assert all(line["timing_s/step"] > 0 <= line["timing_s/data"] for line in lines)
+
+
 def test_it_reads_what_the_platform_emits(dpo_run: Run) -> None:
     read_keys.check("dpo", dpo_run.root)
 

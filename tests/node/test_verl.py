@@ -40,6 +40,24 @@ def test_sft_checkpoints_become_events(sft_run: Run) -> None:
     assert max(sample["process_memory"] for sample in samples) > 100_000_000
 
 
+def phases(run: Run) -> list[str]:
+    return [e["phase"] for e in read_lines(run.root / "events.jsonl") if e["kind"] == "phase"]
+
+
+def test_sft_tells_its_start_and_where_its_time_goes(sft_run: Run) -> None:
+    assert phases(sft_run) == ["processes", "model", "update"]
+    steps, data = series(sft_run, "timing_s/step"), series(sft_run, "timing_s/data")
+    assert (len(steps), len(data)) == (64, 64)
+    assert min(steps) > 0 <= min(data)
+    assert len(series(sft_run, "timing_s/validate")) == len(series(sft_run, "val/loss"))
+
+
+def test_grpo_tells_its_start(grpo_run: Run) -> None:
+    before_training = {"validation"}
+    told = [name for name in phases(grpo_run) if name not in before_training]
+    assert told == ["ray", "workers", "model", "rollout", "answers", "update"]
+
+
 def test_sft_reads_what_the_platform_emits(sft_run: Run) -> None:
     read_keys.check("sft", sft_run.root)
 

@@ -4,6 +4,7 @@ from typing import Literal, get_args
 
 EventName = Literal[
     "started",
+    "phase",
     "checkpoint",
     "paused",
     "stop_asked",

@@ -190,7 +190,7 @@ async def test_a_line_of_metrics_draws_nothing_else_again(
     await write_steps(job, 1)
     found = [await message(socket), await message(socket)]
     assert is_points(found[0])
-    assert re.findall(r'id="run-(\w+)"', found[1]) == ["progress", "left", "pace"]
+    assert re.findall(r'id="run-(\w+)"', found[1]) == ["progress", "glance"]
     assert await socket.receive_nothing(0.5) is True
 
 

@@ -31,12 +31,12 @@ HOOKS = {
     "result": ('id="run-result"',),
 }
 SCRIPTS = {
-    "charts": {"series", "chartview", "chartcard", "charts", "chartgroups", "figures", "glossary"},
+    "charts": {"series", "chartview", "chartcard", "charts", "chartgroups", "figures"},
     "system": {"system"},
     "log": {"ansi", "log"},
 }
 DRAWS = {"uPlot.iife.min", "plot"}  # the charts of both the metrics and the load
-ALWAYS = {"theme", "format", "times", "feedback", "confirm", "live"}
+ALWAYS = {"theme", "format", "times", "feedback", "confirm", "live", "tabtitle"}
 
 
 @pytest.fixture

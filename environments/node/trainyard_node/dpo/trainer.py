@@ -17,6 +17,8 @@ from trainyard_node.dpo.order import Order, Training, every_row
 from trainyard_node.dpo.reference import Reference, reference_of
 from trainyard_node.dpo.refused import Refused
 from trainyard_node.hooks.ranks import SharedControl
+from trainyard_node.hooks.sft_times import DATA, STEP, VALIDATION
+from trainyard_node.hooks.startup import Startup
 from trainyard_node.hooks.turn import SAVE_TIME
 
 OURS = ("rewards/", "logps/")
@@ -30,6 +32,8 @@ class Trainer:
 
     def __init__(self, config: Any) -> None:
         self._config = config
+        self._startup = Startup.of_first_rank()
+        self._startup.done("processes")
         objective = settings.objective_of(config)
         settings.check_engine(config.engine)
         settings.check_data(config.data)
@@ -41,10 +45,12 @@ class Trainer:
         self.total_steps = self._total_steps()
         self._training = Training(self._order, self._engine.share, self.total_steps)
         self._engine.start(self.total_steps)
+        self._startup.done("model")
         # Before the checkpoint: the reference is the model that the run began with.
         self._reference = self._reference_of("train", self._train)
         if self._validation is not None:
             self._val_reference = self._reference_of("val", self._validation)
+        self._startup.done("reference")
         self._control = SharedControl.of_this_run()
         self._checkpoints = self._checkpoint_handler()
         self._training.next_step = self._resume()
@@ -56,9 +62,11 @@ class Trainer:
         if done >= self.total_steps:
             self._say(f"Nothing to do: the checkpoint is of step {done} of {self.total_steps}")
             return
-        tracking = self._tracking()
+        tracking, waited_from = self._tracking(), time.perf_counter()
         for step, batch in enumerate(self._batches(), done + 1):
-            metrics = self._step(step, batch)
+            waited = time.perf_counter() - waited_from
+            metrics = self._step(step, batch) | {DATA: waited}
+            self._startup.done("update")
             self._training.next_step = step
             if self._validation is not None and self._is_due("test_freq", step):
                 metrics |= self._validate(self._validation)
@@ -66,6 +74,7 @@ class Trainer:
                 tracking.log(data=metrics, step=step)
             if self._saved_and_paused(step, tracking):
                 return
+            waited_from = time.perf_counter()
 
     def _step(self, step: int, batch: Batch) -> Metrics:
         began = time.perf_counter()
@@ -76,7 +85,7 @@ class Trainer:
         if self._config.data.truncation != "error":
             metrics["train/rows_cut"] = self._engine.total(int((batch["cut"] > 0).sum()))
         metrics["train/epoch"] = step / self._order.steps_per_epoch
-        metrics["timing_s/step"] = time.perf_counter() - began
+        metrics[STEP] = time.perf_counter() - began
         return metrics
 
     def _validate(self, dataset: PairDataset) -> Metrics:
@@ -90,7 +99,7 @@ class Trainer:
             for name, part in found.items():
                 if name == "loss" or name.startswith(OURS):
                     metrics[f"val/{name}"] = metrics.get(f"val/{name}", 0.0) + part
-        metrics["timing_s/validate"] = time.perf_counter() - began
+        metrics[VALIDATION] = time.perf_counter() - began
         return metrics
 
     def _saved_and_paused(self, step: int, tracking: Tracking | None) -> bool:

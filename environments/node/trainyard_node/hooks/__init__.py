@@ -1,8 +1,9 @@
 """Hooks into verl's own trainers, from outside: save and pause on request, count what is lost, read
-rows as their source has them, and measure the phases of a run that asks for it.
+rows as their source has them, tell the phases of a start, and measure the phases of a step where a
+run asks for it.
 """
 
-from trainyard_node.hooks import absent, cut_answers, limited, lost, phases, prompts
+from trainyard_node.hooks import absent, cut_answers, limited, lost, phases, prompts, startup
 from trainyard_node.hooks.rl import FORMER, V1
 from trainyard_node.imports import when_imported
 
@@ -18,4 +19,5 @@ def install() -> None:
     when_imported(lost.DRIVER, lost.attach_to_driver)
     when_imported(limited.MODULE, limited.attach)
     when_imported(prompts.MODULE, prompts.attach)
+    when_imported(startup.MODULE, startup.attach)
     phases.install()
