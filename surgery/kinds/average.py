@@ -153,7 +153,9 @@ def _line(row: Mapping[str, Any]) -> Line:
 
 
 def _found(row: Mapping[str, Any]) -> Iterator[str]:
-    for name, what in (("score", judged.METRIC), ("share", "share"), ("value", "metric")):
+    alone = f"alone {judged.METRIC}"
+    known = {"score": judged.METRIC, "alone": alone, "share": "share", "value": "metric"}
+    for name, what in known.items():
         if type(row.get(name)) in (int, float):
             yield f"{what} {row[name]:.6g}"
     yield str(row.get("path", ""))

@@ -109,13 +109,22 @@ def test_what_is_kept_is_averaged_and_told(tmp_path: Path, monkeypatch: pytest.M
     assert not left
 
 
-def test_without_values_each_is_scored_alone_first(tmp_path: Path) -> None:
+def test_without_values_each_is_scored_alone_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Alone: off by 6, 1, 0 and not a number. So the third is first, and nothing is better."""
     spec = soup(tmp_path, [10.0, 5.0, 4.0, 100.0])
     for each in spec["checkpoints"]:
         del each["value"]
     del spec["higher_is_better"]
+    monkeypatch.setenv(RUN_DIR, str(tmp_path))
     assert made(tmp_path, spec) == 0
+    events = [each for each in read_lines(tmp_path / "events.jsonl") if each["kind"] == "tried"]
+    assert events[0]["message"] == "Step 1 is scored alone"
+    rows = [(each["step"], each["state"], each["alone"]) for each in events[-1]["candidates"]]
+    assert rows == [
+        (3, "kept", 0.0), (2, "left_out", 1.0), (1, "left_out", 6.0), (4, "left_out", None),
+    ]  # fmt: skip
     assert set(load_file(tmp_path / "out/model.safetensors")["model.norm.weight"].tolist()) == {4.0}
 
 

@@ -40,12 +40,13 @@ def plan_of(average: Average) -> Plan:
 
 
 class Trials:
-    """`rows` say of each candidate, in the order in which they are tried, what is known of it."""
+    """`rows` say of each candidate what is known of it, in the order in which they are tried once
+    that is known."""
 
     def __init__(self, average: Average, score: Score, folder: Path, told: Told) -> None:
         self._average, self._score, self._folder, self._told = average, score, folder, told
         self._known: dict[tuple[Checkpoint, ...], float] = {}
-        self.rows: list[Row] = []
+        self.rows: list[Row] = [self._row(each) for each in average.chosen]
 
     def all(self) -> list[greedy.Tried]:
         candidates = self._average.chosen
@@ -55,7 +56,8 @@ class Trials:
             ordered = greedy.by_value(candidates, self._average.higher_is_better)
         else:
             ordered = greedy.by_score(candidates, self._scored_alone)
-        self.rows = [self._row(each) for each in ordered]
+        place = {each.step: nr for nr, each in enumerate(ordered)}
+        self.rows.sort(key=lambda row: place[row["step"]])
         found = []
         trials = greedy.tried(ordered, self._scored)
         for row in self.rows:
@@ -80,9 +82,13 @@ class Trials:
         return self._known[key]
 
     def _scored_alone(self, checkpoints: Sequence[Checkpoint]) -> float:
-        found = self._scored(checkpoints)
         step = checkpoints[0].step
-        self._told.event("tried", f"Step {step} alone: {self._score.metric} {found:.6g}")
+        row = next(row for row in self.rows if row["step"] == step)
+        row["state"] = TRYING
+        self._tell(f"Step {step} is scored alone")
+        found = self._scored(checkpoints)
+        row["state"], row["alone"] = WAITING, found if math.isfinite(found) else None
+        self._tell(f"Step {step} alone: {self._score.metric} {found:.6g}")
         return found
 
     def _plan(self, alone: bool) -> None:
