@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
-from tests.bench.engine import recipes
+from tests.bench.engine import equality, recipes
 from tests.bench.engine.models import SIZES, Size, make
 from tests.bench.engine.programs import Ran, ours, theirs, theirs_alone
 
@@ -25,7 +25,7 @@ MIB = 2**20
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.engine", description=__doc__)
     measures: dict[str, Callable[[Path, argparse.Namespace], Figures]] = {
-        "times": times, "inputs": inputs, "memory": memory,
+        "times": times, "inputs": inputs, "memory": memory, "equality": equal,
     }  # fmt: skip
     parser.add_argument("what", nargs="*", help=f"any of {', '.join(measures)}; default: all")
     parser.add_argument("--runs", type=int, default=5, help="of which the median counts")
@@ -38,9 +38,8 @@ def main() -> None:
         folder = options.folder or Path(temporary)
         for name in options.what or measures:
             figures = measures[name](folder, options)
-            print(
-                json.dumps({name: figures}) if options.json else _table(name, figures), flush=True
-            )
+            shown = equality.table(figures) if name == "equality" else _table(name, figures)
+            print(json.dumps({name: figures}) if options.json else shown, flush=True)
 
 
 def times(folder: Path, options: argparse.Namespace) -> Figures:
@@ -90,6 +89,11 @@ def memory(folder: Path, options: argparse.Namespace) -> Figures:
             figures[f"{method} of {size.name}, anonymous [MiB]"] = ran.anonymous / MIB
             figures[f"{method} of {size.name} [s]"] = ran.seconds
     return figures
+
+
+def equal(folder: Path, options: argparse.Namespace) -> Figures:
+    """How near each method is to mergekit and to double precision."""
+    return equality.equality()
 
 
 def _recipe(folder: Path, size: Size, method: str, count: int) -> Path:
