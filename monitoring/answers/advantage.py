@@ -13,6 +13,7 @@ from monitoring.answers.step import Bools, Floats, Ints, Step
 
 EPSILON = 1e-6
 WHITENED = 1e-8
+NOTHING = 1e-12  # what rounding leaves of a mean of 0
 OTHER_NEEDS = {
     "gae": "PPO's advantage needs the critic's values, which are not in the file.",
     "remax": "ReMax compares with the score of a greedy answer, which is not in the file.",
@@ -193,4 +194,7 @@ def mean_of(values: Floats, step: Step) -> float | None:
     weights = step.trained if has_trained(step) else np.ones(len(step))
     known = ~np.isnan(values)
     total = float(weights[known].sum())
-    return float((values[known] * weights[known]).sum()) / total if total else None
+    if not total:
+        return None
+    mean = float((values[known] * weights[known]).sum()) / total
+    return mean if abs(mean) > NOTHING else 0.0

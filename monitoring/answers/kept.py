@@ -51,6 +51,11 @@ def step_of(path: Path, kept: Path | None = None) -> Step:
     return step
 
 
+def is_kept(path: Path, kept: Path) -> bool:
+    """Whether the columns of a file are kept, as it is now."""
+    return some_of(path, kept, ()) is not None
+
+
 def some_of(path: Path, kept: Path, names: Sequence[str]) -> dict[str, Any] | None:
     """A few of the columns of a file, and under ``part:NAME`` all parts of the reward; None where
     they are not kept of the file as it is now."""

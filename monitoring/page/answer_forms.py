@@ -20,7 +20,7 @@ ONLY_LABELS = {
     "changed": "prompts changed since the step before",
     "correct": "correct answers",
     "wrong": "wrong answers",
-    "cut": "answers that were cut",
+    "cut": "answers at the limit of tokens",
     "empty": "empty answers",
     "unscored": "answers without a score",
 }

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 from django.views.decorators.vary import vary_on_headers
 
 from jobs.models import Job
@@ -22,14 +22,15 @@ STEPS = "monitoring/page/answers_steps.html"
 STEPS_SHOWN = 50  # of a page of the table
 
 
-@require_GET
+@require_http_methods(["GET", "POST"])
 @vary_on_headers("HX-Request")
 def answers(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """A POST does something with the answers that the address means."""
     job, form = get_job(request, pk), AnswersForm(request.GET)
-    return list_or_prompt(request, job, form)
+    return take(request, job, form) if request.method == "POST" else shown(request, job, form)
 
 
-def list_or_prompt(
+def shown(
     request: HtmxHttpRequest, job: Job, form: AnswersForm, take: TakeForm | None = None
 ) -> HttpResponse:
     """``take`` is what was asked to be done with the answers, and could not be."""
@@ -93,13 +94,11 @@ def steps(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     return render(request, f"{STEPS}{part}", context)
 
 
-@require_POST
-def take(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+def take(request: HtmxHttpRequest, job: Job, form: AnswersForm) -> HttpResponse:
     """Make a data set of the answers that the address means, or lead to another reward on them."""
-    job, form = get_job(request, pk), AnswersForm(request.GET)
     wanted = TakeForm(request.POST)
     if not form.is_valid() or not wanted.is_valid():
-        return list_or_prompt(request, job, form, wanted)
+        return shown(request, job, form, wanted)
     try:
         if wanted.cleaned_data["do"] == "reward":
             return redirect(answer_taking.try_reward(job, form))
@@ -108,7 +107,7 @@ def take(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         )
     except answer_taking.CannotTake as error:
         wanted.add_error("name" if wanted.cleaned_data["do"] == "data" else None, str(error))
-        return list_or_prompt(request, job, form, wanted)
+        return shown(request, job, form, wanted)
 
 
 def missing_step(form: AnswersForm, steps: found.Steps) -> int | None:

@@ -19,6 +19,5 @@ urlpatterns = [
     path("jobs/<int:pk>/log/<int:at>/", log_views.log_line, name="log_line"),
     path("jobs/<int:pk>/answers/", answer_views.answers, name="answers"),
     path("jobs/<int:pk>/answers/steps/", answer_views.steps, name="answer_steps"),
-    path("jobs/<int:pk>/answers/take/", answer_views.take, name="answer_take"),
     path("jobs/<int:pk>/stack/", views.stack, name="stack"),
 ]

@@ -23,6 +23,7 @@ from monitoring.models import Cursor
 from monitoring.readers.failure import Cause, find_cause
 from monitoring.readers.lines import Line, whole_lines
 from monitoring.store import points
+from monitoring.watch.columns import make_columns
 from monitoring.watch.ingest import FILES, Kept, Save, save_log
 from monitoring.watch.life import check_life
 from monitoring.watch.looks import Look, look_at
@@ -52,8 +53,7 @@ def watch(job: Job, look: Look | None = None) -> bool:
         job.refresh_from_db()
     if faults and exit_code is not None:
         _give_up_on(job, look, faults)
-    is_new, is_over = job.step != step, exit_code is not None
-    keep_answers(job, look.runner, is_new=is_new, is_over=is_over)
+    _keep_answers(job, look, is_new=job.step != step, is_over=exit_code is not None)
     if job.listing_due or exit_code is not None:
         _list_checkpoints(job, is_over=exit_code is not None)
     if exit_code is not None:
@@ -67,6 +67,12 @@ def watch(job: Job, look: Look | None = None) -> bool:
         for fault in faults.values():
             raise fault
     return news or job.revision != before
+
+
+def _keep_answers(job: Job, look: Look, *, is_new: bool, is_over: bool) -> None:
+    keep_answers(job, look.runner, is_new=is_new, is_over=is_over)
+    if is_new or is_over:
+        make_columns(job)
 
 
 def _read_all(job: Job, look: Look) -> tuple[bool, dict[str, Exception]]:

@@ -133,8 +133,11 @@ def test_the_grpo_run_learned(page: Page, site: Site, complaints: list[str]) -> 
 
 def test_what_the_model_answered_is_shown(page: Page, site: Site, complaints: list[str]) -> None:
     page.goto(f"{site.url}/jobs/{GRPO}/")
-    page.get_by_role("navigation", name="Sections").get_by_role("link", name="Answers").click()
     job = site.job(GRPO)
+    page.locator("#charts [data-chart-plot] .u-over").first.click()
+    page.get_by_role("link", name=re.compile(r"Answers of step \d+")).click()
+    expect(page.locator("#answers-table")).to_contain_text("their mean is verl's")
+    page.goto(f"{site.url}/jobs/{GRPO}/answers/")
     rollouts = Path(job["run_dir"]) / f"rollouts/{job['steps']}.jsonl"
     rows = [json.loads(line) for line in rollouts.read_text().splitlines()]
     expect(page.locator("#answers-table")).to_contain_text(f"{len(rows)} answers in the step")

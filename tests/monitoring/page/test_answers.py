@@ -239,7 +239,7 @@ def test_anonymous(job: Job) -> None:
 
 
 def test_wrong_method(page: Client, job: Job) -> None:
-    assert refuses_other_methods(page, url(job), "get")
+    assert refuses_other_methods(page, url(job), "get", "post")
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: str) -> Any:

@@ -33,7 +33,7 @@ def steps(page: Client, job: Job, query: str = "", **headers: str) -> str:
 
 
 def take(page: Client, job: Job, query: str = "", **given: str) -> Any:
-    return page.post(f"/jobs/{job.pk}/answers/take/?{query}", given)
+    return page.post(url(job, query), given)
 
 
 def test_scores_and_lengths_over_the_steps(page: Client, job: Job) -> None:
@@ -181,10 +181,9 @@ def test_what_cannot_be_taken_is_said(
 def test_someone_elses_anonymous_and_other_methods(page: Client, job: Job, other: User) -> None:
     theirs = factories.make_job(other).pk
     assert page.get(f"/jobs/{theirs}/answers/steps/").status_code == 404
-    assert page.post(f"/jobs/{theirs}/answers/take/").status_code == 404
+    assert page.post(f"/jobs/{theirs}/answers/").status_code == 404
     assert asks_for_login(f"/jobs/{job.pk}/answers/steps/")
     assert refuses_other_methods(page, f"/jobs/{job.pk}/answers/steps/", "get")
-    assert refuses_other_methods(page, f"/jobs/{job.pk}/answers/take/", "post")
 
 
 def test_the_command_does_it_too(job: Job, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ from jobs.models import Job
 from jobs.places import mirror_folder
 from monitoring import copies
 from monitoring.copies import answers_left_out, keep_answers
+from monitoring.watch import columns
 from tests import factories
 from tests.monitoring.answers.test_prompts import ROWS, answer
 
@@ -142,3 +143,19 @@ def test_the_page_shows_what_came(job: Job, far: Far, page: Client) -> None:
     keep(job, far)
     shown = " ".join(page.get(f"/jobs/{job.pk}/answers/").content.decode().split())
     assert "4 prompts, 6 answers in the step" in shown
+
+
+def test_the_columns_of_a_large_step_are_made_before_somebody_looks(
+    job: Job, far: Far, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = there(job, 1)
+    there(job, 2, "validation")
+    keep(job, far)
+    kept = mirror_folder(job.uuid) / "attempt-1/columns"
+    columns.make_columns(job)
+    assert not kept.exists(), "they are small"
+    monkeypatch.setattr(columns, "LARGE", path.stat().st_size)
+    columns.make_columns(job)
+    assert {found.name for found in kept.glob("*/*.npz")} == {"1.npz", "2.npz"}
+    monkeypatch.setattr(columns, "call", lambda *_: pytest.fail("They are made again."))
+    columns.make_columns(job)
