@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -9,10 +10,12 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django_q.models import OrmQ, Schedule
 
+from jobs import lifecycle
 from jobs.archive import services
 from jobs.dryfire import services as dry_fires
 from jobs.dryfire.services import DryFireError
 from jobs.launch import end, submit
+from jobs.listing import marks
 from jobs.models import (
     Deletion,
     Event,
@@ -20,9 +23,13 @@ from jobs.models import (
     Job,
     KnownDigest,
     Lease,
+    ListColumns,
     Outcome,
+    PinnedJob,
     Rehearsal,
     SavedRecipe,
+    SavedView,
+    Tag,
     TrackerSecret,
 )
 from jobs.rehearsal import services as rehearsals
@@ -49,12 +56,18 @@ class EventInline(ReadOnly, admin.TabularInline[Event, Job]):
         return found.filter(pk__in=[row["pk"] for row in newest])
 
 
+class TagInline(admin.TabularInline[Tag, Job]):
+    model = Tag
+    extra = 1
+    max_num = marks.MOST_TAGS
+
+
 class NamedJob(forms.ModelForm[Job]):
     name = forms.CharField(max_length=200, validators=[one_line])
 
     class Meta:
         model = Job
-        fields = ("name",)
+        fields = ("name", "note")
 
 
 @admin.register(Job)
@@ -64,9 +77,12 @@ class JobAdmin(NotAdded, admin.ModelAdmin[Job]):
     list_filter = ("status", "kind", "machine", ("archived_at", admin.EmptyFieldListFilter))
     search_fields = ("name", "uuid")
     actions = ("start", "rehearse", "dry_fire", "stop", "archive", "unarchive", "delete_with_files")
-    inlines = (EventInline,)
-    # A job changes through services only; here it can be renamed and put away, started and stopped.
-    readonly_fields = [field.name for field in Job._meta.fields if field.name not in ("id", "name")]
+    inlines = (TagInline, EventInline)
+    # A job changes through services only; here it can be renamed, tagged, noted and put away,
+    # started and stopped.
+    readonly_fields = [
+        field.name for field in Job._meta.fields if field.name not in ("id", "name", "note")
+    ]
     form = NamedJob
 
     @admin.display(description="status", ordering="status")
@@ -80,6 +96,12 @@ class JobAdmin(NotAdded, admin.ModelAdmin[Job]):
     def save_model(self, request: HttpRequest, obj: Job, form: NamedJob, change: bool) -> None:
         job = Job.objects.get(pk=obj.pk)
         submit.rename(job, form.cleaned_data["name"], who=request.user.get_username())
+        marks.note(job, form.cleaned_data["note"])
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        formset.save()
+        if formset.has_changed():
+            lifecycle.touch(Job.objects.get(pk=form.instance.pk))
 
     @admin.action(description="Start the chosen drafts", permissions=["change"])
     def start(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
@@ -133,6 +155,46 @@ class JobAdmin(NotAdded, admin.ModelAdmin[Job]):
         query = QueryDict(mutable=True)
         query.setlist("job", [str(job.pk) for job in queryset])
         return redirect(f"{reverse('jobs:delete')}?{query.urlencode()}")
+
+
+@admin.register(Tag)
+class TagAdmin(NotEdited, admin.ModelAdmin[Tag]):
+    """Which jobs have which tags. They are put on a job's page, or in its record here."""
+
+    list_display = ("name", "job")
+    list_filter = ("name",)
+    list_select_related = ("job",)
+    search_fields = ("name", "job__name")
+
+
+@admin.register(PinnedJob)
+class PinnedJobAdmin(NotEdited, admin.ModelAdmin[PinnedJob]):
+    """Which jobs stand first in whose list."""
+
+    list_display = ("job", "user")
+    list_filter = ("user",)
+    list_select_related = ("job", "user")
+    search_fields = ("job__name", "user__username")
+
+
+@admin.register(SavedView)
+class SavedViewAdmin(NotEdited, admin.ModelAdmin[SavedView]):
+    """Lists of jobs that users come back to. They are saved on the list's page."""
+
+    list_display = ("name", "owner", "query")
+    list_filter = ("owner",)
+    list_select_related = ("owner",)
+    search_fields = ("name", "query", "owner__username")
+
+
+@admin.register(ListColumns)
+class ListColumnsAdmin(NotEdited, admin.ModelAdmin[ListColumns]):
+    """The columns that users chose for their list of jobs. Deleting it brings the usual ones."""
+
+    list_display = ("user", "columns")
+    list_filter = ("user",)
+    list_select_related = ("user",)
+    search_fields = ("user__username",)
 
 
 @admin.register(Rehearsal)

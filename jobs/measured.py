@@ -4,10 +4,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 SAVE_TIME = "timing_s/save_checkpoint"  # the metric of a save's duration, in seconds
 LAST, LOW, HIGH = "last", "low", "high"
+FIGURES = (LAST, LOW, HIGH)
 Jobs = QuerySet[Any]  # of jobs; this module lies below their model
 
 
@@ -27,11 +28,20 @@ class Source(Protocol):
     def greatest(self, job_ids: Collection[int], metric: str) -> Mapping[int, float]:
         """The greatest finite value of a metric in each job."""
 
-    def figures(self, job_ids: Collection[int], metric: str) -> Mapping[int, Figure]:
-        """The figures of a metric in each job."""
+    def figures(
+        self, job_ids: Collection[int], metrics: Collection[str]
+    ) -> Mapping[str, Mapping[int, Figure]]:
+        """The figures of metrics in each job: by metric, then by job."""
 
     def names(self, job_ids: Collection[int], most: int) -> list[str]:
         """The metrics that any of the jobs has, the first ``most`` of them."""
+
+    def names_under(self, word: str) -> list[str]:
+        """The metrics of all jobs with this name, or a name that begins with it and a slash."""
+
+    def holding(self, metrics: Collection[str], figure: str, lookup: str, value: float) -> Q:
+        """The condition on jobs that in any of the metrics ``last``, ``low`` or ``high`` compares
+        with the value as the lookup says."""
 
     def counts(self, job_ids: Collection[int]) -> Mapping[int, int]:
         """How many points each job has, over all its metrics."""
@@ -74,7 +84,24 @@ def longest_saves(job_ids: Collection[int]) -> Mapping[int, float]:
 
 def figures_of(job_ids: Collection[int], metric: str) -> Mapping[int, Figure]:
     """The figures of a metric in each job that has it, by id."""
-    return _source[0].figures(job_ids, metric) if _source and job_ids else {}
+    return figures_of_all(job_ids, [metric]).get(metric, {})
+
+
+def figures_of_all(
+    job_ids: Collection[int], metrics: Collection[str]
+) -> Mapping[str, Mapping[int, Figure]]:
+    """The same of several metrics, by name; one that none of the jobs has is left out."""
+    return _source[0].figures(job_ids, metrics) if _source and job_ids and metrics else {}
+
+
+def names_under(word: str) -> list[str]:
+    """The metrics of all jobs that have this name, or a name that begins with it and a slash."""
+    return _source[0].names_under(word) if _source and word else []
+
+
+def holding(metrics: Collection[str], figure: str, lookup: str, value: float) -> Q:
+    """The condition on jobs: see ``Source.holding``."""
+    return _source[0].holding(metrics, figure, lookup, value) if _source else Q(pk__in=[])
 
 
 def names_of(job_ids: Collection[int], most: int) -> list[str]:

@@ -1,10 +1,8 @@
 from django.urls import include, path
 
-from jobs import views
-
 app_name = "jobs"
 urlpatterns = [
-    path("", views.job_list, name="list"),
+    path("", include("jobs.listing.urls")),
     path("", include("jobs.archive.urls")),
     path("", include("jobs.order.urls")),
     path("", include("jobs.plan.urls")),

@@ -60,6 +60,8 @@ class Series(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["job", "name", "is_clock"], name="one_series_a_name"),
         ]
+        # For one metric of many jobs. Without the values, so that no write of a point touches it.
+        indexes = [models.Index(fields=["name", "job"], name="jobs_of_a_metric")]
 
     def __str__(self) -> str:
         return self.name

@@ -132,6 +132,7 @@ INSTALLED_APPS = [
     "jobs.launch",
     "jobs.run",
     "jobs.compare",
+    "jobs.listing",
     "jobs.exports",
     "jobs.rehearsal",
     "jobs.dryfire",

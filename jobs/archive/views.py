@@ -1,16 +1,15 @@
-"""Archiving and deleting jobs, one or many, as they were ticked in the list."""
+"""Archiving a job, and deleting one or many, as they were ticked in the list."""
 
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpResponse, QueryDict
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from jobs.archive import belongings, deleting, services
 from jobs.archive.belongings import Budget, belongings_of, others_of, reader_words, readings_of
-from jobs.archive.forms import DeleteForm, TickedForm
+from jobs.archive.forms import DeleteForm
 from jobs.archive.refusals import warnings, why_not
 from jobs.archive.services import why_not_archived
 from jobs.artifacts.deleting import DeleteError
@@ -18,40 +17,14 @@ from jobs.models import Job
 from jobs.requests import get_job
 from platform_site.htmx import HtmxHttpRequest
 
-PAGES = {"compare": "jobs:compare", "delete": "jobs:delete"}
-
-
-@require_POST
-def ticked(request: HtmxHttpRequest) -> HttpResponse:
-    """What the list's buttons ask of the jobs that are ticked in it."""
-    form, action = TickedForm(request.user, request.POST), request.POST.get("action", "")
-    back = f"{reverse('jobs:list')}?{QueryDict(request.POST.get('query', '')).urlencode()}"
-    if not form.is_valid():
-        messages.error(request, form.first_error)
-        return redirect(back)
-    jobs: list[Job] = form.cleaned_data["job"]
-    if action in PAGES:
-        return redirect(f"{reverse(PAGES[action])}?{'&'.join(f'job={job.pk}' for job in jobs)}")
-    if action == "unarchive":
-        done = sum(services.unarchive(job, who=request.user.get_username()) for job in jobs)
-        messages.success(request, f"{done} of {len(jobs)} taken out of the archive.")
-    else:
-        _archive(request, jobs)
-    return redirect(back)
-
-
-def _archive(request: HtmxHttpRequest, jobs: list[Job]) -> None:
-    left = [job for job in jobs if not services.archive(job, who=request.user.get_username())]
-    if done := len(jobs) - len(left):
-        messages.success(request, f"{done} of {len(jobs)} put into the archive.")
-    for job in left:
-        messages.warning(request, why_not_archived(job))
-
 
 @require_POST
 def job_archive(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     job = get_job(request, pk)
-    _archive(request, [job])
+    if services.archive(job, who=request.user.get_username()):
+        messages.success(request, f"{job.name} is put into the archive.")
+    else:
+        messages.warning(request, why_not_archived(job))
     return redirect(job)
 
 

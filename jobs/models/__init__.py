@@ -24,6 +24,7 @@ from jobs.models.jobs import (
     Priority,
     Status,
 )
+from jobs.models.marks import LONGEST_TAG, PLAIN_TAG, ListColumns, PinnedJob, SavedView, Tag
 from jobs.models.outcomes import Outcome, OutcomeQuerySet
 from jobs.models.recipes import SavedRecipe
 from jobs.models.rehearsals import Rehearsal
@@ -34,7 +35,9 @@ __all__ = [
     "CAN_RESUME",
     "ENDED",
     "HELD",
+    "LONGEST_TAG",
     "NEEDS_ATTENTION",
+    "PLAIN_TAG",
     "Artifact",
     "ArtifactQuerySet",
     "Deletion",
@@ -46,14 +49,18 @@ __all__ = [
     "JobQuerySet",
     "KnownDigest",
     "Lease",
+    "ListColumns",
     "Outcome",
     "OutcomeQuerySet",
+    "PinnedJob",
     "Place",
     "PlaceQuerySet",
     "Priority",
     "Rehearsal",
     "Removal",
     "SavedRecipe",
+    "SavedView",
     "Status",
+    "Tag",
     "TrackerSecret",
 ]

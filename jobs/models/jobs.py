@@ -37,6 +37,7 @@ class Status(models.TextChoices):
     LOST = "lost", "Lost"
 
 
+LONGEST_NOTE = 4000
 HELD = "held"  # no status of its own: a queued job is held, and then released
 ACTIVE = (Status.STARTING, Status.RUNNING)
 ENDED = (Status.COMPLETED, Status.FAILED, Status.STOPPED, Status.LOST)
@@ -130,6 +131,7 @@ class Job(models.Model):
         verbose_name="data set version",
     )  # fmt: skip
     is_sample = models.BooleanField(default=False)
+    note = models.TextField(blank=True, max_length=LONGEST_NOTE, help_text="What people say of it.")
     archived_at = models.DateTimeField(null=True, blank=True, db_index=True)
     deleting_at = models.DateTimeField(
         null=True, blank=True, help_text="Since when it is being deleted."

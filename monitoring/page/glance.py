@@ -9,9 +9,10 @@ from django.db.models import Q
 from jobs.fit.lookups import Lookups
 from jobs.fit.sources import NotKnown
 from jobs.models import Job
+from jobs.verl.better import is_higher_better
 from monitoring.models import Series
 from monitoring.readers.pace import band
-from surgery.choice.metrics import is_higher_better, validation_of
+from surgery.choice.metrics import validation_of
 
 # Tokens a second: as verl's RL trainers log them, and what SFT and DPO log instead.
 THROUGHPUT, TOKENS, STEP = "perf/throughput", "train/global_tokens", "timing_s/step"

@@ -3,7 +3,8 @@
 from collections.abc import Collection, Mapping
 
 import numpy as np
-from django.db.models import F, OuterRef, Subquery, Sum
+from django.db import connection
+from django.db.models import F, OuterRef, Q, Subquery, Sum
 
 from jobs.measured import HIGH, LAST, LOW, Figure, Jobs
 from jobs.models import Job
@@ -11,20 +12,52 @@ from monitoring.models import Series
 from monitoring.store import points
 
 FIELDS = {LAST: "last_value", LOW: "low", HIGH: "high"}
+MOST_NAMES = 20_000  # of all jobs together
+# A step from each name to the next by the index: as quick as there are names, however many series.
+NAMES = """
+WITH RECURSIVE named(name) AS (
+    SELECT MIN(name) FROM {table} WHERE name > ''
+    UNION ALL
+    SELECT (SELECT MIN(name) FROM {table} WHERE name > named.name) FROM named
+    WHERE named.name IS NOT NULL
+)
+SELECT name FROM named WHERE name IS NOT NULL LIMIT %s
+"""
+
+
+def all_names() -> list[str]:
+    """The metrics of all jobs, each once."""
+    with connection.cursor() as cursor:
+        cursor.execute(NAMES.format(table=Series._meta.db_table), [MOST_NAMES])
+        return [name for (name,) in cursor.fetchall()]
 
 
 class StoredFigures:
     def greatest(self, job_ids: Collection[int], metric: str) -> Mapping[int, float]:
         return points.highest(job_ids, metric)
 
-    def figures(self, job_ids: Collection[int], metric: str) -> Mapping[int, Figure]:
-        rows = Series.objects.filter(job__in=job_ids, name=metric)
-        facts = rows.values_list("job_id", "last_step", "last_value", "low", "high")
-        return {pk: Figure(step, last, low, high) for pk, step, last, low, high in facts}
+    def figures(
+        self, job_ids: Collection[int], metrics: Collection[str]
+    ) -> Mapping[str, Mapping[int, Figure]]:
+        rows = Series.objects.filter(job__in=job_ids, name__in=metrics)
+        found: dict[str, dict[int, Figure]] = {}
+        for name, pk, step, last, low, high in rows.values_list(
+            "name", "job_id", "last_step", "last_value", "low", "high"
+        ):
+            found.setdefault(name, {})[pk] = Figure(step, last, low, high)
+        return found
 
     def names(self, job_ids: Collection[int], most: int) -> list[str]:
         rows = Series.objects.filter(job__in=job_ids).order_by("name")
         return list(rows.values_list("name", flat=True).distinct()[:most])
+
+    def names_under(self, word: str) -> list[str]:
+        return [name for name in all_names() if name == word or name.startswith(f"{word}/")]
+
+    def holding(self, metrics: Collection[str], figure: str, lookup: str, value: float) -> Q:
+        asked = {f"{FIELDS[figure]}__{lookup}": value}
+        rows = Series.objects.filter(name__in=metrics, **asked)
+        return Q(pk__in=rows.values("job"))
 
     def counts(self, job_ids: Collection[int]) -> Mapping[int, int]:
         rows = Series.objects.filter(job__in=job_ids).order_by().values("job_id")

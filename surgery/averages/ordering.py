@@ -10,7 +10,7 @@ from django.utils import timezone
 from compute.models import Machine
 from jobs import measured
 from jobs.models import Artifact, Place
-from surgery.choice.metrics import is_higher_better
+from jobs.verl.better import is_higher_better
 from surgery.kinds.steps import step_in
 from surgery.making.forms import Wrong
 

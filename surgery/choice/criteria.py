@@ -6,9 +6,10 @@ the model that training began with, and lost less of it. An unknown value never 
 
 from collections.abc import Callable, Sequence
 
+from jobs.verl.better import is_higher_better
 from surgery.choice.candidate import Candidate, Choice, Ranked, names_in
 from surgery.choice.formula import Formula, UnknownValue
-from surgery.choice.metrics import is_higher_better, validation_of
+from surgery.choice.metrics import validation_of
 
 Value = Callable[[Candidate], float]
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from jobs.verl.better import is_higher_better
 from surgery.choice.candidate import Candidate, names_in
-from surgery.choice.metrics import is_higher_better, kl_of, validation_of
+from surgery.choice.metrics import kl_of, validation_of
 
 OVERFITTING, KL_DRIFT = "overfitting", "KL drift"
 WORSE_BY = 0.02  # of the best validation before

@@ -1,35 +1,12 @@
-"""What the name of a metric says of it: whether more is better, whether it is of validation."""
+"""What the name of a metric says of it: whether it is of validation, of reward or of KL."""
 
-import re
 from collections.abc import Iterable
 
-LOWER = frozenset({"loss", "nll", "perplexity", "ppl", "kl", "error", "errors", "wer"})
-HIGHER = frozenset(
-    {"acc", "accuracy", "reward", "rewards", "score", "scores", "margin", "return", "returns",
-     "pass", "f1", "bleu", "rouge", "match", "win"}
-)  # fmt: skip
-# Of these the name would mislead: a policy's loss is no measure of it, a spread is none of quality.
-NEITHER = frozenset({"pg_loss", "entropy_loss"})
-SPREADS = frozenset({"std", "var"})
+from jobs.verl.better import is_higher_better
+
 # KL from the model that training began with. ``actor/ppo_kl`` is of one update, and no such thing.
 KL = ("actor/kl_loss", "actor/reward_kl_penalty")
 REWARDS = ("critic/score/mean", "critic/rewards/mean")
-
-
-def is_higher_better(name: str) -> bool | None:
-    """Whether a greater value is better; None where the name does not say.
-
-    The last part of the name that says anything decides: a data set may be called anything.
-    """
-    for part in reversed(name.lower().split("/")):
-        words = set(re.split(r"[^a-z0-9]+", part))
-        if part in NEITHER or words & SPREADS:
-            return None
-        if words & LOWER:
-            return False
-        if words & HIGHER:
-            return True
-    return None
 
 
 def is_validation(name: str) -> bool:

@@ -14,7 +14,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 
 from compute.models import Machine, MachineEvent, MachineSample, MachineSecret, Price, SetUp
 from datasets.models import Report, Source, Version
-from jobs.models import Artifact, Event, Fetch, Job, KnownDigest, Lease, Place
+from jobs.models import Artifact, Event, Fetch, Job, KnownDigest, Lease, ListColumns, Place
 from jobs.recipebook import book
 from jobs.trackers import accounts
 from jobs.verl.trackers import TRACKERS
@@ -50,6 +50,7 @@ def everything(user: User) -> None:
     KnownDigest.objects.create(key="a", stamp="1", digest="b", used_at=now)
     factories.make_outcome(job)
     book.save_recipe(user, job, "a recipe")
+    more_marks(job)
     accounts.keep(user, TRACKERS["wandb"], {"WANDB_API_KEY": "a key"})
     MachineSample.objects.create(machine=job.machine, at=now, data=data)
     MachineSecret.objects.create(machine=job.machine, name="password", value="a word", set_at=now)
@@ -59,6 +60,13 @@ def everything(user: User) -> None:
     group = factories.make_machine(kind=Machine.Kind.GROUP)
     group.memberships.create(machine=job.machine, place=0)
     more_data()
+
+
+def more_marks(job: Job) -> None:
+    job.tags.create(name="good")
+    job.pins.create(user=job.owner)
+    job.owner.job_views.create(name="a view", query="where=tag+%3D+good")
+    ListColumns.objects.create(user=job.owner, columns=["lr"])
 
 
 def more_artifacts(job: Job) -> None:
@@ -218,6 +226,10 @@ def more(model: type[Model]) -> None:
             "Price": {"machine": job.machine, "per_hour": n, "changed_at": now},
             "Rehearsal": {"job": job, "run": factories.make_job(job.owner)},
             "SavedRecipe": {"slug": f"my-{n}", "title": "x", "spec": {}, "owner": job.owner},
+            "Tag": {"job": job, "name": "good"},
+            "PinnedJob": {"job": job, "user": job.owner},
+            "SavedView": {"owner": job.owner, "name": "a view"},
+            "ListColumns": {"user": job.owner},
             "TrackerSecret": {"variable": f"V{n}", "value": "x", "set_at": now, "owner": job.owner},
         }
         if model.__name__ in rows:
@@ -262,12 +274,17 @@ def test_a_job_is_not_added_or_moved_by_hand(boss: Client, user: User) -> None:
             "name": "new",
             "owner": user.pk,
             "status": "completed",
+            "note": "the seed was wrong",
+            "tags-TOTAL_FORMS": 1,
+            "tags-INITIAL_FORMS": 0,
+            "tags-0-name": "good",
             "events-TOTAL_FORMS": 0,
             "events-INITIAL_FORMS": 0,
         },
     )
     job.refresh_from_db()
-    assert (job.name, job.status) == ("new", "running")
+    assert (job.name, job.status, job.note) == ("new", "running", "the seed was wrong")
+    assert [tag.name for tag in job.tags.all()] == ["good"]
 
 
 def test_a_running_job_is_not_deleted(boss: Client, user: User) -> None:
@@ -297,7 +314,9 @@ def test_no_job_is_deleted_without_its_files(boss: Client, user: User) -> None:
 
 def test_a_name_changed_in_the_admin_goes_through_the_service(boss: Client, user: User) -> None:
     job = factories.make_job(user, name="old")
-    form = {"name": "new", "events-TOTAL_FORMS": "0", "events-INITIAL_FORMS": "0"}
+    empty = {"TOTAL_FORMS": "0", "INITIAL_FORMS": "0"}
+    inlines = {f"{name}-{key}": n for name in ("events", "tags") for key, n in empty.items()}
+    form = {"name": "new", **inlines}
     assert boss.post(f"/admin/jobs/job/{job.pk}/change/", form).status_code == 302
     assert Event.objects.get(job=job).message == "from old"
     assert (

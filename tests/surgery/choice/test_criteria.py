@@ -1,9 +1,10 @@
 import pytest
 
+from jobs.verl.better import is_higher_better
 from surgery.choice.candidate import Candidate
 from surgery.choice.criteria import ChoiceError, by_formula, by_metric, by_validation
 from surgery.choice.formula import parse
-from surgery.choice.metrics import is_higher_better, kl_of, reward_of, validation_of
+from surgery.choice.metrics import kl_of, reward_of, validation_of
 from surgery.choice.pareto import by_pareto
 
 

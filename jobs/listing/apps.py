@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class ListingConfig(AppConfig):
+    name = "jobs.listing"

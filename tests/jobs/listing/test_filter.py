@@ -1,0 +1,185 @@
+"""The filter on the list: what it finds, and what it answers when it cannot be read."""
+
+import html
+from datetime import timedelta
+from urllib.parse import urlencode
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+
+from jobs.listing import marks
+from jobs.models import Job
+from tests import factories
+from tests.pages import HTMX, asks_for_login, queries, refuses_other_methods
+
+pytestmark = pytest.mark.backends
+SCORE = "val-core/gsm8k/acc/mean@1"
+
+
+@pytest.fixture
+def jobs(user: User) -> dict[str, Job]:
+    """``fast`` and ``slow`` are GRPO with scores; ``plain`` is SFT, and has a loss."""
+    now = timezone.now()
+    fast, slow = (
+        factories.make_job(
+            user, name=name, kind="grpo", spec=factories.grpo_spec(lr=lr, **more).to_json(),
+            status="completed", started_at=now - timedelta(hours=hours), ended_at=now,
+        )
+        for name, lr, hours, more in (
+            ("fast", 1e-4, 3, {"use_kl_loss": True}), ("slow", 1e-6, 1, {"use_kl_loss": False}),
+        )
+    )  # fmt: skip
+    plain = factories.make_job(user, name="plain", status="queued", held_at=now, step=7)
+    factories.add_points(fast, SCORE, {1: 0.9, 2: 0.3})
+    factories.add_points(slow, SCORE, {1: 0.1, 2: 0.5})
+    factories.add_points(slow, "val-core/math/acc/mean@1", {1: 0.95, 2: 0.05})
+    factories.add_points(plain, "train/loss", {1: 2.0, 2: float("nan")})
+    marks.tag(fast, ["good", "paper"])
+    marks.note(slow, "the seed was wrong")
+    marks.pin(slow, user, on=True)
+    Job.objects.filter(pk=plain.pk).update(created_at=now - timedelta(days=9))
+    return {"fast": fast, "slow": slow, "plain": plain}
+
+
+def found(page: Client, where: str, **more: str) -> set[str]:
+    answer = page.get(f"/jobs/?{urlencode({'where': where, **more})}")
+    assert answer.status_code == 200, where
+    return {name for name in ("fast", "slow", "plain") if f">{name}</a>" in answer.content.decode()}
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ("algorithm = grpo and lr < 1e-5 and val-core > 0.4", "slow"),
+        ("algorithm = grpo", "fast slow"),
+        ("kind != grpo", "plain"),
+        ("kind in (sft, ppo)", "plain"),
+        ("lr = 1e-4", "fast"),
+        ("lr = 0.0001", "fast"),
+        ("lr in (1e-4, 1e-6)", "fast slow"),
+        ("not lr < 1e-5", "fast plain"),
+        ("rollout_n = 8", "fast slow"),
+        ("rollout_n != 8", "plain"),  # a job without the knob is not 8
+        ("not rollout_n > 100", "fast slow plain"),
+        ("not (rollout_n > 100 or rollout_n <= 100)", "plain"),
+        ("use_kl_loss = yes", "fast"),
+        ("use_kl_loss = no", "slow"),
+        ("use_kl_loss != yes", "slow plain"),
+        ("model ~ TINY", "fast slow plain"),
+        ("model_path = /models/tiny", "fast slow plain"),
+        ("model !~ tiny", ""),
+        ("engine = hf", "fast slow"),
+        ("val-core > 0.4", "slow"),
+        ("val-core < 0.1", "slow"),  # on the other data set
+        (f"{SCORE} > 0.4", "slow"),
+        ("best(val-core) > 0.8", "fast slow"),
+        (f"best({SCORE}) > 0.8", "fast"),
+        (f"low({SCORE}) < 0.2", "slow"),
+        ("not val-core > 0", "plain"),
+        ("train/loss > 0", ""),  # its last value is not a number
+        ("high(train/loss) = 2", "plain"),
+        ("status = held", "plain"),
+        ("status = queued", ""),
+        ("status in (completed, held)", "fast slow plain"),
+        ("step > 3", "plain"),
+        ("step = 3.5", ""),
+        ("step < 1e300", "fast slow plain"),
+        ("tag = good", "fast"),
+        ("tag = GOOD and tag = paper", "fast"),
+        ("tag != good", "slow plain"),
+        ("tag ~ aper", "fast"),
+        ('note ~ "seed was"', "slow"),
+        ("pinned = yes", "slow"),
+        ("pinned != yes", "fast plain"),
+        ("created > 7d", "fast slow"),
+        ("created < 2020-01-01", ""),
+        ("duration > 2h", "fast"),
+        ("not duration > 2h", "slow plain"),
+        ("owner = ada", "fast slow plain"),
+        ("sample = no", "fast slow plain"),
+        ("priority = normal", "fast slow plain"),
+        ("data = x", ""),
+        ("verl ~ 0.9", "fast slow plain"),
+        ("id > 0", "fast slow plain"),
+        ("name = FAST", "fast"),
+        ('name ~ "\'; drop"', ""),
+        ("name ~ %", ""),
+    ],
+)
+def test_finds(page: Client, jobs: dict[str, Job], where: str, expected: str) -> None:
+    assert found(page, where) == set(expected.split())
+
+
+def test_all_the_filters_go_together(page: Client, jobs: dict[str, Job]) -> None:
+    assert found(page, "lr > 0", q="fas", status="completed", kind="grpo") == {"fast"}
+    assert found(page, "lr > 0", status="failed") == set()
+
+
+def test_only_the_jobs_that_a_user_sees(page: Client, jobs: dict[str, Job], other: User) -> None:
+    Job.objects.filter(pk=jobs["fast"].pk).update(owner=other)
+    assert found(page, "algorithm = grpo") == {"slow"}
+    assert found(page, "not algorithm = grpo") == {"plain"}
+
+
+def test_another_ones_pin_is_none(page: Client, jobs: dict[str, Job], other: User) -> None:
+    marks.pin(jobs["fast"], other, on=True)
+    assert found(page, "pinned = yes") == {"slow"}
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX])
+def test_a_filter_that_cannot_be_read_says_where(
+    page: Client, jobs: dict[str, Job], headers: dict[str, str]
+) -> None:
+    where = "algorithm = gpro and <b>"
+    answer = page.get(f"/jobs/?{urlencode({'where': where})}", headers=headers)
+    content = answer.content.decode()
+    assert answer.status_code == 422
+    assert "algorithm = <mark>gpro</mark> and &lt;b&gt;" in content
+    assert "<code>grpo</code>" in content
+    assert ">fast</a>" not in content
+    if not headers:
+        assert f'value="{html.escape(where)}"' in content
+
+
+@pytest.mark.parametrize("where", ["x" * 2000, "\0", "((((", "🙂 = 1"])
+def test_junk_is_refused(page: Client, db: None, where: str) -> None:
+    expected = 200 if where == "\0" else 422
+    assert page.get(f"/jobs/?{urlencode({'where': where})}").status_code == expected
+
+
+def test_a_filter_takes_as_many_queries_for_more_jobs(page: Client, user: User) -> None:
+    url = (
+        f"/jobs/?{urlencode({'where': 'best(val-core) > 0 or lr > 0', 'column': f'{SCORE}:best'})}"
+    )
+    counts = []
+    for number in (1, 3):
+        for _ in range(number):
+            job = factories.make_job(user)
+            factories.add_points(job, SCORE, {1: 1.0})
+            marks.tag(job, ["a"])
+        page.get(url)
+        counts.append(queries(page, url))
+    assert counts[0] == counts[1]
+
+
+def test_words_are_proposed(page: Client, jobs: dict[str, Job], client: Client) -> None:
+    def words(where: str) -> list[str]:
+        answer = page.get(f"/jobs/filter/?{urlencode({'where': where})}").json()
+        return [word for word in answer["words"] if isinstance(word, str)]
+
+    assert words("algo") == ["algorithm"]
+    assert words("lr < 1 and algorithm = g")[:2] == ["grpo", "gspo"]
+    assert {"val-core", SCORE} <= set(words("val-c"))
+    assert words("lr < 1 ") == ["and", "or"]
+
+
+def test_no_metric_of_somebody_else_is_proposed(page: Client, other: User) -> None:
+    factories.add_points(factories.make_job(other), "secret/metric", {1: 1.0})
+    assert page.get("/jobs/filter/?where=secret").json()["words"] == []
+
+
+def test_proposals_ask_for_a_login_and_for_get(page: Client) -> None:
+    assert refuses_other_methods(page, "/jobs/filter/", "get")
+    assert asks_for_login("/jobs/filter/")
