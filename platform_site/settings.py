@@ -113,6 +113,7 @@ INSTALLED_APPS = [
     "monitoring.page",
     "monitoring.store",
     "monitoring.glossary",
+    "monitoring.compare",
     "surgery",
     "surgery.adapters",
     "surgery.averages",

@@ -10,6 +10,7 @@ urlpatterns = [
     path("accounts/login/", LoginView.as_view(), name="login"),
     path("accounts/logout/", LogoutView.as_view(), name="logout"),
     path("accounts/password/", ChangePassword.as_view(), name="password"),
+    path("jobs/compare/", include("monitoring.compare.urls")),
     path("jobs/", include("jobs.urls")),
     path("surgery/", include("surgery.urls")),
     path("calculator/", include("jobs.calculator.urls")),

@@ -9,7 +9,7 @@ from jobs.models import Job
 from jobs.verl.diff import Row, Run, compare, run_of
 from jobs.verl.spec import TrainSpec
 
-MOST = 6  # the most columns that fit on a screen
+MOST = 200  # jobs; a page shows as many over each other
 
 
 def compare_jobs(jobs: Sequence[Job]) -> list[Row]:

@@ -18,7 +18,7 @@ from jobs.listing.forms import TagTickedForm
 from jobs.models import Job
 from platform_site.htmx import HtmxHttpRequest
 
-PAGES = {"compare": "jobs:compare", "delete": "jobs:delete", "stop": "jobs:stop_ticked"}
+PAGES = {"compare": "compare:page", "delete": "jobs:delete", "stop": "jobs:stop_ticked"}
 TAGGING = ("tag", "untag")
 
 

@@ -65,7 +65,7 @@
     };
   }
 
-  // options: lines (uPlot series), log, time, range, sync, bad(), read(index or null), zoom(low, high)
+  // options: lines (uPlot series), log, time, range, sync, bands, bad(), read(index or null), zoom(low, high)
   function draw(element, data, options) {
     const plot = new uPlot({
       width: element.clientWidth,
@@ -79,6 +79,7 @@
       ],
       cursor: { sync: { key: options.sync }, y: false, points: { size: 5 } },
       series: [{}, ...options.lines],
+      bands: options.bands ?? [],
       hooks: {
         draw: [(self) => drawBad(self, options.bad?.() ?? [])],
         setScale: [(self, key) => { if (key === "x") options.zoom?.(self.scales.x.min, self.scales.x.max); }],

@@ -9,9 +9,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 from django.views.decorators.vary import vary_on_headers
 
-from jobs.compare.views import asked_jobs, found
 from jobs.models import Job
-from jobs.requests import get_job
+from jobs.requests import asked_jobs, found_jobs, get_job
 from platform_site.htmx import HtmxHttpRequest
 from surgery.choice.candidate import Choice
 from surgery.choice.criteria import ChoiceError
@@ -35,7 +34,7 @@ def of_jobs(request: HtmxHttpRequest) -> HttpResponse:
     if not 0 < len(asked) <= MOST_JOBS:
         raise Http404(f"Name one to {MOST_JOBS} jobs.")
     mine = Job.objects.visible_to(request.user).select_related("machine", "owner")
-    return _table(request, found(mine, asked))
+    return _table(request, found_jobs(mine, asked))
 
 
 @require_GET

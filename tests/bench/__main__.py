@@ -22,6 +22,7 @@ WHAT = (
     "throughput",
     "answers",
     "logs",
+    "lists",
 )
 
 
@@ -40,6 +41,7 @@ def main() -> None:
             data,
             estimate,
             form,
+            lists,
             live,
             load,
             logs,
@@ -65,6 +67,7 @@ def main() -> None:
             "throughput": throughput.measure,
             "answers": answers.measure,
             "logs": logs.measure,
+            "lists": lists.measure,
         }
         for name in options.what or WHAT:
             figures = measures[name](site)

@@ -17,13 +17,11 @@ import httpx
 import numpy as np
 import orjson
 from django.contrib.auth.models import User
-from django.db import connection
 
 from compute.models import Machine
 from jobs.kinds.registry import kind_of
 from jobs.launch.submit import submit
 from jobs.models import Job, Status
-from monitoring.models import Series
 from monitoring.series.frame import frame_of
 from monitoring.store import points
 from tests import factories
@@ -35,8 +33,7 @@ from tests.fakes import FakeTrainer
 SPEC = factories.grpo_spec()
 PINNED = kind_of(SPEC).key_metrics(SPEC)
 METRICS, STEPS = 200, 10_000
-RUNS, LISTED, NAMES = 50, 10_000, 10_000
-OF_LISTED = ("train/loss", "val/loss", "train/grad_norm", "train/lr", "train/mfu")
+RUNS, NAMES = 50, 10_000
 WIDTH = 800  # pixels of a chart
 TIMES = 9
 START = 2.0  # seconds that a run's start and end may take beside its metrics
@@ -54,7 +51,7 @@ def measure(site: Site) -> Figures:
         job, took = through_the_watcher(site, file, folder)
         figures = written(took, peers) | one_series(site, job, peers)
         figures |= one_metric_of_many_runs(site, peers) | very_many_names(site)
-        return figures | the_list(site) | paint.measure(site, job)
+        return figures | paint.measure(site, job)
     finally:
         site.stop()
 
@@ -162,35 +159,6 @@ def very_many_names(site: Site) -> Figures:
         "  a later line, median [ms]": 1000 * median(later),
         "  the run's page [ms]": 1000 * page[0],
         "  bytes of the page [kB]": page[1] / 1e3,
-    }
-
-
-def the_list(site: Site) -> Figures:
-    owner = User.objects.get(username="admin")
-    machine = Machine.objects.get(kind=Machine.Kind.LOCAL)
-    spec = factories.sft_spec().to_json()
-    made = [
-        Job(
-            name=f"listed {n}", kind="sft", machine=machine, owner=owner, spec=spec, steps=100,
-            status=Status.COMPLETED,
-        )
-        for n in range(LISTED)
-    ]  # fmt: skip
-    jobs, chance = Job.objects.bulk_create(made), random.Random(2)
-    for name in OF_LISTED:  # a transaction each: the watcher writes beside
-        Series.objects.bulk_create(
-            Series(
-                job=job, name=name, last_step=100, last_value=chance.random(), low=chance.random(),
-                high=chance.random(), count=100,
-            )
-            for job in jobs
-        )  # fmt: skip
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
-    return {
-        f"10,000 runs by the {word} value of a metric [ms] (under 150)": 1000
-        * served(site, f"/jobs/?metric=train/loss&sort={by}")[0]
-        for by, word in (("-last", "last"), ("low", "least"))
     }
 
 

@@ -140,7 +140,7 @@ def test_every_address_takes_any_words(page: Client, user: User, value: str) -> 
             ("monitoring", "run"),
         )
     ]  # fmt: skip
-    pages += [reverse("jobs:compare"), reverse("datasets:browse")]
+    pages += [reverse("compare:page"), reverse("datasets:browse")]
     query = dict.fromkeys(ASKED, sent(value)[:1000]) | {"q": sent(value)}
     assert [url for url in pages if page.get(url, query).status_code >= 500] == []
 

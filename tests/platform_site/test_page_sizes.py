@@ -134,7 +134,7 @@ def test_pages_of_a_job(operator: Client, big_job: Job) -> None:
              "monitoring:system", "artifacts:of_job", "admin:jobs_job_change")  # fmt: skip
     urls = [reverse(name, args=[pk]) for name in names if name != "jobs:edit"]
     urls += [reverse("monitoring:log_line", args=[pk, at]) for at in (10, 3_000_000, 4_000_000)]
-    urls += [f"{reverse('jobs:compare')}?a={pk}&b={factories.make_job(big_job.owner).pk}&all"]
+    urls += [f"{reverse('compare:page')}?a={pk}&b={factories.make_job(big_job.owner).pk}&all"]
     urls += [f"{reverse('monitoring:points', args=[pk])}?name=group_1/metric"]
     artifact = big_job.artifacts.first()
     assert artifact
@@ -164,7 +164,7 @@ def test_pages_of_machines(operator: Client, big_machine: Machine) -> None:
 
 
 def test_pages_of_many_jobs(operator: Client, crowd: None) -> None:
-    names = ("monitoring:dashboard", "jobs:list", "jobs:new", "queue:page", "jobs:compare",
+    names = ("monitoring:dashboard", "jobs:list", "jobs:new", "queue:page", "compare:page",
              "admin:jobs_job_changelist", "jobs:try-reward", "artifacts:list")  # fmt: skip
     urls = [reverse(name) for name in names] + [reverse("jobs:create", args=["sample-sft"])]
     local = Machine.objects.get(kind=Machine.Kind.LOCAL)

@@ -228,7 +228,7 @@ class _Reader:
         possible = [*map(quoted, values_possible(field))]
         value = value_of(field, token.text) if token.kind in ("word", "string") else None
         if value is None:
-            wanted = EXAMPLES.get(field.sort) or f"one of {', '.join(possible)}"
+            wanted = EXAMPLES.get(field.sort, f"{len(possible)} words are possible")
             what = (
                 f"{token.text} is no value of {field.name}" if token.text else "A value is missing"
             )

@@ -76,7 +76,7 @@ def test_a_filter_is_read(text: str, tree: Tree | None) -> None:
     ("text", "wrong", "why", "possible"),
     [
         ("algoritm = grpo", "algoritm", "no field and no metric algoritm", ["algorithm"]),
-        ("algorithm = gpro", "gpro", "gpro is no value of algorithm: one of sft", ["sft", "grpo"]),
+        ("algorithm = gpro", "gpro", "gpro is no value of algorithm: 2 words", ["sft", "grpo"]),
         ("lr < fast", "fast", "fast is no value of lr: a number", []),
         ("lr < 1_0", "1_0", "a number", []),
         ("lr < nan", "nan", "a number", []),
