@@ -41,7 +41,7 @@ def artifact_list(request: HtmxHttpRequest) -> HttpResponse:
         "sort": sort,
         "kinds": Artifact.Kind.choices,
         "states": shown.STATES.items(),
-        "machines": Machine.objects.kept().values_list("pk", "name"),
+        "machines": [(str(each.pk), each.name) for each in Machine.objects.kept()],
     }
     part = "#table" if request.htmx else ""
     return render(request, "jobs/artifacts/list.html" + part, context)
