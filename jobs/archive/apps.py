@@ -7,4 +7,4 @@ class ArchiveConfig(AppConfig):
     name = "jobs.archive"
 
     def ready(self) -> None:
-        done_by("jobs.deletion", "jobs.archive.deleting.work_off")
+        done_by("jobs.deletion", "jobs.archive.deleting.work_off_all")

@@ -5,7 +5,7 @@ that a deletion which was broken off can be asked for again.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from django.db import transaction
@@ -23,19 +23,29 @@ from jobs.files.parents import fetched_folder
 from jobs.models import Artifact, Deletion, Job, JobInput, Place, Status
 from jobs.places import mirror_folder
 from jobs.queue import claims
-from platform_site.work import doing, verbs
+from platform_site.work import doing, together, verbs
 from platform_site.work.doing import WorkFailed
 from platform_site.work.models import BUSY
 
 
-def delete(job: Job, *, who: str, sure: bool = False, leaves: bool = False) -> Deletion:
-    """Have a job deleted by a process of its own. From here on nothing reads it and it does not
-    start. ``sure`` is the second word of somebody who was told what is lost; ``leaves`` lets files
-    stay on a machine that does not answer. Raises ``DeleteError``."""
+def delete_all(
+    jobs: Sequence[Job], *, who: str, sure: bool = False, leaves: bool = False
+) -> tuple[int, list[str]]:
+    """Have jobs deleted, one after the other by one process. From here on nothing reads them and
+    they do not start. ``sure`` is the second word of somebody who was told what is lost; ``leaves``
+    lets files stay on a machine that does not answer. Gives how many jobs are being deleted, and
+    why the others are not, in sentences."""
+    asked, refused = list[Deletion](), list[str]()
     with transaction.atomic():
-        deletion = _ask(job, who, sure, leaves)
-        verbs.ask(deletion)
-    return deletion
+        _lock(jobs)
+        for job in jobs:
+            try:
+                asked.append(_ask(job, who, sure, leaves))
+            except DeleteError as error:
+                refused.append(str(error))
+        if asked:
+            verbs.ask(asked[0])
+    return len(asked), refused
 
 
 def delete_now(job: Job, *, who: str, sure: bool = False, leaves: bool = False) -> Deletion:
@@ -49,7 +59,7 @@ def delete_now(job: Job, *, who: str, sure: bool = False, leaves: bool = False) 
 
 def _ask(job: Job, who: str, sure: bool, leaves: bool) -> Deletion:
     with transaction.atomic():
-        claims.locked(job.machine_id)  # no job begins to wait for it meanwhile
+        _lock([job])
         try:
             job.refresh_from_db()
         except Job.DoesNotExist:
@@ -68,6 +78,12 @@ def _ask(job: Job, who: str, sure: bool, leaves: bool) -> Deletion:
         )
 
 
+def _lock(jobs: Sequence[Job]) -> None:
+    """No job begins to wait for one of these meanwhile, or to read what was brought of it."""
+    brought = Place.objects.there().filter(artifact__job__in=jobs).values_list("machine", flat=True)
+    claims.locked(*{*(job.machine_id for job in jobs), *brought})
+
+
 def _check(job: Job, sure: bool) -> None:
     if reasons := why_not(job):
         raise DeleteError(f"Job {job.pk} is not deleted. {' '.join(reasons)}")
@@ -78,6 +94,11 @@ def _check(job: Job, sure: bool) -> None:
 
 def _goes_on(deletion: Deletion) -> str:
     return f"Job {deletion.number} is being deleted already: {deletion.who} asked for it."
+
+
+def work_off_all(deletion: Deletion) -> bool:
+    """Do a deletion, and then those that wait."""
+    return together.work_off(deletion, work_off)
 
 
 def work_off(deletion: Deletion) -> bool:

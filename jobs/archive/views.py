@@ -12,7 +12,6 @@ from jobs.archive.belongings import Budget, belongings_of, others_of, reader_wor
 from jobs.archive.forms import DeleteForm
 from jobs.archive.refusals import warnings, why_not
 from jobs.archive.services import why_not_archived
-from jobs.artifacts.deleting import DeleteError
 from jobs.models import Job
 from jobs.requests import get_job
 from platform_site.htmx import HtmxHttpRequest
@@ -74,13 +73,12 @@ def shown_of(job: Job, budget: Budget) -> dict[str, Any]:
 
 
 def _delete(request: HtmxHttpRequest, given: dict[str, Any]) -> None:
-    done, who = 0, request.user.get_username()
-    for job in given["job"]:
-        try:
-            deleting.delete(job, who=who, sure=given["sure"], leaves=given["leaves"])
-            done += 1
-        except DeleteError as error:
-            messages.warning(request, str(error))
+    who = request.user.get_username()
+    done, refused = deleting.delete_all(
+        given["job"], who=who, sure=given["sure"], leaves=given["leaves"]
+    )
+    for reason in refused:
+        messages.warning(request, reason)
     if done:
         what = "One job is" if done == 1 else f"{done} jobs are"
         messages.success(request, f"{what} being deleted. The list shows how far that is.")

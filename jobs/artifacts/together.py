@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from django.db import transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from compute.models import Machine
@@ -12,9 +11,7 @@ from jobs import events, lifecycle
 from jobs.artifacts import deleting
 from jobs.artifacts.refusals import Judge
 from jobs.models import Job, Place, Removal
-from platform_site.work import verbs
-from platform_site.work.beating import beating
-from platform_site.work.models import State
+from platform_site.work import together, verbs
 
 
 @dataclass
@@ -69,14 +66,5 @@ def _tell(places: Sequence[Place], who: str) -> None:
 
 
 def work_off(removal: Removal) -> bool:
-    """Do a deletion, and then those that wait, as they were asked for; false when somebody else
-    does this one, or nobody asked for it. What waits has this process, so it is not lost."""
-    with beating(lambda: _waiting().update(beat_at=timezone.now()), verbs.BEAT):
-        is_done = deleting.work_off(removal)
-        while found := _waiting().first():
-            deleting.work_off(found)
-    return is_done
-
-
-def _waiting() -> QuerySet[Removal]:
-    return Removal.objects.filter(state=State.WAITING).order_by("asked_at", "pk")
+    """Do a deletion, and then those that wait."""
+    return together.work_off(removal, deleting.work_off)

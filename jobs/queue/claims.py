@@ -33,15 +33,17 @@ def misfit(machine: Machine, spec: Spec) -> str:
     return reason or misspread(machine, spec)
 
 
-def locked(machine_id: int) -> Machine:
+def locked(machine_id: int, *others: int) -> Machine:
     """The machine, whose queue nobody else can change until the end of the transaction.
 
-    A group is locked with its members, whose devices its jobs lease. They are locked in one order,
-    so that no two transactions wait for each other. PostgreSQL needs this lock; on SQLite the
-    IMMEDIATE transaction does the same.
+    A group is locked with its members, whose devices its jobs lease; ``others`` are locked as well.
+    They are locked in one order, so that no two transactions wait for each other. PostgreSQL needs
+    this lock; on SQLite the IMMEDIATE transaction does the same.
     """
-    members = Membership.objects.filter(group=machine_id).values("machine")
-    rows = Machine.objects.select_for_update().filter(Q(pk=machine_id) | Q(pk__in=members))
+    named = [machine_id, *others]
+    members = Membership.objects.filter(group__in=named).values("machine")
+    wanted = Q(pk__in=named) | Q(pk__in=members)
+    rows = Machine.objects.select_for_update().filter(wanted)
     return {machine.pk: machine for machine in rows.order_by("pk")}[machine_id]
 
 

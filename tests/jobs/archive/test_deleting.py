@@ -121,7 +121,7 @@ def test_what_another_was_made_from_stays_in_its_lineage(page: Client, job: Job)
 def test_not_while_it_is_underway(job: Job, fields: dict[str, Any], says: str) -> None:
     become(job, **fields)
     with pytest.raises(DeleteError, match=says):
-        deleting.delete(job, who="ada", sure=True)
+        deleting.delete_now(job, who="ada", sure=True)
     assert folder(job).is_dir()
 
 
@@ -140,7 +140,7 @@ def test_not_while_another_needs_its_files(
 ) -> None:
     needs = reader(job, step, **fields)
     with pytest.raises(DeleteError, match=says) as refused:
-        deleting.delete(job, who="ada", sure=True)
+        deleting.delete_now(job, who="ada", sure=True)
     assert f"Job {needs.pk} (a reader)" in str(refused.value)
     assert known_of(job)
 
@@ -178,32 +178,34 @@ def test_a_second_word_is_asked_for(job: Job, user: User) -> None:
         f"Job {begins.pk} (next), a draft, is to start after it.",
     ]
     with pytest.raises(NeedsSecondWord, match="could go on from step 20"):
-        deleting.delete(job, who="ada")
+        deleting.delete_now(job, who="ada")
     assert deleting.delete_now(job, who="ada", sure=True).is_done
 
 
 def test_while_it_is_deleted_nothing_starts_it_or_reads_it(job: Job) -> None:
     become(job, status=Status.FAILED)
-    deleting.delete(job, who="ada", sure=True)
+    assert deleting.delete_all([job], who="ada", sure=True) == (1, [])
+    job.refresh_from_db()
     assert not job.can_resume
     assert not resuming.resume(Job.objects.get(pk=job.pk), who="bob")
     assert known_of(job) == []
-    with pytest.raises(DeleteError, match="is being deleted already: ada asked"):
-        deleting.delete(job, who="bob", sure=True)
+    told = f"Job {job.pk} is being deleted already: ada asked for it."
+    assert deleting.delete_all([job], who="bob", sure=True) == (0, [told])
     assert folder(job).is_dir()  # until a process of its own does it
 
 
 def test_a_draft_that_is_deleted_cannot_be_started(user: User) -> None:
     draft = factories.make_job(user)
     stale = Job.objects.get(pk=draft.pk)
-    deleting.delete(draft, who="ada")
+    deleting.delete_all([draft], who="ada")
     assert not submit.enqueue(stale, who="ada")
     assert deleting.work_off(Deletion.objects.get())
     assert not Job.objects.exists()
 
 
-def test_a_page_has_it_done_by_a_process_of_its_own(
+def test_a_page_has_all_done_by_one_process_of_its_own(
     job: Job,
+    user: User,
     monkeypatch: pytest.MonkeyPatch,
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
@@ -211,12 +213,17 @@ def test_a_page_has_it_done_by_a_process_of_its_own(
     monkeypatch.setattr(
         "platform_site.work.process.subprocess.Popen", lambda argv, **_: started.append(argv)
     )
+    others = [factories.make_job(user, status=Status.COMPLETED) for _ in range(3)]
+    kept = factories.make_job(user, status=Status.RUNNING)
     with django_capture_on_commit_callbacks(execute=True):
-        deleting.delete(job, who="ada")
+        done, refused = deleting.delete_all([job, *others, kept], who="ada")
+    assert done == 4
+    assert refused == [f"Job {kept.pk} is not deleted. It is running: stop it first."]
     taskqueue.work()
-    call_command(*started[0][2:])
-    assert not Job.objects.exists()
-    assert Deletion.objects.get().is_done
+    [argv] = started
+    call_command(*argv[2:])
+    assert list(Job.objects.all()) == [kept]
+    assert [each.is_done for each in Deletion.objects.all()] == [True] * 4
 
 
 def fails(problem: Exception, after: int = 0) -> Callable[..., int]:
@@ -253,15 +260,17 @@ def test_what_failed_is_told_and_can_be_asked_again(
 
 
 def test_a_process_that_died_is_asked_for_again(page: Client, job: Job) -> None:
-    died = deleting.delete(job, who="ada")
+    deleting.delete_all([job], who="ada")
+    died = Deletion.objects.get()
     assert verbs.claim(died)
     verbs.keep(died, done=5, total=20)
     assert b'value="25.0"' in page.get("/jobs/").content
     long_ago = timezone.now() - models.SILENT_AFTER[State.WORKING] - timedelta(seconds=1)
     Deletion.objects.update(beat_at=long_ago)
     assert b"What deleted it is gone." in page.get("/jobs/").content
-    again = deleting.delete(Job.objects.get(), who="bob")
-    assert again.pk == died.pk
+    assert deleting.delete_all([Job.objects.get()], who="bob") == (1, [])
+    again = Deletion.objects.get()
+    assert again.who == "bob"
     assert deleting.work_off(again)
     assert not Job.objects.exists()
 
