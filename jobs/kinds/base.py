@@ -226,6 +226,10 @@ class JobKind(ABC):
         """What the job told of a product, in the data of its last event of each kind."""
         return Measured()
 
+    def read_digests(self, said: Mapping[str, Mapping[str, Any]]) -> Mapping[str, str]:
+        """The SHA-256 that the job told of what it read, by the path of each."""
+        return {}
+
     def report(self, spec: Any, said: Mapping[str, Mapping[str, Any]]) -> Report:
         """What it found out so far, from the data of its last event of each kind."""
         return Report()

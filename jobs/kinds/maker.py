@@ -64,6 +64,11 @@ class ModelMaker(JobKind):
         is_size = type(size) is int and 0 <= size < 2**63
         return Measured(size if is_size else None, digest if SHA_256.fullmatch(digest) else "")
 
+    def read_digests(self, said: Mapping[str, Mapping[str, Any]]) -> Mapping[str, str]:
+        told = said.get(self.done, {}).get("inputs")
+        read = told.items() if isinstance(told, dict) else ()
+        return {path: digest for path, digest in read if SHA_256.fullmatch(str(digest))}
+
     def newest_model(self, files: Iterable[FileFact], read: Read) -> str | None:
         names = {file.path for file in files if file.size and "/" not in file.path}
         return "" if is_whole(names, read) else None

@@ -6,6 +6,7 @@ from typing import Any
 from django.db.models import Count, Max
 
 from compute.runners.base import RunnerError
+from jobs.artifacts.reading import inputs_of
 from jobs.artifacts.story import known_of
 from jobs.dryfire.proposing import found_in
 from jobs.models import Artifact, Job
@@ -21,6 +22,7 @@ from platform_site.terminal import plain
 MOST_EVENTS = 200
 MOST_CHECKPOINTS = 100
 MOST_MADE = 20  # by the kinds that make one thing in each attempt
+MOST_READ = 64  # models and adapters
 MODELS = (Artifact.Kind.HUGGINGFACE, Artifact.Kind.CHECKPOINT)
 MOST_GROUPS = 200  # of charts
 
@@ -96,9 +98,13 @@ def comparison(job: Job) -> dict[str, Any]:
 
 
 def result(job: Job) -> dict[str, Any]:
-    """What a job made, the newest attempt's first, with the folder where it lies."""
+    """What a job made, the newest attempt's first, with the folder where it lies, and of what."""
     made = job.artifacts.with_state().prefetch_related("places").order_by("-attempt", "name")
-    return {"job": job, "made": made[:MOST_MADE], "models": MODELS}
+    read = inputs_of(job)
+    return {
+        "job": job, "made": made[:MOST_MADE], "models": MODELS, "read": read[:MOST_READ],
+        "read_left": max(0, len(read) - MOST_READ),
+    }  # fmt: skip
 
 
 # The panel with the command is not here: the page needs the command to say what is wrong with it.
