@@ -13,7 +13,6 @@ from django_q.models import OrmQ, Schedule
 from jobs import lifecycle
 from jobs.archive import services
 from jobs.dryfire import services as dry_fires
-from jobs.dryfire.services import DryFireError
 from jobs.launch import end, submit
 from jobs.listing import marks
 from jobs.models import (
@@ -33,7 +32,6 @@ from jobs.models import (
     TrackerSecret,
 )
 from jobs.rehearsal import services as rehearsals
-from jobs.rehearsal.services import RehearsalError
 from platform_site.admin import NotAdded, NotEdited, ReadOnly
 from platform_site.fields import one_line
 
@@ -105,8 +103,12 @@ class JobAdmin(NotAdded, admin.ModelAdmin[Job]):
 
     @admin.action(description="Start the chosen drafts", permissions=["change"])
     def start(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
-        who = request.user.get_username()
-        done = sum(submit.enqueue(job, who=who) for job in queryset)
+        who, done = request.user.get_username(), 0
+        for job in queryset:
+            try:
+                done += submit.enqueue(job, who=who)
+            except submit.NotSubmitted as error:
+                self.message_user(request, f"{job}: {error}", messages.WARNING)
         self.message_user(request, f"{done} of {len(queryset)} queued.", messages.INFO)
 
     @admin.action(description="Rehearse the chosen jobs", permissions=["change"])
@@ -129,7 +131,7 @@ class JobAdmin(NotAdded, admin.ModelAdmin[Job]):
             try:
                 try_out(job, job.owner)
                 done += 1
-            except (RehearsalError, DryFireError) as error:
+            except submit.NotSubmitted as error:
                 self.message_user(request, f"{job}: {error}", messages.WARNING)
         self.message_user(request, f"{done} of {len(queryset)} are {done_word}.", messages.INFO)
 

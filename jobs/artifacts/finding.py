@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from compute.machines.local import local_machine
 from compute.models import Machine
 from compute.runners.removing import UUID
 from jobs import lifecycle
@@ -17,19 +16,18 @@ OF_RUN = re.compile(rf"runs/({UUID})/attempt-([1-9][0-9]{{0,8}})/(.+)", re.DOTAL
 
 def artifact_named(path: str, machines: Mapping[int, Machine]) -> Artifact | None:
     """The artifact that a path names, or lies within, on any of these machines."""
-    for written, where in _ways(path, machines):
+    for written, where in ways(path, machines):
         if artifact := artifact_at(written, where) or _of_run(written, where):
             return artifact
     return None
 
 
-def _ways(
-    path: str, machines: Mapping[int, Machine]
-) -> Iterator[tuple[str, Mapping[int, Machine]]]:
-    """The path as it is written; then, on this machine, where its links lead."""
+def ways(path: str, machines: Mapping[int, Machine]) -> Iterator[tuple[str, Mapping[int, Machine]]]:
+    """The path as it is written; then, on this machine, where its links lead. No database is
+    asked."""
     yield path, machines
-    local = local_machine()
-    if local.pk not in machines or not path.startswith("/"):
+    local = next((each for each in machines.values() if each.is_local), None)
+    if local is None or not path.startswith("/"):
         return
     with suppress(OSError, ValueError, RuntimeError):
         real, work = Path(path).resolve(), Path(local.workdir).resolve()

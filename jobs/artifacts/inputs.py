@@ -47,8 +47,11 @@ def keep_inputs(job: Job, source: Job | None = None) -> None:
 def settle(job: Job, source: Job, path: str) -> None:
     """The model that was awaited of another job is there, at this path."""
     machines = _machines(job) | {source.machine_id: source.machine}
-    if artifact := artifact_at(path, machines):
-        job.inputs.awaited().filter(source=source).update(artifact=artifact)
+    with transaction.atomic():
+        # Held as by whoever deletes: it is awaited, or read, and at no moment neither.
+        list(Machine.objects.select_for_update().filter(pk__in=machines).order_by("pk"))
+        if artifact := artifact_at(path, machines):
+            job.inputs.awaited().filter(source=source).update(artifact=artifact)
 
 
 def _inputs(job: Job, source: Job | None) -> Iterator[tuple[str, Artifact]]:

@@ -14,6 +14,7 @@ from jobs.files.model_folders import model_folder
 from jobs.fit.services import ON_CPU, NotKnown, QuestionError, cards_of, question_on
 from jobs.kinds.dryfire import DryFireSpec
 from jobs.kinds.train import TRAINED
+from jobs.launch.submit import NotSubmitted
 from jobs.models import Job
 from jobs.queue import claims
 from jobs.rehearsal.trials import try_out
@@ -22,14 +23,14 @@ from jobs.verl.worst import STEPS, worst
 from platform_site.templatetags.ui import duration
 
 
-class DryFireError(Exception):
-    """A job cannot be dry-fired. The message is a sentence for the user."""
+class DryFireError(NotSubmitted):
+    """A job cannot be dry-fired."""
 
 
 def dry_fire(job: Job, owner: User) -> Job:
     """Queue the dry-fire of a job; one of the same settings that is underway already is taken.
 
-    Raises ``DryFireError``.
+    Raises ``NotSubmitted``.
     """
     return try_out(job, owner, spec_of(job), job.machine)
 

@@ -5,7 +5,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from jobs.dryfire import services
 from jobs.dryfire.proposing import changed_since, proposed_for
-from jobs.dryfire.services import DryFireError
+from jobs.launch.submit import NotSubmitted
 from jobs.order import filling
 from jobs.order.filled_views import of_draft
 from jobs.order.forms import JobForm, initial, limits_of
@@ -22,7 +22,7 @@ def job_dry_fire(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     job = get_job(request, pk)
     try:
         run = services.dry_fire(job, request.user)
-    except DryFireError as error:
+    except NotSubmitted as error:
         messages.error(request, str(error))
         return redirect(job)
     messages.info(request, services.about(run))

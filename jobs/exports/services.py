@@ -8,13 +8,13 @@ from compute.models import Machine
 from jobs.artifacts.story import Saved, known_of
 from jobs.kinds.base import CHECKPOINTS
 from jobs.kinds.export import ExportSpec
-from jobs.launch.submit import Order, submit
+from jobs.launch.submit import NotSubmitted, Order, submit
 from jobs.models import Job
 from jobs.queue import claims
 
 
-class ExportError(Exception):
-    """A checkpoint cannot be exported. The message is a sentence for the user."""
+class ExportError(NotSubmitted):
+    """A checkpoint cannot be exported."""
 
 
 def exportable(job: Job) -> list[Saved]:
@@ -48,7 +48,7 @@ def export(
 ) -> Job:
     """Queue the export of a checkpoint. The same ``uuid`` twice is the same job.
 
-    Raises ``ExportError``.
+    Raises ``NotSubmitted``.
     """
     spec = ExportSpec(job.pk, saved.step, saved.folder, keep_adapter)
     _check_machine(job.machine, spec)

@@ -1,6 +1,5 @@
 import uuid as uuids
 
-from django.contrib import messages
 from django.contrib.auth.models import User
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -8,7 +7,7 @@ from django.views.decorators.http import require_http_methods
 
 from jobs.exports import services
 from jobs.exports.forms import ExportForm
-from jobs.exports.services import ExportError
+from jobs.launch.submit import NotSubmitted
 from jobs.models import Job
 from jobs.queue import rental
 from jobs.requests import asked_step, get_job, warn_of_rental
@@ -28,8 +27,8 @@ def job_export(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         return _shown(request, job, form, status=422)
     try:
         made = _export(request.user, job, form)
-    except ExportError as error:
-        messages.error(request, str(error))
+    except NotSubmitted as error:
+        form.refuse(error)
         return _shown(request, job, form, status=422)
     warn_of_rental(request, rental.warning(made))
     return redirect(made)

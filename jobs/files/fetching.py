@@ -7,6 +7,7 @@ from django.db import transaction
 from compute.machines.local import local_machine
 from compute.machines.reachability import mark_unreachable
 from compute.machines.runners import runner_for
+from compute.models import Machine
 from compute.runners import fetching
 from compute.runners.base import Gone, NeverPossible, RunnerError, Told, Unreachable
 from jobs import events, lifecycle
@@ -63,8 +64,10 @@ def _brought(job: Job, step: int, into: Path) -> bool:
 def _wanted(job: Job, step: int, into: Path, who: str) -> tuple[Fetch, bool]:
     """The row of a checkpoint, and whether it is to be worked for from now on."""
     target = str(into / f"global_step_{step}")
-    fields = {"source": _source(job, step), "target": target, "who": who}
     with transaction.atomic():
+        # Held as by whoever deletes: it is not brought while it goes.
+        Machine.objects.select_for_update().get(pk=job.machine_id)
+        fields = {"source": _source(job, step), "target": target, "who": who}
         fetch, made = Fetch.objects.get_or_create(job=job, step=step, defaults=fields)
         is_there = fetch.is_here and fetch.target == target
         if not made and (is_there or not verbs.renew(fetch, **fields)):

@@ -1,6 +1,5 @@
 """A form that makes one job, however often it is sent."""
 
-import json
 import uuid as uuids
 from copy import copy
 from typing import Any
@@ -8,14 +7,9 @@ from typing import Any
 from django import forms
 from django.contrib.auth.models import User
 
-from compute.models import Machine
-from jobs.kinds.base import Spec
-from jobs.models import Job, Status
+from jobs.launch.submit import MadeAnother
+from jobs.models import Job
 
-ANOTHER = (
-    "Nothing was started: this form has started {job} already, and was changed since. Send it once "
-    "more for a further job."
-)
 NOT_ITS_OWN = "Nothing was made: the number of this form belongs to another. It has its own now."
 
 
@@ -46,18 +40,9 @@ class OnceForm(forms.Form):
         data["uuid"] = str(uuids.uuid4())
         self.data = data
 
-    def has_made_another(self, spec: Spec, machine: Machine, name: str) -> bool:
-        """Whether a job has the number of this valid form and is not what the form asks for now,
-        so that its user went back and changed it. The form then says so and has a new number."""
-        begun = Job.objects.exclude(status=Status.DRAFT).filter(uuid=self.cleaned_data["uuid"])
-        job = begun.first()
-        if job is None:
-            return False
-        asked = json.loads(json.dumps(spec.to_json()))  # as the row has it
-        if (job.kind, job.spec, job.machine_id, job.name) == (
-            spec.kind, asked, machine.pk, name[:200],
-        ):  # fmt: skip
-            return False
-        self.renew()
-        self.add_error(None, ANOTHER.format(job=f"{job.name} (job {job.pk})"))
-        return True
+    def refuse(self, error: Exception, field: str | None = None) -> None:
+        """Say at the form why what was asked for is not made. Where its number is that of a job
+        that it made before, it has a new one, and can be sent again."""
+        if isinstance(error, MadeAnother):
+            self.renew()
+        self.add_error(field, str(error))

@@ -1,5 +1,6 @@
 """From an order to a job: kept as a draft, then in the line of its machine."""
 
+import json
 import uuid as uuids
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +17,14 @@ from jobs.artifacts.inputs import keep_inputs
 from jobs.kinds.base import Spec
 from jobs.kinds.registry import kind_of
 from jobs.models import Job, Status
-from jobs.queue import claims
+from jobs.queue import claims, held
 from jobs.recipebook.book import find_recipe, reads_samples
 
 FIRST = 1  # the revision of a job that nobody has changed since it was made
+ANOTHER = (
+    "Nothing was started: this form has started {job} already, and was changed since. Send it once "
+    "more for a further job."
+)
 
 
 @dataclass(frozen=True)
@@ -40,18 +45,25 @@ class Order:
     max_seconds: int | None = None
 
 
-class NotChanged(Exception):
-    """A draft was left as it is. The message is a sentence for the user."""
+class NotSubmitted(Exception):
+    """No job was started. The message is a sentence for the user."""
+
+
+class NotChanged(NotSubmitted):
+    """A draft was left as it is."""
+
+
+class MadeAnother(NotSubmitted):
+    """The number of the order is that of a job that was started, and is not what is asked now."""
 
 
 def submit(order: Order, *, start: bool) -> Job:
-    """Keep the job as a draft and, when asked, put it into the queue. Raises ``NotChanged``."""
+    """Keep the job as a draft and, when asked, put it into the queue. Raises ``NotSubmitted``."""
     fields = _fields(order)
     if not start:
         return _kept(order, fields)
     with transaction.atomic():
-        # Held as by whoever deletes: nothing that it reads goes before it waits for it.
-        claims.locked(order.machine.pk)
+        held.lock(order.spec, order.machine)
         job = _kept(order, fields)
         enqueue(job, who=order.owner.get_username())
     return job
@@ -59,7 +71,7 @@ def submit(order: Order, *, start: bool) -> Job:
 
 def _kept(order: Order, fields: dict[str, Any]) -> Job:
     """The same form again: a draft takes what was changed, unless it was changed elsewhere since;
-    a started job does not."""
+    a job that was started does not."""
     with transaction.atomic():
         job, changed = Job.objects.get_or_create(
             uuid=order.uuid, owner=order.owner, defaults=fields
@@ -70,9 +82,18 @@ def _kept(order: Order, fields: dict[str, Any]) -> Job:
             job.refresh_from_db()
             if not changed and job.status == Status.DRAFT:
                 raise NotChanged(why_not_changed(job))
+            if not changed and _is_other(job, fields):
+                raise MadeAnother(ANOTHER.format(job=f"{job.name} (job {job.pk})"))
         if changed:
             keep_inputs(job, order.after if order.after_checkpoint else None)
     return job
+
+
+def _is_other(job: Job, fields: dict[str, Any]) -> bool:
+    """Whether a job that was started is not what is asked for now."""
+    spec = json.loads(json.dumps(fields["spec"]))  # as the row has it
+    asked = (fields["kind"], spec, fields["machine"].pk, fields["name"])
+    return asked != (job.kind, job.spec, job.machine_id, job.name)
 
 
 def change(job: Job, order: Order, *, revision: int, who: str) -> None:
@@ -137,9 +158,12 @@ def _fields(order: Order) -> dict[str, Any]:
 
 
 def enqueue(job: Job, *, who: str) -> bool:
-    """Let a job join the line of its machine, where it is its owner's turn."""
+    """Let a job join the line of its machine, where it is its owner's turn; false when it is no
+    draft any more. Raises ``NotSubmitted`` where what it reads is being deleted."""
     with transaction.atomic():
-        claims.locked(job.machine_id)
+        held.lock(job.spec_of_kind, job.machine)
+        if job.can_start and (reason := held.being_deleted(job.spec_of_kind, job.machine)):
+            raise NotSubmitted(reason)
         queued = lifecycle.move(
             job, Status.QUEUED, only_from=(Status.DRAFT,), who=who, **claims.joining()
         )

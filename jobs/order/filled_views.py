@@ -10,14 +10,14 @@ from django.views.decorators.http import require_GET, require_http_methods
 from django_htmx.http import HttpResponseClientRedirect
 
 from jobs.launch import submit
-from jobs.launch.submit import NotChanged
+from jobs.launch.submit import NotChanged, NotSubmitted
 from jobs.models import Artifact, Job
 from jobs.order import filling
 from jobs.order.filling import NoSettings, NotTrainable
 from jobs.order.forms import JobForm
 from jobs.order.views import fresh, refused, tell, warn_of_fit
 from jobs.queue import rental
-from jobs.rehearsal.services import RehearsalError, rehearse_first
+from jobs.rehearsal.services import rehearse_first
 from jobs.requests import get_job, warn_of_rental
 from platform_site.htmx import HtmxHttpRequest
 
@@ -60,14 +60,14 @@ def _changed(request: HtmxHttpRequest, job: Job) -> HttpResponse:
     if not form.is_valid():
         return refused(request, form, **of_draft(job, revision))
     tell(request, form)
-    if data.get("action") == "start" and submit.enqueue(job, who=who):
-        warn_of_rental(request, rental.warning(job))
-        warn_of_fit(request, job)
-    if data.get("action") == "rehearse":
-        try:
+    try:
+        if data.get("action") == "start" and submit.enqueue(job, who=who):
+            warn_of_rental(request, rental.warning(job))
+            warn_of_fit(request, job)
+        if data.get("action") == "rehearse":
             rehearse_first(job, job.owner)
-        except RehearsalError as error:
-            messages.error(request, str(error))
+    except NotSubmitted as error:
+        messages.error(request, f"It is saved, and stays a draft. {error}")
     return HttpResponseClientRedirect(job.get_absolute_url()) if request.htmx else redirect(job)
 
 

@@ -10,8 +10,10 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 
 from compute.machines.local import local_machine
+from compute.models import Machine
 from datasets.formats.rl_rows import SCORED, rl_rows
 from datasets.models import Version
+from jobs.artifacts.readable import unreadable
 from jobs.files import parents, shipping
 from jobs.kinds.registry import registry
 from jobs.launch import command as commands
@@ -129,7 +131,8 @@ class JobForm(OnceForm):
         is_here = cleaned["machine"].is_local
         knows_model = not self.trains_on
         self.preflight = Preflight(self.spec, knows_model, is_here, lambda: self.command)
-        found = [*self._queue_problems(cleaned), *self.preflight.problems]
+        found = list(self._model_problems(cleaned["machine"])) or self.preflight.problems
+        found = [*self._queue_problems(cleaned), *found]
         if not self.user.is_staff:
             found += check_code(self.spec)
         if not is_here:
@@ -159,6 +162,14 @@ class JobForm(OnceForm):
             yield Problem("after", f"Job {before.pk} would wait for this one.")
         if self.trains_on:
             yield from parents.problems(before)
+
+    def _model_problems(self, machine: Machine) -> Iterator[Problem]:
+        """Models that are somebody else's, or are being deleted: nothing else is said of these."""
+        local, models = local_machine(), registry().find(self.recipe.kind).reads(self.spec).models
+        refused = unreadable(models.values(), {machine.pk: machine, local.pk: local}, self.user)
+        for name, path in models.items():
+            if path in refused:
+                yield Problem(name, refused[path])
 
     def _account_problems(self, cleaned: dict[str, Any]) -> list[Problem]:
         return accounts.problems(self.spec, self.user, cleaned["machine"])

@@ -11,7 +11,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from jobs.fit.badge import fit_of, runs_on_gpus
 from jobs.launch import submit
-from jobs.launch.submit import NotChanged
+from jobs.launch.submit import NotChanged, NotSubmitted
 from jobs.models import Job, Status
 from jobs.order import on_data, on_model, shelf
 from jobs.order.forms import JobForm, initial, limits_of
@@ -19,7 +19,7 @@ from jobs.order.preview import Preview
 from jobs.queue import rental
 from jobs.recipebook import book
 from jobs.recipebook.book import find_recipe
-from jobs.rehearsal.services import RehearsalError, submit_rehearsed
+from jobs.rehearsal.services import submit_rehearsed
 from jobs.requests import get_job, warn_of_rental
 from jobs.verl.recipes import Recipe
 from platform_site.fields import asked
@@ -68,11 +68,11 @@ def job_create(request: HtmxHttpRequest, slug: str) -> HttpResponse:
         return refused(request, form)
     try:
         job = _submitted(form, request.POST.get("action", ""))
-    except RehearsalError as error:
-        form.add_error(None, str(error))
-        return refused(request, form)
     except NotChanged as error:
         form.add_error(None, f"{error} It is edited on its own page, which the list leads to.")
+        return refused(request, form)
+    except NotSubmitted as error:
+        form.refuse(error)
         return refused(request, form)
     tell(request, form)
     if job.status != Status.DRAFT:

@@ -7,21 +7,22 @@ from compute.machines.local import local_machine
 from compute.models import Machine
 from jobs.kinds.rehearsal import RehearsalSpec
 from jobs.kinds.train import TRAINED
-from jobs.launch.submit import Order, enqueue, submit
+from jobs.launch.submit import NotSubmitted, Order, enqueue, submit
 from jobs.models import Job
+from jobs.queue import held
 from jobs.rehearsal.trials import try_out
 from jobs.verl.model_dir import HUB_NAME
 from platform_site.paths import allowed
 
 
-class RehearsalError(Exception):
-    """A job cannot be rehearsed. The message is a sentence for the user."""
+class RehearsalError(NotSubmitted):
+    """A job cannot be rehearsed."""
 
 
 def rehearse(job: Job, owner: User, *, must_pass: bool = False) -> Job:
     """Queue the rehearsal of a job; one of the same settings that is underway already is taken.
 
-    Raises ``RehearsalError``.
+    Raises ``NotSubmitted``.
     """
     return try_out(job, owner, spec_of(job), local_machine(), must_pass=must_pass)
 
@@ -29,9 +30,10 @@ def rehearse(job: Job, owner: User, *, must_pass: bool = False) -> Job:
 def rehearse_first(job: Job, owner: User) -> Job:
     """Put a draft into its line, where it waits until its rehearsal has passed.
 
-    Gives the rehearsal. Raises ``RehearsalError``, and then leaves the draft as it is.
+    Gives the rehearsal. Raises ``NotSubmitted``, and then leaves the draft as it is.
     """
     with transaction.atomic():
+        held.lock(job.spec_of_kind, job.machine)  # and this machine's, where it is rehearsed
         if not job.can_start:
             raise RehearsalError(f"{job.name} is {job.stands}: only a draft can be started.")
         made = rehearse(job, owner, must_pass=True)
@@ -42,7 +44,7 @@ def rehearse_first(job: Job, owner: User) -> Job:
 def submit_rehearsed(order: Order) -> Job:
     """Submit a job that starts when its rehearsal has passed. The same order twice is one job.
 
-    Raises ``RehearsalError`` and ``NotChanged``, and then leaves nothing behind.
+    Raises ``NotSubmitted``, and then leaves nothing behind.
     """
     with transaction.atomic():
         job = submit(order, start=False)

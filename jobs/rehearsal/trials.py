@@ -10,7 +10,7 @@ from jobs.kinds.registry import kind_of
 from jobs.kinds.trial import TrialSpec
 from jobs.launch.submit import Order, submit
 from jobs.models import Job, Rehearsal, Status
-from jobs.queue import claims
+from jobs.queue import held
 
 UNDERWAY = (Status.QUEUED, Status.STARTING, Status.RUNNING)
 
@@ -18,9 +18,9 @@ UNDERWAY = (Status.QUEUED, Status.STARTING, Status.RUNNING)
 def try_out(
     job: Job, owner: User, spec: TrialSpec, machine: Machine, *, must_pass: bool = False
 ) -> Job:
-    """Queue the job that tries another one on a machine."""
+    """Queue the job that tries another one on a machine. Raises ``NotSubmitted``."""
     with transaction.atomic():
-        claims.locked(machine.pk)  # nobody else makes the same one meanwhile
+        held.lock(spec, machine)  # nobody else makes the same one meanwhile
         if running := _underway(job, spec, machine):
             if must_pass:
                 running.rehearses.must_pass = True

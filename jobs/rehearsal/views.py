@@ -3,8 +3,8 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
+from jobs.launch.submit import NotSubmitted
 from jobs.rehearsal import services
-from jobs.rehearsal.services import RehearsalError
 from jobs.requests import get_job
 from platform_site.htmx import HtmxHttpRequest
 
@@ -18,6 +18,6 @@ def job_rehearse(request: HtmxHttpRequest, pk: int) -> HttpResponse:
             services.rehearse_first(job, request.user)
             return redirect(job)
         return redirect(services.rehearse(job, request.user))
-    except RehearsalError as error:
+    except NotSubmitted as error:
         messages.error(request, str(error))
         return redirect(job)

@@ -21,8 +21,11 @@ from platform_site.htmx import HtmxHttpRequest
 @require_POST
 def job_start(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     job = get_job(request, pk)
-    if submit.enqueue(job, who=request.user.get_username()):
-        warn_of_rental(request, rental.warning(job))
+    try:
+        if submit.enqueue(job, who=request.user.get_username()):
+            warn_of_rental(request, rental.warning(job))
+    except submit.NotSubmitted as error:
+        messages.error(request, str(error))
     return redirect(job)
 
 

@@ -30,7 +30,7 @@ def score(sweep: Sweep, run: Job, owner: User) -> list[Job]:
     """Queue a job for each model that is there and has no score by this run, nor one under way.
 
     Scores by another run's data or settings are left behind: they cannot be compared with these.
-    Raises ``SurgeryError`` where there is none to queue.
+    Raises ``NotSubmitted`` where there is none to queue, or one cannot be.
     """
     made = list[Job]()
     with transaction.atomic():

@@ -17,7 +17,7 @@ def merge(
 ) -> Job:
     """Queue a merge. The same ``uuid`` twice is the same job.
 
-    Raises ``SurgeryError`` and ``RecipeError``.
+    Raises ``NotSubmitted`` and ``RecipeError``.
     """
     recipe = check(text, machine, owner)
     named = name or default_name(recipe)

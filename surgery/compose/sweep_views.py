@@ -10,15 +10,16 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
+from jobs.launch.submit import NotSubmitted
 from platform_site.counts import counted
 from platform_site.htmx import HtmxHttpRequest
 from surgery.compose import scoring, sweeping
 from surgery.compose.forms import ScoreForm, SweepForm
 from surgery.compose.models import Sweep
 from surgery.kinds.merge import MergeSpec
-from surgery.making.checks import SurgeryError
 from surgery.making.trying import in_words, look
 from surgery.recipes.recipe import RecipeError
+from surgery.recipes.sweep import RangeError
 
 PAGE = 50
 
@@ -52,7 +53,10 @@ def sweep_new(request: HtmxHttpRequest) -> HttpResponse:
         form.renew()
         form.add_error(None, f"{error} Send it once more for another sweep.")
         return _shown(request, form, status=422)
-    except (RecipeError, SurgeryError) as error:
+    except RangeError as error:
+        form.add_error("over", str(error))
+        return _shown(request, form, status=422)
+    except (RecipeError, NotSubmitted) as error:
         form.add_error("recipe", str(error))
         return _shown(request, form, status=422)
     return redirect(made)
@@ -73,7 +77,7 @@ def sweep_detail(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     if form.is_valid():
         try:
             jobs = scoring.score(made, form.judge, request.user)
-        except SurgeryError as error:
+        except NotSubmitted as error:
             form.add_error("run", str(error))
         else:
             messages.success(request, f"{counted(len(jobs), 'job')} queued.")

@@ -47,7 +47,7 @@ def sweep(
 ) -> Sweep:  # fmt: skip
     """Queue the merges of a sweep. The same ``uuid`` twice is the same sweep.
 
-    Raises ``SurgeryError``, ``Changed`` among them, and ``RecipeError``.
+    Raises ``NotSubmitted``, ``Changed`` among them, and ``RecipeError``.
     """
     planned = plan(text, over, machine, owner)
     parameter = read_range(over).name

@@ -1,4 +1,5 @@
 import uuid as uuids
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.paginator import Paginator
@@ -8,22 +9,24 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from jobs.models import Job, Status
+from jobs.launch.submit import MadeAnother, NotSubmitted
+from jobs.models import Job, Place, Status
 from jobs.queue import rental
 from jobs.requests import warn_of_rental
 from platform_site.fields import asked
 from platform_site.htmx import HtmxHttpRequest
 from surgery.compose import services
 from surgery.compose.checks import check
-from surgery.compose.forms import MergeForm, WriteForm
+from surgery.compose.forms import MergeForm, WriteForm, fields_of
 from surgery.kinds.all import KINDS
 from surgery.kinds.merge import MergeSpec
 from surgery.making.checks import SurgeryError
-from surgery.making.offered import offered
+from surgery.making.offered import SAVED, offered
 from surgery.making.trying import in_words, look
 from surgery.making.views import begun
+from surgery.recipes.filled import fill
 from surgery.recipes.methods import METHODS
-from surgery.recipes.recipe import Recipe, RecipeError, read_recipe
+from surgery.recipes.recipe import Recipe, RecipeError
 
 PAGE = 50
 NEWEST = "-created_at"
@@ -60,10 +63,12 @@ def surgery_new(request: HtmxHttpRequest) -> HttpResponse:
     """The form of a merge. Its buttons write the recipe, check it, or start the job."""
     if request.method == "GET":
         return _begun(request)
-    places = offered(request.user, also=request.POST.getlist("models"))
+    places = offered(request.user, SAVED, also=request.POST.getlist("models"))
     action = request.POST.get("action")
     if action == "write":
         return _write(request, WriteForm(places, request.POST))
+    if action == "fill":
+        return _fill(request, places)
     form = MergeForm(request.user, request.POST)
     forms = {"write": WriteForm(places, initial=_as_given(request)), "form": form}
     if not form.is_valid():
@@ -72,10 +77,10 @@ def surgery_new(request: HtmxHttpRequest) -> HttpResponse:
 
 
 def _begun(request: HtmxHttpRequest) -> HttpResponse:
-    """The form as it is opened: the artifacts of ``?artifact=`` are chosen."""
-    initial, chosen = begun(request, "artifact")
+    """The form as it is opened: the artifacts of ``?from=`` are chosen."""
+    initial, chosen = begun(request)
     paths = [place.path for place in chosen]
-    write = WriteForm(offered(request.user, also=paths), initial={"models": paths})
+    write = WriteForm(offered(request.user, SAVED, also=paths), initial={"models": paths})
     return _shown(request, {"write": write, "form": MergeForm(request.user, initial=initial)})
 
 
@@ -83,7 +88,8 @@ def _begun(request: HtmxHttpRequest) -> HttpResponse:
 def surgery_preview(request: HtmxHttpRequest) -> HttpResponse:
     """What the fields would write, and what is wrong with the recipe as it stands. Nothing is
     kept."""
-    write = WriteForm(offered(request.user, also=request.POST.getlist("models")), request.POST)
+    places = offered(request.user, SAVED, also=request.POST.getlist("models"))
+    write = WriteForm(places, request.POST)
     is_begun = bool(request.POST.getlist("models") or request.POST.get("more_models", "").strip())
     text = write.written() if is_begun and write.is_valid() else ""
     form = MergeForm(request.user, request.POST)
@@ -121,11 +127,28 @@ def _named(form: BaseForm) -> list[str]:
 
 def _write(request: HtmxHttpRequest, write: WriteForm) -> HttpResponse:
     text = write.written() if write.is_valid() else ""
+    kept = _kept(request, text or request.POST.get("recipe", ""))
+    forms = {"write": write, "form": MergeForm(request.user, initial=kept)}
+    return _shown(request, forms, status=200 if text else 422)
+
+
+def _kept(request: HtmxHttpRequest, recipe: str) -> dict[str, Any]:
+    """What stands in the fields of the job, which is not asked for yet."""
     names = ("machine", "name")
     given = {name: request.POST[name] for name in names if request.POST.get(name)}
-    initial = {**given, "uuid": uuids.uuid4(), "recipe": text or request.POST.get("recipe", "")}
-    forms = {"write": write, "form": MergeForm(request.user, initial=initial)}
-    return _shown(request, forms, status=200 if text else 422)
+    return {**given, "uuid": uuids.uuid4(), "recipe": recipe}
+
+
+def _fill(request: HtmxHttpRequest, places: Sequence[Place]) -> HttpResponse:
+    """The fields as the recipe below them says."""
+    form = MergeForm(request.user, initial=_kept(request, request.POST.get("recipe", "")))
+    try:
+        found = fill(request.POST.get("recipe", ""))
+    except RecipeError as error:
+        write = WriteForm(places, initial=_as_given(request))
+        return _shown(request, {"write": write, "form": form}, 422, not_filled=str(error))
+    write = WriteForm(places, initial=fields_of(found))
+    return _shown(request, {"write": write, "form": form}, filled=found)
 
 
 def _check_or_start(
@@ -137,13 +160,13 @@ def _check_or_start(
             recipe = check(given["recipe"], given["machine"], request.user)
             seen = in_words(look(MergeSpec(given["recipe"]), given["machine"]))
             return _shown(request, forms, checked=recipe, seen=seen)
-        name = given["name"] or services.default_name(read_recipe(given["recipe"]))
-        if form.has_made_another(MergeSpec(given["recipe"]), given["machine"], name):
-            return _shown(request, forms, status=422)
         made = services.merge(
             given["recipe"], given["machine"], request.user, name=given["name"], uuid=given["uuid"]
         )
-    except (RecipeError, SurgeryError) as error:
+    except MadeAnother as error:
+        form.refuse(error)
+        return _shown(request, forms, status=422)
+    except (RecipeError, NotSubmitted) as error:
         form.add_error("recipe", str(error))
         return _shown(request, forms, status=422)
     warn_of_rental(request, rental.warning(made))
@@ -153,7 +176,7 @@ def _check_or_start(
 def _as_given(request: HtmxHttpRequest) -> dict[str, Any]:
     """What stands in the fields that a recipe is written of, so that they stay as they are."""
     lists = {"models": request.POST.getlist("models")}
-    names = ("method", "more_models", "base", "parameters", "dtype")
+    names = [name for name in WriteForm.base_fields if name not in lists]
     return lists | {name: request.POST[name] for name in names if name in request.POST}
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from jobs.kinds.base import End, Reads, Verdict
 from jobs.kinds.maker import FOLDER, ModelMaker
 from jobs.process import Command, Placement
-from surgery.kinds.reading import named
+from surgery.kinds.reading import models, named
 from surgery.recipes.recipe import RecipeError, read_recipe
 
 
@@ -49,7 +49,6 @@ class Merge(ModelMaker):
             recipe = read_recipe(spec.recipe)
         except RecipeError:  # of an older version, perhaps; the process itself will refuse it
             return Reads()
-        models = [path for path in recipe.read if path != recipe.base]
+        others = [path for path in recipe.read if path != recipe.base]
         base = {"base": recipe.base} if recipe.base else {}
-        adapters = named("adapter", recipe.adapters)
-        return Reads(inputs=base | named("model", models) | adapters)
+        return Reads(inputs=base | models(others) | named("adapter", recipe.adapters))

@@ -12,7 +12,7 @@ from jobs.artifacts.lineage import lineage, name_of
 from jobs.artifacts.views import get_artifact
 from jobs.launch.command import command_for
 from jobs.launch.once import NOT_ITS_OWN, is_taken
-from jobs.launch.submit import submit
+from jobs.launch.submit import NotSubmitted, submit
 from jobs.models import Artifact, Job
 from jobs.requests import get_job
 from platform_site.htmx import HtmxHttpRequest
@@ -55,9 +55,13 @@ def again(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     if is_taken(order.uuid, request.user):
         order, problem = replace(order, uuid=uuids.uuid4()), f"{NOT_ITS_OWN} Queue it once more."
     if request.method == "POST" and command and not why_not and not problem:
-        made = submit(order, start=True)
-        messages.success(request, f"{made.name} is queued.")
-        return redirect(made)
+        try:
+            made = submit(order, start=True)
+        except NotSubmitted as error:
+            problem = str(error)
+        else:
+            messages.success(request, f"{made.name} is queued.")
+            return redirect(made)
     made_so_far = making.made_so_far(job, request.user)
     context = {
         "job": job,

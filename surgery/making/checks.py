@@ -3,7 +3,7 @@ whether they are alike."""
 
 import json
 import posixpath
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ from django.contrib.auth.models import User
 from compute.machines.local import local_machine
 from compute.models import Machine
 from jobs.artifacts.keeping import artifacts_at
+from jobs.artifacts.readable import unreadable
 from jobs.kinds.base import Spec
+from jobs.launch.submit import NotSubmitted
 from jobs.models import Artifact, Place
 from jobs.queue import claims
 from platform_site.paths import inside
@@ -27,8 +29,8 @@ CONFIGS = ("config.json", "huggingface/config.json", "actor/huggingface/config.j
 ADAPTER_CONFIGS = ("adapter_config.json", "lora_adapter/adapter_config.json")
 
 
-class SurgeryError(Exception):
-    """A model cannot be made. The message is a sentence for the user."""
+class SurgeryError(NotSubmitted):
+    """A model cannot be made."""
 
 
 def check_machine(machine: Machine, spec: Spec) -> None:
@@ -92,23 +94,9 @@ def _checked(paths: Collection[str], machine: Machine, user: User) -> Collection
     for path, other in _elsewhere([path for path in paths if path not in known], user).items():
         raise SurgeryError(f"{path} lies on {other} and not on {machine}: choose {other}, or "
                            f"bring the model to {machine} first.")  # fmt: skip
-    _check_owners(known, user)
-    if machine.pk != local_machine().pk:
-        return ()
-    real = {path: str(_real(path)) for path in paths}
-    at_real = artifacts_at(real.values(), {machine.pk: machine})
-    _check_owners({path: at_real[one] for path, one in real.items() if one in at_real}, user)
-    return paths
-
-
-def _check_owners(known: Mapping[str, Artifact], user: User) -> None:
-    """What somebody's job made is theirs; a folder that was brought is its machine's."""
-    made = {path: each.pk for path, each in known.items() if each.job_id is not None}
-    mine = Artifact.objects.visible_to(user).filter(pk__in=set(made.values()))
-    own = set(mine.values_list("pk", flat=True))
-    for path, artifact in made.items():
-        if artifact not in own:
-            raise SurgeryError(f"There is no model of yours at {path}.")
+    for reason in unreadable(paths, {machine.pk: machine}, user).values():
+        raise SurgeryError(reason)
+    return paths if machine.pk == local_machine().pk else ()
 
 
 def _check_written(path: str, machine: Machine) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 
+from jobs.launch.submit import NotSubmitted
 from jobs.models import Place
 from jobs.queue import rental
 from jobs.requests import warn_of_rental
@@ -17,10 +18,10 @@ from surgery.making.services import make
 from surgery.making.trying import in_words, look
 
 
-def begun(request: HtmxHttpRequest, name: str = "from") -> tuple[dict[str, Any], list[Place]]:
+def begun(request: HtmxHttpRequest) -> tuple[dict[str, Any], list[Place]]:
     """What every form begins with, and the folders of the artifacts that the address names by
-    ``?from=``, or by the parameter of another name."""
-    places = chosen(request.user, request.GET.getlist(name))
+    ``?from=``."""
+    places = chosen(request.user, request.GET.getlist("from"))
     machine = {"machine": places[0].machine_id} if places else {}
     return {"uuid": uuids.uuid4(), **machine}, places
 
@@ -42,12 +43,10 @@ def answered(request: HtmxHttpRequest, template: str, form: MakeForm, **more: An
             form.add_error(None, str(error))
             return shown(request, template, form, 422, **more)
         return shown(request, template, form, is_checked=True, seen=seen, **more)
-    if form.has_made_another(form.spec, form.cleaned_data["machine"], form.job_name):
-        return shown(request, template, form, 422, **more)
     try:
         made = make(form)
-    except SurgeryError as error:
-        form.add_error(None, str(error))
+    except NotSubmitted as error:
+        form.refuse(error)
         return shown(request, template, form, 422, **more)
     warn_of_rental(request, rental.warning(made))
     return redirect(made)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 NEEDED, MAY, IGNORED = "needed", "may", "ignored"  # a base model
 SHARED, OTHERS, ALL = "shared", "others", "all"  # whose parameter it is
+RATIO = "ratio"  # of two models, in a sweep: how much the second counts, and the first as much less
 
 
 @dataclass(frozen=True)

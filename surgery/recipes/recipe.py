@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from surgery.recipes.methods import IGNORED, METHODS, NEEDED, Method, Parameter
+from surgery.recipes.vocabulary import BASE, UNION, faults
 
 LONGEST = 100_000  # bytes: one argument of a process holds them
 MOST_MODELS = 64
@@ -70,6 +71,8 @@ def read_recipe(text: str) -> Recipe:
     named = list(dict.fromkeys([*models, *([base] if base else [])]))
     if len(named) > MOST_MODELS:
         raise RecipeError(f"The recipe names {len(named)} models; at most {MOST_MODELS} are read.")
+    if fault := next(faults(data, named), ""):
+        raise RecipeError(fault)
     return Recipe(
         method=method,
         models=_parts(named, 0),
@@ -91,7 +94,7 @@ def _tokenizer(data: Mapping[str, Any]) -> str:
     """The folder of a tokenizer, where the recipe names one."""
     own = data.get("tokenizer")
     given = own.get("source") if isinstance(own, dict) else data.get("tokenizer_source")
-    if given in (None, "", "base", "union"):
+    if given in (None, "", BASE, UNION):
         return ""
     return _model(given, "tokenizer_source").split(WITH)[0]
 
@@ -193,6 +196,11 @@ def _model(data: Any, where: str) -> str:
     model = _folder(data.get("model"), where)
     lora = data.get("lora")
     return _checked_model(f"{model}{WITH}{_folder(lora, f'lora of {where}')}" if lora else model)
+
+
+def model_named(data: Any) -> str:
+    """How a recipe that was read names a model, in one text."""
+    return _model(data, "model")
 
 
 def _folder(data: Any, where: str) -> str:

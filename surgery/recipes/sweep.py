@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
-from surgery.recipes.methods import METHODS, OTHERS, Method
+from surgery.recipes.inert import why_alike
+from surgery.recipes.methods import METHODS, OTHERS, RATIO, Method
 from surgery.recipes.recipe import RecipeError, load
 
-RATIO = "ratio"  # of two models: how much the second counts, and the first as much less
 MOST = 50
 FORM = "Write it as t=0.1:0.9:0.2: the parameter, from, to and the step between two values."
 FINEST = Decimal("1e-6")
@@ -30,18 +30,22 @@ class Range:
     values: Sequence[float]
 
 
+class RangeError(RecipeError):
+    """What is wrong with the range, or with the parameter that it names."""
+
+
 def read_range(text: str) -> Range:
-    """Raises ``RecipeError``."""
+    """Raises ``RangeError``."""
     name, equals, span = text.partition("=")
     parts = span.split(":")
     if not name.strip() or not equals or len(parts) != 3:
-        raise RecipeError(f"{text!r} is no range. {FORM}")
+        raise RangeError(f"{text!r} is no range. {FORM}")
     first, last, step = (_number(part, text) for part in parts)
     if step < FINEST or last <= first:
-        raise RecipeError(f"{text!r} has no two values: it goes up, in steps of {FINEST} or more.")
+        raise RangeError(f"{text!r} has no two values: it goes up, in steps of {FINEST} or more.")
     count = int((last - first) / step) + 1
     if not 2 <= count <= MOST:
-        raise RecipeError(f"{text!r} has {count} values; a sweep has from 2 to {MOST}.")
+        raise RangeError(f"{text!r} has {count} values; a sweep has from 2 to {MOST}.")
     return Range(name.strip(), [float(first + step * nr) for nr in range(count)])
 
 
@@ -49,9 +53,9 @@ def _number(part: str, text: str) -> Decimal:
     try:
         number = Decimal(part.strip())
     except InvalidOperation:
-        raise RecipeError(f"{part!r} in {text!r} is no number. {FORM}") from None
+        raise RangeError(f"{part!r} in {text!r} is no number. {FORM}") from None
     if not number.is_finite() or abs(number) > LARGEST:
-        raise RecipeError(f"{part!r} in {text!r} is too large, or no number.")
+        raise RangeError(f"{part!r} in {text!r} is too large, or no number.")
     return number
 
 
@@ -79,12 +83,14 @@ def _set(data: dict[str, Any], method: Method, name: str, value: float) -> None:
         known = [each.name for each in method.parameters if each.kind is not bool]
         also = [RATIO] if method.parameter("weight") else []
         names = ", ".join([*known, *also]) or "none"
-        raise RecipeError(f"{method.name} has no number {name} to sweep. It has: {names}.")
+        raise RangeError(f"{method.name} has no number {name} to sweep. It has: {names}.")
     if any(name in own for own in _below(data)):
-        raise RecipeError(
+        raise RangeError(
             f"A model or a slice of the recipe has a {name} of its own, which would stay as it is. "
             "Leave it out there."
         )
+    if reason := why_alike(data, method, name):
+        raise RangeError(reason)
     given = data.get("parameters") or {}
     is_whole = parameter.kind is int and value.is_integer()
     if isinstance(given, dict):
@@ -95,14 +101,14 @@ def _set(data: dict[str, Any], method: Method, name: str, value: float) -> None:
 def _share(data: dict[str, Any], method: Method, value: float) -> None:
     weight = method.parameter("weight")
     if weight is None:
-        raise RecipeError(f"{method.name} has no weights, so no {RATIO} of two models.")
+        raise RangeError(f"{method.name} has no weights, so no {RATIO} of two models.")
     entries = data.get("models")
     rows = entries if isinstance(entries, list) else []
     models = [each for each in rows if isinstance(each, dict)]
     base = data.get("base_model") if weight.of == OTHERS else None
     models = [each for each in models if base is None or each.get("model") != base]
     if len(models) != 2:
-        raise RecipeError(f"A {RATIO} is of two models; the recipe weighs {len(models)}.")
+        raise RangeError(f"A {RATIO} is of two models; the recipe weighs {len(models)}.")
     for each, share in zip(models, (round(1 - value, 9), value), strict=True):
         own = each.get("parameters") or {}
         if isinstance(own, dict):
@@ -113,7 +119,7 @@ def _share(data: dict[str, Any], method: Method, value: float) -> None:
 def _check_single(given: dict[str, Any], name: str, where: str) -> None:
     """A number takes the place of a number; that of filters or of a gradient would lose them."""
     if isinstance(given.get(name), dict | list):
-        raise RecipeError(
+        raise RangeError(
             f"The {name} of {where} differs by the layer or the tensor, which a sweep would "
             "replace by one number. Write one number there, or leave it out."
         )

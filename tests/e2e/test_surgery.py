@@ -68,7 +68,7 @@ def test_those_that_are_ticked_are_averaged(
 ) -> None:
     page.goto(f"{site.url}/surgery/checkpoints/{SFT}/?only=saved")
     for row in saved:
-        page.get_by_label(f"Average the checkpoint of step {row['step']}").check()
+        page.get_by_label(f"Tick the checkpoint of step {row['step']}").check()
     page.get_by_role("button", name="Average the ticked ones").click()
     chosen = page.get_by_label("Models", exact=True)
     expect(chosen).to_have_values([row["folder"] for row in reversed(saved)])

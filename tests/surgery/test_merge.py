@@ -6,6 +6,7 @@ import uuid as uuids
 from pathlib import Path
 
 import pytest
+import yaml
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import Client
@@ -115,6 +116,60 @@ def test_the_page_writes_a_recipe_and_checks_it(page: Client, pair: tuple[Path, 
     assert not Job.objects.filter(kind="merge").exists()
 
 
+def test_the_fields_of_tokenizer_and_template_write_their_part(
+    page: Client, pair: tuple[Path, Path]
+) -> None:
+    first, _ = pair
+    given = {
+        "action": "write", "method": "linear", "models": [str(path) for path in pair],
+        "parameters": "weight: 1", "tokenizer": "union", "multiple": "64",
+        "tokens": f'"<|im_end|>": {{source: {first}, force: true}}',
+        "template": "own", "own_template": "{{ messages }}\r\n{{ bos_token }}",
+    }  # fmt: skip
+    data = yaml.safe_load(page.post(NEW, given).context["form"]["recipe"].value())
+    assert data["tokenizer"] == {
+        "source": "union",
+        "tokens": {"<|im_end|>": {"source": str(first), "force": True}},
+        "pad_to_multiple_of": 64,
+    }
+    assert data["chat_template"] == "{{ messages }}\n{{ bos_token }}"
+    live = previewed(page, **given, uuid=uuids.uuid4(), machine=local_machine().pk)
+    assert "pad_to_multiple_of: 64" in live
+    for fields, wrong in (
+        ({"tokenizer": ""}, "tokens"),
+        ({"tokenizer": "", "tokens": ""}, "multiple"),
+        ({"tokenizer": "folder"}, "tokenizer_folder"),
+        ({"tokens": "[PAD]: {}"}, "tokens"),
+        ({"multiple": "0"}, "multiple"),
+        ({"own_template": " "}, "own_template"),
+    ):
+        response = page.post(NEW, given | fields)
+        assert response.status_code == 422
+        assert set(response.context["write"].errors) == {wrong}
+        kept = response.context["write"]["own_template"].value()
+        assert kept == (given | fields)["own_template"], "nothing that was filled in is lost"
+
+
+def test_a_recipe_that_is_pasted_fills_the_fields(page: Client, pair: tuple[Path, Path]) -> None:
+    text = recipe(*pair) + "tokenizer: {source: base, pad_to_multiple_of: 8}\nchat_template: auto\n"
+    asked = form(text, action="fill", name="kept")
+    response = page.post(NEW, asked)
+    assert response.status_code == 200
+    assert "The fields above say all that the recipe says." in response.content.decode()
+    fields = {each.name: each.value() for each in response.context["write"]}
+    assert fields["more_models"].splitlines() == [str(path) for path in pair]
+    assert (fields["method"], fields["parameters"]) == ("linear", "weight: 0.5\n")
+    assert (fields["tokenizer"], fields["multiple"], fields["template"]) == ("base", 8, "auto")
+    filled = response.context["form"]
+    assert (filled["recipe"].value(), filled["name"].value()) == (text, "kept")
+    part = page.post(NEW, {**asked, "recipe": f"{text}seed: 3\n"}).content.decode()
+    assert "cannot hold these parts of the recipe: seed." in " ".join(part.split())
+    wrong = page.post(NEW, {**asked, "recipe": "x: 1", "parameters": "weight: 3"})
+    assert wrong.status_code == 422
+    assert "The fields were not filled. The recipe has no x." in wrong.content.decode()
+    assert wrong.context["write"]["parameters"].value() == "weight: 3"
+
+
 def test_the_artifact_of_the_address_is_chosen_with_its_machine(
     page: Client, user: User, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,10 +177,10 @@ def test_the_artifact_of_the_address_is_chosen_with_its_machine(
     far = model(user, home / "far", box)
     monkeypatch.setattr("surgery.making.offered.OFFERED", 1)
     model(user, home / "newer")
-    response = page.get(f"{NEW}?artifact={artifact_at(far).pk}")
+    response = page.get(f"{NEW}?from={artifact_at(far).pk}")
     assert f'<option value="{far}" selected>' in response.content.decode()
     assert response.context["form"]["machine"].value() == box.pk
-    begun = page.get(f"{NEW}?artifact=%00&artifact=x").context["form"]
+    begun = page.get(f"{NEW}?from=%00&from=x").context["form"]
     assert begun["machine"].value() == local_machine().pk
 
 
@@ -187,8 +242,8 @@ def test_the_check_looks_into_the_models(
 def test_a_model_is_chosen_by_the_address(page: Client, pair: tuple[Path, Path]) -> None:
     artifact = Artifact.objects.get(places__path=str(pair[0]))
     detail = page.get(artifact.get_absolute_url()).content.decode()
-    assert f'href="{NEW}?artifact={artifact.pk}"' in detail
-    shown = page.get(f"{NEW}?artifact={artifact.pk}&artifact=x").content.decode()
+    assert f'href="{NEW}?from={artifact.pk}"' in detail
+    shown = page.get(f"{NEW}?from={artifact.pk}&from=x").content.decode()
     assert f'<option value="{pair[0]}" selected>' in shown
     assert f'<option value="{pair[1]}">' in shown
 

@@ -1,9 +1,11 @@
 """Recipes in mergekit's YAML: what is read, what is refused, what a form writes."""
 
 import pytest
+import yaml
 
+from surgery.recipes.filled import fill
 from surgery.recipes.recipe import RecipeError, read_recipe
-from surgery.recipes.written import write_recipe
+from surgery.recipes.written import FieldError, Words, write_recipe
 
 TIES = """
 merge_method: ties
@@ -130,3 +132,103 @@ def test_a_recipe_with_a_tokenizer_aligns_its_models() -> None:
     assert read_recipe(f"{TIES}tokenizer_source: union\n").aligns
     named = read_recipe(f"{TIES}tokenizer: {{source: /m/c+/m/lora}}\n")
     assert (named.aligns, named.tokenizer) == (True, "/m/c")
+
+
+TOKENS = '"<|im_end|>": {source: /m/a, force: true}\n<|new|>: {source: {kind: zero}}'
+PLAIN = TIES.replace(", density: [0.2, 0.8]", "")
+WORDED = f"{PLAIN}tokenizer:\n  source: union\n  tokens:\n    " + TOKENS.replace("\n", "\n    ")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (Words(), {}),
+        (Words("union"), {"tokenizer_source": "union"}),
+        (Words("/m/t", multiple=64), {"tokenizer": {"source": "/m/t", "pad_to_multiple_of": 64}}),
+        (Words("base", TOKENS), {"tokenizer": {"source": "base", "tokens": {
+            "<|im_end|>": {"source": "/m/a", "force": True},
+            "<|new|>": {"source": {"kind": "zero"}},
+        }}}),
+        (Words(template="chatml"), {"chat_template": "chatml"}),
+        (Words(template="{{ messages }}\n"), {"chat_template": "{{ messages }}\n"}),
+    ],
+)  # fmt: skip
+def test_the_fields_of_tokenizer_and_template_are_written_and_read(
+    words: Words, said: dict[str, object]
+) -> None:
+    text = write_recipe("ties", ["/m/a", "/m/b"], "/m/base", "weight: 0.5", words=words)
+    data = yaml.safe_load(text)
+    assert {name: data[name] for name in data if "token" in name or "template" in name} == said
+    found = fill(text)
+    assert list(found.left) == []
+    written = write_recipe(
+        found.method, found.models, found.base, found.parameters, words=found.words
+    )
+    assert yaml.safe_load(written) == data
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (TIES, ["models"]),  # one model alone has a density
+        (PLAIN, []),
+        (f"{WORDED}\n", []),
+        (f"{PLAIN}chat_template: auto\nseed: 3\nout_dtype: float16\n", ["out_dtype", "seed"]),
+        (PLAIN.replace("normalize", "gamma"), None),
+        (STACK, ["slices"]),
+        ("merge_method: linear\nmodels: [{model: /a}, {model: /b, parameters: {weight: 1}}]\n"
+         "parameters: {weight: 0.5}\n", ["models"]),
+        ("merge_method: linear\nmodels: [{model: /a}, {model: /b}]\n"
+         "parameters: {weight: [0, 0.5, 1]}\n", ["parameters"]),
+    ],
+)  # fmt: skip
+def test_what_the_fields_cannot_hold_of_a_recipe_is_named(
+    text: str, left: list[str] | None
+) -> None:
+    if left is None:
+        with pytest.raises(RecipeError):
+            fill(text)
+        return
+    assert list(fill(text).left) == left
+
+
+def test_per_model_values_fill_a_list_in_the_order_of_the_models() -> None:
+    text = write_recipe("ties", ["/m/a", "/m/b"], "/m/base", "weight: [0.25, 0.75]\nlambda: 0.9")
+    found = fill(text)
+    assert yaml.safe_load(found.parameters) == {"lambda": 0.9, "weight": [0.25, 0.75]}
+    assert (found.method, list(found.models), found.base) == ("ties", ["/m/a", "/m/b"], "/m/base")
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("chat_template: llama2", "chat_template 'llama2' is unknown. There are: alpaca"),
+        ("chat_template: [1]", "chat_template [1] is unknown"),
+        ("tokenizer: union", "tokenizer is a mapping with a source."),
+        ("tokenizer: {source: union}\ntokenizer_source: base", "and not both"),
+        ("tokenizer: {sauce: union}", "tokenizer has no sauce. It has: source, tokens"),
+        ("tokenizer: {pad_to_multiple_of: 0}", "a whole number from 1 to"),
+        ("tokenizer: {pad_to_multiple_of: true}", "a whole number from 1 to"),
+        ("tokenizer: {tokens: [a]}", "is a mapping of tokens to their sources"),
+        ("tokenizer: {tokens: {1: {}}}", "1 is no token: it is a text"),
+        ("tokenizer: {tokens: {a: /m/a}}", "The token 'a' has a mapping with a source"),
+        ("tokenizer: {tokens: {a: {from: x}}}", "The token 'a' has no from"),
+        ("tokenizer: {tokens: {a: {force: true}}}", "force of the token 'a' needs a source"),
+        ("tokenizer: {tokens: {a: {source: /m/a, force: 1}}}", "is true or false, not 1"),
+        ("tokenizer: {tokens: {a: {source: /m/c}}}", "which is none of the recipe's models"),
+        ("tokenizer: {tokens: {a: {source: 1}}}", "The source of 'a' is a folder, not 1"),
+        ("tokenizer: {tokens: {a: {source: {kind: x}}}}", "of the kind zero or model_token"),
+        ("tokenizer: {tokens: {a: {source: {kind: model_token, model: /m/a}}}}",
+         "has a token or a token_id, and not both"),
+    ],
+)  # fmt: skip
+def test_a_wrong_tokenizer_or_template_is_refused(more: str, said: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        read_recipe(f"{TIES}{more}\n")
+    assert said in str(caught.value)
+
+
+def test_what_is_wrong_with_a_field_is_told_with_its_name() -> None:
+    with pytest.raises(FieldError) as caught:
+        write_recipe("linear", ["/m/a"], words=Words("union", "[PAD]: {}"))
+    assert caught.value.field == "tokens"

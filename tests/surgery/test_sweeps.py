@@ -27,6 +27,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 NEW = "/surgery/sweep/"
 TWO = "merge_method: linear\nmodels:\n- model: /a\n- model: /b\n"
 ARC = "merge_method: slerp\nbase_model: /a\nmodels:\n- model: /a\n- model: /b\n"
+BASED = TWO.replace("linear", "ties") + "base_model: /c\n"
 SLICED = """merge_method: slerp
 base_model: /a
 slices:
@@ -120,6 +121,17 @@ def test_a_parameter_takes_the_place_of_the_one_that_stood_there() -> None:
         (ARC + "parameters: {t: [0, 1]}\n", "t=0:1:1", "differs by the layer"),
         (TWO + "  parameters: {weight: [0, 1]}\n", "ratio=0:1:1",
          "The weight of a model differs by the layer or the tensor"),
+        (TWO, "weight=0.1:0.9:0.2", "All models would have the same weight, and linear divides by "
+         r"their sum \(normalize\): the merges would be the same. With normalize: false in the "
+         "recipe they would not be. Sweep ratio, of two models how much the second counts"),
+        (BASED, "weight=0.1:0.9:0.2", "ties divides by their sum .* Sweep ratio, .* or density or "
+         "lambda"),
+        (BASED + "parameters: {normalize: 'True'}\n", "weight=0:1:1", "would be the same"),
+        (TWO.replace("linear", "multislerp"), "weight=0.1:1:0.1", r"\(normalize_weights\)"),
+        (TWO.replace("linear", "nuslerp"), "weight=0.1:1:0.1", "by the share of each"),
+        (BASED.replace("ties", "task_arithmetic"), "density=0.1:1:0.1", "keeps every change"),
+        (BASED.replace("ties", "breadcrumbs"), "gamma=0.1:0.5:0.1", "With a density of 1 every"),
+        (BASED.replace("ties", "della"), "epsilon=0.1:0.3:0.1", "a density below 1"),
         ("merge_method: none\n", "t=0:1:1", "no merge_method that is known"),
         ("- a list", "t=0:1:1", "no merge_method that is known"),
         ("a: [", "t=0:1:1", "is no YAML"),
@@ -128,6 +140,24 @@ def test_a_parameter_takes_the_place_of_the_one_that_stood_there() -> None:
 def test_what_cannot_be_swept(text: str, over: str, sentence: str) -> None:
     with pytest.raises(RecipeError, match=sentence):
         swept(text, read_range(over))
+
+
+@pytest.mark.parametrize(
+    ("text", "over"),
+    [
+        (TWO + "parameters: {normalize: false}\n", "weight=0.1:0.9:0.4"),
+        (TWO + "parameters: {normalize: [{filter: mlp, value: 0}, {value: 1}]}\n", "weight=0:1:1"),
+        (BASED.replace("ties", "dare_ties"), "weight=0.1:0.9:0.4"),
+        (BASED.replace("ties", "breadcrumbs") + "parameters: {density: 0.5}\n", "gamma=0:0.1:0.1"),
+        (BASED.replace("- model: /a\n", "- model: /a\n  parameters: {density: 0.5}\n")
+         .replace("ties", "della"), "epsilon=0.1:0.3:0.1"),
+        (BASED, "density=0.1:0.9:0.4"),
+        (BASED, "lambda=0.1:0.9:0.4"),
+    ],
+)  # fmt: skip
+def test_what_changes_something_is_swept(text: str, over: str) -> None:
+    made = [recipe for _, recipe in swept(text, read_range(over))]
+    assert len(set(made)) == len(made) >= 2
 
 
 def test_the_form_makes_a_merge_for_each_value(page: Client, recipe: str) -> None:
@@ -185,6 +215,8 @@ def test_bad_input_is_told_and_makes_nothing(
     response = page.post(NEW, form(recipe, **fields))
     assert response.status_code == 422
     assert sentence in response.content.decode()
+    if set(fields) == {"over"}:
+        assert set(response.context["form"].errors) == {"over"}
     assert not Sweep.objects.exists()
     assert not Job.objects.filter(kind="merge").exists()
 
@@ -405,6 +437,23 @@ def test_scores_as_a_command(
         call_command("sweep", "999")
 
 
+def test_a_score_that_completed_without_a_value_is_none(
+    page: Client, user: User, staff: User, recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made, run = scored(page, user, recipe)
+    page.post(made.get_absolute_url(), {"run": run.pk})
+    scores = Job.objects.filter(pk__in=made.merges.exclude(score=None).values("score"))
+    scores.update(status=Status.COMPLETED)
+    factories.add_points(scores[0], "val/loss", {1: 0.5})
+    with pytest.raises(SystemExit) as ended:
+        call_command("sweep", str(made.pk), "--user", user.username, "--wait")
+    assert ended.value.code == 1
+    told = capsys.readouterr().out
+    assert told.count("val/loss 0.5") == 1
+    assert told.count("its score completed without a val/loss") == 1
+    assert "without a val/loss" in page.get(made.get_absolute_url()).content.decode()
+
+
 def test_waiting_for_scores_of_which_one_failed_exits_1(
     page: Client, user: User, staff: User, recipe: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -413,6 +462,8 @@ def test_waiting_for_scores_of_which_one_failed_exits_1(
     scores = made.merges.exclude(score=None).values("score")
     Job.objects.filter(pk__in=scores).update(status=Status.COMPLETED)
     words = [str(made.pk), "--user", user.username, "--wait", "--json"]
+    for each in scores:
+        factories.add_points(Job.objects.get(pk=each["score"]), "val/loss", {1: 0.5})
     call_command("sweep", *words)
     Job.objects.filter(pk=scores[0]["score"]).update(status=Status.FAILED)
     capsys.readouterr()

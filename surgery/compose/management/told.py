@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from jobs.models import Status
 from surgery.compose.models import Sweep
 from surgery.compose.sweeping import Result, results
+from surgery.kinds.judged import METRIC
 
 
 def as_json(sweep: Sweep) -> dict[str, Any]:
@@ -38,4 +40,6 @@ def _in_a_line(parameter: str, found: dict[str, Any]) -> str:
     told += f", artifact {found['artifact']}" if found["artifact"] else ""
     if found["val_loss"] is not None:
         return f"{told}, val/loss {found['val_loss']:.6g}"
+    if found["score_status"] == Status.COMPLETED:
+        return f"{told}, its score completed without a {METRIC}"
     return f"{told}, its score is {found['score_status']}" if found["score_job"] else told

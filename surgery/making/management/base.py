@@ -10,6 +10,7 @@ from django.core.management.base import CommandError
 from compute.machines.local import local_machine
 from compute.models import Machine
 from jobs.launch.management.submitting import add_wait_option, show_submitted
+from jobs.launch.submit import NotSubmitted
 from jobs.management.base import find_user
 from platform_site.commands import FieldError, FormError, JsonCommand
 from surgery.making.checks import SurgeryError
@@ -45,7 +46,7 @@ class MakeCommand(JsonCommand):
             return
         try:
             made = make(form)
-        except SurgeryError as error:
+        except NotSubmitted as error:
             raise CommandError(str(error)) from error
         show_submitted(self, options, made)
 

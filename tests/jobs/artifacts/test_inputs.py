@@ -12,7 +12,7 @@ from jobs.artifacts.keeping import UNFINISHED, keep_products
 from jobs.artifacts.refusals import why_not
 from jobs.checkpoints import list_checkpoints
 from jobs.launch import start
-from jobs.launch.submit import submit
+from jobs.launch.submit import MadeAnother, submit
 from jobs.models import Artifact, Job, Place, Status
 from surgery.kinds.average import AverageSpec
 from surgery.kinds.lora import LoraMergeSpec
@@ -71,7 +71,8 @@ def test_a_draft_that_is_changed_reads_something_else(user: User) -> None:
     changed = factories.make_order(user, uuid=first.uuid, spec=factories.sft_spec(model_path="a/b"))
     job = submit(changed, start=True)
     assert read(job) == [("model", "a/b")]
-    submit(first, start=True)  # it is not a draft any more
+    with pytest.raises(MadeAnother):  # it is not a draft any more
+        submit(first, start=True)
     assert read(job) == [("model", "a/b")]
 
 

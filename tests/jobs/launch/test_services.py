@@ -73,9 +73,9 @@ def test_a_job_is_made_and_queued_while_nobody_can_delete(
 ) -> None:
     locked, made = claims.locked, list[bool]()
 
-    def noted(machine_id: int) -> Machine:
+    def noted(*machines: int) -> Machine:
         made.append(Job.objects.exists())
-        return locked(machine_id)
+        return locked(*machines)
 
     monkeypatch.setattr(claims, "locked", noted)
     with monkeypatch.context() as patch:
@@ -433,7 +433,8 @@ def test_a_started_job_keeps_what_was_started(launched: list[base.Launch], user:
     job = submit.submit(order, start=True)
     taskqueue.work()
     script = command.script_of(Job.objects.get(pk=job.pk))
-    submit.submit(replace(order, name="second"), start=True)
+    with pytest.raises(submit.MadeAnother):
+        submit.submit(replace(order, name="second"), start=True)
     submit.rename(job, "third", who="ada")
     Machine.objects.update(python="/elsewhere/python")
     assert command.script_of(Job.objects.get(pk=job.pk)) == script

@@ -183,8 +183,9 @@ def test_another_run_on_a_model_is_not_of_this_one(
     assert names(page, f"{url}?only=made") == ["the merge", "the <export>"]
 
 
-def test_those_that_are_ticked_are_chosen_in_the_form_of_an_average(
-    page: Client, url: str, job: Job
+@pytest.mark.parametrize("way", ["average", "new"])
+def test_those_that_are_ticked_are_chosen_in_the_form(
+    page: Client, url: str, job: Job, way: str
 ) -> None:
     text = text_of(page, url)
     assert '<form id="pick"' in text
@@ -193,7 +194,9 @@ def test_those_that_are_ticked_are_chosen_in_the_form_of_an_average(
         f'name="from" value="{each.pk}" form="pick"' in " ".join(text.split()) for each in ticked
     )
     query = "&".join(f"from={each.pk}" for each in ticked)
-    form = page.get(f"/surgery/average/?{query}").context["form"]
+    assert 'formaction="/surgery/new/"' in text
+    context = page.get(f"/surgery/{way}/?{query}").context
+    form = context["form" if way == "average" else "write"]
     assert form["models"].value() == [each.places.get().path for each in ticked]
 
 

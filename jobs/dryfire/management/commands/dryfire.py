@@ -4,9 +4,9 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from jobs.dryfire import proposing, services
-from jobs.dryfire.services import DryFireError
 from jobs.dryfire.text import as_lines
 from jobs.launch.management.submitting import add_wait_option, show_submitted, wait
+from jobs.launch.submit import NotSubmitted
 from jobs.management.base import add_verb_arguments, find_job, find_user
 from jobs.rehearsal import report
 from platform_site.commands import JsonCommand
@@ -26,7 +26,7 @@ class Command(JsonCommand):
         job, owner = find_job(options["id"]), find_user(options["user"])
         try:
             made = services.dry_fire(job, owner)
-        except DryFireError as error:
+        except NotSubmitted as error:
             raise CommandError(str(error)) from error
         if not options["json"]:
             self.stdout.write(services.about(made))

@@ -5,8 +5,8 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 
 from jobs.exports import services
-from jobs.exports.services import ExportError
 from jobs.launch.management.submitting import add_wait_option, show_submitted
+from jobs.launch.submit import NotSubmitted
 from jobs.management.base import add_verb_arguments, find_job, find_user
 from platform_site.commands import FieldError, JsonCommand
 from platform_site.fields import one_line
@@ -36,7 +36,7 @@ class Command(JsonCommand):
                 name=options["name"][:200],
                 keep_adapter=options["keep_adapter"],
             )
-        except ExportError as error:
+        except NotSubmitted as error:
             raise CommandError(str(error)) from error
         except ValidationError as error:
             raise FieldError("name", "; ".join(error.messages)) from error

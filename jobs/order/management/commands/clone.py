@@ -1,8 +1,11 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from django.core.management.base import CommandError
+
 from jobs.artifacts.story import known_of
 from jobs.launch import submit
+from jobs.launch.submit import NotSubmitted
 from jobs.management.base import as_json, as_line, find_job, find_user, sets_of, warn
 from jobs.models import Job
 from jobs.order import filling
@@ -35,7 +38,10 @@ class Command(JsonCommand):
         form = checked_form(base, user, form_data(filled, options["name"], sets))
         if gone := book.known_part(job.spec_of_kind)[1]:
             self.stderr.write(f"Left out, since there is no such setting any more: {gone}.")
-        copy = submit.submit(form.order(), start=options["start"])
+        try:
+            copy = submit.submit(form.order(), start=options["start"])
+        except NotSubmitted as error:
+            raise CommandError(str(error)) from None
         self.show(options, as_json(copy) | {"warnings": warn(self, form.warnings)}, as_line(copy))
 
 

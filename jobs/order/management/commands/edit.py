@@ -4,7 +4,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from jobs.launch import submit
-from jobs.launch.submit import NotChanged
+from jobs.launch.submit import NotChanged, NotSubmitted
 from jobs.management.base import as_json, as_line, find_job, find_user, sets_of, warn
 from jobs.order import filling
 from jobs.order.forms import form_data
@@ -32,8 +32,10 @@ class Command(JsonCommand):
         form = checked_form(base, job.owner, form_data(filled, "", sets))
         try:
             submit.change(job, form.order(), revision=job.revision, who=who)
+            if options["start"]:
+                submit.enqueue(job, who=who)
         except NotChanged as error:
             raise CommandError(str(error)) from None
-        if options["start"]:
-            submit.enqueue(job, who=who)
+        except NotSubmitted as error:
+            raise CommandError(f"It is saved, and stays a draft. {error}") from None
         self.show(options, as_json(job) | {"warnings": warn(self, form.warnings)}, as_line(job))

@@ -6,9 +6,10 @@ from django.core.management.base import CommandError
 from jobs.fit.badge import Fit, fit_of, runs_on_gpus
 from jobs.launch import submit
 from jobs.launch.management.submitting import add_wait_option, show_submitted
+from jobs.launch.submit import NotSubmitted
 from jobs.management.base import warn
 from jobs.order.management.base import add_recipe_arguments, filled_form
-from jobs.rehearsal.services import RehearsalError, submit_rehearsed
+from jobs.rehearsal.services import submit_rehearsed
 from jobs.warning import FieldWarning
 from platform_site.commands import FieldError, JsonCommand
 
@@ -42,7 +43,7 @@ class Command(JsonCommand):
                 if options["rehearse_first"]
                 else submit.submit(order, start=True)
             )
-        except RehearsalError as error:
+        except NotSubmitted as error:
             raise CommandError(str(error)) from error
         told = [FieldWarning("", fit.warning, "Memory")] if fit and fit.warning else []
         show_submitted(self, options, job, warnings=warn(self, [*form.warnings, *told]))

@@ -4,9 +4,9 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from jobs.launch.management.submitting import add_wait_option, show_submitted, wait
+from jobs.launch.submit import NotSubmitted
 from jobs.management.base import add_verb_arguments, find_job, find_user
 from jobs.rehearsal import report, services
-from jobs.rehearsal.services import RehearsalError
 from platform_site.commands import JsonCommand
 
 
@@ -28,7 +28,7 @@ class Command(JsonCommand):
         ask = services.rehearse_first if options["first"] else services.rehearse
         try:
             made = ask(job, owner)
-        except RehearsalError as error:
+        except NotSubmitted as error:
             raise CommandError(str(error)) from error
         if options["wait"]:
             wait(made)

@@ -9,6 +9,7 @@ from django.core.management.base import CommandError
 
 from compute.models import Machine
 from jobs.launch.management.submitting import add_wait_option, show_submitted, wait
+from jobs.launch.submit import NotSubmitted
 from jobs.management.base import find_user
 from jobs.models import Status
 from platform_site.commands import FieldError, JsonCommand
@@ -17,7 +18,6 @@ from surgery.compose import services, sweeping
 from surgery.compose.checks import check
 from surgery.compose.management.told import as_json, in_lines
 from surgery.kinds.merge import MergeSpec
-from surgery.making.checks import SurgeryError
 from surgery.making.management.base import machine_of
 from surgery.making.trying import look
 from surgery.recipes.recipe import RecipeError
@@ -55,7 +55,7 @@ class Command(JsonCommand):
                 self.show(options, facts, f"{recipe.method.name}: {', '.join(recipe.models)}")
                 return
             made = services.merge(text, machine, owner, name=options["name"][:200])
-        except (RecipeError, SurgeryError) as error:
+        except (RecipeError, NotSubmitted) as error:
             raise CommandError(str(error)) from error
         except ValidationError as error:
             raise FieldError("name", "; ".join(error.messages)) from error

@@ -1,18 +1,19 @@
 import sys
 from argparse import ArgumentParser
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.management.base import CommandError
 
 from jobs.launch.management.submitting import wait
+from jobs.launch.submit import NotSubmitted
 from jobs.management.base import find_user
 from jobs.models import Status
 from platform_site.commands import FieldError, JsonCommand
 from surgery.compose import scoring
 from surgery.compose.management.told import as_json, in_lines
 from surgery.compose.models import Sweep
-from surgery.making.checks import SurgeryError
 
 
 class Command(JsonCommand):
@@ -37,9 +38,14 @@ class Command(JsonCommand):
                     wait(row.score)
         data = as_json(made)
         self.show(options, data, in_lines(data))
-        scored = [each["score_status"] for each in data["merges"] if each["score_job"]]
-        if options["wait"] and any(status != Status.COMPLETED for status in scored):
+        if options["wait"] and not all(map(is_scored, data["merges"])):
             sys.exit(1)
+
+
+def is_scored(merge: Mapping[str, Any]) -> bool:
+    """Whether a merge has the score that was asked for: one that completed may have logged none."""
+    is_measured = merge["score_status"] == Status.COMPLETED and merge["val_loss"] is not None
+    return not merge["score_job"] or is_measured
 
 
 def _score(made: Sweep, run: int, owner: User) -> None:
@@ -49,5 +55,5 @@ def _score(made: Sweep, run: int, owner: User) -> None:
         raise FieldError("score", f"No run of SFT that can score them. Such are: {known}.")
     try:
         scoring.score(made, runs[run], owner)
-    except SurgeryError as error:
+    except NotSubmitted as error:
         raise CommandError(str(error)) from None
