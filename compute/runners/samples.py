@@ -5,7 +5,9 @@ from typing import Any
 
 FIGURES = ("cpu_percent", "memory_used", "memory_total", "disk_used", "disk_total")
 GPU_FIGURES = ("util_percent", "memory_used", "memory_total", "temperature_c", "power_w")
-RUN_FIGURES = (*FIGURES, "process_cpu_percent", "process_memory")
+RUN_FIGURES = (
+    *FIGURES, "process_cpu_percent", "process_memory", "network_sent", "network_received"
+)  # fmt: skip
 MOST = 2**60  # bytes, and anything else that is measured
 MOST_GPUS = 64
 LONGEST_NAME = 100

@@ -1,6 +1,5 @@
 """What an open page has not seen yet. The page's cursor is the truth; a ping only says: look."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +15,6 @@ from monitoring.readers.masking import lead_for, masked
 
 LOG_TAIL = 64 * 1024
 LOG_STEP = 256 * 1024
-MOST_SAMPLES = 2_000
 MOST = 2**53  # that a page may say; larger numbers are not exact in its language
 
 
@@ -62,27 +60,6 @@ def samples_since(job_id: int, last: int) -> list[SystemSample]:
 
 def sample_shown(sample: SystemSample) -> dict[str, Any]:
     return {"at": sample.at.timestamp(), **sample.data}
-
-
-def system_history(job: Job) -> dict[str, Any]:
-    """Columns over the whole run: times in epoch seconds, one list a figure, GPUs by index."""
-    rows = job.system_samples.all()
-    # Every so many of them: a chart has no more pixels.
-    samples = list(rows)[:: max(1, rows.count() // MOST_SAMPLES)]
-    gpus = sorted({gpu["index"] for sample in samples for gpu in sample.data.get("gpus", [])})
-    return {
-        "at": [sample.at.timestamp() for sample in samples],
-        **{name: [s.data.get(name) for s in samples] for name in SYSTEM_FIGURES},
-        "gpu_util": {i: [_gpu(s.data, i, "util_percent") for s in samples] for i in gpus},
-        "gpu_memory": {i: [_gpu(s.data, i, "memory_used") for s in samples] for i in gpus},
-    }
-
-
-SYSTEM_FIGURES = ("cpu_percent", "memory_used", "process_cpu_percent", "process_memory")
-
-
-def _gpu(data: Mapping[str, Any], index: int, figure: str) -> Any:
-    return next((gpu.get(figure) for gpu in data.get("gpus", []) if gpu["index"] == index), None)
 
 
 def log_tail(job: Job) -> LogPart:

@@ -14,6 +14,7 @@ from jobs.rehearsal.report import report_of
 from monitoring.models import SystemSample
 from monitoring.page import live
 from monitoring.page.figures import key_metrics, series_groups
+from monitoring.page.hardware import over_the_run
 from monitoring.page.log_forms import LogForm
 from monitoring.page.log_search import actors_in
 from monitoring.page.timing import timing
@@ -60,7 +61,7 @@ def log(job: Job) -> dict[str, Any]:
 
 
 def system(job: Job) -> dict[str, Any]:
-    return system_at(job, job.system_samples.order_by("-pk").first())
+    return system_at(job, job.system_samples.order_by("-pk").first()) | over_the_run(job)
 
 
 def system_at(job: Job, sample: SystemSample | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from compute.runners.base import RunnerError
 from jobs.launch import command as commands
 from jobs.models import NEEDS_ATTENTION, Job
 from jobs.recipebook.book import warnings_of
-from monitoring.page import live, panels, shown
+from monitoring.page import hardware, panels, shown
 from platform_site.fields import asked
 from platform_site.htmx import HtmxHttpRequest
 
@@ -106,7 +106,7 @@ def figures_list(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 
 @require_GET
 def system(request: HtmxHttpRequest, pk: int) -> JsonResponse:
-    return JsonResponse(live.system_history(get_job(request, pk)))
+    return JsonResponse(hardware.history(get_job(request, pk)))
 
 
 @require_GET

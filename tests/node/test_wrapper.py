@@ -67,10 +67,11 @@ def test_heartbeat_goes_on_and_samples_come_soon(make_run: MakeRun) -> None:
     sample = read_lines(run.root / "system.jsonl")[0]
     assert set(sample) == {
         "at", "cpu_percent", "memory_used", "memory_total", "disk_used", "disk_total",
-        "process_cpu_percent", "process_memory", "gpus",
+        "process_cpu_percent", "process_memory", "network_sent", "network_received", "gpus",
     }  # fmt: skip
     assert 0 < sample["memory_used"] < sample["memory_total"]
     assert sample["process_memory"] > 0
+    assert sample["network_sent"] is None or sample["network_sent"] >= 0
 
 
 def test_events_and_order_of_the_verdict(make_run: MakeRun) -> None:

@@ -3,6 +3,7 @@ must not delay supervision."""
 
 import contextlib
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -47,15 +48,17 @@ class Readings:
         self._pid, self._root = pid, root
         self._gpus = Gpus()
         self._seen: dict[Any, Any] = {}
+        self._traffic = self._traffic_so_far()
         psutil.cpu_percent()
         self._tree_use()
 
     def take(self) -> dict[str, Any]:
-        """Measure the machine (percent, bytes) and the run's processes (percent of one core,
-        bytes)."""
+        """Measure the machine (percent, bytes, bytes a second) and the run's processes (percent of
+        one core, bytes)."""
         memory = self._psutil.virtual_memory()
         disk = self._psutil.disk_usage(str(self._root))
         cpu, resident = self._tree_use()
+        sent, received = self._traffic_rate()
         return {
             "cpu_percent": self._psutil.cpu_percent(),
             "memory_used": memory.total - memory.available,
@@ -64,8 +67,30 @@ class Readings:
             "disk_total": disk.total,
             "process_cpu_percent": cpu,
             "process_memory": resident,
+            "network_sent": sent,
+            "network_received": received,
             "gpus": self._gpus.read(),
         }
+
+    def _traffic_rate(self) -> tuple[float | None, float | None]:
+        """Bytes a second that left and came over the network since the last reading."""
+        before, self._traffic = self._traffic, self._traffic_so_far()
+        if before is None or self._traffic is None:
+            return None, None
+        (then, *old), (now, *new) = before, self._traffic
+        seconds = max(now - then, 1e-3)
+        sent, received = (max(0.0, (b - a) / seconds) for a, b in zip(old, new, strict=True))
+        return round(sent), round(received)
+
+    def _traffic_so_far(self) -> tuple[float, float, float] | None:
+        """The time, and the bytes over all of the machine's networks but the loopback."""
+        try:
+            cards = self._psutil.net_io_counters(pernic=True)
+        except (self._psutil.Error, OSError):
+            return None
+        real = [card for name, card in cards.items() if not name.startswith("lo")]
+        sent, received = sum(c.bytes_sent for c in real), sum(c.bytes_recv for c in real)
+        return time.monotonic(), float(sent), float(received)
 
     def _tree_use(self) -> tuple[float, int]:
         # Process objects are kept: psutil measures CPU use since its last look at the same object.

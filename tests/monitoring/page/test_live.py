@@ -84,19 +84,10 @@ def test_the_tail_of_a_long_log(job: Job) -> None:
     assert tail.text.endswith("aend")
 
 
-def test_system_history_in_columns(job: Job) -> None:
+def test_samples_since_one(job: Job) -> None:
     gpu = {"index": 0, "util_percent": 50, "memory_used": 7}
     sample(job, 1, cpu_percent=5, gpus=[])
     sample(job, 2, cpu_percent=7, memory_used=9, gpus=[gpu])
-    assert live.system_history(job) == {
-        "at": [1.0, 2.0],
-        "cpu_percent": [5, 7],
-        "memory_used": [None, 9],
-        "process_cpu_percent": [None, None],
-        "process_memory": [None, None],
-        "gpu_util": {0: [None, 50]},
-        "gpu_memory": {0: [None, 7]},
-    }
     first = job.system_samples.earliest("pk")
     assert [live.sample_shown(sample) for sample in live.samples_since(job.pk, first.pk)] == [
         {"at": 2.0, "cpu_percent": 7, "memory_used": 9, "gpus": [gpu]}

@@ -36,7 +36,17 @@ SCRIPTS = {
     "log": {"ansi", "log"},
 }
 DRAWS = {"uPlot.iife.min", "plot"}  # the charts of both the metrics and the load
-ALWAYS = {"theme", "format", "times", "feedback", "confirm", "live", "tabtitle"}
+ALWAYS = {
+    "theme",
+    "format",
+    "times",
+    "feedback",
+    "confirm",
+    "live",
+    "tabtitle",
+    "shortcuts",
+    "fold",
+}
 
 
 @pytest.fixture
