@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from monitoring.models import Cursor, Series, SystemSample
+from monitoring.models import Cursor, RunImport, Series, SystemSample
 from monitoring.series.plot import polylines
 from monitoring.store import points
 from platform_site.admin import ReadOnly
@@ -66,3 +66,11 @@ class CursorAdmin(ReadOnly, admin.ModelAdmin[Cursor]):
     list_filter = (Broken, "file")
     list_select_related = ("job",)
     search_fields = ("job__name", "file")
+
+
+@admin.register(RunImport)
+class RunImportAdmin(ReadOnly, admin.ModelAdmin[RunImport]):
+    list_display = ("name", "owner", "state", "done", "total", "asked_at")
+    list_filter = ("state", "is_upload")
+    list_select_related = ("owner",)
+    search_fields = ("name", "owner__username")

@@ -1,10 +1,14 @@
 import math
+from pathlib import Path
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.urls import reverse
 
 from jobs.models import Job
 from monitoring.series.summary import Summary
+from platform_site.work.models import Work
 
 
 class Cursor(models.Model):
@@ -159,3 +163,31 @@ class SystemSample(models.Model):
 
     def __str__(self) -> str:
         return f"{self.job_id} at {self.at:%F %T}"
+
+
+class RunImport(Work):
+    """Runs of another tool that are to become jobs here, and what became of them."""
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="run_imports"
+    )
+    name = models.CharField(max_length=200, help_text="Of the file or folder, as it was given.")
+    path = models.CharField(max_length=1000, help_text="Where it is read from; empty when gone.")
+    is_upload = models.BooleanField(default=False, help_text="It is removed after the import.")
+    title = models.CharField(max_length=200, blank=True, help_text="The name of a single run.")
+    jobs = models.ManyToManyField(Job, blank=True, related_name="imports")
+    left_out = models.JSONField(default=list, blank=True, help_text="Sentences.")
+
+    class Meta:
+        ordering = ("-asked_at", "-pk")
+
+    def __str__(self) -> str:
+        return f"Import of {self.name}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("imports:detail", args=[self.pk])
+
+    @property
+    def folder(self) -> Path:
+        """Where an upload lies, and is unpacked."""
+        return settings.TRAINYARD_HOME / "imports" / str(self.pk)

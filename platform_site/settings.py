@@ -46,6 +46,11 @@ def are_names(words: list[str]) -> None:
             )
 
 
+def is_token(text: str) -> None:
+    if text and not re.fullmatch(r"[A-Za-z0-9._~+/-]{16,}=*", text):
+        raise ValidationError("A token has 16 or more of A-Z, a-z, 0-9 and ._~+/-")
+
+
 TRAINYARD_HOME = env.path("TRAINYARD_HOME", BASE_DIR / "var", validate=may_be_home)
 TRAINYARD_HOME = open_home(TRAINYARD_HOME)
 TRAINYARD_TRAIN_PYTHON = env.path(
@@ -72,6 +77,9 @@ TRAINYARD_CURRENCY = env.str(
     "USD",
     validate=validate.Regexp(r"[A-Z]{3}\Z", error="Not a currency, such as USD or EUR."),
 )
+
+# With which a Prometheus asks for /metrics; without one only who is logged in may.
+TRAINYARD_METRICS_TOKEN = env.str("TRAINYARD_METRICS_TOKEN", "", validate=is_token)
 
 DEBUG = env.bool("TRAINYARD_DEBUG", False)
 # Uploads are written straight to disk. The largest size of one, in bytes:
@@ -114,6 +122,7 @@ INSTALLED_APPS = [
     "monitoring.store",
     "monitoring.glossary",
     "monitoring.compare",
+    "monitoring.imports",
     "surgery",
     "surgery.adapters",
     "surgery.averages",

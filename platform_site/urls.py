@@ -11,6 +11,7 @@ urlpatterns = [
     path("accounts/logout/", LogoutView.as_view(), name="logout"),
     path("accounts/password/", ChangePassword.as_view(), name="password"),
     path("jobs/compare/", include("monitoring.compare.urls")),
+    path("jobs/imports/", include("monitoring.imports.urls")),
     path("jobs/", include("jobs.urls")),
     path("surgery/", include("surgery.urls")),
     path("calculator/", include("jobs.calculator.urls")),

@@ -163,6 +163,8 @@ class JobKind(ABC):
     base_model: ClassVar[str] = ""
     # Whether its settings are knobs that a recipe, a form and a copy of the job can fill.
     has_recipes: ClassVar[bool] = False
+    # Whether it ran elsewhere and was imported: it has no command, and never starts here.
+    ran_elsewhere: ClassVar[bool] = False
     # The panels that its page has, in their order; no others are shown.
     panels: ClassVar[Sequence[str]] = USUAL
     # Whether its run asks the model for answers, and writes them for each step.

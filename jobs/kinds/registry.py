@@ -21,13 +21,16 @@ from typing import Any
 from jobs.kinds import dryfire
 from jobs.kinds.base import PANELS, End, JobKind, Spec, Verdict
 from jobs.kinds.export import Export
+from jobs.kinds.imported import Imported
 from jobs.kinds.rehearsal import Rehearsal
 from jobs.kinds.train import TRAINING
 from jobs.process import Command, Placement
 
 GROUP = "trainyard.kinds"
 SLUG = re.compile(r"[a-z][a-z0-9_]{0,29}")
-OWN: tuple[JobKind, ...] = (*TRAINING, Export(), Rehearsal(), dryfire.RAY, dryfire.TORCHRUN)
+OWN: tuple[JobKind, ...] = (
+    *TRAINING, Export(), Rehearsal(), dryfire.RAY, dryfire.TORCHRUN, Imported(),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

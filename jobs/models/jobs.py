@@ -273,6 +273,8 @@ class Job(models.Model):
 
     @property
     def can_resume(self) -> bool:
+        if self.job_kind.ran_elsewhere:
+            return False
         began = self.started_at is not None or self.attempt > 1
         return self.status in CAN_RESUME and began and self.deleting_at is None
 

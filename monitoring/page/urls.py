@@ -1,10 +1,18 @@
 from django.urls import path
 
-from monitoring.page import answer_views, log_views, point_views, timing_views, views
+from monitoring.page import (
+    answer_views,
+    exposition_view,
+    log_views,
+    point_views,
+    timing_views,
+    views,
+)
 
 app_name = "monitoring"
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
+    path("metrics", exposition_view.metrics, name="metrics"),
     path("jobs/<int:pk>/", views.run, name="run"),
     path("jobs/<int:pk>/checkpoints/", views.checkpoints, name="checkpoints"),
     path("jobs/<int:pk>/timing/", timing_views.page, name="timing"),

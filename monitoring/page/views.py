@@ -57,6 +57,8 @@ def run_context(job: Job) -> dict[str, Any]:
 
 def command_context(job: Job) -> tuple[dict[str, Any], str]:
     """The command with its settings, or why there is none (any more)."""
+    if job.job_kind.ran_elsewhere:
+        return {"command": "", "overrides": []}, ""
     try:
         script, settings = commands.script_of(job), commands.command_of(job).settings
     except ValueError as error:

@@ -23,6 +23,7 @@ WHAT = (
     "answers",
     "logs",
     "lists",
+    "imports",
 )
 
 
@@ -41,6 +42,7 @@ def main() -> None:
             data,
             estimate,
             form,
+            imports,
             lists,
             live,
             load,
@@ -68,6 +70,7 @@ def main() -> None:
             "answers": answers.measure,
             "logs": logs.measure,
             "lists": lists.measure,
+            "imports": imports.measure,
         }
         for name in options.what or WHAT:
             figures = measures[name](site)

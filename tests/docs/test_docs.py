@@ -29,6 +29,7 @@ NEEDS_MORE = {
     "/datasets/<id>/versions/<number>/removed/",
     "/jobs/<id>/proposal/",  # the measured figures of a dry-fire on a GPU
     "/machines/<id>/key/",
+    "/jobs/imports/<id>/",
     "/surgery/comparison/<id>/",  # what a comparison found
     "/surgery/sweeps/<id>/",
 }

@@ -210,6 +210,7 @@ PAGES = (
     f"/jobs/{GRPO}/answers/?kind=validation&only=flat&sort=-mean&q=(&regex=on",
     f"/jobs/compare/?job={SFT}&job={GRPO}&baseline={SFT}",
     f"/jobs/compare/?job={SFT}&job={GRPO}&group=lr&x=time&job=999",
+    "/jobs/imports/",
     "/queue/",
     "/jobs/trackers/",
     "/jobs/try-reward/",

@@ -18,7 +18,7 @@ from jobs.models import Artifact, Event, Fetch, Job, KnownDigest, Lease, ListCol
 from jobs.recipebook import book
 from jobs.trackers import accounts
 from jobs.verl.trackers import TRACKERS
-from monitoring.models import Block, Cursor, MetricStore, MetricWrite, Series
+from monitoring.models import Block, Cursor, MetricStore, MetricWrite, RunImport, Series
 from surgery.compose.models import Sweep
 from tests import factories, taskqueue
 
@@ -41,6 +41,7 @@ def everything(user: User) -> None:
     job.system_samples.create(at=now, data=data, attempt=1, position=0)
     Cursor.objects.create(job=job, attempt=1, file="train.log")
     Event.objects.create(job=job, at=now, kind="queued")
+    RunImport.objects.create(owner=user, name="a-run", path="/w/a-run")
     Lease.objects.create(job=job, machine=job.machine, device=0)
     more_artifacts(job)
     job.deletions.create(number=job.pk, name=job.name)

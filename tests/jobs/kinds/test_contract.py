@@ -11,6 +11,7 @@ from jobs.kinds import dryfire
 from jobs.kinds.base import ADAPTER, CHECKPOINTS, MODEL, PANELS, REPORT, End, JobKind
 from jobs.kinds.dryfire import DryFireSpec
 from jobs.kinds.export import ExportSpec
+from jobs.kinds.imported import ImportedSpec
 from jobs.kinds.registry import kind_of, registry
 from jobs.kinds.rehearsal import PARTS, RehearsalSpec
 from jobs.process import Command, Placement
@@ -35,6 +36,7 @@ SPECS: dict[str, Any] = {kind: spec_of(kind) for kind in VALUES} | {
     "compare": CompareSpec("/m/a", "/m/b"),
     "rehearsal": RehearsalSpec(7, "grpo", spec_of("grpo").to_json()),
     "dryfire": DryFireSpec(7, "grpo", spec_of("grpo").to_json()),
+    "imported": ImportedSpec("TensorBoard", "a-run", {"data.seed": 7}),
     "dryfire_torchrun": DryFireSpec(7, "sft", spec_of("sft").to_json()),
 }
 SAID: list[dict[str, dict[str, Any]]] = [
@@ -120,6 +122,10 @@ def test_its_key_metrics_are_names(kind: JobKind, spec: Any) -> None:
 
 
 def test_its_command_is_a_list_of_words_in_its_run_directory(kind: JobKind, spec: Any) -> None:
+    if kind.ran_elsewhere:
+        with pytest.raises(ValueError, match="never starts here"):
+            kind.command(spec, PLACE, {})
+        return
     command = kind.command(spec, PLACE, {})
     assert command.argv[0] == PLACE.python
     assert all(isinstance(part, str) for part in command.argv)

@@ -1,0 +1,182 @@
+"""Imports of runs: the page, the command, the long work, and the jobs that come of it."""
+
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.test import Client
+
+from jobs.models import Job, Status
+from monitoring.imports import services
+from monitoring.imports.working import work_off
+from monitoring.models import RunImport
+from monitoring.store import points
+from tests.monitoring.foreign.test_sources import SAMPLES
+from tests.pages import HTMX, asks_for_login, queries, refuses_other_methods
+
+URL = "/jobs/imports/"
+pytestmark = pytest.mark.usefixtures("queue")
+
+
+@pytest.fixture
+def folder() -> Path:
+    """The sample runs where the site may read them."""
+    return Path(shutil.copytree(SAMPLES, Path(settings.TRAINYARD_HOME) / "elsewhere"))
+
+
+def imported(user: User, path: Path) -> RunImport:
+    work = services.prepared(user, str(path))
+    assert work_off(work)
+    work.refresh_from_db()
+    return work
+
+
+def test_a_run_of_wandb_becomes_a_job(user: User, page: Client, folder: Path) -> None:
+    work = imported(user, folder / "wandb")
+    job = work.jobs.get()
+    assert (work.state, work.error) == ("done", "")
+    assert (job.name, job.kind, job.status, job.step) == ("a-run", "imported", "completed", 5)
+    assert job.started_at
+    assert job.ended_at
+    assert job.started_at <= job.ended_at
+    assert job.reason.startswith("Weights & Biases says that it was completed. Left out: 5 values")
+    column = points.window(job, ["critic/score/mean"])["critic/score/mean"].column
+    assert column.values.tolist() == [0.25, 0.5, 0.75, 1.0, 1.25]
+    assert job.spec["config"]["actor.lr"] == 1e-6
+    text = page.get(job.get_absolute_url()).content.decode()
+    assert "elsewhere; recorded by Weights &amp; Biases" in text
+    assert "a line of the log" in text
+    assert "start-button" not in text
+    assert 'role="alert"' not in text
+    assert page.get(f"/jobs/{job.pk}/clone/").status_code == 404
+
+
+def test_unknown_is_no_success(user: User, folder: Path) -> None:
+    job = imported(user, folder / "tensorboard").jobs.get()
+    assert job.status == Status.STOPPED
+    assert job.reason.startswith("How it ended is not told by TensorBoard.")
+    assert not job.can_resume
+    assert not job.can_start
+
+
+def test_a_folder_of_several_tools_becomes_several_jobs(
+    user: User, page: Client, folder: Path
+) -> None:
+    work = imported(user, folder)
+    jobs = work.jobs.all()
+    assert len(jobs) == 5
+    text = page.get(work.get_absolute_url()).content.decode()
+    assert "Compare them" in text
+    numbers = "&".join(f"job={job.pk}" for job in jobs)
+    compared = page.get(f"/jobs/compare/?{numbers}&all").content.decode()
+    assert "Actor.lr" in compared
+    assert "Imported" in page.get("/jobs/").content.decode()
+
+
+def test_a_run_of_verl_that_says_steps_again(user: User) -> None:
+    path = Path(settings.TRAINYARD_HOME) / "metrics.jsonl"
+    lines = [{"step": step, "data": {"loss": at}} for at, step in enumerate((1, 2, 3, 2, 3))]
+    path.write_text("\n".join(map(json.dumps, lines)) + '\n{"step": 4, "da')
+    job = imported(user, path).jobs.get()
+    assert points.window(job, ["loss"])["loss"].column.values.tolist() == [0, 3, 4]
+    assert "1 lines cannot be read" in job.reason
+
+
+def test_what_cannot_be_imported_says_why(user: User, tmp_path: Path) -> None:
+    path = Path(settings.TRAINYARD_HOME) / "words.txt"
+    path.write_text("nothing")
+    work = imported(user, path)
+    assert work.state == "failed"
+    assert work.error.startswith("There is no run in this file that can be imported. Known are")
+    assert not Job.objects.exists()
+
+
+def test_the_page_takes_an_archive(page: Client, user: User, folder: Path) -> None:
+    archive = shutil.make_archive(str(folder.parent / "runs"), "zip", folder / "tensorboard")
+    upload = SimpleUploadedFile("runs.zip", Path(archive).read_bytes())
+    response = page.post(URL, {"file": upload, "title": "my run"})
+    work = RunImport.objects.get()
+    assert response.headers["Location"] == work.get_absolute_url()
+    assert work_off(work)
+    assert work.jobs.get().name == "my run"
+    assert not work.folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "Give one of the two"),
+        ({"path": "/etc/passwd"}, "lies outside the allowed folders"),
+        ({"path": "relative"}, "is not a whole path"),
+        ({"path": "HOME/none"}, "There is no file and no folder"),
+    ],
+)
+def test_wrong_input(page: Client, given: dict[str, str], said: str) -> None:
+    sent = {k: v.replace("HOME", str(settings.TRAINYARD_HOME)) for k, v in given.items()}
+    response = page.post(URL, sent)
+    assert response.status_code == 422
+    assert said in response.content.decode()
+    assert not RunImport.objects.exists()
+
+
+def test_the_page_of_one_that_waits(page: Client, user: User, folder: Path) -> None:
+    work = services.import_path(user, str(folder / "wandb"))
+    part = page.get(work.get_absolute_url(), headers=HTMX).content.decode()
+    assert 'hx-trigger="every 1s"' in part
+    assert "<html" not in part
+    page.post(f"{work.get_absolute_url()}cancel/")
+    work.refresh_from_db()
+    assert work.state == "cancelled"
+    assert "every 1s" not in page.get(work.get_absolute_url()).content.decode()
+
+
+def test_takes_the_same_queries_for_one_row_and_three(
+    page: Client, user: User, folder: Path
+) -> None:
+    work = imported(user, folder / "wandb")
+    one, single = queries(page, URL), queries(page, work.get_absolute_url())
+    for place in ("tensorboard", "trackio"):
+        work.jobs.add(imported(user, folder / place).jobs.get())
+    assert queries(page, URL) == one
+    assert queries(page, work.get_absolute_url()) == single
+
+
+def test_someone_elses(page: Client, other: User, folder: Path) -> None:
+    work = services.import_path(other, str(folder / "wandb"))
+    assert page.get(work.get_absolute_url()).status_code == 404
+    assert page.post(f"{work.get_absolute_url()}cancel/").status_code == 404
+
+
+def test_anonymous(user: User, folder: Path) -> None:
+    work = services.import_path(user, str(folder / "wandb"))
+    assert asks_for_login(URL)
+    assert asks_for_login(work.get_absolute_url())
+
+
+def test_wrong_methods(page: Client, user: User, folder: Path) -> None:
+    work = services.import_path(user, str(folder / "wandb"))
+    assert refuses_other_methods(page, URL, "get", "post")
+    assert refuses_other_methods(page, work.get_absolute_url(), "get")
+    assert refuses_other_methods(page, f"{work.get_absolute_url()}cancel/", "post")
+
+
+def command(*argv: str) -> Any:
+    out = io.StringIO()
+    call_command("import_runs", *argv, "--json", stdout=out)
+    return json.loads(out.getvalue())
+
+
+def test_the_command(staff: User, folder: Path) -> None:
+    said = command(str(folder / "trackio"), "--name", "mine", "--user", staff.username)
+    assert said["jobs"] == [{"id": Job.objects.get().pk, "name": "mine", "steps": 5}]
+    assert said["left_out"] == []
+    with pytest.raises(CommandError, match="outside the allowed folders"):
+        command("/w/none", "--user", staff.username)
