@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from jobs.kinds.base import End, Line, Reads, Report, Verdict
 from jobs.kinds.maker import FOLDER, ModelMaker
 from jobs.kinds.trial import TRAINERS, seconds_in
-from jobs.process import Command, Placement
+from jobs.process import Command, Placement, Spread
 from surgery.kinds import judged
 from surgery.kinds.judged import Judge
 from surgery.kinds.reading import as_list, models
@@ -102,6 +102,16 @@ class Average(ModelMaker):
         """None, but those of the run that a soup is scored by."""
         judge = spec.scored_by
         return TRAINERS[judge.of].devices(judge.training) if judge else 0
+
+    def ranks(self, spec: AverageSpec) -> int:
+        judge = spec.scored_by
+        return TRAINERS[judge.of].ranks(judge.training) if judge else 1
+
+    def spread(self, spec: AverageSpec, nodes: Sequence[int]) -> Spread:
+        judge = spec.scored_by
+        if judge is None:
+            return super().spread(spec, nodes)
+        return TRAINERS[judge.of].spread(judge.training, nodes)
 
     def release(self, spec: AverageSpec) -> str:
         return spec.scored_by.training.verl if spec.scored_by else ""

@@ -18,7 +18,7 @@ from compute.machines.local import local_machine
 from compute.models import Machine
 from jobs.kinds.base import End
 from jobs.models import Job, Place, Removal, Status
-from jobs.process import Placement
+from jobs.process import Placement, Spread
 from surgery.kinds.average import Average, AverageSpec
 from tests import factories
 from tests.pages import asks_for_login, queries, refuses_other_methods
@@ -372,6 +372,9 @@ def test_a_greedy_soup_takes_the_gpus_of_its_judge(judge: Job) -> None:
     parts = [{"path": f"/m/{nr}", "step": nr} for nr in (1, 2, 3)]
     spec, kind = AverageSpec("greedy", parts, judge=told), Average()
     assert (kind.devices(spec), kind.devices(AverageSpec("uniform", parts, judge=told))) == (2, 0)
+    assert kind.spread(spec, [4]) == Spread(1, 2)
+    on_cpu = AverageSpec("greedy", parts, judge=told | {"train": judge.spec})
+    assert (kind.spread(on_cpu, [0]), kind.ranks(on_cpu)) == (Spread(1, 1), 1)
     command = kind.command(spec, Placement("/w", "/python", "a", devices=(4, 5)), {})
     assert "CUDA_VISIBLE_DEVICES" not in command.env
     score = json.loads(command.argv[4])["score"]
