@@ -33,6 +33,7 @@ from monitoring.answers.step import MOST_PARTS, Floats, Ints, Step
 WHOLE = ("offset", "size", "prompt", "answer", "output", "characters", "tokens", "trained")
 REAL = ("score", "advantage")
 BATCH = 2_000  # rows
+LONGEST_NAME = 100  # characters of the name of a part
 Placed = tuple[int, int, Row]
 
 
@@ -104,7 +105,7 @@ class Columns:
 
     def _add_parts(self, rows: Sequence[Row]) -> None:
         layouts = dict.fromkeys(map(tuple, rows))
-        names = dict.fromkeys(n for layout in layouts for n in layout if n not in NO_PARTS)
+        names = dict.fromkeys(n for layout in layouts for n in layout if is_part(n))
         for name in islice(names, 10 * MOST_PARTS):
             values = reals([row.get(name) for row in rows], part_of)
             if name in self._parts:
@@ -132,6 +133,11 @@ class Columns:
             keys=np.array(self._keys, np.uint64), texts=np.array(self._texts, np.uint64),
             padding=self._padding, left_out=left_out,
         )  # fmt: skip
+
+
+def is_part(name: str) -> bool:
+    """A longer name is no column: it would stand in each row of a page."""
+    return name not in NO_PARTS and len(name) <= LONGEST_NAME
 
 
 def _type_of(name: str) -> Any:

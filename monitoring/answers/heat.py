@@ -8,7 +8,7 @@ import numpy as np
 
 from monitoring.answers.step import Floats, Ints
 
-MOST_COLUMNS, LEVELS = 80, 12
+MOST_COLUMNS, LEVELS = 60, 12
 WIDTH, HEIGHT = 10, 8  # of a cell, in the units of the drawing
 FAINTEST = 0.15  # shade of a cell with one answer
 

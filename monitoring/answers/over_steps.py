@@ -24,7 +24,7 @@ OF_PROMPTS = ("keys", "texts")
 NAMES = ("score", "characters", "tokens", "prompt", *OF_PROMPTS)
 
 MOST_STEPS = 2_000  # of one view: of more, steps at even distances
-MOST_MAPS = 4  # of parts of the reward
+MOST_MAPS = 2  # of parts of the reward: a page has so much room
 PATIENCE = 1.5  # seconds in which lacking columns are made
 
 
@@ -69,9 +69,14 @@ class Spread:
     def is_whole(self) -> bool:
         return len(self.rows) == self.of
 
+    @property
+    def others(self) -> Sequence[str]:
+        """The parts that have no map here."""
+        return [name for name in self.parts if name not in {each.name for each in self.maps}]
 
-def spread_of(places: Sequence[Place], patience: float = PATIENCE) -> Spread:
-    """A step whose file cannot be read is left out."""
+
+def spread_of(places: Sequence[Place], part: str = "", patience: float = PATIENCE) -> Spread:
+    """A step whose file cannot be read is left out. ``part`` is the one that shall have a map."""
     looked = thinned(places)
     steps = [*_columns(looked, patience)]
     has_tokens = bool(steps) and all((one["tokens"] >= 0).all() for _, one in steps)
@@ -79,7 +84,8 @@ def spread_of(places: Sequence[Place], patience: float = PATIENCE) -> Spread:
     parts = [*dict.fromkeys(name for _, one in steps for name in one if name.startswith(PART))]
     rows = [_row(place.step, one, unit) for place, one in steps]
     maps = []
-    for name in ("score", unit, *parts[:MOST_MAPS]):
+    first = sorted(parts, key=lambda name: _named(name) != part)[:MOST_MAPS]
+    for name in ("score", unit, *first):
         values = [(place.step, one[name]) for place, one in steps if name in one]
         if found := map_of(_named(name), values):
             maps.append(found)

@@ -48,20 +48,28 @@ def import_answers(job: Job, form: AnswersForm, name: str, who: User | None) -> 
     steps = _steps(job, form)
     folder = Path(settings.TRAINYARD_HOME) / "uploads" / f"answers-{uuid.uuid4().hex}"
     folder.mkdir(parents=True)
-    path = folder / "answers.jsonl"
+    path = folder / f"run-{job.pk}-{steps.kind}-{steps.shown.step if steps.shown else 0}.jsonl"
     try:
         count = _write(job, steps, form, path)
         if not count:
             raise CannotTake("There is no answer to take: nothing matches.")
-        dataset = services.create(name, who, _about(job, steps, form, count))
-        shown = f"run-{job.pk}-{steps.kind}-{steps.shown.step if steps.shown else 0}.jsonl"
-        with path.open("rb") as file:
-            upload = UploadedFile(file, name=shown, size=path.stat().st_size)
-            return services.import_upload(dataset, upload, who)
+        return _imported(path, name, _about(job, steps, form, count), who)
     except (OSError, TooMuch, services.DatasetError) as error:
         raise CannotTake(str(error)) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _imported(path: Path, name: str, about: str, who: User | None) -> Source:
+    """Raises ``OSError`` and ``DatasetError``, and then leaves no empty data set."""
+    dataset = services.create(name, who, about)
+    try:
+        with path.open("rb") as file:
+            upload = UploadedFile(file, name=path.name, size=path.stat().st_size)
+            return services.import_upload(dataset, upload, who)
+    except (OSError, services.DatasetError):
+        services.delete(dataset)
+        raise
 
 
 def try_reward(job: Job, form: AnswersForm) -> str:

@@ -85,7 +85,8 @@ def steps(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         if context["is_right"] and (key := form.cleaned_data["prompt"]):
             context["rows"] = found.prompt_over_asked(job, context["steps"], key)
         elif context["is_right"] and context["steps"].files:
-            context["spread"] = spread = found.spread_asked(job, context["steps"])
+            part = form.cleaned_data["part"]
+            context["spread"] = spread = found.spread_asked(job, context["steps"], part)
             pages = Paginator(spread.rows[::-1], STEPS_SHOWN)
             context["page"] = pages.get_page(form.cleaned_data["page"] or 1)
     except (OSError, TooMuch) as error:

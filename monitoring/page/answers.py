@@ -174,9 +174,9 @@ def prompt_asked(
     return call(LIMITS, (), ask.prompt, at, beside, key, run_of(job, steps.kind), room)
 
 
-def spread_asked(job: Job, steps: Steps) -> Spread:
-    """How scores and lengths are spread over the run. Raises ``TooMuch``."""
-    return call(LIMITS, (), spread_of, _places(job, steps))
+def spread_asked(job: Job, steps: Steps, part: str = "") -> Spread:
+    """How scores, lengths and a part of the reward are spread over the run. Raises ``TooMuch``."""
+    return call(LIMITS, (), spread_of, _places(job, steps), part)
 
 
 def prompt_over_asked(job: Job, steps: Steps, key: str) -> list[Row] | None:

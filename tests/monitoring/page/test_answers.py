@@ -286,8 +286,19 @@ def test_the_command_refuses(job: Job, words: list[str], why: str) -> None:
 
 def test_a_page_of_long_answers_stays_small(page: Client, job: Job) -> None:
     long = "many <words> & signs of a model, to no end. " * 10_000
-    rows = [answer(f"a {long}", n, long, long, **{f"part {k} {long}": long for k in range(5)})
-            for n in range(3)]  # fmt: skip
+    parts = {f"part {k} {long}": long for k in range(5)} | {f"{k} {long}": k for k in range(25)}
+    parts |= {f"{k:02} {'<' * 90}": k for k in range(25)}
+    rows = [answer(f"a{n} {long}", n, long, n / 30, **parts) for n in range(30)]
     path = write(job, 1, rows)
-    for query in ("", f"prompt={prompts(path)[0].key}"):
+    for query in ("", "of=answers", f"prompt={prompts(path)[0].key}"):
         assert len(page.get(url(job, query)).content) < 1024 * 1024
+
+
+def test_a_page_of_many_steps_stays_small(page: Client, job: Job) -> None:
+    for step in range(60):
+        parts = {f"part {k}": (step * k) % 13 for k in range(20)}
+        own = [answer("a", n, "x" * (n * step), n / 24, **parts) for n in range(24)]
+        write(job, step, own)
+    shown = page.get(f"/jobs/{job.pk}/answers/steps/").content
+    assert b"60 steps" in shown
+    assert len(shown) < 1024 * 1024

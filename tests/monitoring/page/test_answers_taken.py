@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from datasets.models import Dataset, Source
+from datasets.services import DatasetError
 from jobs.models import Job
 from jobs.places import mirror_folder
 from jobs.rewards.forms import RewardForm
@@ -53,12 +54,23 @@ def test_scores_and_lengths_over_the_steps(page: Client, job: Job) -> None:
 def test_steps_that_are_not_counted_yet_are_said(
     page: Client, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answers, "spread_of", lambda places: spread_of(places, patience=-1))
+    monkeypatch.setattr(
+        answers, "spread_of", lambda places, part: spread_of(places, part, patience=-1)
+    )
     monkeypatch.setattr(answers, "call", lambda limits, needs, function, *given: function(*given))
     for step in (1, 2):
         write(job, step, ROWS)
     assert "1 of 2 steps counted" in steps(page, job)
     assert "2 steps" in steps(page, job)
+
+
+def test_a_part_of_the_reward_over_the_steps(page: Client, job: Job) -> None:
+    write(job, 1, [answer("a", 0, "x", 0.0, **{f"part{n}": n for n in range(5)})])
+    shown = steps(page, job)
+    assert "How part1 is spread" in shown
+    assert "How part4 is spread" not in shown
+    assert 'href="/jobs/1/answers/steps/?part=part4"'.replace("/1/", f"/{job.pk}/") in shown
+    assert "How part4 is spread" in steps(page, job, "part=part4")
 
 
 def test_one_prompt_over_the_steps(page: Client, job: Job) -> None:
@@ -137,6 +149,19 @@ def test_a_data_set_is_made_of_what_is_shown(page: Client, job: Job, user: User)
     assert first["reward_model"] == {"style": "rule", "ground_truth": "1"}
     assert (first["step"], first["extra_info"]["score"], first["extra_info"]["acc"]) == (1, 0, 0)
     assert not [*(Path(source.path).parents[2]).glob("uploads/answers-*")]
+
+
+def test_a_data_set_that_cannot_be_imported_is_not_left_empty(
+    page: Client, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*given: Any) -> None:
+        raise DatasetError("The upload could not be kept: No space left on device.")
+
+    monkeypatch.setattr("datasets.services.import_upload", full)
+    write(job, 1, ROWS)
+    response = take(page, job, do="data", name="new")
+    assert (response.status_code, Dataset.objects.count()) == (422, 0)
+    assert "No space left on device." in response.content.decode()
 
 
 def test_another_reward_is_tried_on_what_is_shown(page: Client, job: Job) -> None:
