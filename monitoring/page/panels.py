@@ -1,13 +1,13 @@
 """The panels of a job's page: its kind names them, and here is what each of them shows."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from django.db.models import Count, Max
 
 from compute.runners.base import RunnerError
 from jobs.artifacts.reading import inputs_of
-from jobs.artifacts.story import known_of
 from jobs.dryfire.proposing import found_in
 from jobs.models import Artifact, Job
 from jobs.rehearsal.report import report_of
@@ -19,9 +19,13 @@ from monitoring.page.log_forms import LogForm
 from monitoring.page.log_search import actors_in
 from monitoring.page.timing import timing
 from platform_site.terminal import plain
+from surgery.choice.candidate import Candidate
+from surgery.choice.criteria import ChoiceError, by_metric, by_validation
+from surgery.choosing.table import Table, table_of
 
 MOST_EVENTS = 200
 MOST_CHECKPOINTS = 100
+MOST_MEASURED = 2  # metrics beside a checkpoint; the table of surgery has more
 MOST_MADE = 20  # by the kinds that make one thing in each attempt
 MOST_READ = 64  # models and adapters
 MODELS = (Artifact.Kind.HUGGINGFACE, Artifact.Kind.CHECKPOINT)
@@ -77,14 +81,34 @@ def events(job: Job) -> dict[str, Any]:
 
 
 def checkpoints(job: Job) -> dict[str, Any]:
-    """The checkpoints of a job, each with what was brought here of it."""
+    """The checkpoints of a job, each with what was measured at its step and brought here of it."""
     fetches = {} if job.machine.is_local else {fetch.step: fetch for fetch in job.fetches.all()}
-    known = known_of(job)
-    shown = known[:MOST_CHECKPOINTS]
-    rows = [{"saved": saved, "fetch": fetches.get(saved.step)} for saved in shown]
-    is_coming = any(fetch.is_busy for fetch in fetches.values())
-    older = len(known) - len(shown)
-    return {"job": job, "checkpoints": rows, "older": older, "is_coming": is_coming}
+    table = table_of([job])
+    best = best_of(table)
+    rows = [
+        {"saved": row.saved, "fetch": fetches.get(row.step), "values": row.values,
+         "is_best": best is not None and best.key == row.candidate.key}
+        for row in table.rows[:MOST_CHECKPOINTS]
+    ]  # fmt: skip
+    return {
+        "job": job,
+        "checkpoints": rows,
+        "measured": table.columns[:MOST_MEASURED],
+        "older": max(0, len(table.rows) - MOST_CHECKPOINTS),
+        "is_coming": any(fetch.is_busy for fetch in fetches.values()),
+    }
+
+
+def best_of(table: Table) -> Candidate | None:
+    """The checkpoint with the best validation, or else the best value of what is shown first; None
+    where nothing says which is better."""
+    candidates = table.candidates
+    with suppress(ChoiceError):
+        return by_validation(candidates).chosen
+    for name in table.columns:
+        with suppress(ChoiceError):
+            return by_metric(candidates, name).chosen
+    return None
 
 
 def report(job: Job) -> dict[str, Any]:
