@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from monitoring.models import Cursor, RunImport, Series, SystemSample
+from monitoring.models import Cursor, Pin, RunImport, Series, SystemSample
 from monitoring.series.plot import polylines
 from monitoring.store import points
 from platform_site.admin import ReadOnly
@@ -35,6 +35,14 @@ class SeriesAdmin(ReadOnly, admin.ModelAdmin[Series]):
             'fill="none" stroke="currentColor">{}</svg>',
             PLOT[0] + 4, PLOT[1] + 4, *PLOT, f"Plot of {series.name}", drawn,
         )  # fmt: skip
+
+
+@admin.register(Pin)
+class PinAdmin(admin.ModelAdmin[Pin]):
+    list_display = ("user", "kind", "name", "is_first")
+    list_filter = ("kind", "is_first")
+    list_select_related = ("user",)
+    search_fields = ("name", "user__username")
 
 
 @admin.register(SystemSample)

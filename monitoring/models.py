@@ -76,6 +76,27 @@ class Series(models.Model):
         return Summary(self.last_step, value, self.low, self.high, self.count)
 
 
+class Pin(models.Model):
+    """A user puts a metric among those that stand first on the pages of a kind of job, or takes it
+    from there."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="pins"
+    )
+    kind = models.CharField(max_length=30, help_text="The kind of job.")
+    name = models.CharField(max_length=200)
+    is_first = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ("pk",)
+        constraints = [
+            models.UniqueConstraint(fields=["user", "kind", "name"], name="one_pin_a_metric"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Block(models.Model):
     """Up to a thousand points of a series, by step. Only monitoring.store reads and writes it."""
 

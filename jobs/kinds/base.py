@@ -273,7 +273,10 @@ class JobKind(ABC):
         return ()
 
     def key_metrics(self, spec: Any) -> Sequence[str]:
-        """The metrics whose charts stand first on its page, in their order, where it logs them."""
+        """The metrics whose charts stand first on its page, in their order, where it logs them.
+
+        ``val-core/`` stands for the scores that it validates by.
+        """
         return ()
 
     def step_parts(self, spec: Any) -> Sequence[Part]:

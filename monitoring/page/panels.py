@@ -1,5 +1,6 @@
 """The panels of a job's page: its kind names them, and here is what each of them shows."""
 
+import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -11,12 +12,14 @@ from jobs.artifacts.reading import inputs_of
 from jobs.dryfire.proposing import found_in
 from jobs.models import Artifact, Job
 from jobs.rehearsal.report import report_of
+from jobs.verl.key_metrics import TWINS
 from monitoring.models import SystemSample
 from monitoring.page import live
 from monitoring.page.figures import key_metrics, series_groups
 from monitoring.page.hardware import over_the_run
 from monitoring.page.log_forms import LogForm
 from monitoring.page.log_search import actors_in
+from monitoring.page.pins import pins_of
 from monitoring.page.timing import timing
 from platform_site.terminal import plain
 from surgery.choice.candidate import Candidate
@@ -36,20 +39,24 @@ def template_of(panel: str) -> str:
     return f"monitoring/page/panels/{panel}.html"
 
 
-def context_of(job: Job) -> dict[str, Any]:
+def context_of(job: Job, viewer: Any) -> dict[str, Any]:
     """What the panels of its page show. Of those that its kind does not name, nothing is read."""
     names = job.job_kind.panels
     context: dict[str, Any] = {"job": job, "panels": names, "parts": [*map(template_of, names)]}
     for name in names:
         if show := SHOWS.get(name):
             context |= show(job)
+    if "charts" in names:
+        context |= charts(job, viewer)
     return context
 
 
-def charts(job: Job) -> dict[str, Any]:
-    groups = series_groups(job)
+def charts(job: Job, viewer: Any) -> dict[str, Any]:
+    pins = pins_of(viewer, job.kind)
+    groups = series_groups(job, pins)
     return {
-        "key_metrics": key_metrics(job),
+        "keys": json.dumps(key_metrics(job, pins)),
+        "twins": json.dumps(TWINS),
         "series_groups": groups[:MOST_GROUPS],
         "groups_left": max(0, len(groups) - MOST_GROUPS),
         "is_wide": any(not group.series for group in groups),
@@ -133,8 +140,8 @@ def result(job: Job) -> dict[str, Any]:
 
 
 # The panel with the command is not here: the page needs the command to say what is wrong with it.
+# Nor are the charts: they depend on who looks.
 SHOWS: Mapping[str, Callable[[Job], dict[str, Any]]] = {
-    "charts": charts,
     "timing": timing,
     "log": log,
     "system": system,

@@ -4,12 +4,14 @@ import gzip
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import orjson
 from django import forms
 from django.http import HttpResponse
 from django.views.decorators.http import require_GET
 
 from jobs.models import Job
+from monitoring.page.axes import axis_of
 from monitoring.page.figures import pairs, windows_shown
 from monitoring.page.views import get_job
 from monitoring.series.column import EMPTY
@@ -32,7 +34,10 @@ class WindowForm(forms.Form):
 
 @require_GET
 def of_run(request: HtmxHttpRequest, pk: int) -> HttpResponse:
-    """``?name=…&name=…&low=…&high=…&width=…``: the points of some series of a run."""
+    """``?name=…&name=…&low=…&high=…&width=…``: the points of some series of a run.
+
+    With ``x=time``, ``x=tokens`` or ``x=metric:NAME`` also where their steps lie on such an axis.
+    """
     job, form = get_job(request, pk), WindowForm(request.GET)
     if not form.is_valid():
         return answer(request, {"errors": form.errors.get_json_data()}, 422)
@@ -41,6 +46,10 @@ def of_run(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     body = {"number": number, **windows_shown(found)}
     if "times" in request.GET:
         body["times"] = pairs(points.times(job))
+    if asked := request.GET.get("x"):
+        steps = [window.column.steps for window in found.values()]
+        every = np.unique(np.concatenate(steps)) if steps else EMPTY.steps
+        body["x"] = axis_of(job, asked).shown(every)
     return answer(request, body)
 
 

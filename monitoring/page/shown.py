@@ -50,14 +50,14 @@ def board(user: Any) -> dict[str, Any]:
     }
 
 
-def page_context(job: Job) -> dict[str, Any]:
+def page_context(job: Job, viewer: Any) -> dict[str, Any]:
     """All parts of a job's page that change while it is open, and the cursors of what they show."""
     number = points.position([job])[job.pk]  # first: what comes later is then sent as news
     return {
         **header_context(job),
         "number": number,
         "has_answers": job.job_kind.writes_answers,
-        **panels.context_of(job),
+        **panels.context_of(job, viewer),
         **outcome_of(job),
     }
 

@@ -41,14 +41,16 @@ def dashboard(request: HtmxHttpRequest) -> HttpResponse:
 
 @require_GET
 def run(request: HtmxHttpRequest, pk: int) -> HttpResponse:
-    return render(request, "monitoring/page/run.html", run_context(get_job(request, pk)))
+    return render(
+        request, "monitoring/page/run.html", run_context(get_job(request, pk), request.user)
+    )
 
 
-def run_context(job: Job) -> dict[str, Any]:
+def run_context(job: Job, viewer: Any) -> dict[str, Any]:
     """Everything on a job's page. Read in this order, so that what comes later is newer."""
     command, problem = command_context(job)
     return {
-        **shown.page_context(job),
+        **shown.page_context(job, viewer),
         **command,
         "warnings": warnings_of(job),
         "problem": problem or problem_of(job),

@@ -30,6 +30,17 @@ def thinned(column: Column, width: int) -> Column:
     return Column(column.steps[kept], column.values[kept])
 
 
+def middles(column: Column, width: int) -> Values:
+    """The mean of the finite values in each of ``width`` equal parts of the steps; NaN in a part
+    that has none."""
+    pixel, finite = _pixels(column.steps, width), np.isfinite(column.values)
+    counts = np.bincount(pixel[finite], minlength=width)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        sums = np.bincount(pixel[finite], weights=column.values[finite], minlength=width)
+        means: Values = sums / counts
+    return means
+
+
 def _pixels(steps: Steps, width: int) -> Steps:
     """The pixel of each step, from 0 to ``width - 1``."""
     span = float(steps[-1]) - float(steps[0])

@@ -1,27 +1,33 @@
 """Reading points: of one run or of one metric over many runs, whole or thinned to a chart."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from django.db.models import F, QuerySet
 
 from jobs.models import Job
 from monitoring.models import Block, MetricStore, MetricWrite, Series
-from monitoring.series.column import EMPTY, Column, merged
+from monitoring.series.column import EMPTY, Column, Values, merged
 from monitoring.series.encoding import Buffer, read_column, read_frames
 from monitoring.series.frame import columns
 from monitoring.series.summary import Summary
-from monitoring.series.thinning import thinned
+from monitoring.series.thinning import middles, thinned
+
+NONE: Values = np.empty(0, np.float64)
 
 
 @dataclass(frozen=True)
 class Window:
-    """Points of a series, and of how many they are chosen; ``bad`` of all are not finite."""
+    """Points of a series, and of how many they are chosen; ``bad`` of all are not finite.
+
+    Where they are chosen, ``middles`` are the means of the equal parts that they are chosen from.
+    """
 
     column: Column
     count: int
     bad: int
+    middles: Values = field(default_factory=lambda: NONE)
 
     @property
     def is_thinned(self) -> bool:
@@ -118,7 +124,9 @@ def highest(jobs: Iterable[int], name: str) -> dict[int, float]:
 
 def _window(column: Column, width: int | None) -> Window:
     shown = column if width is None else thinned(column, width)
-    return Window(shown, len(column), int(np.count_nonzero(~np.isfinite(column.values))))
+    bad = int(np.count_nonzero(~np.isfinite(column.values)))
+    is_whole = width is None or len(shown) == len(column)
+    return Window(shown, len(column), bad, NONE if is_whole else middles(column, width or 1))
 
 
 def _read(

@@ -23,6 +23,15 @@
     return unit ? significant(figure / unit[2], 3) + unit[1] : significant(figure, 4);
   }
 
+  // A number on an axis whose ticks lie so far apart: as many digits as tell them apart.
+  function tick(figure, by) {
+    const size = Math.abs(figure);
+    if (size === 0 || !(by > 0) || by > size * 0.002) return number(figure);
+    const digits = Math.min(12, Math.ceil(Math.log10(size / by)) + 1);
+    if (size < 0.001 || size >= 1e6) return figure.toExponential(Math.max(0, digits - 1)).replace("e+", "e");
+    return significant(figure, digits);
+  }
+
   function duration(seconds) {
     const total = Math.max(0, Math.floor(seconds));
     const days = Math.floor(total / 86400);
@@ -51,5 +60,14 @@
     return [time.getHours(), time.getMinutes(), time.getSeconds()].map(pad).join(":");
   }
 
-  window.trainyard = { format: { number, duration, ago, until, clock } };
+  // A day and a time; where marks lie so many seconds apart, as much of it as tells them apart.
+  function moment(at, by = null) {
+    const time = new Date(at * 1000);
+    const day = `${pad(time.getMonth() + 1)}-${pad(time.getDate())}`;
+    if (by === null) return `${time.getFullYear()}-${day} ${clock(at)}`;
+    if (by >= 86400) return day;
+    return by >= 3600 ? `${day} ${clock(at).slice(0, 5)}` : clock(at).slice(0, by >= 60 ? 5 : 8);
+  }
+
+  window.trainyard = { format: { number, tick, duration, ago, until, clock, moment } };
 })();

@@ -1,6 +1,7 @@
 """The charts of runs with many points and with many figures, in a real browser."""
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -93,6 +94,46 @@ def test_a_long_run_is_thinned_and_a_zoom_brings_all_of_a_part(
     page.mouse.up()
     until(page, card, thin + 300)
     assert "low=" in requests[-1]
+    page.wait_for_url("**/?from=*")
+    page.reload()
+    expect(card.locator("canvas").first).to_be_visible()
+    until(page, card, thin + 300)
+    page.mouse.dblclick(box["x"] + 20, middle)
+    page.wait_for_url("**/")
+    assert abs(points_in(card) - thin) < 10
+    assert complaints == []
+
+
+def test_charts_are_put_together_pinned_and_read_by_keys(
+    page: Page, site: Site, runs: dict[str, Any], complaints: list[str]
+) -> None:
+    page.goto(f"{site.url}/jobs/{runs['long']}/")
+    expect(loss(page).locator("canvas").first).to_be_visible()
+    loss(page).get_by_label("Menu of this chart").click()
+    page.get_by_placeholder("Into one chart with …").fill("bench/value")
+    page.keyboard.press("Enter")
+    both = page.locator('[data-chart-group="Together"] [data-series]')
+    expect(both.locator("canvas").first).to_be_visible()
+    expect(both.locator("[data-chart-legend] li")).to_have_count(2)
+    page.locator('[data-chart-group="bench"] > summary').click()
+    other = page.locator('[data-chart-group="bench"] [data-series="bench/value"]')
+    other.get_by_label("Menu of this chart").click()
+    page.get_by_text("Pin to the key metrics").click()
+    first = page.locator('[data-chart-group="Key metrics"] [data-series="bench/value"]')
+    expect(first.locator("canvas").first).to_be_visible()
+    other.locator("[data-chart-plot]").focus()
+    page.keyboard.press("Home")
+    page.wait_for_url("**/?*at=1")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url(re.compile(r"at=(?!1$)\d+$"))
+    step = page.url.rpartition("=")[2]
+    page.reload()
+    expect(first.locator("[data-chart-read]")).to_contain_text(f"step {step}")
+    expect(both.locator("canvas").first).to_be_visible()
+    page.locator("[data-x]").select_option("metric:")
+    page.get_by_placeholder("Name of a metric").fill("bench/value")
+    page.keyboard.press("Enter")
+    until(page, loss(page), 4999)  # all but the one without a number on the x-axis
     assert complaints == []
 
 

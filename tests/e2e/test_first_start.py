@@ -134,7 +134,7 @@ def test_the_grpo_run_learned(page: Page, site: Site, complaints: list[str]) -> 
 def test_what_the_model_answered_is_shown(page: Page, site: Site, complaints: list[str]) -> None:
     page.goto(f"{site.url}/jobs/{GRPO}/")
     job = site.job(GRPO)
-    page.locator("#charts [data-chart-plot] .u-over").first.click()
+    page.locator('#charts [data-series="critic/score/mean"] .u-over').first.click()
     page.get_by_role("link", name=re.compile(r"Answers of step \d+")).click()
     expect(page.locator("#answers-table")).to_contain_text("their mean is verl's")
     page.goto(f"{site.url}/jobs/{GRPO}/answers/")
@@ -191,6 +191,7 @@ PAGES = (
     "/jobs/new/grpo/",
     f"/jobs/{SFT}/",
     f"/jobs/{GRPO}/",
+    f"/jobs/{SFT}/metric/?name=train/loss",
     f"/jobs/{SFT}/events/",
     f"/jobs/{SFT}/stop/",
     f"/jobs/{GRPO}/timing/?with={SFT}",

@@ -18,7 +18,7 @@ from jobs.models import Artifact, Event, Fetch, Job, KnownDigest, Lease, ListCol
 from jobs.recipebook import book
 from jobs.trackers import accounts
 from jobs.verl.trackers import TRACKERS
-from monitoring.models import Block, Cursor, MetricStore, MetricWrite, RunImport, Series
+from monitoring.models import Block, Cursor, MetricStore, MetricWrite, Pin, RunImport, Series
 from surgery.compose.models import Sweep
 from tests import factories, taskqueue
 
@@ -40,6 +40,7 @@ def everything(user: User) -> None:
     factories.add_points(job, "train/loss", {1: 1.0, 2: 0.5})
     job.system_samples.create(at=now, data=data, attempt=1, position=0)
     Cursor.objects.create(job=job, attempt=1, file="train.log")
+    Pin.objects.create(user=user, kind="sft", name="train/loss")
     Event.objects.create(job=job, at=now, kind="queued")
     RunImport.objects.create(owner=user, name="a-run", path="/w/a-run")
     Lease.objects.create(job=job, machine=job.machine, device=0)
@@ -144,11 +145,12 @@ def test_each_filter_answers(boss: Client, everything: None, model: type[Model])
 
 # Data sets get a name and an owner by hand, and prices are typed in; the others come from forms of
 # their own, or from runs.
-ADDED_BY_HAND = {"Dataset", "Price"}
+ADDED_BY_HAND = {"Dataset", "Pin", "Price"}
 EDITED_BY_HAND = {
     "Dataset",
     "Job",
     "Machine",
+    "Pin",
     "Price",
     "SavedRecipe",
 }  # their names, and what is no measure

@@ -87,7 +87,7 @@ def test_its_job_runs_to_its_end_through_the_watcher(
     for missing in ("system", "checkpoints", "config"):
         assert f'id="{missing}"' not in shown
         assert f'href="#{missing}"' not in shown
-    assert 'data-keys="count/number"' in shown
+    assert 'data-keys="[&quot;count/number&quot;]"' in shown
     assert 'data-chart-group="Key metrics"' in shown
     assert "Save as recipe" not in shown
 
@@ -111,7 +111,7 @@ def test_without_its_package_its_jobs_are_still_shown(
     shown = page.get(job.get_absolute_url())
     assert shown.status_code == 200
     assert 'data-chart-group="count"' in shown.content.decode()
-    assert 'data-keys=""' in shown.content.decode()
+    assert 'data-keys="[]"' in shown.content.decode()
     assert "count (1)" in page.get("/jobs/").content.decode()
     assert page.get(f"/jobs/{job.pk}/clone/").status_code == 404
 

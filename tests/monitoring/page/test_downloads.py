@@ -31,6 +31,7 @@ def test_points(page: Client, job: Job) -> None:
     assert response.json() == {
         "number": 2,
         "series": {"a": [[1, 0.5], [2, "inf"], [3, "nan"]]},
+        "better": {"a": ""},
         "thinned": {},
     }
 
@@ -40,6 +41,7 @@ def test_no_names_no_points(page: Client, job: Job) -> None:
     assert page.get(f"/jobs/{job.pk}/points/").json() == {
         "number": 1,
         "series": {},
+        "better": {},
         "thinned": {},
     }
 

@@ -35,16 +35,53 @@ def test_series_are_grouped_by_prefix_key_metrics_first(job: Job) -> None:
         factories.add_points(job, name, {1: value})
     groups = figures.series_groups(job)
     assert [(group.name, [row["label"] for row in group.series]) for group in groups] == [
-        ("Key metrics", ["loss"]),
+        ("Key metrics", ["train/loss"]),
         ("plain", ["plain"]),
         ("train", ["loss", "lr"]),
     ]
     assert groups[0].series[0] == {
         "name": "train/loss",
-        "label": "loss",
+        "label": "train/loss",
         "last_value": 0.5,
         "last_step": 1,
+        "better": "lower",
+        "best": 0.5,
+        "is_key": True,
     }
+
+
+def test_the_scores_of_validation_come_first_by_a_name_that_fits(user: User) -> None:
+    job = factories.make_job(user, kind="grpo", spec=factories.grpo_spec().to_json())
+    for name in (
+        "critic/score/mean", "val-core/openai/gsm8k/acc/best@8/mean", "val-aux/x/acc/std@8",
+        "val-core/openai/gsm8k/acc/mean@8", "val-core/aime/reward/maj@8/mean",
+    ):  # fmt: skip
+        factories.add_points(job, name, {1: 0.25, 2: 0.75, 3: 0.5})
+    first = figures.series_groups(job)[0]
+    assert [(row["name"], row["label"]) for row in first.series] == [
+        ("val-core/aime/reward/maj@8/mean", "Validation score, aime"),
+        ("val-core/openai/gsm8k/acc/mean@8", "Validation score, openai/gsm8k"),
+        ("critic/score/mean", "critic/score/mean"),
+    ]
+    assert [row["best"] for row in first.series] == [0.75, 0.75, 0.75]
+
+
+def test_two_key_metrics_that_are_the_same_are_one(user: User) -> None:
+    spec = factories.grpo_spec().to_json()
+    same, apart = (factories.make_job(user, kind="grpo", spec=spec) for _ in range(2))
+    for job, reward in ((same, 0.5), (apart, 0.25)):
+        factories.add_points(job, "critic/score/mean", {1: 0.5})
+        factories.add_points(job, "critic/rewards/mean", {1: reward})
+    assert pinned(same) == ["critic/score/mean"]
+    assert pinned(apart) == ["critic/score/mean", "critic/rewards/mean"]
+    groups = figures.series_groups(same, {"critic/rewards/mean": True})
+    assert [row["name"] for row in groups[0].series] == ["critic/score/mean", "critic/rewards/mean"]
+
+
+def test_of_a_metric_without_a_known_better_side_no_value_is_best(job: Job) -> None:
+    factories.add_points(job, "actor/entropy", {1: 1.0})
+    [row] = figures.series_groups(job)[0].series
+    assert (row["better"], row["best"]) == ("", None)
 
 
 def test_the_kind_says_which_come_first_and_in_which_order(user: User) -> None:

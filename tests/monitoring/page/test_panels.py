@@ -31,7 +31,19 @@ HOOKS = {
     "result": ('id="run-result"',),
 }
 SCRIPTS = {
-    "charts": {"series", "chartview", "chartcard", "charts", "chartgroups", "figures"},
+    "charts": {
+        "series",
+        "chartview",
+        "charttools",
+        "chartaxis",
+        "chartmarks",
+        "chartcard",
+        "charts",
+        "chartgroups",
+        "chartpicture",
+        "chartmenu",
+        "figures",
+    },
     "system": {"system"},
     "log": {"ansi", "log"},
 }
@@ -134,9 +146,9 @@ def test_a_page_without_panels_still_has_its_top(page: Client, job: Job, has: Na
     assert scripts(content) == ALWAYS
 
 
-def test_what_is_not_shown_is_not_read(job: Job, has: Names) -> None:
+def test_what_is_not_shown_is_not_read(user: User, job: Job, has: Names) -> None:
     has("events")
-    assert context_of(job).keys() == {"job", "panels", "parts", "events", "earlier", "event"}
+    assert context_of(job, user).keys() == {"job", "panels", "parts", "events", "earlier", "event"}
 
 
 def test_of_a_job_without_a_log_nothing_points_to_it(page: Client, user: User, has: Names) -> None:

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitoring.series.column import Column
-from monitoring.series.thinning import A_PIXEL, thinned
+from monitoring.series.thinning import A_PIXEL, middles, thinned
 
 
 def column(*values: float) -> Column:
@@ -68,3 +68,10 @@ def test_any_column_keeps_its_bounds_and_no_more_than_it_may(
     assert min(kept, default=None) == min(finite, default=None)
     assert max(kept, default=None) == max(finite, default=None)
     assert thin.steps.tolist() == sorted(thin.steps.tolist())
+
+
+def test_the_means_of_the_parts_are_of_the_finite_values() -> None:
+    nan, inf = math.nan, math.inf
+    found = middles(column(1, 3, nan, inf, 5, 5, nan, nan, nan), 3)
+    assert found.tolist()[:2] == [2.0, 5.0]
+    assert math.isnan(found[2])
