@@ -72,12 +72,11 @@ def meaning(name: str) -> Entry | None:
 
 
 def found(words: str = "", release: str = "") -> list[Entry]:
-    """The entries that have all of the words, of metrics that a release logs.
-
-    Words that are the name of a metric find its entry.
-    """
+    """The entries that have all of the words, of metrics that a release logs: first those with the
+    words in a name. Words that are the name of a metric find its entry."""
     wanted = words.lower().split()
     chosen = [entry for entry in entries() if all(word in entry.text for word in wanted)]
+    chosen.sort(key=lambda entry: not all(word in " ".join(entry.names) for word in wanted))
     if (entry := meaning(words.strip())) and entry not in chosen:
         chosen.insert(0, entry)
     return [entry for entry in chosen if not release or release in entry.releases]
