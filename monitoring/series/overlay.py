@@ -51,9 +51,12 @@ def overlaid(lines: Sequence[Line], width: int) -> Overlay:
     Where they have more places than twice the pixels, the axis is cut into ``width`` parts, and of
     each line's part the least and the greatest value stay, in their order.
     """
+    # To sort all places takes long: where one line has too many, all have.
+    if any(len(line) > 2 * width for line in lines):
+        return _thinned(lines, width)
     places = _union(lines)
     if len(places) > 2 * width:
-        return _thinned(lines, places, width)
+        return _thinned(lines, width)
     rows = []
     for line in lines:
         row = np.full(len(places), np.nan)
@@ -68,8 +71,14 @@ def _union(lines: Sequence[Line]) -> Values:
     return union
 
 
-def _thinned(lines: Sequence[Line], places: Values, width: int) -> Overlay:
-    low, size = float(places[0]), (float(places[-1]) - float(places[0])) / width
+def _bounds(lines: Sequence[Line]) -> tuple[float, float]:
+    filled = [line.places for line in lines if len(line)]
+    return min(float(each[0]) for each in filled), max(float(each[-1]) for each in filled)
+
+
+def _thinned(lines: Sequence[Line], width: int) -> Overlay:
+    low, high = _bounds(lines)
+    size = (high - low) / width
     grid = low + size * (np.arange(2 * width) / 2 + 0.25)
     return Overlay(grid, [_extremes(line, low, size, width) for line in lines], True)
 
@@ -108,9 +117,11 @@ def averaged(groups: Sequence[Sequence[Line]], width: int) -> tuple[Values, list
 
     A line counts from its first to its last point; between its points it is drawn straight.
     """
-    places = _union([line for group in groups for line in group])
-    if len(places) > width:
-        places = np.linspace(places[0], places[-1], width)
+    lines = [line for group in groups for line in group]
+    is_long = any(len(line) > width for line in lines)
+    places = np.empty(0) if is_long else _union(lines)
+    if is_long or len(places) > width:
+        places = np.linspace(*_bounds(lines), width)
     return places, [_band(group, places, width) for group in groups]
 
 

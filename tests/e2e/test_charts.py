@@ -175,3 +175,22 @@ def test_of_very_many_figures_a_group_is_filled_when_it_is_opened(
     group.get_by_role("button", name="Show more").click()
     expect(group.locator("[data-series]")).to_have_count(200)
     assert complaints == []
+
+
+def test_runs_lie_over_each_other_in_their_colours(
+    page: Page, site: Site, runs: dict[str, Any], complaints: list[str]
+) -> None:
+    query = f"job={runs['long']}&job={runs['wide']}&metric=train/loss"
+    page.goto(f"{site.url}/jobs/compare/?{query}")
+    card = page.locator('[data-overlay="train/loss"]')
+    expect(card.locator("canvas").first).to_be_visible()
+    box = card.locator(".u-over").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    row = page.locator(f"[data-run='{runs['long']}']")
+    expect(row.locator("[data-at]")).to_have_text(re.compile(r"\d"))
+    row.locator("[data-show-run]").uncheck()
+    expect(page).to_have_url(re.compile(rf"hide={runs['long']}$"))
+    shown = card.locator("[data-overlay-plot]").evaluate("(e) => e.plot.series.map((s) => s.show)")
+    assert shown == [True, False, True]
+    assert complaints == []
