@@ -27,9 +27,9 @@
   const entriesOf = (card) => shown.namesOf(card).map(metric);
   const seriesOf = (card) => entriesOf(card).map(({ series }) => series);
 
-  // Cards come into view one by one; their points are asked for together.
+  // Cards that come into view together are asked for together.
   function want(card) {
-    if (wanted.size === 0) setTimeout(load, WAIT);
+    if (wanted.size === 0) setTimeout(load);
     shown.namesOf(card).filter((name) => !metric(name).loaded).forEach((name) => wanted.add(name));
   }
 
