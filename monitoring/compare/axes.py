@@ -8,6 +8,7 @@ import numpy as np
 from jobs.fit.lookups import Lookups
 from jobs.fit.services import NotKnown
 from jobs.models import Job
+from jobs.verl.key_metrics import TOKENS
 from monitoring.series.column import Column, Steps, Values
 from monitoring.store import points
 
@@ -18,7 +19,6 @@ AXES: Mapping[str, str] = {
     "gpu-hours": "GPU-hours",
     "cost": "Cost",
 }
-TOKENS = ("perf/total_num_tokens", "train/global_tokens")
 HOUR = 3600.0
 
 
