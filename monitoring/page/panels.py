@@ -20,6 +20,7 @@ from monitoring.page.hardware import over_the_run
 from monitoring.page.log_forms import LogForm
 from monitoring.page.log_search import actors_in
 from monitoring.page.pins import pins_of
+from monitoring.page.provenance import provenance
 from monitoring.page.timing import timing
 from platform_site.terminal import plain
 from surgery.choice.candidate import Candidate
@@ -141,12 +142,14 @@ def result(job: Job) -> dict[str, Any]:
 
 # The panel with the command is not here: the page needs the command to say what is wrong with it.
 # Nor are the charts: they depend on who looks.
+# The command of the panel "config" is not here: the page needs it to say what is wrong with it.
 SHOWS: Mapping[str, Callable[[Job], dict[str, Any]]] = {
     "timing": timing,
     "log": log,
     "system": system,
     "events": events,
     "checkpoints": checkpoints,
+    "config": provenance,
     "report": report,
     "comparison": comparison,
     "result": result,
