@@ -3,7 +3,7 @@
   "use strict";
 
   const HEIGHT = 160;
-  const LARGEST = 8e307; // the distance of two such numbers is still a number
+  const LARGEST = 8e303; // times the pixels of a screen it is still a number
   // Far more than uPlot's own: a run that diverges writes values as large as a number can be.
   const STEPS = Array.from({ length: 339 }, (_, at) => at - 32).flatMap((power) => (power < 32 ? [1, 2, 2.5, 5] : [1, 2, 5]).map((times) => Number(`${times}e${power}`)));
   const { number, tick, clock } = window.trainyard.format;
