@@ -14,7 +14,7 @@ from jobs import measured
 from jobs.listing.fields import Known, figure_of, known_fields
 from jobs.listing.language.vocabulary import FIGURES, NUMBER, SPAN, TIME
 from jobs.models import Job, ListColumns
-from jobs.verl.better import is_higher_better
+from jobs.verl.better import is_best_higher
 
 MOST = 12  # columns beside those that every list has
 LONGEST = 250  # characters of a column's name
@@ -65,7 +65,7 @@ def column_of(name: str) -> Column | None:
 
 def _label(metric: str, figure: str) -> str:
     word = WORDS[figure]
-    if figure == "best" and (higher := is_higher_better(metric)) is not None:
+    if figure == "best" and (higher := is_best_higher(metric)) is not None:
         word = f"best, {'greatest' if higher else 'least'}"
     return f"{metric} ({word})"
 
@@ -79,7 +79,7 @@ def columns_of(names: Iterable[str]) -> list[Column]:
 def names_offered(metrics: Iterable[str]) -> list[str]:
     """The columns that can be chosen; of these metrics the last value, and the best if known."""
     facts = [name for name in known_fields() if name not in NOT_CHOSEN]
-    figures = {name: "best" if is_higher_better(name) is not None else "low" for name in metrics}
+    figures = {name: "best" if is_best_higher(name) is not None else "low" for name in metrics}
     return [*(f"{name}:{word}" for name, best in figures.items() for word in ("last", best)),
             *reversed(facts)]  # fmt: skip
 

@@ -17,7 +17,7 @@ from jobs.listing.language.vocabulary import (
     Vocabulary,
 )
 from jobs.models import HELD, Priority, Status
-from jobs.verl.better import is_higher_better
+from jobs.verl.better import is_best_higher
 from jobs.verl.knobs import KNOBS, Knob
 
 
@@ -98,7 +98,7 @@ def proposed(metrics: Iterable[str]) -> list[str]:
 
 def why_not_best(word: str) -> str:
     names = measured.names_under(word)
-    if any(is_higher_better(name) is not None for name in names):
+    if any(is_best_higher(name) is not None for name in names):
         return ""
     return f"Whether more of {word} is better, its name does not say: write low or high."
 
@@ -107,5 +107,5 @@ def figure_of(metric: str, figure: str) -> str:
     """Which of last, low and high a figure is; empty where a best one is not known."""
     if figure != "best":
         return figure
-    higher = is_higher_better(metric)
+    higher = is_best_higher(metric)
     return "" if higher is None else measured.HIGH if higher else measured.LOW

@@ -1,6 +1,7 @@
 """Which side of a metric is the better one, by its name."""
 
 import re
+from collections.abc import Mapping
 
 LOWER = frozenset({"loss", "nll", "perplexity", "ppl", "kl", "error", "errors", "wer"})
 HIGHER = frozenset(
@@ -11,12 +12,23 @@ HIGHER = frozenset(
 NEITHER = frozenset({"pg_loss", "entropy_loss"})
 SPREADS = frozenset({"std", "var"})
 
+# Whether more is better, where the words of a name do not say so.
+NAMED: Mapping[str, bool] = {
+    "perf/throughput": True,
+    "critic/vf_explained_var": True,
+    "timing_s/step": False,
+}
+# A checkpoint with less of it drifted less; but a run was not at its best where it had none.
+DRIFTS = frozenset({"actor/ppo_kl", "actor/kl_loss"})
+
 
 def is_higher_better(name: str) -> bool | None:
     """Whether a greater value is better; None where the name does not say.
 
     The last part of the name that says anything decides: a data set may be called anything.
     """
+    if name in NAMED:
+        return NAMED[name]
     for part in reversed(name.lower().split("/")):
         words = set(re.split(r"[^a-z0-9]+", part))
         if part in NEITHER or words & SPREADS:
@@ -26,3 +38,8 @@ def is_higher_better(name: str) -> bool | None:
         if words & HIGHER:
             return True
     return None
+
+
+def is_best_higher(name: str) -> bool | None:
+    """As `is_higher_better`, for a page that says what a run's best value was."""
+    return None if name in DRIFTS else is_higher_better(name)

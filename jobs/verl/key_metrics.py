@@ -41,14 +41,6 @@ KEY_METRICS: Mapping[str, Sequence[str]] = {
     "dpo": DPO,
     **dict.fromkeys(RL, BY_PPO_TRAINER),
 }
-# Whether more is better, where a name does not say so, or would mislead: no KL is the best one.
-BETTER: Mapping[str, bool | None] = {
-    "perf/throughput": True,
-    "critic/vf_explained_var": True,
-    "timing_s/step": False,
-    "actor/ppo_kl": None,
-    "actor/kl_loss": None,
-}
 # Without a penalty in it the reward is the score, and one chart of both is enough.
 TWINS: Mapping[str, str] = {"critic/rewards/mean": "critic/score/mean"}
 # How many tokens a step has trained on: verl's RL trainers, and those of SFT and DPO.

@@ -11,7 +11,8 @@ from jobs import measured
 from jobs.listing.columns import Column
 from jobs.listing.fields import figure_of
 from jobs.models import Event, Job
-from jobs.verl.better import is_higher_better
+from jobs.verl.better import is_best_higher
+from jobs.verl.key_metrics import TWINS, scores_among
 from monitoring.compare import lines
 from monitoring.compare.question import Question
 from monitoring.models import Series
@@ -80,9 +81,10 @@ def metrics_of(question: Question, jobs: Sequence[Job]) -> list[str]:
     names = [name for job in jobs for name in job.job_kind.key_metrics(job.spec_of_kind)]
     rows = Series.objects.filter(job__in=[job.pk for job in jobs]).order_by()
     counts = dict(rows.values_list("name").annotate(runs=Count("pk"))[:MOST_NAMES])
-    validated = sorted(name for name in counts if name.startswith("val-core/"))[:2]
     known = [name for name in dict.fromkeys(names) if name in counts]
-    return ([*validated, *known] or sorted(counts))[:MOST_CHARTS]
+    # A reward is most often the score: without a choice of the reader's one of the two stands.
+    known = [name for name in known if TWINS.get(name) not in known]
+    return ([*scores_among(counts), *known] or sorted(counts))[:MOST_CHARTS]
 
 
 def rows_of(question: Question, jobs: Sequence[Job], metrics: Sequence[str]) -> list[Row]:
@@ -140,7 +142,7 @@ def _percent(value: float | None, of: float | None) -> str:
 def sides_of(metrics: Sequence[str]) -> dict[str, str]:
     """What the best value of each metric is: its greatest, its least, or nothing known."""
     words = {None: "", True: "greatest", False: "least"}
-    return {metric: words[is_higher_better(metric)] for metric in metrics}
+    return {metric: words[is_best_higher(metric)] for metric in metrics}
 
 
 def events_of(jobs: Sequence[Job]) -> list[Event]:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from jobs.models import Job
-from jobs.verl.better import is_higher_better
-from jobs.verl.key_metrics import BETTER, TWINS, VALIDATION, label_of, scores_among
+from jobs.verl.better import is_best_higher
+from jobs.verl.key_metrics import TWINS, VALIDATION, label_of, scores_among
 from monitoring.models import Series
 from monitoring.readers.verl_metrics import write_value
 from monitoring.series.column import Column
@@ -101,7 +101,7 @@ def _shown(series: Series) -> dict[str, Any]:
 
 def better_side(name: str) -> str:
     """``higher``, ``lower``, or "" where nobody knows which value is better."""
-    higher = BETTER[name] if name in BETTER else is_higher_better(name)
+    higher = is_best_higher(name)
     return "" if higher is None else "higher" if higher else "lower"
 
 

@@ -9,7 +9,7 @@ from django.db.models import Q
 from jobs.fit.lookups import Lookups
 from jobs.fit.sources import NotKnown
 from jobs.models import Job
-from jobs.verl.better import is_higher_better
+from jobs.verl.better import is_best_higher
 from monitoring.models import Series
 from monitoring.readers.pace import band
 from surgery.choice.metrics import validation_of
@@ -70,7 +70,7 @@ def _score(series: dict[str, Series]) -> Score | None:
     if name is None:
         return None
     found = series[name]
-    best = found.high if is_higher_better(name) else found.low
+    best = found.high if is_best_higher(name) else found.low
     return Score(name, found.last_value, found.last_step, best)
 
 

@@ -195,3 +195,12 @@ def test_the_command_says_what_is_wrong(two: tuple[Job, Job]) -> None:
         compare(str(two[0].pk), str(two[0].pk))
     with pytest.raises(CommandError, match="There is no job 999"):
         compare(str(two[0].pk), "999")
+
+
+def test_a_run_that_was_recorded_elsewhere_has_no_machine_of_ours(page: Client, user: User) -> None:
+    spec = {"kind": "imported", "verl": "", "tool": "TensorBoard", "source": "events"}
+    made = factories.make_job(user, kind="imported", spec=spec)
+
+    text = page.get(URL, {"job": [made.pk, make(user, "ours").pk]}).content.decode()
+
+    assert "elsewhere; recorded by TensorBoard" in " ".join(text.split())

@@ -4,7 +4,7 @@ from typing import Any
 from jobs import measured
 from jobs.compare.comparison import MOST, compare_jobs
 from jobs.management.base import as_json, find_job
-from jobs.verl.better import is_higher_better
+from jobs.verl.better import is_best_higher
 from jobs.verl.diff import Cell, Row
 from platform_site.commands import FieldError, JsonCommand
 from platform_site.templatetags.ui import MISSING, number
@@ -35,7 +35,7 @@ class Command(JsonCommand):
 
 def figures_of(metric: str, numbers: list[int]) -> dict[str, Any]:
     """The last value of a metric in each job, and the best one where its name says which it is."""
-    found, higher = measured.figures_of(numbers, metric), is_higher_better(metric)
+    found, higher = measured.figures_of(numbers, metric), is_best_higher(metric)
     best = {pk: figure.high if higher else figure.low for pk, figure in found.items()}
     return {
         "name": metric,
