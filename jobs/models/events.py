@@ -4,6 +4,7 @@ from typing import Any, Self
 
 from django.db import models
 
+from jobs.events import MOVES
 from jobs.models.jobs import Job
 from platform_site.events import EventKind, kind_of
 
@@ -15,6 +16,10 @@ class EventQuerySet(models.QuerySet["Event"]):
 
     def of_run(self) -> Self:
         return self.filter(source=Event.Source.RUN)
+
+    def moves(self) -> Self:
+        """Those of a job that came into a status, in their order."""
+        return self.of_platform().filter(kind__in=MOVES).order_by("at", "pk")
 
     def said(self, attempt: int) -> dict[str, dict[str, Any]]:
         """What a job itself told in an attempt: the data of its last event of each kind, and the

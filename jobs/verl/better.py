@@ -25,10 +25,14 @@ DRIFTS = frozenset({"actor/ppo_kl", "actor/kl_loss"})
 def is_higher_better(name: str) -> bool | None:
     """Whether a greater value is better; None where the name does not say.
 
-    The last part of the name that says anything decides: a data set may be called anything.
+    The last part of the name that says anything decides: a data set may be called anything. The
+    time of a part of a step says nothing of what it made, nor does the reward of answers that were
+    not to be chosen.
     """
     if name in NAMED:
         return NAMED[name]
+    if name.startswith("timing_") or name.endswith("/rejected"):
+        return None
     for part in reversed(name.lower().split("/")):
         words = set(re.split(r"[^a-z0-9]+", part))
         if part in NEITHER or words & SPREADS:

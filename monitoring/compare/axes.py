@@ -7,10 +7,11 @@ import numpy as np
 
 from jobs.fit.lookups import Lookups
 from jobs.fit.services import NotKnown
-from jobs.models import Job
+from jobs.models import Event, Job
 from jobs.verl.key_metrics import TOKENS
 from monitoring.series.column import Column, Steps, Values
 from monitoring.store import points
+from monitoring.timing.wall import Move, ran_until
 
 AXES: Mapping[str, str] = {
     "step": "Step",
@@ -45,16 +46,36 @@ def axis_of(name: str, jobs: Sequence[Job]) -> Axis:
         return _tokens(jobs)
     if name == "step":
         return Axis(None, {})
-    hours = {pk: Column(c.steps, (c.values - c.values[0]) / HOUR)
-             for pk, c in points.clocks(jobs).items() if len(c)}  # fmt: skip
-    why_not = {job.pk: "Its times are not known." for job in jobs if job.pk not in hours}
+    clocks = {pk: clock for pk, clock in points.clocks(jobs).items() if len(clock)}
+    why_not = {job.pk: "Its times are not known." for job in jobs if job.pk not in clocks}
     rates = {"gpu-hours": _gpus, "cost": _per_hour}
     if name not in rates:
-        return Axis(hours, why_not)
+        return Axis({pk: _hours(clock) for pk, clock in clocks.items()}, why_not)
     rate, unknown = rates[name](jobs)
+    hours = _hours_run(jobs, clocks)
     columns = {pk: Column(hours[pk].steps, hours[pk].values * each)
                for pk, each in rate.items() if pk in hours}  # fmt: skip
     return Axis(columns, {**why_not, **unknown})
+
+
+def _hours(clock: Column) -> Column:
+    """Since the first step."""
+    return Column(clock.steps, (clock.values - clock.values[0]) / HOUR)
+
+
+def _hours_run(jobs: Sequence[Job], clocks: Mapping[int, Column]) -> dict[int, Column]:
+    """The hours that each had run by its steps. Where its moves were not recorded: since the first
+    step."""
+    moves: dict[int, list[Move]] = {}
+    for event in Event.objects.moves().filter(job__in=[job.pk for job in jobs]):
+        moves.setdefault(event.job_id, []).append(
+            Move(event.kind, event.at.timestamp(), event.attempt)
+        )
+    return {
+        pk: Column(clock.steps, ran_until(moves[pk], clock.values) / HOUR)
+        if pk in moves else _hours(clock)
+        for pk, clock in clocks.items()
+    }  # fmt: skip
 
 
 def _tokens(jobs: Sequence[Job]) -> Axis:

@@ -14,6 +14,7 @@ from monitoring.store import points
 
 DRAWN = 2000  # samples of a chart: it has no more pixels
 SUMMED = 500  # of what is summed up
+FAR = 5  # times the usual gap between two samples: nothing was measured in between
 FIGURES = (
     "cpu_percent", "memory_used", "process_cpu_percent", "process_memory", "disk_used",
     "network_sent", "network_received",
@@ -60,14 +61,21 @@ def over_the_run(job: Job) -> dict[str, Any]:
     """What the panel says of the whole run: mean and peak of each figure, and idle GPUs."""
     samples = spread_over(job, SUMMED)
     data = [sample.data for sample in samples]
-    seconds = (samples[-1].at - samples[0].at).total_seconds() if samples else 0.0
-    idle = idle_gpus(data, seconds, devices_of(job))
+    idle = idle_gpus(data, _seconds(samples), devices_of(job))
     price = _price(job) if idle else None
     return {
         "hardware": summary(data),
         "hardware_samples": len(samples),
         "idle": [{"gpu": each, "cost": _cost(each.seconds, price)} for each in idle],
     }
+
+
+def _seconds(samples: list[SystemSample]) -> float:
+    """The time that the samples speak of: a gap far above the usual one, such as that between two
+    attempts, counts as long as the usual one."""
+    gaps = np.diff([sample.at.timestamp() for sample in samples])
+    usual = float(np.median(gaps)) if len(gaps) else 0.0
+    return float(np.where(gaps > FAR * usual, usual, gaps).sum())
 
 
 def devices_of(job: Job) -> set[int] | None:

@@ -18,7 +18,6 @@ from monitoring.timing.drawing import Bar, Shape
 from monitoring.timing.steps import Bound, StepTimes
 
 COLUMNS = 120  # of a chart; of more steps each column is a mean
-MOVES = ("queued", "starting", "running", "paused", "completed", "failed", "stopped", "lost")
 MOST = 5000  # events of a job that are read
 
 
@@ -146,8 +145,7 @@ def drawn(job: Job, times: StepTimes | None, beside: Sequence[StepTimes | None])
 
 def wall_of(job: Job) -> wall.Wall | None:
     """Where the wall time went; None for a job that was never queued."""
-    rows = job.events.of_platform().filter(kind__in=MOVES).order_by("at", "pk")[:MOST]
-    moves = [wall.Move(e.kind, e.at.timestamp(), e.attempt) for e in rows]
+    moves = [wall.Move(e.kind, e.at.timestamp(), e.attempt) for e in job.events.moves()[:MOST]]
     return wall.wall(moves, _told(job), timezone.now().timestamp()) if moves else None
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from monitoring.series.column import EMPTY, Column
+from monitoring.series.column import EMPTY, Column, Values
 
 QUEUE, START, START_UP = "queue", "start", "start-up"
 TRAINING, VALIDATION, SAVES = "training", "validation", "checkpoints"
@@ -91,6 +91,16 @@ def wall(moves: Sequence[Move], told: Told, now: float) -> Wall:
             if took > 0:
                 seconds[what] = seconds.get(what, 0.0) + took
     return Wall({what: seconds[what] for what in WHAT if what in seconds})
+
+
+def ran_until(moves: Sequence[Move], at: Values) -> Values:
+    """For each of the epoch seconds ``at`` the seconds that the job had run by then, over all its
+    attempts: the time between them does not count."""
+    found = np.zeros_like(at)
+    for stay in _stays(moves, float(at.max(initial=0.0))):
+        if stay.status == "running":
+            found += np.clip(at - stay.begin, 0.0, stay.end - stay.begin)
+    return found
 
 
 def _stays(moves: Sequence[Move], now: float) -> Iterator[Stay]:

@@ -13,6 +13,10 @@ from jobs.verl.better import is_best_higher, is_higher_better
         ("timing_s/step", False),
         ("val-core/openai/gsm8k/acc/mean@1", True),
         ("actor/pg_loss", None),
+        ("timing_s/reward", None),
+        ("timing_per_token_ms/reward", None),
+        ("val/rewards/rejected", None),
+        ("val/rewards/chosen", True),
     ],
 )
 def test_a_side_is_known_by_words_or_by_name(name: str, higher: bool | None) -> None:

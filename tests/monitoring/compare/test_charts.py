@@ -1,7 +1,7 @@
 """Runs laid over each other: points, figures, groups, axes, and what the address keeps."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -77,6 +77,19 @@ def test_other_axes(
     found = chart(page, three, x=axis)
     assert (found["x"], len(found["why_not"])) == (first, left_out)
     assert all(why.endswith(".") for why in found["why_not"].values())
+
+
+def test_a_night_between_two_attempts_costs_nothing(page: Client, three: list[Job]) -> None:
+    began = datetime.fromtimestamp(1000, UTC)
+    hours = {"running": 0.0, "paused": 2.5, "queued": 2.6, "starting": 2.8}
+    for kind, hour in [*hours.items(), ("running", 3.0)]:
+        Event.objects.create(
+            job=three[2], kind=kind, source="platform", at=began + timedelta(hours=hour)
+        )
+
+    found = chart(page, three, x="gpu-hours")
+
+    assert found["x"] == pytest.approx([2, 4, 5, 7])
 
 
 def test_groups_by_a_setting(page: Client, three: list[Job]) -> None:

@@ -79,3 +79,13 @@ def test_many_samples_are_spread_evenly_and_take_as_many_queries(page: Client, j
 
     assert queries(page, f"/jobs/{job.pk}/system/") == few
     assert [each.data["cpu_percent"] for each in hardware.spread_over(job, 4)] == [0.0, 3.0, 6.0]
+
+
+def test_a_night_between_two_attempts_is_no_idle_time(job: Job) -> None:
+    gpu = {"index": 0, "util_percent": 0}
+    for at in range(20):
+        sample(job, 10 * at + (30_000 if at > 9 else 0), gpus=[gpu])
+
+    [idle] = hardware.over_the_run(job)["idle"]
+
+    assert idle["gpu"].seconds == pytest.approx(190)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from monitoring.series.column import Column
-from monitoring.timing.wall import Move, Saved, Told, wall
+from monitoring.timing.wall import Move, Saved, Told, ran_until, wall
 
 
 def column(values: dict[int, float]) -> Column:
@@ -92,3 +92,14 @@ def test_a_pause_loses_nothing() -> None:
 
 def test_nothing_has_no_ratio() -> None:
     assert wall([], Told(), now=5.0).ratio is None
+
+
+def test_the_time_between_attempts_is_none_that_it_ran() -> None:
+    night = moves(
+        ("queued", 0, 1), ("starting", 10, 1), ("running", 20, 1), ("paused", 100, 1),
+        ("queued", 9_000, 2), ("running", 10_000, 2),
+    )  # fmt: skip
+
+    ran = ran_until(night, np.array([15.0, 60.0, 5_000.0, 10_030.0]))
+
+    assert ran.tolist() == [0, 40, 80, 110]

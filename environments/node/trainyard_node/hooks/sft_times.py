@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch.distributed
 from verl.utils import tensordict_utils
 
 STEP, DATA, VALIDATION = "timing_s/step", "timing_s/data", "timing_s/validate"
@@ -28,7 +27,7 @@ class Times:
         data, began = time.perf_counter() - self._done_at, time.perf_counter()
         done = work()
         self.over()
-        if torch.distributed.get_rank() == 0:
+        if self._trackings:  # on the rank that logs, and there alone, the output holds metrics
             metrics = tensordict_utils.get(done, "metrics")
             metrics[DATA], metrics[STEP] = data, self._done_at - began
         return done
