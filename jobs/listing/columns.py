@@ -53,12 +53,12 @@ class Column:
 
 
 def column_of(name: str) -> Column | None:
-    """The column of a name; None where there is none."""
+    """The column of a name; None where there is none, as for a name that no database can hold."""
     field = known_fields().get(name)
     if field and name not in NOT_CHOSEN:
         return Column(name, field.label or name.capitalize(), field=field)
     metric, _, figure = name.rpartition(":")
-    if not metric or figure not in FIGURES or len(name) > LONGEST:
+    if not metric or figure not in FIGURES or len(name) > LONGEST or "\0" in name:
         return None
     return Column(name, _label(metric, figure), metric, figure_of(metric, figure))
 

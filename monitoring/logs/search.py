@@ -109,11 +109,16 @@ def _parts(lines: pa.StringArray, wanted: str) -> Iterator[tuple[str, str, str]]
     raw = lines.cast(pa.binary())
     begins = pc.find_substring_regex(lines, pattern=wanted) if wanted else None
     # What is left without the match says how long that is: RE2 alone decides what matches.
-    rests = pc.replace_substring_regex(lines, wanted, "", max_replacements=1) if wanted else None
+    # As bytes: "\\C" matches one of them, and what it leaves of a letter is no text.
+    rests = (
+        pc.replace_substring_regex(lines, wanted, "", max_replacements=1).cast(pa.binary())
+        if wanted
+        else None
+    )
     for at in range(len(lines)):
         data = raw[at].as_py()
         begin = max(0, begins[at].as_py()) if begins is not None else 0
-        length = len(data) - len(rests[at].as_py().encode()) if rests is not None else 0
+        length = len(data) - len(rests[at].as_py()) if rests is not None else 0
         yield _cut(data[:begin], data[begin : begin + length], data[begin + length :])
 
 

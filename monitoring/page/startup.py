@@ -44,8 +44,10 @@ def _told(events: Any) -> dict[str, float]:
 
 
 def _last_time(job: Job, phases: Sequence[Phase]) -> Mapping[str, float]:
-    """The seconds of the phases in the newest other run of this kind on this machine."""
-    jobs = Job.objects.filter(kind=job.kind, machine=job.machine, started_at__isnull=False)
+    """The seconds of the phases in the newest other run of this kind on this machine, of those
+    that the job's owner may see."""
+    seen = Job.objects.visible_to(job.owner)
+    jobs = seen.filter(kind=job.kind, machine=job.machine, started_at__isnull=False)
     near = jobs.exclude(pk=job.pk).order_by("-started_at")[:BEFORE]
     begun = {each.pk: each for each in near}
     events = Event.objects.of_run().filter(job__in=begun, kind=PHASE)

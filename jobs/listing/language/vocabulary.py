@@ -20,9 +20,12 @@ OPERATORS: Mapping[str, tuple[str, ...]] = {
 EXAMPLES = {
     TEXT: "a word, or words in quotes",
     NUMBER: "a number, such as 0.4 or 1e-5",
-    TIME: "a date such as 2026-11-01, or a time ago such as 7d",
-    SPAN: "a length of time, such as 90s, 30m, 2h or 1d",
+    TIME: "a date such as 2026-11-01, of the years 1970 to 9000, or a time ago such as 7d",
+    SPAN: "a length of time, such as 90s, 30m, 2h or 1d, of at most 10000d",
 }
+LONGEST_SPAN = timedelta(days=10_000)
+# A moment that a time zone may shift by a day, and a database can still keep.
+FIRST_YEAR, LAST_YEAR = 1970, 9000
 # Which figure of a metric: the newest, the least, the greatest, and the better one of these two.
 FIGURES = ("last", "best", "low", "high")
 FLAGS = {"yes": True, "no": False}
@@ -84,20 +87,19 @@ def _span(text: str) -> timedelta | None:
     match = SPELT_SPAN.fullmatch(text)
     if not match:
         return None
-    try:
-        return timedelta(seconds=float(match[1]) * SECONDS[match[2]])
-    except OverflowError:
-        return None
+    seconds = float(match[1]) * SECONDS[match[2]]
+    return timedelta(seconds=seconds) if seconds <= LONGEST_SPAN.total_seconds() else None
 
 
 def _time(text: str) -> datetime | timedelta | None:
     """A moment of the calendar, or how long ago."""
-    if ago := _span(text):
+    if (ago := _span(text)) is not None:
         return ago
     try:
-        return datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         return None
+    return moment if FIRST_YEAR <= moment.year <= LAST_YEAR else None
 
 
 READERS: Mapping[str, Callable[[str], Value | None]] = {

@@ -91,7 +91,8 @@ def test_chosen_columns_are_remembered_for_their_user(
 
 
 @pytest.mark.parametrize(
-    "columns", [["nonsense"], ["x:worst"], ["lr"] * (MOST + 1), ["x" * 300 + ":last"]]
+    "columns",
+    [["nonsense"], ["x:worst"], ["lr"] * (MOST + 1), ["x" * 300 + ":last"], ["x\0y:last"]],
 )
 def test_columns_that_there_are_not_are_refused_and_kept(
     page: Client, user: User, columns: list[str]
@@ -103,6 +104,22 @@ def test_columns_that_there_are_not_are_refused_and_kept(
     assert text.count(f'value="{columns[0][:40]}') >= 1
     assert 'value="q=one"' in text
     assert not ListColumns.objects.exists()
+
+
+@pytest.mark.backends
+def test_a_column_that_no_database_can_hold_is_left_out(page: Client, user: User) -> None:
+    """PostgreSQL refuses a text with a NUL in it, in a question too."""
+    factories.make_job(user, name="job one")
+    for query in ("column=%00", "column=x%00y:last", "column=x%00y:last&sort=x%00y:last"):
+        answer = page.get(f"/jobs/?{query}")
+        assert (answer.status_code, names(answer.content)) == (200, ["one"])
+        assert answer.context["columns"] == []
+    page.post("/jobs/views/", {"name": "odd", "query": "column=x%00y:last&q=%00&where=%00"})
+    assert page.get(f"/jobs/?{SavedView.objects.get().query}").status_code == 200
+    page.post("/jobs/views/", {"name": "a\0b", "query": "column=lr"})
+    page.post("/jobs/views/", {"name": "raw", "query": "column=x\0y:last"})
+    assert [view.name for view in SavedView.objects.all()] == ["odd"]
+    assert column_of("x\0y:last") is None
 
 
 def test_the_best_value_is_on_the_side_that_the_name_says() -> None:

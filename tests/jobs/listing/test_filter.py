@@ -149,6 +149,27 @@ def test_junk_is_refused(page: Client, db: None, where: str) -> None:
     assert page.get(f"/jobs/?{urlencode({'where': where})}").status_code == expected
 
 
+@pytest.mark.parametrize(
+    "where",
+    [
+        "created > 1000000d",
+        'created > "0001-01-01T00:00+14:00"',
+        'created < "9999-12-31T23:59-14:00"',
+        "duration > 200000000d",
+    ],
+)
+def test_times_that_no_database_takes_are_refused(page: Client, db: None, where: str) -> None:
+    answer = page.get(f"/jobs/?{urlencode({'where': where})}")
+    assert answer.status_code == 422
+    assert f"<mark>{html.escape(where.split(' ', 2)[2])}</mark>" in answer.content.decode()
+
+
+def test_the_outermost_times_are_taken(page: Client, jobs: dict[str, Job]) -> None:
+    outermost = 'created > "1970-01-01T00:00+14:00" and created < "9000-12-31T23:59-14:00"'
+    assert found(page, outermost) == {"fast", "slow", "plain"}
+    assert found(page, "created > 10000d and not duration > 10000d") == {"fast", "slow", "plain"}
+
+
 def test_a_filter_takes_as_many_queries_for_more_jobs(page: Client, user: User) -> None:
     url = (
         f"/jobs/?{urlencode({'where': 'best(val-core) > 0 or lr > 0', 'column': f'{SCORE}:best'})}"

@@ -116,6 +116,13 @@ def test_any_bytes_are_searched(tmp_path: Path) -> None:
     assert search(path, Question(words="lost")).is_whole
 
 
+def test_a_part_of_a_letter_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "train.log"
+    path.write_text("caf\u00e9\n")
+    (hit,) = search(path, Question(words=r"caf\C", is_regex=True)).hits
+    assert (hit.before, hit.found, hit.after) == ("", "caf\ufffd", "\ufffd")
+
+
 def test_an_expression_that_hangs_others_takes_its_time(tmp_path: Path) -> None:
     path = tmp_path / "train.log"
     path.write_text("a" * 200_000 + "\n")

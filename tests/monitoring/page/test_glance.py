@@ -117,3 +117,16 @@ def test_a_start_shows_its_phases_beside_those_of_last_time(page: Client, user: 
     tell(job, "update", 45)
     assert "last time)" not in text_of(page, job)
     assert "Processes 25 s 20 s Model 15 s 30 s" in text_of(page, job)
+
+
+def test_a_start_tells_nothing_of_a_run_that_its_owner_may_not_see(
+    page: Client, user: User, other: User
+) -> None:
+    before = running(other, "sft", status="completed", ended_at=NOW, started_at=NOW - timedelta(1))
+    for phase, seconds in (("processes", 20), ("model", 50), ("update", 60)):
+        tell(before, phase, seconds)
+    job = running(user, "sft")
+    tell(job, "processes", 25)
+    assert "last time)" not in text_of(page, job)
+    User.objects.filter(pk=user.pk).update(is_staff=True)
+    assert "(30 s last time)" in text_of(page, job)
