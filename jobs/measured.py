@@ -36,12 +36,15 @@ class Source(Protocol):
     def names(self, job_ids: Collection[int], most: int) -> list[str]:
         """The metrics that any of the jobs has, the first ``most`` of them."""
 
-    def names_under(self, word: str) -> list[str]:
-        """The metrics of all jobs with this name, or a name that begins with it and a slash."""
+    def all_names(self) -> list[str]:
+        """The metrics of all jobs, whoever may see them."""
 
-    def holding(self, metrics: Collection[str], figure: str, lookup: str, value: float) -> Q:
+    def names_had(self, jobs: Jobs, names: Collection[str]) -> list[str]:
+        """Those of these metrics that any of the jobs has."""
+
+    def holding(self, metrics: Collection[str], figure: str, lookup: str, value: Any) -> Q:
         """The condition on jobs that in any of the metrics ``last``, ``low`` or ``high`` compares
-        with the value as the lookup says."""
+        with the value as the lookup says, or with the values after ``in``."""
 
     def counts(self, job_ids: Collection[int]) -> Mapping[int, int]:
         """How many points each job has, over all its metrics."""
@@ -94,12 +97,17 @@ def figures_of_all(
     return _source[0].figures(job_ids, metrics) if _source and job_ids and metrics else {}
 
 
-def names_under(word: str) -> list[str]:
-    """The metrics of all jobs that have this name, or a name that begins with it and a slash."""
-    return _source[0].names_under(word) if _source and word else []
+def all_names() -> list[str]:
+    """The metrics of all jobs: see ``names_had`` for those that somebody may see."""
+    return _source[0].all_names() if _source else []
 
 
-def holding(metrics: Collection[str], figure: str, lookup: str, value: float) -> Q:
+def names_had(jobs: Jobs, names: Collection[str]) -> list[str]:
+    """Those of these metrics that any of the jobs has."""
+    return _source[0].names_had(jobs, names) if _source and names else []
+
+
+def holding(metrics: Collection[str], figure: str, lookup: str, value: Any) -> Q:
     """The condition on jobs: see ``Source.holding``."""
     return _source[0].holding(metrics, figure, lookup, value) if _source else Q(pk__in=[])
 

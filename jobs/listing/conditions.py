@@ -14,6 +14,7 @@ from jobs import measured
 from jobs.listing.fields import PRIORITIES, Known, figure_of, known_fields
 from jobs.listing.language.reading import All, Comparison, Not, Tree
 from jobs.listing.language.vocabulary import NUMBER, TEXT, TIME
+from jobs.listing.metrics import Metrics
 from jobs.models import HELD, PinnedJob, Status, Tag
 
 LOOKUPS = {"=": "exact", "<": "lt", "<=": "lte", ">": "gt", ">=": "gte", "~": "icontains"}
@@ -21,29 +22,25 @@ LARGEST = 2**31 - 1
 OPPOSITES = {"!=": "=", "!~": "~"}
 
 
-def condition(tree: Tree, user: User | None) -> Q:
+def condition(tree: Tree, user: User | None, metrics: Metrics) -> Q:
     """Which jobs a filter finds. A comparison is false of a job that lacks what is compared."""
     if isinstance(tree, Comparison):
-        return _comparison(tree, user)
+        operator = OPPOSITES.get(tree.operator, tree.operator)
+        found = (_of_metric(tree, operator, metrics) if tree.figure
+                 else _of_field(tree, operator, user))  # fmt: skip
+        return ~found if tree.operator in OPPOSITES else found
     if isinstance(tree, Not):
-        return ~condition(tree.part, user)
+        return ~condition(tree.part, user, metrics)
     return reduce(and_ if isinstance(tree, All) else or_,
-                  [condition(part, user) for part in tree.parts])  # fmt: skip
+                  [condition(part, user, metrics) for part in tree.parts])  # fmt: skip
 
 
-def _comparison(tree: Comparison, user: User | None) -> Q:
-    if tree.operator in OPPOSITES:
-        return ~_any(tree, OPPOSITES[tree.operator], user)
-    return _any(tree, "=" if tree.operator == "in" else tree.operator, user)
-
-
-def _any(tree: Comparison, operator: str, user: User | None) -> Q:
-    return reduce(or_, [_one(tree, operator, value, user) for value in tree.values])
+def _of_field(tree: Comparison, operator: str, user: User | None) -> Q:
+    one = "=" if operator == "in" else operator
+    return reduce(or_, [_one(tree, one, value, user) for value in tree.values])
 
 
 def _one(tree: Comparison, operator: str, value: Any, user: User | None) -> Q:
-    if tree.figure:
-        return _of_metric(tree, LOOKUPS[operator], value)
     field = known_fields()[tree.name]
     if field.name == "pinned":
         return _is(Q(pk__in=PinnedJob.objects.filter(user=user).values("job")), value)
@@ -66,10 +63,12 @@ def _of_whole(field: Known, operator: str, value: float) -> Q:
     return _surely(Q(**{f"{field.path}__{LOOKUPS[operator]}": within}))
 
 
-def _of_metric(tree: Comparison, lookup: str, value: float) -> Q:
-    """The metric of this name, or any below it."""
+def _of_metric(tree: Comparison, operator: str, metrics: Metrics) -> Q:
+    """The metric of this name, or any below it; all the values after ``in`` at once."""
+    is_in = operator == "in"
+    lookup, value = ("in", tree.values) if is_in else (LOOKUPS[operator], tree.values[0])
     names: dict[str, list[str]] = {}
-    for name in measured.names_under(tree.name):
+    for name in metrics.under(tree.name):
         names.setdefault(figure_of(name, tree.figure), []).append(name)
     found = [measured.holding(each, figure, lookup, value)
              for figure, each in names.items() if figure]  # fmt: skip

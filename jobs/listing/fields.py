@@ -16,6 +16,7 @@ from jobs.listing.language.vocabulary import (
     Field,
     Vocabulary,
 )
+from jobs.listing.metrics import Metrics
 from jobs.models import HELD, Priority, Status
 from jobs.verl.better import is_best_higher
 from jobs.verl.knobs import KNOBS, Knob
@@ -82,11 +83,11 @@ def _of_knob(knob: Knob) -> Known:
     )
 
 
-def vocabulary(metrics: Iterable[str] = ()) -> Vocabulary:
-    """What a filter can speak of. ``metrics`` are the names that are proposed."""
+def vocabulary(metrics: Metrics, names: Iterable[str] = ()) -> Vocabulary:
+    """What a filter can speak of. ``names`` are the metrics that are proposed."""
     fields = dict(reversed(list(known_fields().items())))
-    return Vocabulary(fields, lambda name: bool(measured.names_under(name)),
-                      proposed(metrics), why_not_best)  # fmt: skip
+    return Vocabulary(fields, lambda word: len(metrics.under(word)), proposed(names),
+                      lambda word: why_not_best(word, metrics.under(word)))  # fmt: skip
 
 
 def proposed(metrics: Iterable[str]) -> list[str]:
@@ -96,8 +97,7 @@ def proposed(metrics: Iterable[str]) -> list[str]:
     return [*groups, *names]
 
 
-def why_not_best(word: str) -> str:
-    names = measured.names_under(word)
+def why_not_best(word: str, names: Iterable[str]) -> str:
     if any(is_best_higher(name) is not None for name in names):
         return ""
     return f"Whether more of {word} is better, its name does not say: write low or high."

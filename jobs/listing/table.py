@@ -17,6 +17,7 @@ from jobs.listing.conditions import condition
 from jobs.listing.fields import vocabulary
 from jobs.listing.language.reading import Tree, read
 from jobs.listing.language.words import LONGEST, NotRead
+from jobs.listing.metrics import Metrics
 from jobs.models import HELD, Job, JobQuerySet, PinnedJob, Status
 from platform_site.fields import asked
 
@@ -78,11 +79,11 @@ class Table:
 
     def __init__(self, question: Question, user: User | None, jobs: JobQuerySet) -> None:
         self.question, self.user = question, user
-        self.mine = in_archive(jobs, question.archive)
+        self.mine, self.metrics = in_archive(jobs, question.archive), Metrics(jobs)
         self.error: NotRead | None = None
         self.tree: Tree | None = None
         try:
-            self.tree = read(question.where, vocabulary())
+            self.tree = read(question.where, vocabulary(self.metrics))
         except NotRead as error:
             self.error = error
         self.columns = columns_of(question.columns)
@@ -130,7 +131,9 @@ class Table:
             jobs = jobs.filter(kind=question.kind)
         if question.q:
             jobs = jobs.filter(name__icontains=question.q)
-        return jobs.filter(condition(self.tree, self.user)) if self.tree else jobs
+        if self.tree is None:
+            return jobs
+        return jobs.filter(condition(self.tree, self.user, self.metrics))
 
     @cached_property
     def page(self) -> Page[Job]:

@@ -12,6 +12,7 @@ from jobs.listing import columns, saved, table
 from jobs.listing.fields import vocabulary
 from jobs.listing.language.reading import propose
 from jobs.listing.language.words import LONGEST
+from jobs.listing.metrics import Metrics
 from jobs.models import Job, JobQuerySet
 from platform_site.htmx import HtmxHttpRequest
 
@@ -60,7 +61,7 @@ def around(request: HtmxHttpRequest, found: table.Table) -> dict[str, Any]:
     return {
         "views": list(request.user.job_views.all()),
         "column_names": columns.names_offered(metrics),
-        "fields": vocabulary(metrics[:1]).fields.values(),
+        "fields": vocabulary(found.metrics).fields.values(),
         "metrics": metrics[:MOST_METRICS_SHOWN],
         "most_columns": columns.MOST,
         "empty_columns": range(min(2, columns.MOST - len(found.columns))),
@@ -79,7 +80,8 @@ def names_on(page: list[int]) -> list[str]:
 def proposals(request: HtmxHttpRequest) -> JsonResponse:
     """``?where=…``: what could come at the end of a filter that is being written."""
     text = request.GET.get("where", "")[:LONGEST].replace("\0", "")
-    found = propose(text, vocabulary(names_on(newest(request))))
+    known = Metrics(Job.objects.visible_to(request.user))
+    found = propose(text, vocabulary(known, names_on(newest(request))))
     return JsonResponse({"at": found.at, "words": found.words})
 
 

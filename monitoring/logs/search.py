@@ -109,7 +109,7 @@ def _parts(lines: pa.StringArray, wanted: str) -> Iterator[tuple[str, str, str]]
     raw = lines.cast(pa.binary())
     begins = pc.find_substring_regex(lines, pattern=wanted) if wanted else None
     # What is left without the match says how long that is: RE2 alone decides what matches.
-    # As bytes: "\\C" matches one of them, and what it leaves of a letter is no text.
+    # As bytes: ``\C`` matches one of them, and what it leaves of a letter is no text.
     rests = (
         pc.replace_substring_regex(lines, wanted, "", max_replacements=1).cast(pa.binary())
         if wanted

@@ -1,6 +1,7 @@
 """Answers what jobs ask of their metrics: see ``jobs.measured``."""
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 from django.db import connection
@@ -25,13 +26,6 @@ SELECT name FROM named WHERE name IS NOT NULL LIMIT %s
 """
 
 
-def all_names() -> list[str]:
-    """The metrics of all jobs, each once."""
-    with connection.cursor() as cursor:
-        cursor.execute(NAMES.format(table=Series._meta.db_table), [MOST_NAMES])
-        return [name for (name,) in cursor.fetchall()]
-
-
 class StoredFigures:
     def greatest(self, job_ids: Collection[int], metric: str) -> Mapping[int, float]:
         return points.highest(job_ids, metric)
@@ -51,10 +45,16 @@ class StoredFigures:
         rows = Series.objects.filter(job__in=job_ids).order_by("name")
         return list(rows.values_list("name", flat=True).distinct()[:most])
 
-    def names_under(self, word: str) -> list[str]:
-        return [name for name in all_names() if name == word or name.startswith(f"{word}/")]
+    def all_names(self) -> list[str]:
+        with connection.cursor() as cursor:
+            cursor.execute(NAMES.format(table=Series._meta.db_table), [MOST_NAMES])
+            return [name for (name,) in cursor.fetchall()]
 
-    def holding(self, metrics: Collection[str], figure: str, lookup: str, value: float) -> Q:
+    def names_had(self, jobs: Jobs, names: Collection[str]) -> list[str]:
+        rows = Series.objects.filter(name__in=names, job__in=jobs.order_by().values("pk"))
+        return list(rows.order_by("name").values_list("name", flat=True).distinct())
+
+    def holding(self, metrics: Collection[str], figure: str, lookup: str, value: Any) -> Q:
         asked = {f"{FIELDS[figure]}__{lookup}": value}
         rows = Series.objects.filter(name__in=metrics, **asked)
         return Q(pk__in=rows.values("job"))

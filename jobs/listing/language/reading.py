@@ -29,6 +29,9 @@ from jobs.listing.language.words import UNFINISHED, NotRead, Token, quoted, toke
 
 DEEPEST = 20  # parentheses and negations in each other
 MOST = 50  # comparisons
+MOST_VALUES = 50  # after one "in"
+# In all comparisons together: each is a variable of the question, of which SQLite takes 32766.
+MOST_METRICS = 20_000
 MOST_PROPOSED = 30
 ANY_MARK = ("=", "!=", "<", "<=", ">", ">=", "~", "!~")
 
@@ -98,7 +101,7 @@ def _possible(text: str, vocabulary: Vocabulary) -> Sequence[str]:
 class _Reader:
     def __init__(self, found: list[Token], vocabulary: Vocabulary) -> None:
         self.tokens, self.vocabulary = found, vocabulary
-        self.at = self.open = self.count = 0
+        self.at = self.count = self.metrics = 0
 
     @property
     def token(self) -> Token:
@@ -186,9 +189,15 @@ class _Reader:
         return figure, field
 
     def metric(self, token: Token) -> Field:
-        if not self.vocabulary.is_metric(token.text):
+        stands_for = self.vocabulary.stands_for(token.text)
+        if not stands_for:
             near = self.vocabulary.near(token.text)
             raise self.refuse(f"There is no field and no metric {token.text}.", near, token)
+        self.metrics += stands_for
+        if self.metrics > MOST_METRICS:
+            raise self.refuse(f"The words up to here stand for {self.metrics} metrics, and those "
+                              f"of a filter for at most {MOST_METRICS}. Write more of their names.",
+                              (), token)  # fmt: skip
         return Field(token.text, NUMBER)
 
     def subjects(self) -> list[str]:
@@ -217,6 +226,8 @@ class _Reader:
         found = [self.value(field)]
         while self.token.is_mark(","):
             self.take()
+            if len(found) == MOST_VALUES:
+                raise self.refuse(f"After in come at most {MOST_VALUES} values.", (")",))
             found.append(self.value(field))
         if not self.token.is_mark(")"):
             raise self.refuse("The parenthesis behind the values is not closed.", (",", ")"))

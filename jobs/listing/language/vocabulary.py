@@ -47,12 +47,12 @@ class Field:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """``is_metric`` says whether any job has a metric of this name, or metrics whose names begin
-    with it and a slash. ``metrics`` are names to propose: some of them, not all.
+    """``stands_for`` says how many metrics a word means: the one of this name, and those whose
+    names begin with it and a slash. ``metrics`` are names to propose: some of them, not all.
     ``why_not_best`` says why a metric has no best value; empty where it has one."""
 
     fields: Mapping[str, Field]
-    is_metric: Callable[[str], bool]
+    stands_for: Callable[[str], int]
     metrics: Sequence[str] = ()
     why_not_best: Callable[[str], str] = lambda name: ""
 

@@ -10,7 +10,9 @@ from django.test import Client
 from django.utils import timezone
 
 from jobs.listing import marks
+from jobs.listing.language.reading import MOST_METRICS
 from jobs.models import Job
+from monitoring.store.figures import StoredFigures
 from tests import factories
 from tests.pages import HTMX, asks_for_login, queries, refuses_other_methods
 
@@ -80,6 +82,11 @@ def found(page: Client, where: str, **more: str) -> set[str]:
         ("not val-core > 0", "plain"),
         ("train/loss > 0", ""),  # its last value is not a number
         ("high(train/loss) = 2", "plain"),
+        ("val-core in (0.3, 0.5, 7)", "fast slow"),
+        ("low(val-core) in (0.05)", "slow"),
+        ("best(val-core) in (0.9, 0.95)", "fast slow"),
+        ("not val-core in (0.3, 7)", "slow plain"),
+        ("val-core != 0.3", "slow plain"),
         ("status = held", "plain"),
         ("status = queued", ""),
         ("status in (completed, held)", "fast slow plain"),
@@ -185,6 +192,32 @@ def test_a_filter_takes_as_many_queries_for_more_jobs(page: Client, user: User) 
     assert counts[0] == counts[1]
 
 
+def test_a_metric_is_looked_up_once_however_often_it_is_named(
+    page: Client, jobs: dict[str, Job]
+) -> None:
+    def asked(where: str) -> int:
+        page.get(f"/jobs/?{urlencode({'where': where})}")
+        return queries(page, f"/jobs/?{urlencode({'where': where})}")
+
+    once = asked("val-core > 0")
+    values = ",".join(f"{value / 10}" for value in range(50))
+    assert asked(f"best(val-core) > 0 and val-core < 7 or val-core in ({values})") == once
+    assert asked(f"val-core > 0 and {SCORE} > 0") == once + 1
+
+
+def test_a_filter_takes_as_many_metrics_as_the_database(
+    page: Client, jobs: dict[str, Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [SCORE, *(f"val-core/{n}" for n in range(MOST_METRICS // 2 - 1))]
+    monkeypatch.setattr(StoredFigures, "all_names", lambda self: names)
+    monkeypatch.setattr(StoredFigures, "names_had", lambda self, jobs, names: names)
+    assert found(page, f"val-core > 0.4 and val-core in (0.5,{'7,' * 48}7)") == {"slow"}
+    three = " and ".join(["val-core > 0"] * 3)
+    answer = page.get(f"/jobs/?{urlencode({'where': three})}")
+    assert answer.status_code == 422
+    assert "val-core &gt; 0 and <mark>val-core</mark>" in answer.content.decode()
+
+
 def test_words_are_proposed(page: Client, jobs: dict[str, Job], client: Client) -> None:
     def words(where: str) -> list[str]:
         answer = page.get(f"/jobs/filter/?{urlencode({'where': where})}").json()
@@ -199,6 +232,16 @@ def test_words_are_proposed(page: Client, jobs: dict[str, Job], client: Client) 
 def test_no_metric_of_somebody_else_is_proposed(page: Client, other: User) -> None:
     factories.add_points(factories.make_job(other), "secret/metric", {1: 1.0})
     assert page.get("/jobs/filter/?where=secret").json()["words"] == []
+
+
+def test_no_metric_of_somebody_else_is_known(page: Client, user: User, other: User) -> None:
+    factories.add_points(factories.make_job(other), "secret/metric", {1: 1.0})
+    for where in ("secret > 0", "secret/metric > 0", "best(secret) > 0"):
+        answer = page.get(f"/jobs/?{urlencode({'where': where})}")
+        assert answer.status_code == 422
+        assert "There is no field and no metric secret" in answer.content.decode()
+    User.objects.filter(pk=user.pk).update(is_staff=True)
+    assert page.get("/jobs/?where=secret+>+0").status_code == 200
 
 
 def test_proposals_ask_for_a_login_and_for_get(page: Client) -> None:

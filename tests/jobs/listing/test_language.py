@@ -4,7 +4,16 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from jobs.listing.language.reading import All, Comparison, Not, Some, Tree, propose, read
+from jobs.listing.language.reading import (
+    MOST_METRICS,
+    All,
+    Comparison,
+    Not,
+    Some,
+    Tree,
+    propose,
+    read,
+)
 from jobs.listing.language.vocabulary import (
     CHOICE,
     FLAG,
@@ -28,7 +37,7 @@ FIELDS = (
 METRICS = ("val-core", "val-core/gsm8k/acc/mean@1", "train/loss", "odd name")
 WORDS = Vocabulary(
     {field.name: field for field in FIELDS},
-    METRICS.__contains__,
+    METRICS.count,
     METRICS,
     lambda name: "Nobody knows." if name == "odd name" else "",
 )
@@ -108,6 +117,7 @@ def test_a_filter_is_read(text: str, tree: Tree | None) -> None:
         ("not " * 30 + "lr < 1", "not", "in each other", []),
         ("(" * 30 + "lr < 1", "(", "in each other", []),
         (" and ".join(["lr < 1"] * 60), "lr", "at most 50 comparisons", []),
+        (f"lr in ({','.join('1' * 51)})", "1", "After in come at most 50 values", [")"]),
     ],
 )
 def test_what_cannot_be_read_is_told_with_its_place(
@@ -123,6 +133,17 @@ def test_what_cannot_be_read_is_told_with_its_place(
 def test_a_filter_is_no_longer_than_a_thousand_characters() -> None:
     with pytest.raises(NotRead, match="at most 1000"):
         read("lr < 1 " + " " * LONGEST, WORDS)
+
+
+def test_the_words_of_a_filter_stand_for_so_many_metrics_in_all() -> None:
+    words = Vocabulary(
+        {}, {"few": 1, "many": MOST_METRICS - 1, "more": MOST_METRICS + 1}.__getitem__
+    )
+    assert read("few > 1 and many > 1", words)
+    for text, wrong in (("few > 1 and few < 2 and many > 1", "many"), ("high(more) > 1", "more")):
+        with pytest.raises(NotRead, match=f"stand for {MOST_METRICS + 1} metrics") as caught:
+            read(text, words)
+        assert text[caught.value.at : caught.value.end] == wrong
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from jobs.listing import columns, saved
 from jobs.listing.fields import vocabulary
 from jobs.listing.language.reading import read
 from jobs.listing.language.words import NotRead
+from jobs.listing.metrics import Metrics
 from jobs.management.base import find_user
-from jobs.models import SavedView
+from jobs.models import Job, SavedView
 from platform_site.commands import FieldError, JsonCommand
 
 
@@ -47,7 +48,7 @@ def found(user: User, name: str) -> SavedView:
 
 def save(user: User, options: dict[str, Any]) -> None:
     try:
-        read(options["where"], vocabulary())
+        read(options["where"], vocabulary(Metrics(Job.objects.visible_to(user))))
     except NotRead as error:
         raise FieldError("where", f"{error} (at character {error.at + 1})") from None
     query = QueryDict(mutable=True)
