@@ -12,6 +12,7 @@ from compute.machines.errors import MachineError
 from compute.models import Machine, when
 
 NEAR = timedelta(hours=1)  # before the end, when an event says that it is near
+YEARS = range(2000, 9000)  # a time zone may move others out of the calendar
 UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 SPAN = re.compile(r"(?:\s*\d+(?:\.\d+)?\s*[dhm])+\s*")
 FIELD = "rental_ends_at"
@@ -23,12 +24,15 @@ def set_end(machine: Machine, ends_at: datetime | None, *, who: str = "") -> Non
 
 
 def checked(ends_at: datetime | None, before: datetime | None = None) -> datetime | None:
-    """An end to the minute, rounded to the safe side. Raises ``MachineError`` when it is past.
+    """An end to the minute, rounded to the safe side. Raises ``MachineError`` when it is past, or
+    thousands of years away.
 
     What stands already (``before``) may be kept though it is past.
     """
     if ends_at is None or ends_at == before:
         return ends_at
+    if ends_at.year not in YEARS:
+        raise MachineError(f"No rental ends in the year {ends_at.year}: correct it.", FIELD)
     ends_at = ends_at.replace(second=0, microsecond=0)
     if before and ends_at == before.replace(second=0, microsecond=0):
         return before

@@ -87,6 +87,25 @@ def test_a_past_end_is_refused(box: Machine) -> None:
     assert box.rental_ends_at is None
 
 
+@pytest.mark.parametrize("text", ["9999-12-31T23:59-14:00", "0001-01-01T00:00+14:00"])
+def test_an_end_outside_of_the_calendar_is_refused(box: Machine, text: str) -> None:
+    with pytest.raises(MachineError, match="No rental ends in the year"):
+        rental.set_end(box, rental.moment(text))
+    with pytest.raises(MachineError, match="No rental ends in the year"):
+        rental.set_end(box, rental.after("2900000d"))
+    assert box.rental_ends_at is None
+
+
+@pytest.mark.parametrize("where", ["rental", "edit"])
+def test_an_end_that_is_outside_of_the_calendar_elsewhere_is_told_at_its_field(
+    boss: Client, box: Machine, settings: Settings, where: str
+) -> None:
+    settings.TIME_ZONE = "America/New_York"
+    response = boss.post(f"/machines/{box.pk}/{where}/", {"rental_ends_at": "9999-12-31 23:59"})
+    assert response.status_code == 422
+    assert "No rental ends in the year 9999: correct it." in response.content.decode()
+
+
 def test_on_the_page(boss: Client, box: Machine) -> None:
     assert boss.post(url(box), {"rental_ends_at": "2199-11-26T18:00"}).status_code == 302
     box.refresh_from_db()
