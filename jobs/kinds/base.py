@@ -171,8 +171,6 @@ class JobKind(ABC):
     writes_answers: bool = False
     # Whether it can be tried before it runs, rehearsed and dry-fired: its spec is one of training.
     can_rehearse: bool = False
-    # Whether the same settings make the same bytes out of the same inputs.
-    is_repeatable: ClassVar[bool] = False
 
     @abstractmethod
     def read(self, data: Mapping[str, Any]) -> Any:
@@ -260,6 +258,10 @@ class JobKind(ABC):
         A job says it best itself, by an event ``planned`` with ``steps``.
         """
         return None
+
+    def is_repeatable(self, spec: Any) -> bool:
+        """Whether the same settings make the same bytes out of the same inputs."""
+        return False
 
     def values(self, spec: Any) -> Mapping[str, Any]:
         """Its settings by name."""

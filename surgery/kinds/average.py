@@ -11,7 +11,7 @@ from jobs.kinds.trial import TRAINERS, seconds_in
 from jobs.process import Command, Placement, Spread
 from surgery.kinds import judged
 from surgery.kinds.judged import Judge
-from surgery.kinds.reading import as_list, models
+from surgery.kinds.reading import as_list, as_number, models
 
 UNIFORM, LAST, EMA, WEIGHTED, METRIC = "uniform", "last", "ema", "weights", "metric"
 GREEDY = "greedy"
@@ -72,7 +72,6 @@ class Average(ModelMaker):
     label: ClassVar[str] = "Average"
     done: ClassVar[str] = "made"
     can_look: ClassVar[bool] = True
-    is_repeatable: ClassVar[bool] = True
     panels: ClassVar[Sequence[str]] = ("report", *ModelMaker.panels)
 
     def read(self, data: Mapping[str, Any]) -> AverageSpec:
@@ -89,6 +88,10 @@ class Average(ModelMaker):
             return made
         env = {name: value for name, value in made.env.items() if name != "CUDA_VISIBLE_DEVICES"}
         return replace(made, env=env)
+
+    def is_repeatable(self, spec: AverageSpec) -> bool:
+        """A soup hangs on scores, whose last bits may differ between two runs of a trainer."""
+        return spec.method != GREEDY
 
     def judge(self, spec: AverageSpec, end: End) -> Verdict:
         what = "The average is made"
@@ -149,14 +152,15 @@ def _score(spec: AverageSpec, placement: Placement) -> dict[str, Any]:
 def _lines(spec: AverageSpec, said: Mapping[str, Mapping[str, Any]]) -> list[Line]:
     """Of each checkpoint, what came of it. A run may tell anything."""
     made = as_list(said.get("made", {}).get("checkpoints"))
-    rows = made or as_list(said.get("tried", {}).get("candidates")) or spec.checkpoints
-    return [*map(_line, rows)]
+    if spec.method == GREEDY and not made:
+        made = as_list(said.get("tried", {}).get("candidates")) or list(spec.checkpoints)
+    return [*map(_line, made)]
 
 
 def _line(row: Mapping[str, Any]) -> Line:
     share = row.get("share")
     state = str(row.get("state", WAITING))
-    if type(share) in (int, float):
+    if as_number(share) is not None:
         state = KEPT if share else LEFT_OUT
     name = f"step {row.get('step', '?')}"
     return Line(name, state, ", ".join(_found(row)), seconds_in(row.get("seconds")))
@@ -166,6 +170,6 @@ def _found(row: Mapping[str, Any]) -> Iterator[str]:
     alone = f"alone {judged.METRIC}"
     known = {"score": judged.METRIC, "alone": alone, "share": "share", "value": "metric"}
     for name, what in known.items():
-        if type(row.get(name)) in (int, float):
-            yield f"{what} {row[name]:.6g}"
+        if (value := as_number(row.get(name))) is not None:
+            yield f"{what} {value:.6g}"
     yield str(row.get("path", ""))

@@ -39,7 +39,6 @@ class Convert(ModelMaker):
     label: ClassVar[str] = "Conversion"
     done: ClassVar[str] = "made"
     can_look: ClassVar[bool] = True
-    is_repeatable: ClassVar[bool] = True
 
     def read(self, data: Mapping[str, Any]) -> ConvertSpec:
         known = {each.name for each in fields(ConvertSpec)}
@@ -50,6 +49,9 @@ class Convert(ModelMaker):
     ) -> Command:
         text, target = json.dumps(spec.to_node()), f"{placement.run_dir}/{FOLDER}"
         return self.program(placement, "convert", "--text", text, "--out", target)
+
+    def is_repeatable(self, spec: ConvertSpec) -> bool:
+        return True
 
     def judge(self, spec: ConvertSpec, end: End) -> Verdict:
         return self.worth(end, "The model is made")

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from jobs.kinds.base import ADAPTER, End, FileFact, Product, Read, Reads, Verdict
 from jobs.kinds.maker import FOLDER, ModelMaker
 from jobs.process import Command, Placement
-from surgery.kinds.reading import as_list, named, named_by
+from surgery.kinds.reading import as_list, as_number, named, named_by
 
 OF_ADAPTER = "adapter"  # the folder below the run directory
 
@@ -61,7 +61,6 @@ class LoraMerge(ModelMaker):
     label: ClassVar[str] = "LoRA merge"
     done: ClassVar[str] = "made"
     can_look: ClassVar[bool] = True
-    is_repeatable: ClassVar[bool] = True
 
     def read(self, data: Mapping[str, Any]) -> LoraMergeSpec:
         known = {each.name for each in fields(LoraMergeSpec)}
@@ -72,6 +71,9 @@ class LoraMerge(ModelMaker):
     ) -> Command:
         text, target = json.dumps(spec.to_node()), f"{placement.run_dir}/{FOLDER}"
         return self.program(placement, "lora", "merge", "--text", text, "--out", target)
+
+    def is_repeatable(self, spec: LoraMergeSpec) -> bool:
+        return True
 
     def judge(self, spec: LoraMergeSpec, end: End) -> Verdict:
         return self.worth(end, "The model is made")
@@ -101,9 +103,8 @@ class LoraExtract(ModelMaker):
         said = end.said.get(self.done)
         if end.exit_code != 0 or said is None:
             return self.not_made(end)
-        error = said.get("error")
-        is_known = type(error) in (int, float)
-        told = f": what it lacks is {error:.3g} of the change" if is_known else ""
+        error = as_number(said.get("error"))
+        told = "" if error is None else f": what it lacks is {error:.3g} of the change"
         return Verdict("completed", f"The adapter is made{told}.")
 
     def makes(self, spec: LoraExtractSpec) -> Sequence[Product]:

@@ -31,7 +31,6 @@ class Merge(ModelMaker):
     label: ClassVar[str] = "Merge"
     done: ClassVar[str] = "made"
     can_look: ClassVar[bool] = True
-    is_repeatable: ClassVar[bool] = True
 
     def read(self, data: Mapping[str, Any]) -> MergeSpec:
         known = {field.name for field in fields(MergeSpec)}
@@ -40,6 +39,9 @@ class Merge(ModelMaker):
     def command(self, spec: MergeSpec, placement: Placement, origins: Mapping[str, str]) -> Command:
         target = f"{placement.run_dir}/{FOLDER}"
         return self.program(placement, "merge", "--text", spec.recipe, "--out", target)
+
+    def is_repeatable(self, spec: MergeSpec) -> bool:
+        return True
 
     def judge(self, spec: MergeSpec, end: End) -> Verdict:
         return self.worth(end, "The model is made")

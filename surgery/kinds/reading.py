@@ -1,5 +1,6 @@
 """What kinds of surgery share when they say what is read."""
 
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -19,6 +20,13 @@ def models(paths: Iterable[str]) -> dict[str, str]:
 def named_by(path: str) -> str:
     """The role of a model that is read, by its path."""
     return "model" if step_in(path) is None else "checkpoint"
+
+
+def as_number(value: Any) -> float | None:
+    """A finite number, or None: a run may tell anything."""
+    if type(value) not in (int, float) or not abs(value) <= sys.float_info.max:
+        return None
+    return float(value)
 
 
 def as_list(value: Any) -> list[Mapping[str, Any]]:

@@ -87,7 +87,7 @@ def compared(made: Sequence[Made]) -> str:
     if all(digests == known[0] for digests in known):
         return f"All {len(known)} made the same bytes."
     said = f"The {len(known)} did not make the same bytes."
-    if not made[0].job.job_kind.is_repeatable:
+    if not made[0].job.job_kind.is_repeatable(made[0].job.spec_of_kind):
         return said
     return (
         f"{said} The same inputs and versions of the software would have made them: one or the "

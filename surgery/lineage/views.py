@@ -70,6 +70,7 @@ def again(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         "why_not": why_not,
         "problem": problem,
         "after": order.after,
+        "is_repeatable": job.job_kind.is_repeatable(job.spec_of_kind),
         "made": made_so_far,
         "compared": making.compared(made_so_far),
     }

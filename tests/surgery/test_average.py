@@ -399,6 +399,10 @@ def test_the_report_names_what_is_kept_and_left_out() -> None:
     assert lines[0].said == "val/loss 0.5, /m/2"
     said = {"made": {"tensors": 3, "bytes": 2048, "checkpoints": rows}}
     assert [line.state for line in kind.report(spec, said).lines] == ["kept", "left_out"]
+    odd = [{"step": 1, "score": 10**400, "alone": float("nan"), "share": 10**400}]
+    assert kind.report(spec, {"made": {"checkpoints": odd}}).lines[0].said == ""
+    assert (kind.is_repeatable(spec), kind.is_repeatable(AverageSpec())) == (False, True)
+    assert kind.report(AverageSpec("uniform", spec.checkpoints), {}).lines == ()
     done = kind.judge(spec, End(0, 9, 9, said=said))
     assert done.reason == "The average of 1 of 2 candidates is made: 3 tensors, 2.0 KiB."
 

@@ -5,7 +5,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from jobs.models import Artifact, Job
+from jobs.models import Artifact, Job, Place
 from tests import factories
 from tests.pages import queries
 
@@ -45,12 +45,12 @@ def test_what_can_be_done_with_one(page: Client, job: Job) -> None:
         f"/jobs/new/on/{artifact.pk}/",
         f"/jobs/{job.pk}/export/?step=20",
         f"/surgery/average/?job={job.pk}&amp;from={artifact.pk}",
+        f"/surgery/new/?from={artifact.pk}",
         f"/artifacts/{artifact.pk}/pin/",
     ):
         assert f'"{url}"' in row
-    assert "/surgery/new/" not in row  # it has no Hugging Face folder
-    Artifact.objects.filter(pk=artifact.pk).update(has_model=True)
-    assert f'"/surgery/new/?artifact={artifact.pk}"' in rows(page, job)[1]
+    folder = Place.objects.get(artifact=artifact).path
+    assert folder in page.get(f"/surgery/new/?from={artifact.pk}").content.decode()
     page.post(f"/artifacts/{artifact.pk}/pin/")
     row = rows(page, job)[1]
     assert f'formaction="/artifacts/{artifact.pk}/unpin/"' in row

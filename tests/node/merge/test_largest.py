@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import Tensor
+from trainyard_node.merge.rules import largest
 from trainyard_node.merge.rules.largest import Largest
 
 
@@ -37,12 +38,12 @@ def test_as_by_sorting(kind: str, chunk: int) -> None:
     for seed, k in enumerate((0, 1, 2, 499, 500, 900, 999, 1000)):
         torch.manual_seed(seed)
         values = KINDS[kind](1000)
-        found, largest, _ = kept(values, k, values[::7], chunk)
+        found, those, _ = kept(values, k, values[::7], chunk)
         assert torch.equal(found, by_sorting(values, k)), k
         if k:
             expected = values.sort(descending=True).values[:k]
-            assert largest.least == expected[-1]
-            assert largest.kept_sum == pytest.approx(expected.double().sum().item())
+            assert those.least == expected[-1]
+            assert those.kept_sum == pytest.approx(expected.double().sum().item())
 
 
 def test_a_sample_that_misleads_costs_more_looks_and_no_error() -> None:
@@ -57,3 +58,15 @@ def test_one_look_is_enough_with_a_fair_sample() -> None:
     torch.manual_seed(0)
     values = torch.randn(100_000).abs()
     assert kept(values, 30_000, values[::10], 10_000)[2] == 1
+
+
+def test_zeros_of_both_signs_are_equal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Arcee's importance is, of a model of which half is unchanged."""
+    monkeypatch.setattr(largest, "most_near", lambda total, beside=1: 20)
+    for seed in range(6):
+        torch.manual_seed(seed)
+        values = torch.randn(2000) * (torch.rand(2000) < 0.5)
+        values[::3] *= -1e-6
+        for k in (200, 900, 1300, 1900):
+            found, _, _ = kept(values, k, values[::7], 137)
+            assert torch.equal(found, by_sorting(values, k)), (seed, k)

@@ -26,7 +26,7 @@ def most_near(total: int, beside: int = 1) -> int:
 
 
 class Largest:
-    """Finds the `k` largest of `total` values of 0 or more; equal ones go by their order.
+    """Finds the `k` largest of `total` values; equal ones go by their order.
 
     The calls: `sample`, `look` at all, `settle` (False: look again), then `kept` for all in order.
     With `sums` it also adds the k largest up. `beside` is how many look at the tensor at the same
@@ -193,7 +193,7 @@ class Largest:
 
     def _set_window(self) -> None:
         count = len(self._grid)
-        self._bottom = float(self._grid[self._low]) if self._low >= 0 else -1.0
+        self._bottom = float(self._grid[self._low]) if self._low >= 0 else -math.inf
         self._top = float(self._grid[self._high]) if self._high < count else math.inf
 
 
@@ -222,7 +222,8 @@ def _nth_largest(values: numpy.ndarray, nth: int) -> float:
 
 def _ordered(values: numpy.ndarray) -> numpy.ndarray:
     """Whole numbers in the order of the values: their bits, turned for those below 0."""
-    made = values.view(f"i{values.itemsize}").copy()
+    # Adding 0 turns -0 into +0, which is its equal: their bits are not.
+    made = (values + values.dtype.type(0)).view(f"i{values.itemsize}")
     below = made < 0
     if below.any():
         made[below] ^= numpy.iinfo(made.dtype).max
