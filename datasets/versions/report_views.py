@@ -15,6 +15,7 @@ from datasets.services import DatasetError
 from datasets.versions.forms import CheckForm
 from datasets.versions.views import opened, sample_models
 from datasets.views import changeable
+from platform_site.fields import asked_key
 from platform_site.htmx import HtmxHttpRequest
 
 
@@ -62,8 +63,8 @@ def check(request: HtmxHttpRequest, pk: int, number: int) -> HttpResponse:
 @require_POST
 def clean(request: HtmxHttpRequest, pk: int, number: int) -> HttpResponse:
     version = get_object_or_404(Version, dataset=changeable(request, pk), number=number)
-    asked_for = request.POST.get("report", "")
-    report = version.reports.filter(pk=int(asked_for)).first() if asked_for.isdecimal() else None
+    key = asked_key(request.POST.get("report", ""))
+    report = version.reports.filter(pk=key).first() if key is not None else None
     codes = [code for code in request.POST.getlist("code") if code in CODES]
     asked = (report.model, report.max_length) if report else ("", None)
     try:

@@ -102,7 +102,8 @@ def test_a_check_and_a_clean(page: Client, version: Version) -> None:
 
 
 def test_a_clean_of_nothing_says_so(page: Client, version: Version) -> None:
-    response = page.post(url(version, "clean/"), {"code": ["nonsense"]}, follow=True)
+    given = {"code": ["nonsense"], "report": "9" * 5000}
+    response = page.post(url(version, "clean/"), given, follow=True)
     assert "Choose what to leave out" in response.content.decode()
     assert Version.objects.count() == 1
 
