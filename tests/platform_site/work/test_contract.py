@@ -17,6 +17,7 @@ from compute.models import SetUp
 from datasets.models import Report, Source, Version
 from jobs.models import Fetch, Place, Removal
 from jobs.models.deletions import Deletion
+from monitoring.models import RunImport
 from platform_site.work import doing, models, verbs
 from platform_site.work.doers import DONE_BY
 from platform_site.work.doing import Cancelled, Progress, WorkFailed
@@ -34,6 +35,7 @@ MAKERS: dict[type[Work], Callable[[], Work]] = {
     Fetch: lambda: factories.make_job().fetches.create(step=3),
     Removal: lambda: Removal.objects.create(place=make_place()),
     Deletion: lambda: Deletion.objects.create(number=1, name="a run"),
+    RunImport: lambda: RunImport.objects.create(owner=factories.make_user("ada"), name="a run"),
 }
 ALL = Work.__subclasses__()
 HOLDS_ALL = """
