@@ -144,7 +144,7 @@ class _Told:
             self.tell(self.each)
 
 
-MORE_RUNS = "{} further runs"
+MORE_RUNS = "{} further run{s}"
 
 
 def rest_of(count: int) -> Iterator[Run]:

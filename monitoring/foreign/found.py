@@ -38,7 +38,8 @@ class Points:
 
 @dataclass
 class Run:
-    """One run. ``left_out`` counts by a sentence in which ``{}`` stands for the number."""
+    """One run. ``left_out`` counts by words in which ``{}`` stands for the number, and ``{s}`` for
+    the ending of several."""
 
     name: str = ""
     tool: str = ""
@@ -85,12 +86,12 @@ class Run:
         return in_order(np.array(list(known), np.int64), np.array(list(known.values()), np.float64))
 
 
-NO_STEP = "{} values have no step, or one that is no whole number from 0 to 2,147,483,647"
-NO_NUMBER = "{} values are no numbers"
-MANY_NAMES = f"{{}} values are of further metrics: a run keeps {MOST_NAMES:,}"
-BROKEN_LINES = "{} lines cannot be read"
-BROKEN_RECORDS = "{} records cannot be read"
-CUT_OFF = "{} files are cut off: what stands before the end was read"
+NO_STEP = "{} value{s} without a step that is a whole number from 0 to 2,147,483,647"
+NO_NUMBER = "{} value{s} other than a number"
+MANY_NAMES = f"{{}} value{{s}} of further metrics: a run keeps {MOST_NAMES:,}"
+BROKEN_LINES = "{} line{s} that cannot be read"
+BROKEN_RECORDS = "{} record{s} that cannot be read"
+CUT_OFF = "the end of {} file{s} that came cut off"
 LAST_TIME = 2.0**33  # epoch seconds, in the year 2242
 
 
@@ -135,4 +136,8 @@ def flat(config: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def sentences(left_out: Iterable[tuple[str, int]]) -> list[str]:
-    return [f"Left out: {text.format(f'{count:,}')}." for text, count in left_out]
+    return [
+        f"Left out: {words.format(f'{count:,}', s='' if count == 1 else 's')}."
+        for words, count in left_out
+        if count
+    ]

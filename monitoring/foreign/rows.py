@@ -29,7 +29,8 @@ def read_verl(path: Path, run: Run, tell: Tell) -> None:
         found = read_metrics(whole_lines(data, 0)[0], path.stat().st_mtime)
         run.frames += found.frames
         run.times |= dict(zip(found.times.steps.tolist(), found.times.values.tolist(), strict=True))
-        run.left_out[BROKEN_LINES] += len(found.broken)
+        if found.broken:
+            run.left_out[BROKEN_LINES] += len(found.broken)
 
 
 def read_jsonl(path: Path, run: Run, tell: Tell) -> None:

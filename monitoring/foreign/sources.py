@@ -78,7 +78,7 @@ def _below(folder: Path, found: Sources) -> Iterator[Path]:
         found.left_out[MORE_FILES] += 1
 
 
-MORE_FILES = f"all but the first {MOST_FILES:,} files of {{}} folders"
+MORE_FILES = f"all but the first {MOST_FILES:,} files of {{}} folder{{s}}"
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -108,7 +108,7 @@ def _sort(path: Path, found: Sources, *, is_alone: bool) -> None:
         found.left_out[UNREADABLE] += 1
 
 
-UNREADABLE = "{} files that cannot be read"
+UNREADABLE = "{} file{s} that cannot be read"
 
 
 def _place(path: Path, found: Sources, is_alone: bool) -> list[Path] | None:
@@ -179,7 +179,7 @@ def read(found: Sources, tell: Tell) -> tuple[list[Run], Counter[str]]:
     return runs, left_out
 
 
-EMPTY = "{} runs without a single figure"
+EMPTY = "{} run{s} without a single figure"
 
 
 def _runs(found: Sources, tell: Tell, left_out: Counter[str]) -> Iterator[Run]:

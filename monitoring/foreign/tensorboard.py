@@ -93,7 +93,7 @@ class Value:
     is_plain: bool
 
 
-NOT_SCALAR = "{} values of TensorBoard are texts, pictures or distributions"
+NOT_SCALAR = "{} value{s} of TensorBoard: texts, pictures or distributions"
 
 
 def _value(data: int | bytes) -> Value:
@@ -154,4 +154,4 @@ def _records(file: BinaryIO, run: Run, tell: Tell) -> Iterator[bytes]:
     tell(told)
 
 
-NO_RECORDS = "the rest of {} files, which are damaged"
+NO_RECORDS = "the rest of {} damaged file{s}"

@@ -18,7 +18,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from monitoring.foreign import sources, unpacking
-from monitoring.foreign.found import Run, as_number, as_step, flat
+from monitoring.foreign.found import (
+    BROKEN_LINES,
+    NO_NUMBER,
+    Run,
+    as_number,
+    as_step,
+    flat,
+    sentences,
+)
 
 SAMPLES = Path(__file__).parent / "samples"
 SCORES = {step: step / 4 for step in range(1, 6)}
@@ -67,7 +75,7 @@ def test_of_wandb_config_end_and_log_come_too() -> None:
     assert run.status == "completed"
     assert run.log
     assert "a line of the log" in run.log.read_text()
-    assert run.left_out == Counter({"{} values are no numbers": 5})
+    assert run.left_out == Counter({NO_NUMBER: 5})
 
 
 def test_of_mlflow_parameters_and_the_end_come_too() -> None:
@@ -122,7 +130,7 @@ def test_verls_lines_with_torn_and_wrong_ones(tmp_path: Path) -> None:
     assert math.isnan(loss[3])
     assert figures(run, "wide") == {1: math.inf}
     assert run.columns.keys() == {"loss", "wide"}
-    assert run.left_out["{} lines cannot be read"] == 3
+    assert run.left_out[BROKEN_LINES] == 3
     assert run.name == tmp_path.name
 
 
@@ -145,7 +153,7 @@ def test_histories_that_wandb_exported(tmp_path: Path) -> None:
         loss = figures(run, "loss")
         assert (loss[1], loss[2]) == (1.0, 0.5)
         assert math.isnan(loss[4])
-    assert [run.left_out["{} values are no numbers"] for run in runs] == [1, 1, 0]
+    assert [run.left_out[NO_NUMBER] for run in runs] == [1, 1, 0]
     assert "W&B" in runs[0].tool
 
 
@@ -236,6 +244,14 @@ def test_steps(value: object, step: int | None) -> None:
 )
 def test_numbers(value: object, number: float | None) -> None:
     assert as_number(value) == number
+
+
+def test_one_is_told_as_one_and_none_not_at_all() -> None:
+    told = sentences([(BROKEN_LINES, 1), (NO_NUMBER, 1200), (sources.UNREADABLE, 0)])
+    assert told == [
+        "Left out: 1 line that cannot be read.",
+        "Left out: 1,200 values other than a number.",
+    ]
 
 
 def test_an_archive_leads_nowhere_else(tmp_path: Path) -> None:

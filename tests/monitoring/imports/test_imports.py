@@ -87,7 +87,7 @@ def test_a_run_of_verl_that_says_steps_again(user: User) -> None:
     path.write_text("\n".join(map(json.dumps, lines)) + '\n{"step": 4, "da')
     job = imported(user, path).jobs.get()
     assert points.window(job, ["loss"])["loss"].column.values.tolist() == [0, 3, 4]
-    assert "1 lines cannot be read" in job.reason
+    assert "Left out: 1 line that cannot be read." in job.reason
 
 
 def test_what_cannot_be_imported_says_why(user: User, tmp_path: Path) -> None:
