@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from monitoring.foreign.databases import ENDS, MLFLOW, mlflow_point
+from monitoring.foreign.databases import ENDS, mlflow_point
 from monitoring.foreign.found import BROKEN_LINES, Run, Tell, as_number
 
 META, METRICS, PARAMS = "meta.yaml", "metrics", "params"
@@ -12,7 +12,6 @@ LONGEST_PARAM = 8192
 
 def read(folder: Path, files: list[Path], run: Run, tell: Tell) -> None:
     """``files`` are those below the folder. Raises ``OSError``."""
-    run.tool = MLFLOW
     about = _facts(folder / META)
     run.name = about.get("run_name") or about.get("run_id") or folder.name
     said = about.get("status", "")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from monitoring.foreign.found import BROKEN_LINES, NO_STEP, Run, Tell, as_step
+from monitoring.foreign.found import BROKEN_LINES, NO_STEP, Run, Tell, as_number, as_step
 from monitoring.readers.lines import whole_lines
 from monitoring.readers.parse import parse_bytes
 from monitoring.readers.verl_metrics import read_metrics
@@ -101,8 +101,8 @@ def _add(run: Run, row: Mapping[str, Any]) -> None:
         run.left_out[NO_STEP] += 1
         return
     for name in TIMES:
-        if isinstance(time := row.get(name), int | float):
-            run.times.setdefault(at, float(time))
+        if row.get(name) is not None and (time := as_number(row[name])) is not None:
+            run.times.setdefault(at, time)
     for name, value in row.items():
         if value is not None and not name.startswith(OWN) and name not in STEPS:
             run.add(name, at, value)

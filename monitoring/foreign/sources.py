@@ -2,12 +2,16 @@
 
 import csv
 import os
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
+
+import pyarrow as pa
 
 from monitoring.foreign import databases, mlruns, neptune, rows, tensorboard, wandb
 from monitoring.foreign.found import Run, Tell
@@ -18,6 +22,8 @@ MOST_FILES = 20_000  # that are looked at in a folder
 MOST_RUNS = 50  # that one import makes
 DEEPEST = 12  # folders below each other
 BEGINNING = 1 << 16
+# What readers raise for a damaged file, and for one that went away.
+DAMAGED = (ValueError, OSError, OverflowError, KeyError, csv.Error, pa.ArrowException)
 KINDS = (
     "verl's metrics.jsonl, a TensorBoard event file, an offline W&B run, a history that W&B "
     "exported (CSV, JSONL, Parquet), a database of Trackio or MLflow, MLflow's folder of files, "
@@ -72,7 +78,7 @@ def _files(path: Path, found: Sources) -> Iterator[Path]:
 
 
 def _below(folder: Path, found: Sources) -> Iterator[Path]:
-    every = _walk(folder)
+    every = iter(()) if folder.is_symlink() else _walk(folder)
     yield from islice(every, MOST_FILES)
     if next(every, None) is not None:
         found.left_out[MORE_FILES] += 1
@@ -86,12 +92,25 @@ def _walk(folder: Path) -> Iterator[Path]:
     for here, folders, names in os.walk(folder, followlinks=False):
         place = Path(here)
         folders.sort()
-        if len(place.parts) - depth >= DEEPEST or (place / mlruns.METRICS).is_dir():
+        if len(place.parts) - depth >= DEEPEST or _is_folder(place / mlruns.METRICS):
             folders.clear()  # a run of MLflow: its own files are listed by themselves
         for name in sorted(names):
             path = place / name
-            if not path.is_symlink():
+            if _is_file(path):
                 yield path
+
+
+def _is_folder(path: Path) -> bool:
+    """And no link to one."""
+    return path.is_dir() and not path.is_symlink()
+
+
+def _is_file(path: Path) -> bool:
+    """And neither a link to one, nor a pipe, which would never end."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:  # it went away
+        return False
 
 
 def _sort(path: Path, found: Sources, *, is_alone: bool) -> None:
@@ -100,11 +119,11 @@ def _sort(path: Path, found: Sources, *, is_alone: bool) -> None:
     try:
         if tensorboard.MARK in name:
             found.events.setdefault(path.parent, []).append(path)
-        elif name == mlruns.META and (path.parent / mlruns.METRICS).is_dir():
+        elif name == mlruns.META and _is_folder(path.parent / mlruns.METRICS):
             found.mlruns[path.parent] = []
         elif (place := _place(path, found, is_alone)) is not None:
             place.append(path)
-    except (OSError, ValueError):
+    except DAMAGED:
         found.left_out[UNREADABLE] += 1
 
 
@@ -166,7 +185,7 @@ def _of_database(path: Path, found: Sources) -> list[Path] | None:
 
 
 def read(found: Sources, tell: Tell) -> tuple[list[Run], Counter[str]]:
-    """The runs, and what was left out of all of them. Raises ``OSError``."""
+    """The runs, and what was left out of all of them."""
     runs = list[Run]()
     left_out = Counter(found.left_out)
     for run in _runs(found, tell, left_out):
@@ -184,12 +203,13 @@ EMPTY = "{} run{s} without a single figure"
 
 def _runs(found: Sources, tell: Tell, left_out: Counter[str]) -> Iterator[Run]:
     for path in found.verl:
-        yield from _one(rows.read_verl, path, rows.VERL, tell, left_out)
+        yield from _one(rows.read_verl, path, rows.VERL, tell, left_out, _named_after(path))
     for path in found.histories:
-        yield from _one(rows.reader_of(path), path, rows.HISTORY, tell, left_out)
+        reader, name = rows.reader_of(path), _named_after(path)
+        yield from _one(reader, path, rows.HISTORY, tell, left_out, name)
     for path in found.wandb:
-        yield from _one(wandb.read, path, wandb.TOOL, tell, left_out)
-    yield from _of_folders(found, tell)
+        yield from _one(wandb.read, path, wandb.TOOL, tell, left_out, _named_after(path))
+    yield from _of_folders(found, tell, left_out)
     for path in found.trackio:
         yield from _many(databases.read_trackio, path, tell, left_out)
     for path in found.mlflow:
@@ -198,24 +218,22 @@ def _runs(found: Sources, tell: Tell, left_out: Counter[str]) -> Iterator[Run]:
         yield from _many(neptune.read, found.neptune, tell, left_out)
 
 
-def _of_folders(found: Sources, tell: Tell) -> Iterator[Run]:
+def _of_folders(found: Sources, tell: Tell, left: Counter[str]) -> Iterator[Run]:
     for folder, paths in found.events.items():
-        run = Run(folder.name, tensorboard.TOOL)
-        tensorboard.read(paths, run, tell)
-        yield run
+        yield from _one(tensorboard.read, paths, tensorboard.TOOL, tell, left, folder.name)
     for folder, paths in found.mlruns.items():
-        run = Run(folder.name)
-        mlruns.read(folder, paths, run, tell)
-        yield run
+        reads = partial(mlruns.read, folder)
+        yield from _one(reads, paths, databases.MLFLOW, tell, left, folder.name)
 
 
 def _one(
-    reads: Callable[[Path, Run, Tell], None], path: Path, tool: str, tell: Tell, left: Counter[str]
-) -> Iterator[Run]:
-    run = Run(_named_after(path), tool)
+    reads: Callable[[W, Run, Tell], None], what: W, tool: str, tell: Tell, left: Counter[str],
+    name: str,
+) -> Iterator[Run]:  # fmt: skip
+    run = Run(name, tool)
     try:
-        reads(path, run, tell)
-    except (ValueError, csv.Error):  # damaged: what was read before stays
+        reads(what, run, tell)
+    except DAMAGED:  # what was read before stays
         left[UNREADABLE] += 1
     yield run
 
@@ -225,7 +243,7 @@ def _many(
 ) -> Iterator[Run]:
     try:
         yield from reads(what, MOST_RUNS, tell)
-    except ValueError:
+    except DAMAGED:
         left[UNREADABLE] += 1
 
 

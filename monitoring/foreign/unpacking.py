@@ -1,18 +1,39 @@
 """A folder that was uploaded as one file: zip, or tar as it is or compressed."""
 
+import errno
+import lzma
 import shutil
+import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 MOST_MEMBERS = 20_000
 BLOCK = 1 << 20
+DAMAGED = (
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RuntimeError,
+    NotImplementedError, OverflowError, struct.error, OSError,
+)  # fmt: skip
+FULL = (errno.ENOSPC, errno.EDQUOT)  # of this machine, whatever the archive is
 
 
 def is_archive(path: Path) -> bool:
-    return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+    """Raises ``ValueError`` for a damaged one."""
+    try:
+        return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+    except DAMAGED as error:
+        raise _cannot_be_read(error) from None
+
+
+def _cannot_be_read(error: Exception) -> Exception:
+    """gzip, bz2 and zipfile say by ``OSError`` too that an archive is damaged."""
+    if not isinstance(error, OSError):
+        return ValueError(f"The archive cannot be read: {error}.")
+    why = error.strerror or error
+    return error if error.errno in FULL else ValueError(f"The archive cannot be read: {why}.")
 
 
 def unpack(path: Path, folder: Path, largest: int) -> bool:
@@ -31,14 +52,8 @@ def unpack(path: Path, folder: Path, largest: int) -> bool:
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
             left -= _copy(file, target, left)
-    except (
-        zipfile.BadZipFile,
-        tarfile.TarError,
-        EOFError,
-        RuntimeError,
-        NotImplementedError,
-    ) as error:
-        raise ValueError(f"The archive cannot be read: {error}.") from None
+    except DAMAGED as error:
+        raise _cannot_be_read(error) from None
     return True
 
 

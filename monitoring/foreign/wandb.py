@@ -51,7 +51,8 @@ def read(path: Path, run: Run, tell: Tell) -> None:
                 run.left_out[BROKEN_RECORDS] += 1
     run.config = settings_of(run.config)
     log = path.parent / LOG
-    run.log = log if log.is_file() and not log.is_symlink() else None
+    is_own = log.resolve().is_relative_to(path.parent.resolve())  # no link leads out of the folder
+    run.log = log if log.is_file() and is_own else None
 
 
 class _Reader:

@@ -1,5 +1,6 @@
 """The long work of an import: reading what another tool wrote, and making jobs of it."""
 
+import math
 import shutil
 from collections import Counter
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from django.utils import timezone
 
 from compute.machines.local import local_machine
 from compute.runners import rundir
+from compute.runners.text import readable
 from jobs import events, lifecycle
 from jobs.kinds.imported import Imported, ImportedSpec
 from jobs.models import Job, Status
@@ -87,7 +89,7 @@ def _keep(work: RunImport, run: Run, name: str) -> None:
     left_out = sentences(run.left_out.items())
     with transaction.atomic():
         job = Job.objects.create(
-            name=name[:LONGEST_NAME], kind=Imported.slug, owner=work.owner,
+            name=readable(name)[:LONGEST_NAME], kind=Imported.slug, owner=work.owner,
             spec=ImportedSpec(run.tool, work.name, _settings(run)).to_json(),
             machine=local_machine(), status=status,
             reason=" ".join([words.format(run.tool), *left_out]),
@@ -109,12 +111,13 @@ def _span(times: Any) -> tuple[datetime | None, datetime | None]:
 
 def _settings(run: Run) -> dict[str, Any]:
     found = list(flat(run.config).items())[:MOST_SETTINGS]
-    return {name[:LONGEST_NAME]: _short(value) for name, value in found}
+    return {readable(name)[:LONGEST_NAME]: _short(value) for name, value in found}
 
 
 def _short(value: Any) -> Any:
-    is_plain = value is None or isinstance(value, bool | int | float)
-    return value if is_plain else str(value)[:LONGEST_VALUE]
+    """NaN and infinity become words: JSON, in which settings are kept, has no such numbers."""
+    is_number = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    return value if value is None or is_number else readable(str(value)[:LONGEST_VALUE])
 
 
 def _keep_log(job: Job, run: Run) -> None:

@@ -6,6 +6,8 @@ Neptune's Parquet is made here by its published columns: the exporter needs an a
 import csv
 import json
 import math
+import os
+import random
 import shutil
 import sqlite3
 from collections import Counter
@@ -202,6 +204,59 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
         read(tmp_path)
 
 
+def test_links_to_the_folders_of_a_run_are_not_followed(tmp_path: Path) -> None:
+    place, away = tmp_path / "given", tmp_path / "away"
+    shutil.copytree(SAMPLES / "mlruns", place / "mlruns")
+    shutil.copytree(SAMPLES / "wandb", place / "wandb")
+    for name in ("params", "files"):
+        _lead_away(next(place.rglob(name)), away)
+    by_tool = {run.tool: run for run in read(place)[0]}
+    assert by_tool["MLflow"].config == {}
+    assert by_tool["MLflow"].columns
+    assert by_tool["Weights & Biases"].log is None
+    _lead_away(next(place.rglob("metrics")), away)
+    assert [run.tool for run in read(place)[0]] == ["Weights & Biases"]
+    with pytest.raises(ValueError, match="no run"):
+        sources.look(place / "mlruns")
+    (tmp_path / "link").symlink_to(SAMPLES / "tensorboard")
+    with pytest.raises(ValueError, match="no run"):
+        sources.look(tmp_path / "link")
+
+
+def _lead_away(folder: Path, away: Path) -> None:
+    """Make of the folder a link to where it then lies."""
+    away.mkdir(exist_ok=True)
+    folder.symlink_to(shutil.move(folder, away))
+
+
+def test_a_pipe_is_passed_over(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "metrics.jsonl")
+    with pytest.raises(ValueError, match="no run"):
+        sources.look(tmp_path)
+
+
+def test_a_damaged_file_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "good.jsonl").write_text('{"_step": 1, "loss": 1}')
+    (tmp_path / "time.jsonl").write_text(f'{{"_step": 1, "_timestamp": 1{"0" * 400}, "loss": 1}}')
+    path = tmp_path / "table.parquet"
+    steps = pa.array([list(range(1000))] * 50, pa.list_(pa.int64()))
+    pq.write_table(pa.table({"_step": list(range(50)), "wide": steps}), path, compression="snappy")
+    data = path.read_bytes()
+    path.write_bytes(data[:200] + b"\xff" * 400 + data[600:])
+    runs, left_out = read(tmp_path)
+    assert [run.name for run in runs] == ["good", "time"]
+    assert left_out[sources.UNREADABLE] == 1
+    for error in (pa.ArrowNotImplementedError("no"), OverflowError("no"), OSError("no")):
+
+        def fails(*_: object, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr(pq, "read_schema", fails)
+        assert sources.look(tmp_path).left_out[sources.UNREADABLE] == 1
+
+
 def test_a_database_that_is_damaged_or_of_another(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     path.write_bytes((SAMPLES / "mlflow.db").read_bytes()[:5000] + b"\xff" * 5000)
@@ -252,6 +307,25 @@ def test_one_is_told_as_one_and_none_not_at_all() -> None:
         "Left out: 1 line that cannot be read.",
         "Left out: 1,200 values other than a number.",
     ]
+
+
+@pytest.mark.parametrize("kind", ["zip", "gztar", "xztar", "bztar", "tar"])
+def test_a_damaged_archive_is_refused_with_a_sentence(kind: str, tmp_path: Path) -> None:
+    rows = tmp_path / "folder"
+    rows.mkdir()
+    (rows / "a.txt").write_bytes(random.Random(0).randbytes(3000) + b"a" * 3000)
+    whole = Path(shutil.make_archive(str(tmp_path / "whole"), kind, rows))
+    data, said = whole.read_bytes(), set[str]()
+    for at in range(0, len(data), max(1, len(data) // 60)):
+        for broken in (data[:at], data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :]):
+            whole.write_bytes(broken)
+            try:
+                if unpacking.is_archive(whole):
+                    unpacking.unpack(whole, tmp_path / "out", 1 << 20)
+            except ValueError as error:
+                said.add(str(error).partition(":")[0])
+    assert said <= {"The archive cannot be read"}
+    assert said or kind in ("tar", "bztar")  # which then are no archives at all
 
 
 def test_an_archive_leads_nowhere_else(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """Imports of runs: the page, the command, the long work, and the jobs that come of it."""
 
+import contextlib
 import io
 import json
+import math
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +91,28 @@ def test_a_run_of_verl_that_says_steps_again(user: User) -> None:
     job = imported(user, path).jobs.get()
     assert points.window(job, ["loss"])["loss"].column.values.tolist() == [0, 3, 4]
     assert "Left out: 1 line that cannot be read." in job.reason
+
+
+@pytest.mark.backends
+def test_settings_that_no_database_takes_do_not_stop_it(user: User, folder: Path) -> None:
+    (path,) = (folder / "trackio").rglob("*.db")
+    config = {"lr": math.nan, "top": math.inf, "words": "a\0b\ud800", "\0key": [math.nan, "\0"]}
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("UPDATE configs SET config = ?", [json.dumps(config)])
+        db.execute("UPDATE configs SET run_name = ?", ["a\0run"])
+        db.execute("UPDATE metrics SET run_name = ?", ["a\0run"])
+    param = next((folder / "mlruns").rglob("params/lr"))
+    param.write_bytes(b"1e-6\0")
+    work = imported(user, folder)
+    assert (work.state, work.error) == ("done", "")
+    every = [(job.name, job.spec["config"]) for job in work.jobs.all()]
+    kept = dict(every)
+    mark = "\N{REPLACEMENT CHARACTER}"
+    assert kept[f"a{mark}run"].items() >= {
+        ("lr", "nan"), ("top", "inf"), ("words", f"a{mark}b{mark}"),
+        (f"{mark}key", "[nan, '\\x00']"),
+    }  # fmt: skip
+    assert ("a-run", {"lr": f"1e-6{mark}"}) in every
 
 
 def test_what_cannot_be_imported_says_why(user: User, tmp_path: Path) -> None:
