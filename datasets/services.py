@@ -18,7 +18,7 @@ from datasets.formats.sniff import format_of
 from datasets.formats.splitting import Split
 from datasets.formats.stream import Limits
 from datasets.models import Dataset, Report, Source, Target, Version
-from platform_site.paths import inside
+from platform_site.paths import open_to
 from platform_site.work import verbs
 from platform_site.work.models import BUSY, State, Work
 
@@ -105,7 +105,7 @@ def import_path(dataset: Dataset, path: str, who: User | None, encoding: str = U
     for a file of a kind that cannot be imported.
     """
     try:
-        real = inside(path)
+        real = open_to(who, path)
     except ValueError as error:
         raise DatasetError(str(error)) from None
     if not real.exists():

@@ -1,10 +1,18 @@
 """The files that the site may read."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from django.conf import settings
 
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+# Why the site does not read a real path for a user: a sentence with {} for the path, or nothing.
+WhyClosed: TypeAlias = "Callable[[Path, User | None], str]"
+_whys: list[WhyClosed] = []
 LONGEST_PART, LONGEST = 255, 4095  # bytes that a disk takes for a name, and a system for a path
 
 
@@ -43,4 +51,22 @@ def inside(path: str) -> Path:
     if real is None:
         roots = ", ".join(str(root) for root in settings.TRAINYARD_PATHS)
         raise ValueError(f"{path} lies outside the allowed folders ({roots}): see TRAINYARD_PATHS.")
+    return real
+
+
+def register(why: WhyClosed) -> None:
+    """Have an app say which paths are somebody else's: this one knows of nobody's files."""
+    _whys.append(why)
+
+
+def why_closed(real: Path, user: "User | None") -> str:
+    return next((said for why in _whys if (said := why(real, user))), "")
+
+
+def open_to(user: "User | None", path: str) -> Path:
+    """As ``inside``, for what the user's work is to keep. Raises ``ValueError`` too for what is
+    somebody else's."""
+    real = inside(path)
+    if said := why_closed(real, user):
+        raise ValueError(said.format(path))
     return real

@@ -8,7 +8,10 @@ class ArtifactsConfig(AppConfig):
 
     def ready(self) -> None:
         from datasets import elsewhere
+        from jobs.artifacts.own import why_closed
         from jobs.artifacts.shown import link_of
+        from platform_site import paths
 
         elsewhere.register(link_of)
+        paths.register(why_closed)
         done_by("jobs.removal", "jobs.artifacts.together.work_off")

@@ -56,16 +56,17 @@ class Sources:
         return sum(path.stat().st_size for path in self.files)
 
 
-def look(path: Path) -> Sources:
-    """What there is. Links are not followed. Raises ``OSError``, and ``ValueError`` for nothing."""
+def look(path: Path, is_closed: Callable[[Path], bool] = lambda folder: False) -> Sources:
+    """What there is. Links are not followed, and folders that are closed are passed over. Raises
+    ``OSError``, and ``ValueError`` for nothing."""
     found = Sources()
-    for file in _files(path, found):
+    for file in _below(path, found, is_closed) if path.is_dir() else [path]:
         _sort(file, found, is_alone=file == path)
     for folder in found.mlruns:
         found.mlruns[folder] = [
             file
             for name in (mlruns.METRICS, mlruns.PARAMS)
-            for file in _below(folder / name, found)
+            for file in _below(folder / name, found, is_closed)
         ]
     if not found.files:
         what = "this folder" if path.is_dir() else "this file"
@@ -73,12 +74,8 @@ def look(path: Path) -> Sources:
     return found
 
 
-def _files(path: Path, found: Sources) -> Iterator[Path]:
-    return _below(path, found) if path.is_dir() else iter([path])
-
-
-def _below(folder: Path, found: Sources) -> Iterator[Path]:
-    every = iter(()) if folder.is_symlink() else _walk(folder)
+def _below(folder: Path, found: Sources, is_closed: Callable[[Path], bool]) -> Iterator[Path]:
+    every = iter(()) if folder.is_symlink() else _walk(folder, is_closed)
     yield from islice(every, MOST_FILES)
     if next(every, None) is not None:
         found.left_out[MORE_FILES] += 1
@@ -87,11 +84,11 @@ def _below(folder: Path, found: Sources) -> Iterator[Path]:
 MORE_FILES = f"all but the first {MOST_FILES:,} files of {{}} folder{{s}}"
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path, is_closed: Callable[[Path], bool]) -> Iterator[Path]:
     depth = len(folder.parts)
     for here, folders, names in os.walk(folder, followlinks=False):
         place = Path(here)
-        folders.sort()
+        folders[:] = sorted(name for name in folders if not is_closed(place / name))
         if len(place.parts) - depth >= DEEPEST or _is_folder(place / mlruns.METRICS):
             folders.clear()  # a run of MLflow: its own files are listed by themselves
         for name in sorted(names):

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 
 from monitoring.models import RunImport
-from platform_site.paths import inside
+from platform_site.paths import open_to
 from platform_site.work import verbs
 
 LONGEST_NAME = 200
@@ -28,10 +28,10 @@ def import_path(owner: User, path: str, title: str = "") -> RunImport:
 def prepared(owner: User, path: str, title: str = "") -> RunImport:
     """As ``import_path``, for who does the work himself."""
     try:
-        real = inside(path)
+        real = open_to(owner, path)
     except ValueError as error:
         raise ImportRefused(str(error)) from None
-    if not real.exists():
+    if not (real.is_file() or real.is_dir()):
         raise ImportRefused(f"There is no file and no folder {path}.")
     return RunImport.objects.create(
         owner=owner, who=owner.username, name=real.name[:LONGEST_NAME], path=str(real), title=title

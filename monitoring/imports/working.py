@@ -22,6 +22,7 @@ from monitoring.foreign.found import COMPLETED, FAILED, Run, flat, sentences
 from monitoring.models import RunImport
 from monitoring.series.frame import frame_of_column
 from monitoring.store import points
+from platform_site import paths
 from platform_site.work import doing
 from platform_site.work.doing import Progress, WorkFailed
 
@@ -70,8 +71,13 @@ def _import(work: RunImport) -> dict[str, Any]:
 
 
 def _found(work: RunImport) -> tuple[sources.Sources, list[str]]:
-    path, left_out = Path(work.path), list[str]()
-    if work.is_upload and unpacking.is_archive(path):
+    left_out = list[str]()
+    if not work.is_upload:
+        # Looked at again: whose the files are may have changed since they were asked for.
+        path = paths.open_to(work.owner, work.path)
+        return sources.look(path, lambda folder: bool(paths.why_closed(folder, work.owner))), []
+    path = Path(work.path)
+    if unpacking.is_archive(path):
         folder = work.folder / "unpacked"
         folder.mkdir(parents=True)
         if not unpacking.unpack(path, folder, settings.TRAINYARD_LARGEST_UPLOAD):

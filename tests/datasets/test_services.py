@@ -155,6 +155,18 @@ def test_a_path_outside_the_allowed_folders(user: User, path: str, words: str) -
         services.import_path(services.create("x", user), path, user)
 
 
+def test_rows_of_somebody_elses_run(home: Path, user: User, other: User, staff: User) -> None:
+    path = factories.write_lines(
+        Path(factories.make_job(other).run_dir) / "rollouts/1.jsonl", [{"q": "1", "a": "2"}]
+    )
+    dataset = services.create("x", user)
+    for who in (user, None):
+        with pytest.raises(DatasetError, match="There is no run of yours at"):
+            services.import_path(dataset, str(path), who)
+    for who in (other, staff):
+        assert services.import_path(dataset, str(path), who).path == str(path)
+
+
 def test_what_cannot_be_imported_is_said_at_once(home: Path, user: User) -> None:
     dataset = services.create("x", user)
     (home / "notes.txt").write_text("hello\n")

@@ -1,6 +1,7 @@
 """Imports of runs: the page, the command, the long work, and the jobs that come of it."""
 
 import contextlib
+import html
 import io
 import json
 import math
@@ -22,6 +23,7 @@ from monitoring.imports import services
 from monitoring.imports.working import work_off
 from monitoring.models import RunImport
 from monitoring.store import points
+from tests import factories
 from tests.monitoring.foreign.test_sources import SAMPLES
 from tests.pages import HTMX, asks_for_login, queries, refuses_other_methods
 
@@ -150,6 +152,52 @@ def test_wrong_input(page: Client, given: dict[str, str], said: str) -> None:
     assert response.status_code == 422
     assert said in response.content.decode()
     assert not RunImport.objects.exists()
+
+
+def recorded(owner: User, workdir: Path | None = None) -> Path:
+    """The folder of a run with figures, on this machine or in the folder of another."""
+    job = factories.make_job(owner)
+    folder = Path(job.run_dir)
+    if workdir is not None:
+        folder = workdir / folder.relative_to(settings.TRAINYARD_HOME)
+    folder.mkdir(parents=True)
+    (folder / "metrics.jsonl").write_text('{"step": 1, "data": {"loss": 1}}\n')
+    return folder
+
+
+@pytest.mark.backends
+def test_runs_of_others_are_not_read(page: Client, user: User, other: User, staff: User) -> None:
+    home = Path(settings.TRAINYARD_HOME)
+    own, theirs = recorded(user), recorded(other)
+    (home / "imports/7/upload").mkdir(parents=True)
+    (home / "link").symlink_to(theirs)
+    refused = [home, home / "runs", theirs, theirs / "metrics.jsonl", home / "link"]
+    refused += [home / "imports", home / "imports/7/upload", theirs.parent]
+    for path in refused:
+        response = page.post(URL, {"path": str(path)})
+        assert response.status_code == 422
+        said = html.unescape(response.content.decode())
+        assert "Files of other users lie in" in said or "There is no run of yours at" in said
+    assert not RunImport.objects.exists()
+    for who, path in ((user, own), (staff, theirs)):
+        assert len(imported(who, path).jobs.all()) == 1
+
+
+def test_a_walk_passes_runs_of_others_over(user: User, other: User) -> None:
+    workdir = Path(settings.TRAINYARD_HOME) / "machine"  # of another machine, on the same disk
+    recorded(user, workdir)
+    recorded(other, workdir)
+    work = imported(user, workdir)
+    assert len(work.jobs.all()) == 1
+
+
+def test_whose_it_is_is_looked_at_again(user: User, other: User) -> None:
+    path = recorded(user)
+    work = services.prepared(user, str(path))
+    Job.objects.update(owner=other)
+    assert work_off(work)
+    work.refresh_from_db()
+    assert (work.state, work.error) == ("failed", f"There is no run of yours at {path}.")
 
 
 def test_the_page_of_one_that_waits(page: Client, user: User, folder: Path) -> None:
