@@ -66,6 +66,8 @@ def _ask(place: Place, *, who: str, sure: bool) -> Removal:
         if (removal := place.removal) and removal.state in BUSY:
             if not verbs.renew(removal, who=who):
                 raise DeleteError(_goes_on(removal))
+            place.gone_at = None  # its process died: some of it may be there, and be read since
+            _refuse(place)
         else:
             _check(place, sure)
             removal = Removal.objects.create(place=place, who=who)
@@ -79,9 +81,13 @@ def _goes_on(removal: Removal) -> str:
     return f"It is being deleted already: {removal.who} asked for it."
 
 
-def _check(place: Place, sure: bool) -> None:
+def _refuse(place: Place) -> None:
     if reason := why_not(place):
         raise DeleteError(f"The {place.artifact} is not deleted. {reason}")
+
+
+def _check(place: Place, sure: bool) -> None:
+    _refuse(place)
     lost = warnings(place)
     if lost and not sure:
         raise NeedsSecondWord(" ".join(lost))

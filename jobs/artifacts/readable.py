@@ -13,9 +13,9 @@ from django.db.models import Q
 from compute.models import Machine
 from compute.runners import removing
 from jobs.artifacts.finding import ways
-from jobs.artifacts.keeping import artifacts_at
-from jobs.models import Artifact, Job, Place
-from platform_site.work.models import BUSY
+from jobs.artifacts.keeping import AT_ONCE, artifacts_at
+from jobs.models import Artifact, Job, Place, Removal
+from platform_site.work.models import BUSY, silent
 
 # The folders of a run, wherever the machine keeps its runs, and of what was brought here of one.
 OF_JOB = re.compile(rf"/(?:runs|fetched)/({removing.UUID})(?:/|$)")
@@ -76,11 +76,7 @@ def _theirs(found: _Named, user: User) -> set[str]:
 def _going(found: _Named) -> dict[str, str]:
     within = {path: {one for way in written for one in _above(way)}
               for path, written in found.written.items()}  # fmt: skip
-    places = Place.objects.filter(
-        Q(removals__state__in=BUSY) | Q(artifact__job__deleting_at__isnull=False),
-        path__in=set().union(*within.values()), machine__in=list(found.machines),
-    )  # fmt: skip
-    asked = {place.path: place.gone_by for place in places}
+    asked = _asked_for(set().union(*within.values()), found.machines)
     runs = Job.objects.filter(uuid__in=set(found.runs.values()), deleting_at__isnull=False)
     jobs = {run.uuid: run.pk for run in runs}
     told = {
@@ -93,6 +89,19 @@ def _going(found: _Named) -> dict[str, str]:
         for path, run in found.runs.items()
         if run in jobs
     }
+
+
+def _asked_for(paths: Iterable[str], machines: Mapping[int, Machine]) -> dict[str, str]:
+    """Which of the paths are being emptied, and who asked for it. A deletion whose process died
+    does not go on: what it left may be read."""
+    places, every = Place.objects.filter(machine__in=list(machines)), sorted(paths)
+    emptying = Q(removals__in=Removal.objects.filter(state__in=BUSY).exclude(silent()))
+    going = places.filter(emptying | Q(artifact__job__deleting_at__isnull=False))
+    asked = dict[str, str]()
+    for start in range(0, len(every), AT_ONCE):
+        some = going.filter(path__in=every[start : start + AT_ONCE])
+        asked |= dict(some.values_list("path", "gone_by"))
+    return asked
 
 
 def _above(path: str) -> list[str]:

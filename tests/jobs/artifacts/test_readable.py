@@ -1,6 +1,7 @@
 """What a job may not read: what is somebody else's, and what is being deleted."""
 
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,10 @@ from django.utils import timezone
 from compute.machines.local import local_machine
 from compute.models import Machine
 from jobs.archive import deleting as archive
-from jobs.artifacts import deleting
+from jobs.artifacts import deleting, readable
 from jobs.artifacts.deleting import DeleteError
 from jobs.artifacts.readable import going, unreadable
-from jobs.launch import submit
+from jobs.launch import end, submit
 from jobs.launch.submit import MadeAnother, NotSubmitted
 from jobs.models import Artifact, Job, Place, Removal, Status
 from jobs.queue import held
@@ -88,6 +89,33 @@ def test_what_is_being_deleted(user: User, home: Path, here: dict[int, Machine])
     run = Job.objects.get(name="a run")
     assert archive.delete_all([run], who="bob") == (1, [])
     assert going([str(own)], here) == {str(own): f"{own} is being deleted with job {run.pk}."}
+
+
+def test_a_deletion_whose_process_died_refuses_nothing(
+    user: User, home: Path, here: dict[int, Machine]
+) -> None:
+    place = made(user, home / "fetched/11111111-2222-4333-8444-555555555555/model")
+    is_going(place)
+    Removal.objects.update(state="working", beat_at=timezone.now() - timedelta(hours=1))
+    assert going([place.path], here) == {}
+    order = factories.make_order(user, spec=factories.sft_spec(model_path=place.path))
+    job = submit.submit(order, start=True)
+    with pytest.raises(DeleteError, match=f"Job {job.pk} reads it, which is queued."):
+        deleting.delete(place, who="bob", sure=True)
+    assert going([place.path], here) == {}
+    assert end.stop(job, who="ada")
+    deleting.delete(place, who="bob", sure=True)
+    assert list(going([place.path], here)) == [place.path]
+
+
+def test_many_paths_are_asked_for_in_parts(
+    user: User, home: Path, here: dict[int, Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = made(user, home / "model")
+    is_going(place)
+    monkeypatch.setattr(readable, "AT_ONCE", 2)
+    others = [str(home / f"model-{number}") for number in range(5)]
+    assert list(going([*others, place.path], here)) == [place.path]
 
 
 @pytest.mark.parametrize("which", ["another's", "deleted"])
