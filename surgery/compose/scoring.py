@@ -2,7 +2,7 @@
 job of its own."""
 
 import uuid as uuids
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -36,10 +36,10 @@ def score(sweep: Sweep, run: Job, owner: User) -> list[Job]:
     with transaction.atomic():
         Sweep.objects.select_for_update().get(pk=sweep.pk)
         rows = sweep.merges.select_related("job__machine", "score")
-        models = models_of([row.job_id for row in rows])
+        models, values = models_of([row.job_id for row in rows]), losses(rows)
         for row in rows:
             place = _place(models.get(row.job_id), run)
-            if place is not None and _wants(row, run):
+            if place is not None and _wants(row, run, values):
                 made.append(submit(_order(row, place.path, run, owner), start=True))
                 row.score = made[-1]
             elif row.score and not _is_by(row.score, run):
@@ -52,10 +52,12 @@ def score(sweep: Sweep, run: Job, owner: User) -> list[Job]:
     return made
 
 
-def _wants(row: Swept, run: Job) -> bool:
+def _wants(row: Swept, run: Job, values: Mapping[int, float]) -> bool:
+    """Also where its score is over without a value: one that completed may have logged none."""
     if row.score is None or not _is_by(row.score, run):
         return True
-    return row.score.is_over and row.score.status != Status.COMPLETED
+    is_measured = row.score.status == Status.COMPLETED and row.score.pk in values
+    return row.score.is_over and not is_measured
 
 
 def _is_by(score: Job, run: Job) -> bool:
@@ -91,7 +93,7 @@ def _order(row: Swept, path: str, run: Job, owner: User) -> Order:
     )  # fmt: skip
 
 
-def losses(rows: Sequence[Swept]) -> dict[int, float]:
+def losses(rows: Iterable[Swept]) -> dict[int, float]:
     """The scores, by the job that each was measured by."""
     jobs = {row.score_id: {STEP} for row in rows if row.score_id}
     found = measured.at_steps(jobs, {METRIC})

@@ -12,7 +12,7 @@ from jobs.artifacts.lineage import lineage, name_of
 from jobs.artifacts.views import get_artifact
 from jobs.launch.command import command_for
 from jobs.launch.once import NOT_ITS_OWN, is_taken
-from jobs.launch.submit import NotSubmitted, submit
+from jobs.launch.submit import MadeAnother, NotSubmitted, submit
 from jobs.models import Artifact, Job
 from jobs.requests import get_job
 from platform_site.htmx import HtmxHttpRequest
@@ -59,6 +59,8 @@ def again(request: HtmxHttpRequest, pk: int) -> HttpResponse:
             made = submit(order, start=True)
         except NotSubmitted as error:
             problem = str(error)
+            if isinstance(error, MadeAnother):
+                order = replace(order, uuid=uuids.uuid4())
         else:
             messages.success(request, f"{made.name} is queued.")
             return redirect(made)

@@ -15,15 +15,11 @@ def runs_of(user: User) -> QuerySet[Job]:
 
 
 def fit(runs: QuerySet[Job]) -> list[Job]:
-    """Those that can judge, newest first.
-
-    Not those with further overrides: one of them could let the weights change.
-    """
-    newest = runs.select_related("machine", "dataset_version").order_by("-pk")[:OFFERED]
-    return [run for run in newest if not run.spec.get("overrides") and _validates(run)]
-
-
-def _validates(run: Job) -> bool:
-    """Whether it validates; one with a learning rate of 0 is a score itself."""
-    values = run.spec.get("values", {})
-    return bool(values.get("val_files")) and values.get("lr") != 0
+    """Those that can judge, newest first. The database leaves out all others, so that many of them
+    do not crowd these out."""
+    # With a further override the weights could change.
+    validate = runs.filter(spec__overrides=[], spec__values__has_key="val_files")
+    validate = validate.exclude(spec__values__val_files="")
+    # A run with a learning rate of 0 is a score itself; one without the setting is none.
+    fitting = validate.exclude(spec__values__has_key="lr", spec__values__lr=0)
+    return list(fitting.select_related("machine", "dataset_version").order_by("-pk")[:OFFERED])

@@ -20,6 +20,7 @@ from jobs.kinds.base import End
 from jobs.models import Job, Place, Removal, Status
 from jobs.process import Placement, Spread
 from surgery.kinds.average import Average, AverageSpec
+from surgery.making import judging
 from tests import factories
 from tests.pages import asks_for_login, queries, refuses_other_methods
 from tests.surgery.conftest import FakeLook
@@ -364,6 +365,23 @@ def test_a_run_that_cannot_score_is_not_offered(
     assert "teacher ran on box, and the models lie on" in said
     with pytest.raises(CommandError, match="choose a run of that machine"):
         call_command("average", *saved(home, 10, 20), "--method", "greedy", "--judge", judge.pk)
+
+
+@pytest.mark.backends
+def test_many_that_cannot_score_do_not_crowd_out_a_run(
+    user: User, judge: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two sweeps of 50 leave 100 scores that are newer than every run."""
+    monkeypatch.setattr(judging, "OFFERED", 2)
+    values = judge.spec["values"]
+    no_rate = {"values": {name: values[name] for name in values if name != "lr"}}
+    changed = ({"lr": 0}, {"lr": 0.0}, {"val_files": ""})
+    cannot = [{"values": values | each} for each in changed] + [{"overrides": ["optim.lr=1"]}]
+    other, *_ = [
+        factories.make_job(user, spec=judge.spec | each, status=Status.COMPLETED)
+        for each in (no_rate, *cannot)
+    ]
+    assert judging.fit(judging.runs_of(user)) == [other, judge]
 
 
 def test_a_greedy_soup_takes_the_gpus_of_its_judge(judge: Job) -> None:

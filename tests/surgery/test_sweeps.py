@@ -444,7 +444,8 @@ def test_a_score_that_completed_without_a_value_is_none(
     page.post(made.get_absolute_url(), {"run": run.pk})
     scores = Job.objects.filter(pk__in=made.merges.exclude(score=None).values("score"))
     scores.update(status=Status.COMPLETED)
-    factories.add_points(scores[0], "val/loss", {1: 0.5})
+    measured, unmeasured = scores
+    factories.add_points(measured, "val/loss", {1: 0.5})
     with pytest.raises(SystemExit) as ended:
         call_command("sweep", str(made.pk), "--user", user.username, "--wait")
     assert ended.value.code == 1
@@ -452,6 +453,10 @@ def test_a_score_that_completed_without_a_value_is_none(
     assert told.count("val/loss 0.5") == 1
     assert told.count("its score completed without a val/loss") == 1
     assert "without a val/loss" in page.get(made.get_absolute_url()).content.decode()
+    assert page.post(made.get_absolute_url(), {"run": run.pk}).status_code == 302
+    kept = set(made.merges.exclude(score=None).values_list("score", flat=True))
+    assert measured.pk in kept
+    assert unmeasured.pk not in kept, "it can be made again"
 
 
 def test_waiting_for_scores_of_which_one_failed_exits_1(

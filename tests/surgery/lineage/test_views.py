@@ -142,6 +142,22 @@ def test_another_s_number_of_a_form_makes_nothing_and_can_be_sent_again(
     assert Job.objects.get(uuid=fresh).status == Status.QUEUED
 
 
+def test_a_number_that_made_another_job_can_be_sent_once_more(
+    page: Client, user: User, made: Artifact
+) -> None:
+    first = factories.make_job(
+        user, status=Status.QUEUED, spec=factories.sft_spec(lr=0.5).to_json()
+    )
+    address = f"/surgery/again/{made.job_id}/"
+    response = page.post(address, {"uuid": str(first.uuid)})
+    assert response.status_code == 422
+    assert "Send it once more for a further job." in response.content.decode()
+    fresh = str(response.context["uuid"])
+    assert page.post(address, {"uuid": fresh}).status_code == 302
+    assert made.job is not None
+    assert Job.objects.get(uuid=fresh).spec == made.job.spec
+
+
 @pytest.fixture
 def awaiting(user: User) -> Job:
     """A job that begins with what another has yet to make."""
