@@ -9,6 +9,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from compute.machines.groups import sharing
+from jobs import events
 from jobs.models import ACTIVE, ENDED, Event, Job, Lease, Rehearsal, Status
 from jobs.work import kick
 
@@ -63,6 +64,19 @@ def _make_room(job: Job) -> None:
     freed = sharing(job.machine_id)  # its members too, and groups that any of them is in
     for machine_id in freed | set(waiting.values_list("machine", flat=True)):
         kick(machine_id)
+
+
+def cancel_retry(job: Job, *, who: str = "", why: str = "") -> bool:
+    """Let a crash be the end, where the job would have gone on by itself."""
+    with transaction.atomic():
+        ended = Job.objects.filter(pk=job.pk, status__in=ENDED, retry_at__isnull=False)
+        done = ended.update(retry_at=None, revision=F("revision") + 1)
+        if done:
+            record(job, events.RETRY_CANCELLED, who=who, message=why)
+            for waiting in Job.objects.waiting_for(job):
+                kick(waiting.machine_id)
+    job.refresh_from_db()
+    return bool(done)
 
 
 def record(job: Job, kind: str, *, who: str = "", message: str = "", **data: Any) -> None:

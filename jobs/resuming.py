@@ -12,10 +12,14 @@ from compute.machines.runners import runner_for
 from compute.runners.base import Request, RunnerError, RunnerUnsure, Unreachable
 from jobs import events, lifecycle
 from jobs.models import CAN_RESUME, Job, Status
-from jobs.queue import claims
+from jobs.queue import claims, held
 from jobs.work import later
 
 ASK_AGAIN = timedelta(seconds=60)  # a worker may have died before it left the request
+
+
+class NotResumed(Exception):
+    """A job stays as it is. The message is a sentence for the user."""
 
 
 def pause(job: Job, *, who: str, then_stop: bool = False, why: str = "") -> bool:
@@ -68,13 +72,16 @@ def resume(job: Job, *, who: str, step: int | None = None, why: str = "") -> boo
     """Queue a job that ended early again, as a new attempt; false when somebody was first.
 
     ``step`` is that of the checkpoint to go on from; None takes the newest that is whole, which is
-    found out when the attempt starts (see ``jobs.checkpoints.choose``).
+    found out when the attempt starts (see ``jobs.checkpoints.choose``). Raises ``NotResumed`` where
+    what the job reads is being deleted.
     """
     if not job.can_resume:
         return False
     spent = job.elapsed.total_seconds() if job.elapsed else 0.0
     with transaction.atomic():
-        claims.locked(job.machine_id)
+        held.lock(job.spec_of_kind, job.machine)
+        if reason := held.being_deleted(job.spec_of_kind, job.machine):
+            raise NotResumed(reason)
         queued = lifecycle.move(
             job,
             Status.QUEUED,
@@ -106,7 +113,10 @@ def retry_due() -> None:
     """Let what crashed go on, where its policy says so and its wait is over."""
     due = Job.objects.filter(retry_at__lte=timezone.now(), status__in=CAN_RESUME)
     for job in due.select_related("machine", "owner"):
-        resume(job, who="", why=f"Retry {job.retried + 1} of {job.retries}.")
+        try:
+            resume(job, who="", why=f"Retry {job.retried + 1} of {job.retries}.")
+        except NotResumed as error:
+            lifecycle.cancel_retry(job, why=str(error))
 
 
 def ask_again() -> None:

@@ -16,10 +16,10 @@ from jobs.artifacts.keeping import keep_products
 from jobs.kinds.base import End, Verdict
 from jobs.launch import joint
 from jobs.launch.attempt import Attempt, tell_resumed
-from jobs.models import ACTIVE, ENDED, Job, Status
+from jobs.models import ACTIVE, Job, Status
 from jobs.trackers import accounts
 from jobs.verl.retries import Crash, Decision, decide
-from jobs.work import kick, later
+from jobs.work import later
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ TEACH = (Status.COMPLETED, Status.PAUSED, Status.STOPPED)
 
 def stop(job: Job, *, who: str) -> bool:
     """Stop a job: one that waits ends at once, one that runs is asked to; false if too late."""
-    if _stop_waiting(job, who) or _stop_retry(job, who):
+    if _stop_waiting(job, who) or lifecycle.cancel_retry(job, who=who):
         return True
     with transaction.atomic():
         asked = Job.objects.filter(pk=job.pk, status__in=ACTIVE, stop_asked_at=None).update(
@@ -51,19 +51,6 @@ def _stop_waiting(job: Job, who: str) -> bool:
         reason=_not_running(job),
         ended_at=job.ended_at or timezone.now(),
     )
-
-
-def _stop_retry(job: Job, who: str) -> bool:
-    """Let a crash be the end, where the job would have gone on by itself."""
-    with transaction.atomic():
-        ended = Job.objects.filter(pk=job.pk, status__in=ENDED, retry_at__isnull=False)
-        done = ended.update(retry_at=None, revision=F("revision") + 1)
-        if done:
-            lifecycle.record(job, events.RETRY_CANCELLED, who=who)
-            for waiting in Job.objects.waiting_for(job):
-                kick(waiting.machine_id)
-    job.refresh_from_db()
-    return bool(done)
 
 
 def _not_running(job: Job) -> str:

@@ -88,10 +88,13 @@ def job_resume(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     who = request.user.get_username()
     step = form.cleaned_data["step"]
     told = rental.warning_to_resume(job, step)  # by its pace, which is forgotten then
-    if resuming.resume(job, who=who, step=step):
-        warn_of_rental(request, told)
-    else:
-        messages.error(request, f"{job.name} was not resumed: it is {job.stands}.")
+    try:
+        if resuming.resume(job, who=who, step=step):
+            warn_of_rental(request, told)
+        else:
+            messages.error(request, f"{job.name} was not resumed: it is {job.stands}.")
+    except resuming.NotResumed as error:
+        messages.error(request, f"{job.name} was not resumed. {error}")
     return redirect(job)
 
 

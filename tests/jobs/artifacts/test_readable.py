@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from compute.machines.local import local_machine
 from compute.models import Machine
+from jobs import resuming
 from jobs.archive import deleting as archive
 from jobs.artifacts import deleting, readable
 from jobs.artifacts.deleting import DeleteError
@@ -156,6 +157,39 @@ def test_a_draft_whose_model_goes_is_not_started(page: Client, user: User, home:
     assert draft.status == Status.DRAFT
 
 
+@pytest.mark.parametrize("status", [Status.PAUSED, Status.STOPPED, Status.FAILED, Status.LOST])
+def test_a_job_whose_model_goes_is_not_resumed(
+    page: Client, user: User, staff: User, home: Path, status: Status
+) -> None:
+    place = made(user, home / "model")
+    spec = factories.sft_spec(model_path=place.path).to_json()
+    job = factories.make_job(user, spec=spec, status=status, started_at=timezone.now())
+    is_going(place)
+    response = page.post(f"/jobs/{job.pk}/resume/", {"step": ""}, follow=True)
+    said = "is being deleted: bob asked for it."
+    assert said in response.content.decode()
+    with pytest.raises(CommandError, match=said):
+        call_command("resume", str(job.pk), "--user", staff.username)
+    job.refresh_from_db()
+    assert (job.status, job.attempt) == (status, 1)
+
+
+def test_a_retry_whose_model_goes_is_cancelled(user: User, home: Path) -> None:
+    place = made(user, home / "model")
+    spec = factories.sft_spec(model_path=place.path).to_json()
+    now = timezone.now()
+    job = factories.make_job(
+        user, spec=spec, status=Status.FAILED, retries=1, retry_at=now, started_at=now
+    )
+    is_going(place)
+    resuming.retry_due()
+    job.refresh_from_db()
+    assert (job.status, job.retry_at, job.retried) == (Status.FAILED, None, 0)
+    event = job.events.get()
+    assert event.kind == "retry cancelled"
+    assert "is being deleted: bob asked for it." in event.message
+
+
 def test_what_goes_after_the_form_was_checked_is_not_queued(user: User, home: Path) -> None:
     place = made(user, home / "model")
     order = factories.make_order(user, spec=factories.sft_spec(model_path=place.path))
@@ -193,13 +227,17 @@ def test_an_order_of_a_number_that_made_another_job(user: User) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("joins", ["a new job", "one that goes on"])
 def test_a_model_that_is_to_be_sent_elsewhere_is_not_deleted_meanwhile(
-    user: User, home: Path, monkeypatch: pytest.MonkeyPatch
+    user: User, home: Path, monkeypatch: pytest.MonkeyPatch, joins: str
 ) -> None:
     """Whoever deletes here waits for the job that joins a line elsewhere, and finds it."""
     place = made(user, home / "fetched/11111111-2222-4333-8444-555555555555/model")
     far = factories.make_ssh_machine()
     order = factories.make_order(user, machine=far, spec=factories.sft_spec(model_path=place.path))
+    if joins == "one that goes on":
+        job = submit.submit(order, start=False)
+        Job.objects.filter(pk=job.pk).update(status=Status.STOPPED, started_at=timezone.now())
     looked, told = threading.Event(), list[str]()
     being_deleted = held.being_deleted
 
@@ -222,7 +260,11 @@ def test_a_model_that_is_to_be_sent_elsewhere_is_not_deleted_meanwhile(
     monkeypatch.setattr(held, "being_deleted", looks)
     deletes = threading.Thread(target=delete)
     deletes.start()
-    job = submit.submit(order, start=True)
+    if joins == "a new job":
+        job = submit.submit(order, start=True)
+    else:
+        job.refresh_from_db()
+        assert resuming.resume(job, who="ada")
     deletes.join(10)
     assert [f"Job {job.pk} reads it, which is queued." in each for each in told] == [True]
     assert Path(place.path).is_dir()

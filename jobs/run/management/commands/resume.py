@@ -26,7 +26,11 @@ class Command(JsonCommand):
         job = find_job(options["id"])
         who = find_user(options["user"]).get_username()
         told = rental.warning_to_resume(job, options["step"])
-        if not resuming.resume(job, who=who, step=options["step"]):
+        try:
+            resumed = resuming.resume(job, who=who, step=options["step"])
+        except resuming.NotResumed as error:
+            raise CommandError(f"Job {job.pk} was not resumed. {error}") from None
+        if not resumed:
             raise CommandError(f"Job {job.pk} is {job.status}: there is nothing to resume.")
         if told:
             self.stderr.write(told)
