@@ -7,11 +7,13 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 
+from compute.runners.text import readable
 from monitoring.models import RunImport
 from platform_site.paths import open_to
 from platform_site.work import verbs
 
 LONGEST_NAME = 200
+LONGEST_PATH = 1000  # characters, as the row takes
 
 
 class ImportRefused(ValueError):
@@ -33,6 +35,11 @@ def prepared(owner: User, path: str, title: str = "") -> RunImport:
         raise ImportRefused(str(error)) from None
     if not (real.is_file() or real.is_dir()):
         raise ImportRefused(f"There is no file and no folder {path}.")
+    if len(str(real)) > LONGEST_PATH or readable(str(real)) != str(real):
+        raise ImportRefused(
+            f"The path is longer than {LONGEST_PATH:,} characters or no UTF-8: give the folder "
+            "another name, or upload it."
+        )
     return RunImport.objects.create(
         owner=owner, who=owner.username, name=real.name[:LONGEST_NAME], path=str(real), title=title
     )

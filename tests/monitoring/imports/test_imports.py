@@ -5,6 +5,7 @@ import html
 import io
 import json
 import math
+import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -20,6 +21,7 @@ from django.test import Client
 
 from jobs.models import Job, Status
 from monitoring.imports import services
+from monitoring.imports.services import ImportRefused
 from monitoring.imports.working import work_off
 from monitoring.models import RunImport
 from monitoring.store import points
@@ -189,6 +191,14 @@ def test_a_walk_passes_runs_of_others_over(user: User, other: User) -> None:
     recorded(other, workdir)
     work = imported(user, workdir)
     assert len(work.jobs.all()) == 1
+
+
+@pytest.mark.parametrize("name", ["/".join(["long" * 50] * 5), os.fsdecode(b"caf\xe9")])
+def test_a_path_that_no_row_takes(user: User, name: str) -> None:
+    path = Path(settings.TRAINYARD_HOME) / name
+    path.mkdir(parents=True)
+    with pytest.raises(ImportRefused, match="is longer than 1,000 characters or no UTF-8"):
+        services.prepared(user, str(path))
 
 
 def test_whose_it_is_is_looked_at_again(user: User, other: User) -> None:
