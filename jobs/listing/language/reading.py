@@ -29,6 +29,7 @@ from jobs.listing.language.words import UNFINISHED, NotRead, Token, quoted, toke
 
 DEEPEST = 20  # parentheses and negations in each other
 MOST = 50  # comparisons
+MOST_OF_METRICS = 10  # comparisons of metrics: each reads what all jobs measured
 MOST_VALUES = 50  # after one "in"
 # In all comparisons together: each is a variable of the question, of which SQLite takes 32766.
 MOST_METRICS = 20_000
@@ -101,7 +102,7 @@ def _possible(text: str, vocabulary: Vocabulary) -> Sequence[str]:
 class _Reader:
     def __init__(self, found: list[Token], vocabulary: Vocabulary) -> None:
         self.tokens, self.vocabulary = found, vocabulary
-        self.at = self.count = self.metrics = 0
+        self.at = self.count = self.of_metrics = self.metrics = 0
 
     @property
     def token(self) -> Token:
@@ -193,6 +194,10 @@ class _Reader:
         if not stands_for:
             near = self.vocabulary.near(token.text)
             raise self.refuse(f"There is no field and no metric {token.text}.", near, token)
+        self.of_metrics += 1
+        if self.of_metrics > MOST_OF_METRICS:
+            raise self.refuse(f"A filter compares metrics at most {MOST_OF_METRICS} times.",
+                              (), token)  # fmt: skip
         self.metrics += stands_for
         if self.metrics > MOST_METRICS:
             raise self.refuse(f"The words up to here stand for {self.metrics} metrics, and those "

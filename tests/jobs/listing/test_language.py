@@ -117,6 +117,7 @@ def test_a_filter_is_read(text: str, tree: Tree | None) -> None:
         ("not " * 30 + "lr < 1", "not", "in each other", []),
         ("(" * 30 + "lr < 1", "(", "in each other", []),
         (" and ".join(["lr < 1"] * 60), "lr", "at most 50 comparisons", []),
+        ("train/loss > 1 or " * 10 + "val-core > 1", "val-core", "compares metrics at most 10", []),
         (f"lr in ({','.join('1' * 51)})", "1", "After in come at most 50 values", [")"]),
     ],
 )
