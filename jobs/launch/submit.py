@@ -21,6 +21,7 @@ from jobs.queue import claims, held
 from jobs.recipebook.book import find_recipe, reads_samples
 
 FIRST = 1  # the revision of a job that nobody has changed since it was made
+RENAMED_FROM = "from "
 ANOTHER = (
     "Nothing was started: this form has started {job} already, and was changed since. Send it once "
     "more for a further job."
@@ -82,18 +83,39 @@ def _kept(order: Order, fields: dict[str, Any]) -> Job:
             job.refresh_from_db()
             if not changed and job.status == Status.DRAFT:
                 raise NotChanged(why_not_changed(job))
-            if not changed and _is_other(job, fields):
+            if not changed and _is_other(job, order):
                 raise MadeAnother(ANOTHER.format(job=f"{job.name} (job {job.pk})"))
         if changed:
             keep_inputs(job, order.after if order.after_checkpoint else None)
     return job
 
 
-def _is_other(job: Job, fields: dict[str, Any]) -> bool:
-    """Whether a job that was started is not what is asked for now."""
-    spec = json.loads(json.dumps(fields["spec"]))  # as the row has it
-    asked = (fields["kind"], spec, fields["machine"].pk, fields["name"])
-    return asked != (job.kind, job.spec, job.machine_id, job.name)
+def _is_other(job: Job, order: Order) -> bool:
+    """Whether a job that was started is not what is asked for now. Since it was made it may have
+    been renamed, and been given the model that it awaited: neither makes it another."""
+    made = (job.kind, job.machine_id, _first_name(job), job.after_id, job.dataset_version_id,
+            job.retries, job.max_seconds, job.trains_on)  # fmt: skip
+    after = order.after.pk if order.after else None
+    version = order.dataset_version.pk if order.dataset_version else None
+    asked = (order.spec.kind, order.machine.pk, order.name, after, version,
+             order.retries, order.max_seconds, order.after_checkpoint)  # fmt: skip
+    if made != asked:
+        return True
+    awaits = order.after_checkpoint
+    return _settings(job.spec_of_kind, awaits) != _settings(order.spec, awaits)
+
+
+def _first_name(job: Job) -> str:
+    renamed = job.events.of_platform().filter(kind=events.RENAMED).first()
+    return renamed.message.removeprefix(RENAMED_FROM) if renamed else job.name
+
+
+def _settings(spec: Spec, awaits_model: bool) -> dict[str, Any]:
+    """As the row has them, without the model where another job has yet to make it."""
+    kind = kind_of(spec)
+    placed = kind.placed(spec, {kind.base_model: ""}) if awaits_model else spec
+    kept: dict[str, Any] = json.loads(json.dumps(placed.to_json()))
+    return kept
 
 
 def change(job: Job, order: Order, *, revision: int, who: str) -> None:
@@ -174,5 +196,5 @@ def enqueue(job: Job, *, who: str) -> bool:
 
 def rename(job: Job, name: str, *, who: str) -> None:
     if name != job.name:
-        lifecycle.record(job, events.RENAMED, who=who, message=f"from {job.name}")
+        lifecycle.record(job, events.RENAMED, who=who, message=RENAMED_FROM + job.name)
         lifecycle.touch(job, name=name)

@@ -1,6 +1,7 @@
 """What a job may not read: what is somebody else's, and what is being deleted."""
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -221,9 +222,18 @@ def test_an_order_of_a_number_that_made_another_job(user: User) -> None:
     order = factories.make_order(user)
     first = submit.submit(order, start=True)
     assert submit.submit(order, start=True) == first
-    changed = factories.make_order(user, uuid=order.uuid, name="another")
-    with pytest.raises(MadeAnother, match="Send it once more for a further job"):
-        submit.submit(changed, start=True)
+    submit.rename(first, "renamed", who="ada")
+    submit.rename(first, "renamed again", who="ada")
+    assert submit.submit(order, start=True) == first
+    before = factories.make_job(user, status=Status.RUNNING)
+    for changed in (
+        {"name": "another"}, {"name": "renamed again"}, {"retries": 2}, {"max_seconds": 60},
+        {"after": before}, {"after": before, "after_checkpoint": True},
+        {"dataset_version": factories.make_version()},
+    ):  # fmt: skip
+        other = replace(order, **changed)
+        with pytest.raises(MadeAnother, match="Send it once more for a further job"):
+            submit.submit(other, start=True)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -12,7 +12,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 from compute.runners import base
 from compute.runners.local.runner import LocalRunner
 from jobs.launch import end as ends
-from jobs.launch import start
+from jobs.launch import start, submit
 from jobs.models import Job, Status
 from jobs.queue.state import reason_of
 from tests import factories, taskqueue
@@ -81,6 +81,13 @@ def test_it_waits_and_then_trains_on_from_the_newest_checkpoint(
     job.refresh_from_db()
     assert (job.status, job.spec["values"]["model_path"]) == ("running", newest)
     assert ("model found", newest) in [(event.kind, event.message) for event in job.events.all()]
+    submit.rename(job, "another name", who="ada")
+    again = page.post(URL, asked(sft_data, parent))
+    assert (again.status_code, again.headers["Location"]) == (302, f"/jobs/{job.pk}/")
+    assert Job.objects.count() == 2, "the same form twice is one job"
+    for changed in ({"lr": "0.002"}, {"retries": "2"}, {"max_hours": "1"}):
+        told = page.post(URL, asked(sft_data, parent) | changed).content.decode()
+        assert f"this form has started another name (job {job.pk}) already" in told
 
 
 def test_the_last_attempt_that_saved_counts(
