@@ -223,7 +223,7 @@ def _nth_largest(values: numpy.ndarray, nth: int) -> float:
 def _ordered(values: numpy.ndarray) -> numpy.ndarray:
     """Whole numbers in the order of the values: their bits, turned for those below 0."""
     # Adding 0 turns -0 into +0, which is its equal: their bits are not.
-    made = (values + values.dtype.type(0)).view(f"i{values.itemsize}")
+    made: numpy.ndarray = (values + values.dtype.type(0)).view(f"i{values.itemsize}")
     below = made < 0
     if below.any():
         made[below] ^= numpy.iinfo(made.dtype).max
