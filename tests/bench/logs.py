@@ -60,6 +60,7 @@ def measure(site: Site) -> dict[str, float]:
 
 def make(path: Path) -> None:
     size = number = 0
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         while size < SIZE:
             block = "".join(STEP.format(at) for at in range(number, number + 10_000))
