@@ -49,6 +49,13 @@ class Lookups:
             self._prices[machine.pk] = price_of(cards.gpu, machine, cards.count, self.prices)
         return self._prices[machine.pk]
 
+    def known_price(self, machine: Machine) -> float | None:
+        """As ``price``; None also where the machine's cards are not known."""
+        try:
+            return self.price(machine)
+        except NotKnown:
+            return None
+
     def lengths(self, spec: TrainSpec, family: str) -> Lengths | None:
         """Of its data, with answers as long as those of earlier runs with such a model; None where
         neither is known."""

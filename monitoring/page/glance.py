@@ -7,7 +7,6 @@ from typing import Any
 from django.db.models import Q
 
 from jobs.fit.lookups import Lookups
-from jobs.fit.sources import NotKnown
 from jobs.models import Job
 from jobs.verl.better import is_best_higher
 from monitoring.models import Series
@@ -56,10 +55,7 @@ def cost_of(job: Job) -> float | None:
     """What its GPUs cost so far by the price table; None where that is not known."""
     if not job.gpus or job.elapsed is None:
         return None
-    try:
-        price = Lookups().price(job.machine)
-    except NotKnown:
-        return None
+    price = Lookups().known_price(job.machine)
     return price and price * job.gpus * job.elapsed.total_seconds() / HOUR
 
 

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from jobs.fit.lookups import Lookups
-from jobs.fit.sources import NotKnown
 from jobs.models import Job
 from monitoring.hardware.idle import idle_gpus
 from monitoring.hardware.summary import summary
@@ -62,7 +61,7 @@ def over_the_run(job: Job) -> dict[str, Any]:
     samples = spread_over(job, SUMMED)
     data = [sample.data for sample in samples]
     idle = idle_gpus(data, _seconds(samples), devices_of(job))
-    price = _price(job) if idle else None
+    price = Lookups().known_price(job.machine) if idle else None
     return {
         "hardware": summary(data),
         "hardware_samples": len(samples),
@@ -92,13 +91,6 @@ def spread_over(job: Job, most: int) -> list[SystemSample]:
     chosen = keys[:: -(-len(keys) // most)] if keys else []
     found = SystemSample.objects.in_bulk(chosen)
     return [found[key] for key in chosen if key in found]
-
-
-def _price(job: Job) -> float | None:
-    try:
-        return Lookups().price(job.machine)
-    except NotKnown:
-        return None
 
 
 def _cost(seconds: float, price: float | None) -> float | None:
