@@ -33,7 +33,7 @@ lint: $(DEV_READY) ## ruff, mypy, import contracts, templates, migrations, deplo
 	$(VENV)/bin/ruff format --check .
 	TRAINYARD_HOME=$(VENV)/lint-home $(VENV)/bin/mypy .
 	$(VENV)/bin/lint-imports --no-logo
-	$(VENV)/bin/djlint --quiet --lint --check templates
+	$(VENV)/bin/djlint --lint --check templates
 	TRAINYARD_HOME=$(VENV)/lint-home $(PY) manage.py makemigrations --check --dry-run
 	TRAINYARD_HTTPS=1 TRAINYARD_ALLOWED_HOSTS=trainyard.example TRAINYARD_HOME=$(VENV)/lint-home $(PY) manage.py check --deploy --fail-level WARNING
 
