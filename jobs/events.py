@@ -110,6 +110,7 @@ RUN_EXPORTED = _run_note("exported", words="The model folder is whole")
 RUN_MADE = _run_note("made", words="What was asked for is made")
 RUN_TRIED = _run_note("tried", words="A model was tried in the average")
 RUN_COMPARED = _run_note("compared", words="The models are compared")
+RUN_EVALUATED = _run_note("evaluated", words="The model is evaluated")
 RUN_REFUSED = _run_warning("refused", words="It was refused")
 
 # What a rehearsal and a dry-fire tell: each part that they tried.

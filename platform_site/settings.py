@@ -123,6 +123,7 @@ INSTALLED_APPS = [
     "monitoring.glossary",
     "monitoring.compare",
     "monitoring.imports",
+    "evaluations",
     "surgery",
     "surgery.adapters",
     "surgery.averages",

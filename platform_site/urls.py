@@ -13,6 +13,7 @@ urlpatterns = [
     path("jobs/compare/", include("monitoring.compare.urls")),
     path("jobs/imports/", include("monitoring.imports.urls")),
     path("jobs/", include("jobs.urls")),
+    path("evaluations/", include("evaluations.urls")),
     path("surgery/", include("surgery.urls")),
     path("calculator/", include("jobs.calculator.urls")),
     path("artifacts/", include("jobs.artifacts.urls")),

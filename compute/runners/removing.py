@@ -11,7 +11,7 @@ from compute.runners.base import RunnerError
 UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 WHOLE_RUN = re.compile(rf"(?:runs|fetched)/({UUID})")
 MADE = re.compile(
-    r"(runs/[^/]+/attempt-[0-9]+/(checkpoints/[^/]+|model|adapter|comparison)"
+    r"(runs/[^/]+/attempt-[0-9]+/(checkpoints/[^/]+|model|adapter|comparison|evaluation)"
     r"|fetched/[^/]+/[^/]+)",
     re.DOTALL,
 )

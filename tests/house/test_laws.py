@@ -26,7 +26,8 @@ UPWARD = {
     "jobs/recipebook/planted.py": "import jobs.order.forms",
     "jobs/trackers/planted.py": "import jobs.run.views",
     "surgery/recipes/planted.py": "import surgery.compose.services",
-    "surgery/compose/planted.py": "import monitoring.models",
+    "surgery/compose/planted.py": "import evaluations.kinds.all",
+    "evaluations/kinds/planted.py": "import monitoring.models",
     "monitoring/page/planted.py": "import monitoring.watch.life",
     "monitoring/readers/planted.py": "import monitoring.models",
 }

@@ -11,11 +11,12 @@ from tests.house.tree import APPS, ROOT, modules
 
 # Compute and datasets are siblings: they do not know each other either.
 ABOVE = {
-    "compute": ("datasets", "jobs", "surgery", "monitoring"),
-    "datasets": ("compute", "jobs", "surgery", "monitoring"),
-    "jobs": ("surgery", "monitoring"),
-    "platform_site": ("compute", "datasets", "jobs", "surgery", "monitoring"),
-    "surgery": ("monitoring",),
+    "compute": ("datasets", "jobs", "surgery", "evaluations", "monitoring"),
+    "datasets": ("compute", "jobs", "surgery", "evaluations", "monitoring"),
+    "evaluations": ("monitoring",),
+    "jobs": ("surgery", "evaluations", "monitoring"),
+    "platform_site": ("compute", "datasets", "jobs", "surgery", "evaluations", "monitoring"),
+    "surgery": ("evaluations", "monitoring"),
 }
 # The parts of platform_site that stand on top: the URL map, the ASGI entry, and what runs the site.
 ON_TOP = ("platform_site/urls.py", "platform_site/asgi.py", "platform_site/running/")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("platform_site", "compute", "datasets", "jobs", "surgery", "monitoring")
+ROOMS = ("platform_site", "compute", "datasets", "jobs", "surgery", "evaluations", "monitoring")
 NODE = ROOT / "environments/node/trainyard_node"
 # What is typed is no word: commands, options, addresses, Hugging Face's own names.
 TYPED = re.compile(

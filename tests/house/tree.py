@@ -7,7 +7,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 # From the top down; a lower app knows nothing of a higher one.
-APPS = ("monitoring", "surgery", "jobs", "datasets", "compute", "platform_site")
+APPS = ("monitoring", "evaluations", "surgery", "jobs", "datasets", "compute", "platform_site")
 DJANGOS_OWN = {"migrations", "management", "commands", "models", "templatetags"}
 
 

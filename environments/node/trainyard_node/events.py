@@ -19,6 +19,7 @@ EventName = Literal[
     "made",
     "tried",
     "compared",
+    "evaluated",
     "refused",
     "rehearsed",
     "dry_fired",

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from compute.runners.removing import check_removable
+from evaluations.kinds.evaluate import EvaluateSpec
 from jobs.artifacts.keeping import KINDS as KEPT
 from jobs.kinds import dryfire
 from jobs.kinds.base import ADAPTER, CHECKPOINTS, MODEL, PANELS, REPORT, End, JobKind
@@ -34,6 +35,17 @@ SPECS: dict[str, Any] = {kind: spec_of(kind) for kind in VALUES} | {
     "lora_extract": LoraExtractSpec("/m/a", "/m/b", rank=8),
     "convert": ConvertSpec("/m/global_step_1", layers=[0, 0, 1]),
     "compare": CompareSpec("/m/a", "/m/b"),
+    "evaluate": EvaluateSpec(
+        "/m/a",
+        adapter="/m/lora",
+        files=["/d/a.parquet", "/d/b.parquet"],
+        reward_file="/d/reward.py",
+        reward_kwargs={"scale": 2},
+        task_files=["/d/own.yaml"],
+        gpus=1,
+        of_job=7,
+        of_step=20,
+    ),
     "rehearsal": RehearsalSpec(7, "grpo", spec_of("grpo").to_json()),
     "dryfire": DryFireSpec(7, "grpo", spec_of("grpo").to_json()),
     "imported": ImportedSpec("TensorBoard", "a-run", {"data.seed": 7}),
@@ -50,6 +62,8 @@ SAID: list[dict[str, dict[str, Any]]] = [
     {"refused": {"message": "There is no model at /m"}},
     {"refused": {}},
     {"compared": {"whole": "x"}},
+    {"evaluated": {"counts": {"prompts": 2, "too_long": 1}, "metrics": {"eval/score/mean": 0.5}}},
+    {"evaluated": {"counts": {"prompts": "x", "failed_scores": []}, "metrics": 3}},
     {"rehearsed": {"parts": [{"name": name, "state": "passed", "said": "."} for name in PARTS]}},
     {"rehearsed": {"parts": [{"name": "data", "state": "failed", "said": "Too long"}, 3]}},
     {"rehearsed": {"parts": "x"}},

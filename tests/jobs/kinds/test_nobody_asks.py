@@ -9,7 +9,7 @@ import pytest
 from jobs.kinds.registry import OWN
 
 ROOT = Path(__file__).resolve().parents[3]
-ROOMS = ("platform_site", "compute", "datasets", "jobs", "surgery", "monitoring")
+ROOMS = ("platform_site", "compute", "datasets", "jobs", "surgery", "evaluations", "monitoring")
 # Here is what a kind is. What data is for (sft, dpo, rl) is no kind of job.
 KINDS_OWN = ("jobs/kinds/", "jobs/verl/")
 SLUGS = {kind.slug for kind in OWN}
