@@ -109,9 +109,9 @@ def page_of(
     if asked.of == ANSWERS:
         return _answers_page(step, asked, about, method or Method(), found, counts)
     places = _sorted_prompts(figures, change, found.prompts, asked.sort)
-    on_page = _on_page(places, asked.page)
-    texts = [input_of(row, about.secrets) for row in step.rows(step.first[on_page])]
-    rows = zip(on_page.tolist(), texts, strict=True)
+    shown_places = on_page(places, asked.page)
+    texts = [input_of(row, about.secrets) for row in step.rows(step.first[shown_places])]
+    rows = zip(shown_places.tolist(), texts, strict=True)
     prompts = [prompt_at(figures, at, text, found.found, change) for at, text in rows]
     return Page(asked.of, len(places), counts, prompts=prompts, is_compared=before is not None)
 
@@ -164,7 +164,8 @@ def _sorted_prompts(figures: Figures, change: Floats, places: Ints, sort: str) -
     return ordered(places, values, sort.startswith("-"))
 
 
-def _on_page(places: Ints, page: int) -> Ints:
+def on_page(places: Ints, page: int) -> Ints:
+    """Those of a page, or of the last one."""
     last = max(1, math.ceil(len(places) / SIZE))
     start = (max(1, min(page, last)) - 1) * SIZE
     return places[start : start + SIZE]
@@ -190,11 +191,11 @@ def _answers_page(
     step: Step, asked: Question, about: About, method: Method, found: Chosen, counts: Counts
 ) -> Page:
     rows = sorted_rows(step, found.rows, asked.sort, about, method)
-    on_page = _on_page(rows, asked.page)
+    shown_rows = on_page(rows, asked.page)
     advantage, why = advantage_of(step, method)
     cut = is_cut(step, about.limit)
     answers = []
-    for at, row in zip(on_page.tolist(), step.rows(on_page), strict=True):
+    for at, row in zip(shown_rows.tolist(), step.rows(shown_rows), strict=True):
         output = output_of(row, about.secrets)
         answers.append(
             Answer(

@@ -13,7 +13,7 @@ from monitoring.answers.question import About, is_cut
 from monitoring.answers.repetition import repetition
 from monitoring.answers.rows import NO_PARTS, Row, shown, text_of
 from monitoring.answers.secrets import hidden, input_of, output_of
-from monitoring.answers.step import Step
+from monitoring.answers.step import Ints, Step
 from monitoring.answers.turns import Turn, turns_of
 
 MOST = 64  # answers side by side
@@ -100,20 +100,29 @@ def answers_of(
         return None
     about = about or About()
     every = np.flatnonzero(step.prompt == at)
-    rows = every[:MOST]
+    text, found, why = some_answers(step, every[:MOST], about, method or Method(), room)
+    figures = Figures(step)
+    nothing = np.full(step.prompts, np.nan)
+    beginning = text.shown if text else ""
+    prompt = prompt_at(figures, at, beginning, np.zeros(step.prompts, np.int64), nothing)
+    text = text or Text("", 0, "user")
+    return Answers(key, int(step.texts[at]), prompt, text, found, step.unit, why)
+
+
+def some_answers(
+    step: Step, rows: Ints, about: About, method: Method, room: int
+) -> tuple[Text | None, list[Answer], str]:
+    """The answers in these rows, which are to one prompt, and its text: the first that there is;
+    and why they have no advantages. All texts have the room together. Raises ``OSError``."""
     space = _Room(max(1_000, room // (len(rows) + 1)), about.secrets)
-    advantage, why = advantage_of(step, method or Method())
+    advantage, why = advantage_of(step, method)
     cut = is_cut(step, about.limit)
     whole, found = "", list[Answer]()
     for place, row in zip(rows.tolist(), step.rows(rows), strict=True):
         whole = whole or input_of(row, about.secrets)
         is_at_limit = cut is not None and bool(cut[place])
         found.append(_answer(step, place, row, space, known(advantage[place]), is_at_limit))
-    figures = Figures(step)
-    nothing = np.full(step.prompts, np.nan)
-    prompt = prompt_at(figures, at, whole, np.zeros(step.prompts, np.int64), nothing)
-    text = space.text(whole, "user")
-    return Answers(key, int(step.texts[at]), prompt, text, found, step.unit, why)
+    return space.text(whole, "user") if len(rows) else None, found, why
 
 
 def _answer(

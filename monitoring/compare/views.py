@@ -63,6 +63,7 @@ def shown(request: HtmxHttpRequest, question: Question, runs: Found) -> dict[str
         "names": measured.names_of([job.pk for job in jobs[:LOOKED_AT]], MOST_NAMES),
         "others": mine.exclude(pk__in=question.numbers).select_related("machine")[:OFFERED],
         "query": query_of(request),
+        "has_answers": sum(job.job_kind.writes_answers for job in jobs) > 1,
         "is_active": any(job.is_active for job in jobs),
         "events": legend.events_of(jobs),
     }

@@ -47,12 +47,9 @@ def figure(label: str) -> forms.FloatField:
     return forms.FloatField(required=False, validators=[a_figure], label=label)
 
 
-class AnswersForm(forms.Form):
-    """All fields may be missing: then the newest step of the rollouts is shown, whole."""
+class TextsForm(forms.Form):
+    """What is asked of any list of prompts or answers."""
 
-    kind = forms.ChoiceField(choices=[*KINDS.items()], required=False, label="Answers")
-    step = forms.IntegerField(required=False, min_value=0, max_value=MOST, label="Step")
-    of = forms.ChoiceField(choices=[*LISTS.items()], required=False, label="List")
     q = forms.CharField(
         required=False,
         max_length=LONGEST_WORDS,
@@ -61,6 +58,32 @@ class AnswersForm(forms.Form):
         widget=forms.TextInput(attrs={"type": "search", "data-search": True}),
     )
     regex = forms.BooleanField(required=False, label="Regular expression")
+    page = forms.IntegerField(required=False, min_value=1, max_value=MOST, label="Page")
+    prompt = forms.RegexField(r"\A[0-9a-f]{16}\Z", required=False, label="Prompt")
+    view = forms.ChoiceField(choices=[*VIEWS.items()], required=False, label="Show texts")
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or self.cleaned_data
+        if given.get("regex") and given.get("q") and (why := fault_of(given["q"])):
+            self.add_error("q", why)
+        return given
+
+    @property
+    def is_raw(self) -> bool:
+        return bool(self.cleaned_data.get("view") == "raw")
+
+    @property
+    def carried(self) -> list[forms.BoundField]:
+        """The fields that links set."""
+        return [self[name] for name in ("sort", "page", "prompt", "view")]
+
+
+class AnswersForm(TextsForm):
+    """All fields may be missing: then the newest step of the rollouts is shown, whole."""
+
+    kind = forms.ChoiceField(choices=[*KINDS.items()], required=False, label="Answers")
+    step = forms.IntegerField(required=False, min_value=0, max_value=MOST, label="Step")
+    of = forms.ChoiceField(choices=[*LISTS.items()], required=False, label="List")
     only = forms.ChoiceField(choices=[*ONLY_LABELS.items()], required=False, label="Only")
     low = figure("Score from")
     high = figure("Score to")
@@ -75,9 +98,6 @@ class AnswersForm(forms.Form):
     part_low = figure("Part from")
     part_high = figure("Part to")
     sort = forms.CharField(required=False, max_length=LONGEST_NAME + 10, label="Sort")
-    page = forms.IntegerField(required=False, min_value=1, max_value=MOST, label="Page")
-    prompt = forms.RegexField(r"\A[0-9a-f]{16}\Z", required=False, label="Prompt")
-    view = forms.ChoiceField(choices=[*VIEWS.items()], required=False, label="Show texts")
 
     def clean_sort(self) -> str:
         """A sort of the other list, which a link may carry over, is none."""
@@ -90,9 +110,7 @@ class AnswersForm(forms.Form):
         return sort if fits else ""
 
     def clean(self) -> dict[str, Any]:
-        given: dict[str, Any] = super().clean() or self.cleaned_data
-        if given.get("regex") and given.get("q") and (why := fault_of(given["q"])):
-            self.add_error("q", why)
+        given = super().clean()
         for lowest, highest, what in PAIRS:
             low, high = given.get(lowest), given.get(highest)
             if low is not None and high is not None and low > high:
@@ -116,10 +134,6 @@ class AnswersForm(forms.Form):
         return any(self.data.get(name) for name in FILTERS)
 
     @property
-    def is_raw(self) -> bool:
-        return bool(self.cleaned_data.get("view") == "raw")
-
-    @property
     def list_label(self) -> str:
         return LISTS[self.cleaned_data.get("of") or PROMPTS].capitalize()
 
@@ -136,11 +150,6 @@ class AnswersForm(forms.Form):
     def has_more(self) -> bool:
         """Whether one of the folded fields holds something."""
         return any(self.data.get(field.name) for field in self.more)
-
-    @property
-    def carried(self) -> list[forms.BoundField]:
-        """The fields that links set."""
-        return [self[name] for name in ("sort", "page", "prompt", "view")]
 
     def question(self) -> Question:
         given = self.cleaned_data

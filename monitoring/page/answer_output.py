@@ -7,6 +7,7 @@ from typing import Any
 from monitoring.answers.checking import Check
 from monitoring.answers.over_steps import Row, Spread
 from monitoring.answers.prompts import Answer, Page, Prompt
+from monitoring.answers.side_by_side import Answer as Shown
 from monitoring.answers.side_by_side import Answers
 
 Said = tuple[dict[str, Any], str]
@@ -73,40 +74,48 @@ def _one(one: Answer) -> dict[str, Any]:
 
 def _line(one: Prompt) -> str:
     start = " ".join(one.text.split())[:60]
-    return f"{one.key}  {one.rows:>4}  {_number(one.mean)}  {_number(one.deviation)}  {start}"
+    return f"{one.key}  {one.rows:>4}  {as_number(one.mean)}  {as_number(one.deviation)}  {start}"
 
 
 def _answer_line(one: Answer) -> str:
     start = " ".join(one.text.split())[:60]
-    return f"{one.key}  {_number(one.score)}  {_number(one.advantage)}  {one.length:>6}  {start}"
+    return (
+        f"{one.key}  {as_number(one.score)}  {as_number(one.advantage)}  {one.length:>6}  {start}"
+    )
 
 
-def _number(value: float | None) -> str:
+def as_number(value: float | None) -> str:
+    """A figure of a table, a dash where it is not known."""
     return f"{'-' if value is None else f'{value:.4g}':>8}"
 
 
+def of_answer(answer: Shown) -> dict[str, Any]:
+    """An answer with its text, for programs."""
+    return {
+        "uid": answer.uid,
+        "score": answer.score,
+        "advantage": answer.advantage,
+        "truth": answer.truth,
+        "parts": dict(answer.parts),
+        "characters": answer.text.length,
+        "tokens": answer.tokens,
+        "cut": answer.is_cut,
+        "repetition": answer.repetition,
+        "text": answer.text.shown,
+    }
+
+
 def prompt(one: Answers, beside: Sequence[Row]) -> Said:
-    rows = [
-        {
-            "uid": answer.uid,
-            "score": answer.score,
-            "advantage": answer.advantage,
-            "truth": answer.truth,
-            "parts": dict(answer.parts),
-            "characters": answer.text.length,
-            "tokens": answer.tokens,
-            "cut": answer.is_cut,
-            "repetition": answer.repetition,
-            "text": answer.text.shown,
-        }
-        for answer in one.shown
-    ]
     data = {**_figures(one.prompt), "text": one.text.shown, "steps": [*map(asdict, beside)]}
     parts = [one.text.shown]
     for number, answer in enumerate(one.shown, 1):
-        score = answer.said or "none" if answer.score is None else f"{answer.score:.4g}"
-        parts.append(f"--- answer {number}, score {score}\n{answer.text.shown}")
-    return {**data, "shown": rows}, "\n".join(parts)
+        parts.append(f"--- answer {number}, score {score_of(answer)}\n{answer.text.shown}")
+    return {**data, "shown": [*map(of_answer, one.shown)]}, "\n".join(parts)
+
+
+def score_of(answer: Shown) -> str:
+    """Its score, or what stands in its place."""
+    return answer.said or "none" if answer.score is None else f"{answer.score:.4g}"
 
 
 def over(rows: Sequence[Row]) -> Said:
@@ -121,5 +130,5 @@ def spread(found: Spread) -> Said:
 
 
 def _step_line(one: Row) -> str:
-    figures = f"{_number(one.mean)}  {_number(one.low)}  {_number(one.high)}  {_number(one.length)}"
+    figures = "  ".join(map(as_number, (one.mean, one.low, one.high, one.length)))
     return f"step {one.step:>6}  {one.answers:>6} answers  {figures}"

@@ -211,6 +211,7 @@ PAGES = (
     f"/jobs/{GRPO}/answers/?kind=validation&only=flat&sort=-mean&q=(&regex=on",
     f"/jobs/compare/?job={SFT}&job={GRPO}&baseline={SFT}",
     f"/jobs/compare/?job={SFT}&job={GRPO}&group=lr&x=time&job=999",
+    f"/jobs/compare/answers/?job={SFT}&job={GRPO}",
     "/jobs/imports/",
     "/queue/",
     "/jobs/trackers/",
