@@ -4,7 +4,7 @@ import difflib
 import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,12 @@ class Schema:
 
     def has(self, key: str) -> bool:
         """True for a key, or for a node that holds keys."""
-        return key in self.keys or any(known.startswith(key + ".") for known in self.keys)
+        return key in self.keys or key in self._nodes
+
+    @cached_property
+    def _nodes(self) -> frozenset[str]:
+        """What holds keys. A command asks for each of its keys, and a comparison for each run's."""
+        return frozenset(parent for key in self.keys for parent in _parents(key))
 
     def is_open(self, key: str) -> bool:
         """True when the key lies below a dictionary that verl leaves empty for the user."""

@@ -6,5 +6,5 @@ app_name = "compare"
 urlpatterns = [
     path("", views.compare, name="page"),
     path("answers/", answer_views.answers, name="answers"),
-    path("points/", views.points_of_metric, name="points"),
+    path("points/", views.points_of_metrics, name="points"),
 ]

@@ -2,6 +2,7 @@
 
 import hashlib
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.http import HttpResponse
@@ -24,6 +25,8 @@ from platform_site.htmx import HtmxHttpRequest
 OFFERED = 50  # the newest jobs, offered for comparison
 MOST_NAMES = 300  # of metrics that are proposed
 LOOKED_AT = 5  # runs whose metrics are proposed
+AHEAD = 4  # charts that the browser asks for while it still reads the page
+AHEAD_WIDTH = 480  # pixels: about those of a chart, which a browser knows later
 GROUPED_BY = ("kind", "recipe", "model", "data", "machine", "verl", "gpus", "owner")
 
 
@@ -62,18 +65,20 @@ def shown(request: HtmxHttpRequest, question: Question, runs: Found) -> dict[str
         "groups": legend.groups_of(jobs, question.grouping),
         "names": measured.names_of([job.pk for job in jobs[:LOOKED_AT]], MOST_NAMES),
         "others": mine.exclude(pk__in=question.numbers).select_related("machine")[:OFFERED],
-        "query": query_of(request),
         "has_answers": sum(job.job_kind.writes_answers for job in jobs) > 1,
+        "query": query_of(request, "metric", "hide", "all", "at", "baseline"),
+        "unbased": query_of(request, "baseline"),
+        "ahead": urlencode({"metric": metrics[:AHEAD], "width": AHEAD_WIDTH}, doseq=True),
         "is_active": any(job.is_active for job in jobs),
         "events": legend.events_of(jobs),
     }
     return {**context, **settings_of(question, runs)}
 
 
-def query_of(request: HtmxHttpRequest) -> str:
-    """The address for the charts: without what only the page needs."""
+def query_of(request: HtmxHttpRequest, *left_out: str) -> str:
+    """The address without some of it: the charts need not all that the page does."""
     query = request.GET.copy()
-    for name in ("metric", "hide", "all", "at", "baseline"):
+    for name in left_out:
         query.pop(name, None)
     return query.urlencode()
 
@@ -97,8 +102,9 @@ def settings_of(question: Question, runs: Found) -> dict[str, Any]:
 
 
 @require_GET
-def points_of_metric(request: HtmxHttpRequest) -> HttpResponse:
-    """``?job=…&metric=…&x=…&width=…``: one chart as JSON; nothing where it is as ``seen`` says."""
+def points_of_metrics(request: HtmxHttpRequest) -> HttpResponse:
+    """``?job=…&metric=…&metric=…&x=…&width=…``: charts as JSON, each with its metric; nothing where
+    they are as ``seen`` says."""
     question, form = question_of(request.GET), WindowForm(request.GET)
     if not form.is_valid():
         return answer(request, {"errors": form.errors.get_json_data()}, 422)
@@ -106,11 +112,13 @@ def points_of_metric(request: HtmxHttpRequest) -> HttpResponse:
     stamp = stamp_of(jobs)
     if request.GET.get("seen") == stamp:
         return HttpResponse(status=204)
-    metric = question.metrics[0] if question.metrics else ""
     window = Window(given["width"], given["low"], given["high"])
-    axis = axis_of(question.axis, jobs)
-    body = chart(jobs, metric, axis, window, question.smooth / 100, question.grouping)
-    return answer(request, {"metric": metric, "stamp": stamp, **body})
+    axis, weight = axis_of(question.axis, jobs), question.smooth / 100
+    charts = [
+        {"metric": metric, **chart(jobs, metric, axis, window, weight, question.grouping)}
+        for metric in question.metrics
+    ]
+    return answer(request, {"stamp": stamp, "charts": charts})
 
 
 def stamp_of(jobs: Any) -> str:

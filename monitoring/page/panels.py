@@ -1,9 +1,10 @@
 """The panels of a job's page: its kind names them, and here is what each of them shows."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db.models import Count, Max
 
@@ -15,7 +16,7 @@ from jobs.rehearsal.report import report_of
 from jobs.verl.key_metrics import TWINS
 from monitoring.models import SystemSample
 from monitoring.page import live
-from monitoring.page.figures import key_metrics, series_groups
+from monitoring.page.figures import Group, key_metrics, series_groups
 from monitoring.page.hardware import over_the_run
 from monitoring.page.log_forms import LogForm
 from monitoring.page.log_search import actors_in
@@ -34,6 +35,8 @@ MOST_MADE = 20  # by the kinds that make one thing in each attempt
 MOST_READ = 64  # models and adapters
 MODELS = (Artifact.Kind.HUGGINGFACE, Artifact.Kind.CHECKPOINT)
 MOST_GROUPS = 200  # of charts
+AHEAD = 20  # charts; charts.js asks for as many at once
+AHEAD_WIDTH = 320  # pixels: about those of a card, which a browser knows later
 
 
 def template_of(panel: str) -> str:
@@ -60,8 +63,15 @@ def charts(job: Job, viewer: Any) -> dict[str, Any]:
         "twins": json.dumps(TWINS),
         "series_groups": groups[:MOST_GROUPS],
         "groups_left": max(0, len(groups) - MOST_GROUPS),
+        "ahead": ahead_of(groups),
         "is_wide": any(not group.series for group in groups),
     }
+
+
+def ahead_of(groups: Sequence[Group]) -> str:
+    """What the browser asks for while it still reads the page: the charts of the open group."""
+    names = [series["name"] for group in groups[:1] for series in group.series[:AHEAD]]
+    return urlencode({"name": names, "width": AHEAD_WIDTH}, doseq=True) if names else ""
 
 
 def log(job: Job) -> dict[str, Any]:

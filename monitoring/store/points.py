@@ -19,7 +19,7 @@ from monitoring.store.reading import (
     times,
     window,
 )
-from monitoring.store.writing import append, rewind
+from monitoring.store.writing import append, rewind, settle
 
 __all__ = [
     "News",
@@ -33,6 +33,7 @@ __all__ = [
     "last",
     "position",
     "rewind",
+    "settle",
     "since",
     "since_across",
     "times",

@@ -161,6 +161,17 @@ def _sum_up(series: QuerySet[Series]) -> None:
         Series.everything.filter(pk__in=ids[begin : begin + MANY]).delete()
 
 
+def settle(job: Job) -> None:
+    """Put all writes into blocks: where a run has ended, one metric is then read without the
+    others of its last writes."""
+    with transaction.atomic():
+        store = MetricStore.objects.select_for_update().filter(job=job).first()
+        if store is not None and store.folded < store.number:
+            fold(store)
+            store.waiting = 0
+            store.save()
+
+
 def rewind(job: Job, step: int) -> None:
     """Forget all points after a step: a resumed run tells its story anew from there.
 

@@ -57,6 +57,7 @@ def watch(job: Job, look: Look | None = None) -> bool:
     if job.listing_due or exit_code is not None:
         _list_checkpoints(job, is_over=exit_code is not None)
     if exit_code is not None:
+        points.settle(job)
         cause = _why(look, job) if exit_code else Cause()
         ends.finish(job, exit_code, cause.text, cause.start)
     else:

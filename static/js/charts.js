@@ -6,6 +6,7 @@
   const { Series, axis, card: shown, view } = window.trainyard;
   const BATCH = 20;
   const WAIT = 50;
+  const WIDER = 1.5; // times the pixels that the points were chosen for
   const DENSE = 4; // times the pixels: all points of a stretch that is not much longer
   const section = document.querySelector("[data-charts]");
   if (!section) return;
@@ -17,6 +18,7 @@
   const metrics = new Map();
   const visible = new Set();
   const wanted = new Set();
+  let { ahead } = window.trainyard; // what ahead.js asked for, until it is used or of no use
   let turn = 0; // answers to what was asked before another axis was chosen are of no use
 
   function metric(name) {
@@ -36,8 +38,22 @@
   async function load() {
     const names = [...wanted];
     wanted.clear();
-    for (let at = 0; at < names.length; at += BATCH) await loadSome(names.slice(at, at + BATCH));
+    const rest = await loadAhead(names);
+    for (let at = 0; at < rest.length; at += BATCH) await loadSome(rest.slice(at, at + BATCH));
     if (view.range) zoom();
+  }
+
+  // Take what was asked for ahead, where it fits: the names that are still to be asked for.
+  async function loadAhead(names) {
+    const [first, asked] = [ahead, turn];
+    ahead = null;
+    if (!first || !(widthOf(names).width <= WIDER * first.width)) return names;
+    const found = await first.answer;
+    if (!found) return names;
+    if (asked !== turn) return [];
+    first.names.forEach((name) => take(name, found, first.width));
+    refreshAll([...first.names]);
+    return names.filter((name) => !first.names.has(name));
   }
 
   // Smoothing needs every point: an average over the peaks of each pixel would be another curve. On
@@ -130,7 +146,7 @@
   function enter(card) {
     visible.add(card);
     for (const entry of entriesOf(card)) {
-      if (entry.thinned && card.clientWidth > 1.5 * entry.width) entry.loaded = false;
+      if (entry.thinned && card.clientWidth > WIDER * entry.width) entry.loaded = false;
     }
     if (entriesOf(card).every(({ loaded }) => loaded)) refresh(card);
     else want(card);
@@ -192,6 +208,7 @@
 
   function forget() {
     turn += 1;
+    ahead = null;
     axis.reset();
     for (const entry of metrics.values()) {
       entry.series.clear();

@@ -6,6 +6,8 @@
   const { overlay, format } = window.trainyard;
   const EVERY = 5000;
   const WAIT = 150;
+  const BATCH = 4; // charts
+  const WIDER = 1.5; // times the pixels that the points were chosen for
   const section = document.querySelector("[data-compare]");
   if (!section) return;
 
@@ -15,6 +17,8 @@
   const answers = new Map();
   const windows = new Map();
   const visible = new Set();
+  const wanted = new Set();
+  let { ahead } = window.trainyard; // what ahead.js asked for, until it is used or of no use
 
   const ownColour = (element) => getComputedStyle(element.querySelector(".run-line")).borderTopColor;
   const colours = new Map();
@@ -33,20 +37,57 @@
     group: (at) => ({ colour: () => colourOf(groups[at]), dash: 0 }),
   };
 
-  async function load(card, isNews = false) {
-    const query = { metric: card.dataset.overlay, width: Math.max(100, card.clientWidth), ...windows.get(card) };
-    if (isNews) query.seen = answers.get(card)?.stamp ?? "";
+  // Charts that come into view together are asked for together; one that is zoomed, by itself.
+  function want(card) {
+    if (wanted.size === 0) setTimeout(() => { const list = [...wanted]; wanted.clear(); loadAll(list); });
+    wanted.add(card);
+  }
+
+  async function loadAll(list, isNews = false) {
+    const zoomed = list.filter((card) => windows.has(card));
+    let whole = list.filter((card) => !windows.has(card));
+    if (!isNews) whole = await takeAhead(whole);
+    const parts = zoomed.map((card) => [card]);
+    for (let at = 0; at < whole.length; at += BATCH) parts.push(whole.slice(at, at + BATCH));
+    await Promise.all(parts.map((each) => load(each, isNews)));
+  }
+
+  // Take what was asked for ahead, where it fits: the cards that are still to be asked for.
+  async function takeAhead(list) {
+    const first = ahead;
+    ahead = null;
+    if (!first || !(widthOf(list) <= WIDER * first.width)) return list;
+    const found = await first.answer;
+    if (!found) return list;
+    take(cards, found);
+    return list.filter((card) => !first.names.has(card.dataset.overlay));
+  }
+
+  const widthOf = (list) => Math.max(100, ...list.map((card) => card.clientWidth));
+
+  function take(list, { stamp, charts }) {
+    const found = new Map(charts.map((chart) => [chart.metric, chart]));
+    for (const card of list.filter(({ dataset }) => found.has(dataset.overlay))) {
+      answers.set(card, { stamp, ...found.get(card.dataset.overlay) });
+      if (visible.has(card)) draw(card);
+    }
+  }
+
+  // News of charts that were not all read at once are told of each that has them.
+  async function load(list, isNews = false) {
+    const stamps = new Set(list.map((card) => answers.get(card)?.stamp ?? ""));
+    const query = new URLSearchParams({ width: widthOf(list), ...windows.get(list[0]), ...(isNews && stamps.size === 1 && { seen: [...stamps][0] }) });
+    list.forEach((card) => query.append("metric", card.dataset.overlay));
     let answer;
     try {
-      answer = await fetch(`${section.dataset.compare}&${new URLSearchParams(query)}`);
+      answer = await fetch(`${section.dataset.compare}&${query}`);
       if (answer.status === 204) return;
       if (!answer.ok) throw new Error(String(answer.status));
     } catch {
-      if (!answers.has(card)) overlay.part(card, "said").textContent = "Could not be loaded. Reload the page to try again.";
+      for (const card of list) if (!answers.has(card)) overlay.part(card, "said").textContent = "Could not be loaded. Reload the page to try again.";
       return;
     }
-    answers.set(card, await answer.json());
-    draw(card);
+    take(list, await answer.json());
   }
 
   function draw(card) {
@@ -66,7 +107,7 @@
     card.part = part;
     windows.set(card, { low, high });
     clearTimeout(card.waits);
-    card.waits = setTimeout(() => load(card), WAIT);
+    card.waits = setTimeout(() => load([card]), WAIT);
   }
 
   function read(card, index) {
@@ -125,7 +166,9 @@
     for (const { target, isIntersecting } of entries) {
       if (isIntersecting) visible.add(target);
       else visible.delete(target);
-      if (isIntersecting && !answers.has(target)) load(target);
+      if (!isIntersecting) continue;
+      if (!answers.has(target)) want(target);
+      else if (!overlay.part(target, "plot").plot) draw(target);
     }
   }, { rootMargin: "200px" });
 
@@ -142,12 +185,12 @@
     windows.delete(card);
     card.part = "";
     clearTimeout(card.waits);
-    load(card);
+    load([card]);
   });
   document.addEventListener("change", toggled);
   document.addEventListener("click", copied);
   document.addEventListener("themechange", themed);
   if (section.dataset.active === "yes") {
-    setInterval(() => { if (!document.hidden) visible.forEach((card) => load(card, true)); }, EVERY);
+    setInterval(() => { if (!document.hidden) loadAll([...visible], true); }, EVERY);
   }
 })();

@@ -69,5 +69,6 @@
     return by >= 3600 ? `${day} ${clock(at).slice(0, 5)}` : clock(at).slice(0, by >= 60 ? 5 : 8);
   }
 
-  window.trainyard = { format: { number, tick, duration, ago, until, clock, moment } };
+  window.trainyard ??= {};
+  window.trainyard.format = { number, tick, duration, ago, until, clock, moment };
 })();

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, Request, expect
+from playwright.sync_api import Locator, Page, Position, Request, expect
 
 from tests.e2e.site import ROOT, Site
 
@@ -134,6 +134,31 @@ def test_charts_are_put_together_pinned_and_read_by_keys(
     page.get_by_placeholder("Name of a metric").fill("bench/value")
     page.keyboard.press("Enter")
     until(page, loss(page), 4999)  # all but the one without a number on the x-axis
+    assert complaints == []
+
+
+def test_a_chart_that_is_dragged_onto_another_lies_in_one_with_it(
+    page: Page, site: Site, runs: dict[str, Any], complaints: list[str]
+) -> None:
+    page.goto(f"{site.url}/jobs/{runs['long']}/")
+    expect(loss(page).locator("canvas").first).to_be_visible()
+    page.locator('[data-chart-group="bench"] > summary').click()
+    other = page.locator('[data-chart-group="bench"] [data-series="bench/value"]')
+    expect(other.locator("canvas").first).to_be_visible()
+    both = page.locator('[data-chart-group="Together"] [data-series]')
+    grip: Position = {"x": 4, "y": 2}  # beside the name, which is a link
+    other.locator(".chart-head").drag_to(other.locator("[data-chart-plot]"), source_position=grip)
+    expect(both).to_have_count(0)  # onto itself
+    other.locator(".chart-head").drag_to(
+        loss(page).locator("[data-chart-plot]"), source_position=grip
+    )
+    expect(both).to_have_count(1)
+    expect(both.locator("canvas").first).to_be_visible()
+    expect(both.locator("[data-chart-legend] li")).to_have_text(
+        [re.compile("^train/loss"), re.compile("^bench/value")]
+    )
+    assert page.locator(".takes").count() == 0
+    page.wait_for_url(re.compile("with=train%2Floss%0Abench%2Fvalue"))
     assert complaints == []
 
 

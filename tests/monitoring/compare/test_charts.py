@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from typing import Any
 from urllib.parse import urlencode
 
@@ -48,7 +49,9 @@ def address(url: str, jobs: list[Job], **more: Any) -> str:
 def chart(page: Client, jobs: list[Job], **more: Any) -> Any:
     answer = page.get(address(POINTS, jobs, metric=LOSS, **{"width": 100, **more}))
     assert answer.status_code == 200
-    return answer.json()
+    found = answer.json()
+    [one] = found.pop("charts")
+    return found | one
 
 
 def test_the_points_of_all_runs(page: Client, three: list[Job]) -> None:
@@ -117,6 +120,23 @@ def test_nothing_new_is_no_answer(page: Client, three: list[Job]) -> None:
     assert page.get(url).status_code == 204
     factories.add_points(three[0], LOSS, {9: 1.0})
     assert page.get(url).status_code == 200
+
+
+def test_several_charts_in_one_answer_and_the_first_ones_are_asked_for_ahead(
+    page: Client, three: list[Job]
+) -> None:
+    names = [LOSS, "perf/total_num_tokens", "of no run", "a", "b"]
+    [loss, tokens, none] = page.get(address(POINTS, three, metric=names[:3], width=100)).json()[
+        "charts"
+    ]
+    assert [each["metric"] for each in (loss, tokens, none)] == names[:3]
+    assert tokens["lines"][0]["y"] == [10, 10, 10, 10]
+    assert none["without"] == [job.pk for job in three]
+    content = page.get(address(URL, three, metric=names, x="time")).content.decode()
+    [ahead] = re.findall(r'data-url="([^"]+)"', content)
+    found = page.get(unescape(ahead)).json()["charts"]
+    assert [each["metric"] for each in found] == names[:4]
+    assert found[0]["x"] == [0, 1, 2, 3]
 
 
 def test_smoothing_is_over_all_points(page: Client, three: list[Job]) -> None:

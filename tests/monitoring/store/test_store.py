@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jobs.models import Job
-from monitoring.models import Block, MetricWrite, Series
+from monitoring.models import Block, MetricStore, MetricWrite, Series
 from monitoring.series import cutting
 from monitoring.series.column import Column
 from monitoring.series.frame import Frame, frame_of
@@ -139,6 +139,28 @@ def test_many_writes_make_few_blocks(job: Job) -> None:
     assert Block.objects.filter(series__name="a").count() == 1
     assert MetricWrite.objects.count() < 2 * writing.FOLD_WRITES
     assert len(stored(job)) == 2 * writing.FOLD_WRITES + 3
+
+
+def test_a_run_that_ended_is_read_from_blocks_alone(job: Job) -> None:
+    for step in range(1, 4):
+        points.append(job, [frame(["a", "b"], {step: [step, -step]})], times(step))
+    seen = points.since(job, 2)
+    points.settle(job)
+    points.settle(job)
+    store = MetricStore.objects.get(job=job)
+    assert (store.folded, store.waiting) == (3, 0)
+    assert sorted(Block.objects.filter(series__job=job).values_list("count", flat=True)) == [
+        3,
+        3,
+        3,
+    ]
+    assert points_of(points.since(job, 2).points) == points_of(seen.points), (
+        "open pages miss nothing"
+    )
+    points.append(job, [frame(["a"], {4: [4]})], times(4))
+    of_a, of_b = ({(name, step): sign * step for step in range(1, 4)}
+                  for name, sign in (("a", 1), ("b", -1)))  # fmt: skip
+    assert stored(job) == {**of_a, **of_b, ("a", 4): 4}
 
 
 def test_a_chart_of_few_pixels_keeps_the_peak(job: Job) -> None:
