@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from django.db import connection
-from django.db.models import F, OuterRef, Q, Subquery, Sum
+from django.db.models import Exists, F, OuterRef, Q, Subquery, Sum
 
 from jobs.measured import HIGH, LAST, LOW, Figure, Jobs
 from jobs.models import Job
@@ -51,13 +51,14 @@ class StoredFigures:
             return [name for (name,) in cursor.fetchall()]
 
     def names_had(self, jobs: Jobs, names: Collection[str]) -> list[str]:
-        rows = Series.objects.filter(name__in=names, job__in=jobs.order_by().values("pk"))
+        # By the index alone: times have no name, so that nobody must look whether it is those.
+        rows = Series.everything.filter(name__in=names, job__in=jobs.order_by().values("pk"))
         return list(rows.order_by("name").values_list("name", flat=True).distinct())
 
     def holding(self, metrics: Collection[str], figure: str, lookup: str, value: Any) -> Q:
         asked = {f"{FIELDS[figure]}__{lookup}": value}
-        rows = Series.objects.filter(name__in=metrics, **asked)
-        return Q(pk__in=rows.values("job"))
+        # For each job until the first that fits: many metrics may stand below one word.
+        return Q(Exists(Series.everything.filter(job=OuterRef("pk"), name__in=metrics, **asked)))
 
     def counts(self, job_ids: Collection[int]) -> Mapping[int, int]:
         rows = Series.objects.filter(job__in=job_ids).order_by().values("job_id")
