@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 from compute.machines.runners import runner_for
 from compute.runners.base import Runner, RunnerError
-from jobs import lifecycle
+from jobs import lifecycle, listeners
 from jobs.artifacts import keeping
 from jobs.artifacts.keeping import Found
 from jobs.artifacts.story import Saved, known_of
 from jobs.models import Job
 from jobs.verl.checkpoints import NEWEST_STEP_FILE, find_checkpoints
+from jobs.work import later
 
 log = logging.getLogger(__name__)
 ASK = "Resume it from another checkpoint, or from the beginning."
@@ -44,6 +45,8 @@ def list_checkpoints(job: Job, *, is_over: bool = False) -> None:
                 _examine(saved, runner)
             except RunnerError as error:  # it is looked into again before anything goes on from it
                 log.warning("%s cannot be examined: %s", saved.folder, error)
+    if listeners.want_saved(job):
+        later("jobs.tasks.tell_saved", job.pk)
 
 
 def _examine(saved: Saved, runner: Runner) -> Sequence[str]:

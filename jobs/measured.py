@@ -66,6 +66,9 @@ class Source(Protocol):
         What was not logged at a step is left out there.
         """
 
+    def note(self, job: Any, step: int, values: Mapping[str, float]) -> None:
+        """Give a job's series further values at a step; a value that is there is overwritten."""
+
     def ordered(self, jobs: Jobs, metric: str, by: str) -> Jobs:
         """The jobs by ``last``, ``low`` or ``high`` of a metric, after ``-`` from above.
 
@@ -137,6 +140,12 @@ def at_steps(
 ) -> Mapping[int, Mapping[int, Mapping[str, float]]]:
     """What metrics were at these steps of each job: see ``Source.at_steps``."""
     return _source[0].at_steps(steps, metrics) if _source and metrics else {}
+
+
+def note(job: Any, step: int, values: Mapping[str, float]) -> None:
+    """Give a job's series values that its run did not write: see ``Source.note``."""
+    if _source and values:
+        _source[0].note(job, step, values)
 
 
 def ordered(jobs: Jobs, metric: str, by: str) -> Jobs:

@@ -1,6 +1,6 @@
 """What workers do: load, call the service."""
 
-from jobs import resuming
+from jobs import listeners, resuming
 from jobs.accuracy import keeping
 from jobs.launch import end, start
 from jobs.models import Job
@@ -24,3 +24,11 @@ def stop_run(job_id: int) -> None:
 
 def keep_outcome(job_id: int) -> None:
     keeping.keep(Job.objects.get(pk=job_id))
+
+
+def tell_completed(job_id: int) -> None:
+    listeners.completed(Job.objects.get(pk=job_id))
+
+
+def tell_saved(job_id: int) -> None:
+    listeners.saved(Job.objects.get(pk=job_id))

@@ -11,7 +11,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
-from jobs import events, lifecycle
+from jobs import events, lifecycle, listeners
 from jobs.artifacts.keeping import keep_products
 from jobs.kinds.base import End, Verdict
 from jobs.launch import joint
@@ -87,6 +87,8 @@ def finish(job: Job, exit_code: int, error: str = "", line: int | None = None) -
         finish_as(job, Status(verdict.status), verdict.reason, exit_code=exit_code)
         if verdict.status == Status.COMPLETED:
             keep_products(job, ended.said)
+            if listeners.want_completed(job):
+                later("jobs.tasks.tell_completed", job.pk)
         return
     error = accounts.mask(error, job)
     reason = f"{verdict.reason} {error}" if error else verdict.reason

@@ -8,14 +8,17 @@ from django.utils import timezone
 from django_q.tasks import queue_size
 
 from compute.models import Machine
+from jobs import listeners
 from jobs.models import Job
 from jobs.queue import claims
 from jobs.work import kick, later
 
 STUCK_QUEUE = timedelta(seconds=5)
 STUCK_STOP = timedelta(seconds=30)  # beyond the grace period, and between two that ask again
+UNTOLD = 30.0  # seconds between two that tell again what a job's end was
 
 _asked: dict[int, float] = {}  # when each was asked again, by this process's clock
+_told: dict[int, float] = {}  # when each end was told again
 
 
 def kick_stuck() -> None:
@@ -36,3 +39,15 @@ def kick_stuck() -> None:
             later("jobs.tasks.stop_run", pk)
     for pk in _asked.keys() - stuck:
         del _asked[pk]
+    _tell_again()
+
+
+def _tell_again() -> None:
+    """Tell the listeners what they did not hear."""
+    untold, now = listeners.overdue(), time.monotonic()
+    for pk in untold:
+        if now >= _told.get(pk, now - UNTOLD) + UNTOLD:
+            _told[pk] = now
+            later("jobs.tasks.tell_completed", pk)
+    for pk in _told.keys() - untold:
+        del _told[pk]

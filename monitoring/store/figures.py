@@ -10,6 +10,7 @@ from django.db.models import Exists, F, OuterRef, Q, Subquery, Sum
 from jobs.measured import HIGH, LAST, LOW, Figure, Jobs
 from jobs.models import Job
 from monitoring.models import Series
+from monitoring.series.frame import frame_of
 from monitoring.store import points
 
 FIELDS = {LAST: "last_value", LOW: "low", HIGH: "high"}
@@ -86,6 +87,10 @@ class StoredFigures:
         self, steps: Mapping[int, Collection[int]], metrics: Collection[str]
     ) -> Mapping[int, Mapping[int, Mapping[str, float]]]:
         return points.at_steps(steps, metrics)
+
+    def note(self, job: Job, step: int, values: Mapping[str, float]) -> None:
+        column = np.array([[*values.values()]], np.float64)
+        points.append(job, [frame_of(tuple(values), np.array([step], np.int64), column)])
 
     def ordered(self, jobs: Jobs, metric: str, by: str) -> Jobs:
         field = FIELDS[by.removeprefix("-")]

@@ -14,6 +14,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 
 from compute.models import Machine, MachineEvent, MachineSample, MachineSecret, Price, SetUp
 from datasets.models import Report, Source, Version
+from evaluations.models import Evaluation, Rule
 from jobs.models import Artifact, Event, Fetch, Job, KnownDigest, Lease, ListColumns, Place
 from jobs.recipebook import book
 from jobs.trackers import accounts
@@ -22,7 +23,7 @@ from monitoring.models import Block, Cursor, MetricStore, MetricWrite, Pin, RunI
 from surgery.compose.models import Sweep
 from tests import factories, taskqueue
 
-OWN_APPS = ("compute", "compose", "datasets", "jobs", "monitoring")
+OWN_APPS = ("compute", "compose", "datasets", "evaluations", "jobs", "monitoring")
 MODELS = [model for model in admin.site._registry if model._meta.app_label in OWN_APPS]
 pytestmark = pytest.mark.usefixtures("queue")
 
@@ -48,6 +49,7 @@ def everything(user: User) -> None:
     job.deletions.create(number=job.pk, name=job.name)
     job.rehearsals.create(run=factories.make_job(user))
     more_sweeps(job)
+    more_evaluations(job)
     Fetch.objects.create(job=job, step=3, asked_at=now, beat_at=now)
     KnownDigest.objects.create(key="a", stamp="1", digest="b", used_at=now)
     factories.make_outcome(job)
@@ -69,6 +71,12 @@ def more_marks(job: Job) -> None:
     job.pins.create(user=job.owner)
     job.owner.job_views.create(name="a view", query="where=tag+%3D+good")
     ListColumns.objects.create(user=job.owner, columns=["lr"])
+
+
+def more_evaluations(job: Job) -> None:
+    done = factories.make_job(job.owner, kind="evaluate", spec={"way": "answers"})
+    Evaluation.objects.create(job=done, of_job=job, way="answers", model="/m", scores=b"1")
+    Rule.objects.create(run=job, owner=job.owner, spec={})
 
 
 def more_artifacts(job: Job) -> None:

@@ -1,0 +1,135 @@
+"""Two evaluations of the same prompts: what differs, how surely, and at which prompts."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from evaluations.statistics.figures import LOSS, TASKS, Bools, Measure, measures
+from evaluations.statistics.resampling import Floats, Interval, Sums, interval, mean_of
+from evaluations.statistics.scores import Ints, Scores, names_of
+
+SAME = 1e-9  # differences that are smaller are none
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How a figure of the second evaluation differs from that of the first, over the prompts that
+    both know. ``interval`` is None of fewer than two prompts."""
+
+    name: str
+    first: float
+    second: float
+    interval: Interval | None
+    is_higher: bool
+    prompts: int
+    better: int
+    worse: int
+    note: str = ""
+
+    @property
+    def same(self) -> int:
+        return self.prompts - self.better - self.worse
+
+    @property
+    def verdict(self) -> str:
+        """Whether the second is ``better`` or ``worse``, or ``none``: no difference that shows."""
+        if self.interval is None or self.interval.holds_zero:
+            return "none"
+        return "better" if (self.interval.low > 0) == self.is_higher else "worse"
+
+    @property
+    def sentence(self) -> str:
+        """What came of it, in words."""
+        if self.interval is None:
+            return "No difference is told: fewer than two prompts have scores in both."
+        told = self.interval
+        bounds = f"between {told.low:+.4g} and {told.high:+.4g}"
+        if self.better == self.worse == 0:
+            return f"No difference that shows: each of the {self.prompts} prompts scores the same."
+        if self.verdict == "none":
+            return f"No difference that shows: it lies {bounds}, which holds 0."
+        return f"It is {self.verdict}: the difference is {told.value:+.4g}, {bounds}."
+
+
+@dataclass(frozen=True)
+class Paired:
+    """``rows`` of both are the shared prompts in the order of the first; ``gains`` say how much
+    better the second is at each, whatever side is the better one; NaN is not known."""
+
+    first: Scores
+    second: Scores
+    differences: list[Difference]
+    gains: Floats
+    only_first: int
+    only_second: int
+
+    @property
+    def shared(self) -> int:
+        return len(self.first)
+
+
+def paired(first: Scores, second: Scores, way: str) -> Paired:
+    """Compare by the prompts that both have."""
+    here, there = shared_places(first, second)
+    one, two = first.at(here), second.at(there)
+    before, after = measures(one, way), {each.name: each for each in measures(two, way)}
+    both = [(each, after[each.name]) for each in before if each.name in after]
+    differences = _differences(both, way)
+    gains = _gains(both, way) if both else np.full(len(one), np.nan)
+    return Paired(one, two, differences, gains, len(first) - len(here), len(second) - len(there))
+
+
+def shared_places(first: Scores, second: Scores) -> tuple[Ints, Ints]:
+    """The rows of both that are of the same prompt, in the order of the first."""
+    _, here, there = np.intersect1d(
+        names_of(first), names_of(second), assume_unique=True, return_indices=True
+    )
+    order = np.argsort(here, kind="stable")
+    return here[order].astype(np.int64), there[order].astype(np.int64)
+
+
+def _differences(both: list[tuple[Measure, Measure]], way: str) -> list[Difference]:
+    found = []
+    for before, after in both:
+        there = before.known & after.known
+        if not there.any():
+            continue
+        sums, note = _of_both(before, after, there, way)
+        gain = _gain(before, after)[there]
+        found.append(
+            Difference(
+                before.name, _value(before, there), _value(after, there),
+                interval(sums), before.is_higher, int(there.sum()),
+                int((gain > SAME).sum()), int((gain < -SAME).sum()), note,
+            )
+        )  # fmt: skip
+    return found
+
+
+def _of_both(before: Measure, after: Measure, there: Bools, way: str) -> tuple[Sums, str]:
+    """The difference as a ratio of sums, and what must be said of it."""
+    if way != LOSS:
+        apart = after.each[there] - before.each[there]
+        widest = float(np.abs(apart).max())
+        return mean_of(apart, (-widest, widest)), ""
+    if np.array_equal(before.weights[there], after.weights[there]):
+        return Sums((after.values - before.values)[there], before.weights[there]), ""
+    note = "The models cut the texts into other tokens: the difference is of a prompt's mean loss."
+    return mean_of((after.each - before.each)[there]), note
+
+
+def _value(measure: Measure, there: Bools) -> float:
+    return float(measure.values[there].sum() / measure.weights[there].sum())
+
+
+def _gain(before: Measure, after: Measure) -> Floats:
+    gain: Floats = after.each - before.each
+    return gain if before.is_higher else -gain
+
+
+def _gains(both: list[tuple[Measure, Measure]], way: str) -> Floats:
+    """By the first figure; of tasks, each document by that of its own task."""
+    gains = _gain(*both[0])
+    for pair in both[1:] if way == TASKS else ():
+        gains = np.where(np.isnan(gains), _gain(*pair), gains)
+    return gains
