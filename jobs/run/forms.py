@@ -33,4 +33,6 @@ class StepForm(forms.Form):
 
 
 class RenameForm(forms.Form):
-    name = forms.CharField(max_length=200, validators=[one_line])
+    name = forms.CharField(
+        max_length=200, validators=[one_line], error_messages={"required": "A job has a name."}
+    )

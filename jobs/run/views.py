@@ -4,6 +4,7 @@ from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.vary import vary_on_headers
 
 from jobs import resuming
 from jobs.artifacts.story import known_of
@@ -128,15 +129,25 @@ def to_checkpoints(job: Job) -> HttpResponse:
     return redirect(f"{job.get_absolute_url()}#run-checkpoints")
 
 
-@require_POST
+@require_http_methods(["GET", "POST"])
+@vary_on_headers("HX-Request")
 def job_rename(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """The form in the place of the name, on a job's page (``head``) and in the list; and the name
+    again: the new one, or with ``kept`` the old one."""
     job = get_job(request, pk)
-    form = RenameForm(request.POST)
-    if form.is_valid():
+    is_post = request.method == "POST"
+    form = RenameForm(request.POST if is_post else None)
+    given = request.POST if is_post else request.GET
+    context = {"job": job, "is_head": "head" in given, "typed": job.name}
+    if is_post and form.is_valid():
         submit.rename(job, form.cleaned_data["name"], who=request.user.get_username())
-    else:
-        messages.error(request, "; ".join(map(str, form.errors["name"])))
-    return redirect(job)
+        part = "renamed" if "head" in given else "name"
+        return render(request, f"jobs/run/{part}.html", context) if request.htmx else redirect(job)
+    if is_post:
+        context |= {"typed": form.data.get("name", ""), "wrong": form.errors["name"][0]}
+    part = "name" if "kept" in given else "name_form"
+    template = f"jobs/run/{part}.html" if request.htmx else "jobs/run/rename.html"
+    return render(request, template, context, status=422 if is_post else 200)
 
 
 @require_GET

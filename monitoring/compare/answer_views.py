@@ -9,11 +9,11 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
+from jobs.colours import colour_of, dash_of
 from jobs.kinds.registry import registry
 from jobs.models import Job
 from monitoring.answers.between import MOST_RUNS, Counts, Group
 from monitoring.answers.prompts import SIZE
-from monitoring.compare.legend import colour_of, dash_of
 from monitoring.compare.question import found, question_of
 from monitoring.page import between
 from monitoring.page.answer_views import problem_of
@@ -34,11 +34,11 @@ class Head:
 
     @property
     def colour(self) -> int:
-        return colour_of(self.beside.job)
+        return colour_of(self.beside.job.pk)
 
     @property
     def dash(self) -> int:
-        return dash_of(self.beside.job)
+        return dash_of(self.beside.job.pk)
 
 
 @require_GET

@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Count
 
 from jobs import measured
+from jobs.colours import colour_of, dash_of
 from jobs.listing.columns import Column
 from jobs.listing.fields import figure_of
 from jobs.models import Event, Job
@@ -18,8 +19,6 @@ from monitoring.compare.question import Question
 from monitoring.models import Series
 from monitoring.store import points
 
-COLOURS = 24  # tokens of static/css/tokens.css
-DASHES = 3
 MOST_CHARTS = 8  # without any metric in the address
 MOST_EVENTS = 100
 MOST_NAMES = 1000
@@ -47,31 +46,17 @@ class Row:
 
     @property
     def colour(self) -> int:
-        return colour_of(self.job)
+        return colour_of(self.job.pk)
 
     @property
     def dash(self) -> int:
-        return dash_of(self.job)
-
-
-def colour_of(job: Job) -> int:
-    """The number of the run's colour, the same on every page. Runs that were made one after the
-    other get colours that are far apart."""
-    return job.pk * 7 % COLOURS + 1
-
-
-def dash_of(job: Job) -> int:
-    return job.pk // COLOURS % DASHES
+        return dash_of(self.job.pk)
 
 
 def groups_of(jobs: Sequence[Job], setting: Column | None) -> list[tuple[str, int, int]]:
     """The groups of runs: name, colour, and how many runs it has."""
     groups = lines.groups_of(jobs, setting) if setting else {}
-    return [(name, group_colour(at), len(each)) for at, (name, each) in enumerate(groups.items())]
-
-
-def group_colour(at: int) -> int:
-    return at * 7 % COLOURS + 1
+    return [(name, colour_of(at), len(each)) for at, (name, each) in enumerate(groups.items())]
 
 
 def metrics_of(question: Question, jobs: Sequence[Job]) -> list[str]:

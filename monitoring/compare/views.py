@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from jobs import measured
+from jobs.colours import colour_of, dash_of
 from jobs.compare.comparison import MOST, compare_jobs
 from jobs.listing.fields import known_fields
 from jobs.models import Job
@@ -97,7 +98,7 @@ def settings_of(question: Question, runs: Found) -> dict[str, Any]:
         "settings": rows if question.shows_all else different,
         "different": len(different),
         "equal": len(rows) - len(different),
-        "heads": [(job, legend.colour_of(job), legend.dash_of(job)) for job in runs.jobs],
+        "heads": [(job, colour_of(job.pk), dash_of(job.pk)) for job in runs.jobs],
     }
 
 

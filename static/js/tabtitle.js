@@ -5,12 +5,12 @@
   const root = document.querySelector("[data-live='run']");
   if (!root) return;
   const PERCENT = /^\d+ % · /;
-  const name = document.title.replace(PERCENT, "");
 
   function tell() {
     const bar = document.querySelector("#run-progress progress");
     const isActive = root.querySelector("[data-active]")?.dataset.active === "yes";
     const part = bar && isActive ? `${Math.round((100 * bar.value) / bar.max)} % · ` : "";
+    const name = document.title.replace(PERCENT, ""); // it may have been renamed
     if (document.title !== part + name) document.title = part + name;
   }
 
