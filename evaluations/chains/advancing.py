@@ -1,0 +1,197 @@
+"""Moves a chain on: notes what is done, decides, and makes the jobs that are due.
+
+All that is known stands in the database, and each job is asked for by a number that its part always
+has. So whoever is killed on the way leaves a chain that the next one moves on from there.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+from django_q.tasks import queue_size
+
+from evaluations.chains.deciding import Decided, decide
+from evaluations.chains.making import Asked, make, models_behind
+from evaluations.chains.models import Chain, Part
+from evaluations.chains.outputs import NotYet, settle
+from evaluations.chains.planning import Parts, Planned, Refused, plan
+from evaluations.steps.step import Recipe, Step
+from jobs.models import Status
+from jobs.work import later
+
+log = logging.getLogger(__name__)
+CLAIM = timedelta(seconds=60)  # longer than it takes to move a chain on once
+
+
+def kick_due() -> None:
+    """Have the workers move on each chain that has something to do."""
+    if queue_size():
+        return  # they have not come to it yet
+    now = timezone.now()
+    free = Chain.objects.filter(Q(claimed_until=None) | Q(claimed_until__lt=now))
+    running = free.filter(state=Chain.State.RUNNING)
+    for chain in running.order_by("pk").prefetch_related("parts__job"):
+        if not _only_waits(chain.parts.all()):
+            later("evaluations.chains.tasks.advance", chain.pk)
+
+
+def _only_waits(parts: Iterable[Part]) -> bool:
+    """Whether nothing is to be done before a job of these ends."""
+    open_ones = [part for part in parts if not part.is_done and not part.why_failed]
+    with_jobs = [part for part in open_ones if part.job is not None]
+    return len(with_jobs) == len(open_ones) > 0 and all(
+        part.job.status != Status.COMPLETED for part in with_jobs if part.job
+    )
+
+
+def advance(pk: int) -> None:
+    """Move a chain on as far as it goes now. Of two that try at once, one does."""
+    if not _claimed(pk):
+        return
+    chain = Chain.objects.select_related("machine", "owner").get(pk=pk)
+    try:
+        while _moved(chain):
+            pass
+    except NotYet as error:
+        Chain.objects.filter(pk=pk).update(reason=str(error))
+    except Exception as error:
+        log.exception("The chain %s cannot be moved on", chain)
+        said = f"It could not be moved on ({type(error).__name__}); the log of the site says more."
+        _end(chain, Chain.State.FAILED, f"{said} Resume tries again.")
+    finally:
+        Chain.objects.filter(pk=pk).update(claimed_until=None)
+
+
+def _claimed(pk: int) -> bool:
+    now = timezone.now()
+    free = Chain.objects.filter(Q(claimed_until=None) | Q(claimed_until__lt=now), pk=pk)
+    running = free.filter(state=Chain.State.RUNNING)
+    return bool(running.update(claimed_until=now + CLAIM))
+
+
+def _moved(chain: Chain) -> bool:
+    """Do what is due once; false where nothing was to be done, or the chain has ended."""
+    chain.refresh_from_db(fields=["state"])
+    if not chain.is_running:
+        return False
+    recipe, parts = chain.recipe, parts_of(chain)
+    moved = [_settled(step, parts) for step in recipe.steps]
+    failed = {part.step: part for each in parts.values() for part in each if part.why_failed}
+    if failed:
+        if not _underway(parts):
+            first = next(failed[step.name] for step in recipe.steps if step.name in failed)
+            _end(chain, Chain.State.FAILED, f"Step {first}: {_sentence(first.why_failed)}")
+        return False
+    if all(is_done(step.name, parts) for step in recipe.steps):
+        _end(chain, Chain.State.COMPLETED, f"All {len(recipe.steps)} steps are done.")
+        return False
+    due = [step for step in recipe.steps if _is_due(step, recipe, parts)]
+    moved += [_begun(step, chain, parts) for step in due]
+    return any(moved)
+
+
+def parts_of(chain: Chain) -> dict[str, list[Part]]:
+    """The parts of each step, in order."""
+    found = defaultdict[str, list[Part]](list)
+    rows = chain.parts.select_related("job__machine", "machine").prefetch_related("of")
+    for part in rows.order_by("step", "nr"):
+        part.chain = chain
+        found[part.step].append(part)
+    return dict(found)
+
+
+def is_done(step: str, parts: Parts) -> bool:
+    own = parts.get(step, ())
+    return bool(own) and all(part.is_done for part in own)
+
+
+def _underway(parts: Parts) -> bool:
+    jobs = [part.job for each in parts.values() for part in each if not part.is_done]
+    return any(job is not None and job.is_underway for job in jobs)
+
+
+def _is_due(step: Step, recipe: Recipe, parts: Parts) -> bool:
+    """Whether all before it is done, and something of it is still to be asked for."""
+    own = parts.get(step.name, ())
+    lacks = not own or any(part.asked is None and not part.is_done for part in own)
+    return lacks and all(is_done(name, parts) for name in step.needs)
+
+
+def _settled(step: Step, parts: Parts) -> bool:
+    return any([settle(part, step) for part in parts.get(step.name, ())])
+
+
+def _begun(step: Step, chain: Chain, parts: Parts) -> bool:
+    """Make the parts of a step, or the jobs of those that have none yet."""
+    if not parts.get(step.name):
+        _make_parts(step, chain, parts)
+        return True
+    for part in parts[step.name]:
+        if part.asked is None and not part.is_done:
+            _ask(part, step, chain)
+    return True
+
+
+def _make_parts(step: Step, chain: Chain, parts: Parts) -> None:
+    """All of a step's parts at once, or one that says why there are none."""
+    try:
+        if step.has_jobs:
+            planned = plan(step, chain, parts)
+        else:
+            decided = decide(step, chain, parts)
+    except Refused as error:
+        Part.objects.create(chain=chain, step=step.name, nr=1, failure=str(error))
+        return
+    with transaction.atomic():
+        if step.has_jobs:
+            for nr, each in enumerate(planned, 1):
+                _keep_planned(step, chain, nr, each)
+        else:
+            for nr, one in enumerate(decided, 1):
+                _keep_decided(step, chain, nr, one)
+
+
+def _keep_planned(step: Step, chain: Chain, nr: int, each: Planned) -> None:
+    base = next((model.path for model in each.models if model.part is None), "")
+    part = Part.objects.create(
+        chain=chain, step=step.name, nr=nr, label=each.label, values=dict(each.values), base=base
+    )
+    part.of.set([model.part for model in each.models if model.part])
+
+
+def _keep_decided(step: Step, chain: Chain, nr: int, one: Decided) -> None:
+    label = one.model.part.label if one.model.part else one.model.path
+    part = Part.objects.create(
+        chain=chain, step=step.name, nr=nr, label=label[:300], said=one.said, failure=one.failure,
+        path=one.model.path, machine=one.model.machine,
+        done_at=None if one.failure else timezone.now(),
+    )  # fmt: skip
+    if one.model.part:
+        part.of.set([one.model.part])
+
+
+def _ask(part: Part, step: Step, chain: Chain) -> None:
+    """Make the job of a part, unless somebody stopped the chain meanwhile."""
+    if not Chain.objects.filter(pk=chain.pk, state=Chain.State.RUNNING).exists():
+        return
+    try:
+        job = make(Asked(chain, step, part, models_behind(part)))
+    except Refused as error:
+        part.failure = str(error)
+        part.save(update_fields=["failure"])
+    else:
+        part.job, part.asked = job, job.pk
+        part.save(update_fields=["job", "asked"])
+
+
+def _end(chain: Chain, state: Chain.State, reason: str) -> None:
+    running = Chain.objects.filter(pk=chain.pk, state=Chain.State.RUNNING)
+    running.update(state=state, reason=reason, ended_at=timezone.now())
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."

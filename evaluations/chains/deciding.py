@@ -1,0 +1,141 @@
+"""Steps that make no job: they name models, choose among them, or let them pass."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from evaluations.chains.comparing import Difference, NotComparable, difference
+from evaluations.chains.models import Chain, Part
+from evaluations.chains.outputs import Model, evaluated, job_behind, metrics_of, models_of
+from evaluations.chains.planning import Parts, Refused
+from evaluations.steps.step import CHOOSE, FORMULA, GATE, MODELS, PARETO, Limit, Step, Wish
+from jobs import measured
+from jobs.models import Job
+from surgery.choice.candidate import Candidate, Choice
+from surgery.choice.criteria import ChoiceError, by_formula, by_metric
+from surgery.choice.formula import parse
+from surgery.choice.pareto import by_pareto
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A model that a step passes on, or does not where it says a ``failure``."""
+
+    model: Model
+    said: str = ""
+    failure: str = ""
+
+
+def decide(step: Step, chain: Chain, parts: Parts) -> list[Decided]:
+    """What comes of a step that decides. Raises ``Refused``."""
+    return DECIDERS[step.verb](step, chain, parts)
+
+
+def _named(step: Step, chain: Chain, parts: Parts) -> list[Decided]:
+    return [Decided(Model(source.path, chain.machine)) for source in step.models]
+
+
+def _chosen(step: Step, chain: Chain, parts: Parts) -> list[Decided]:
+    models = _models(step, chain, parts)
+    wish = step.wish or Wish()
+    names = parse(wish.formula).metrics if wish.by == FORMULA else (wish.metric, wish.less)
+    asked = [name for name in names if name]
+    candidates = [
+        Candidate(nr, model.label, nr, _metrics(model, step, parts, asked))
+        for nr, model in enumerate(models)
+    ]
+    try:
+        choice = _choice(candidates, wish)
+    except ChoiceError as error:
+        raise Refused(f"{error} {_what_is_known(models, step, parts)}".strip()) from error
+    if choice.chosen is None:
+        raise Refused(f"{choice.reason} {_what_is_known(models, step, parts)}".strip())
+    best = [models[each.key] for each in choice.ranking[: wish.keep]]
+    return [Decided(model, choice.reason if nr == 0 else f"Number {nr + 1}.")
+            for nr, model in enumerate(best)]  # fmt: skip
+
+
+def _choice(candidates: Sequence[Candidate], wish: Wish) -> Choice:
+    """Raises ``ChoiceError``."""
+    if wish.by == FORMULA:
+        return by_formula(candidates, parse(wish.formula), wish.higher is not False)
+    if wish.by == PARETO:
+        return by_pareto(candidates, wish.metric, wish.less).choice
+    return by_metric(candidates, wish.metric, wish.higher)
+
+
+def _passed(step: Step, chain: Chain, parts: Parts) -> list[Decided]:
+    """Each model as the gate found it. All of them must pass."""
+    limit = step.limit or Limit()
+    return [_through(model, step, limit, parts) for model in _models(step, chain, parts)]
+
+
+def _through(model: Model, step: Step, limit: Limit, parts: Parts) -> Decided:
+    """Raises ``Refused`` where it cannot be found out."""
+    said = []
+    if limit.at_least is not None or limit.at_most is not None:
+        value = _metrics(model, step, parts, [limit.metric]).get(limit.metric)
+        if value is None:
+            known = _what_is_known([model], step, parts)
+            raise Refused(f"{limit.metric} of {model.label} never came. {known}".strip())
+        said.append(f"{limit.metric} of {model.label} is {value:.6g}")
+        if limit.at_least is not None and value < limit.at_least:
+            return Decided(model, failure=f"{said[0]}, which is below {limit.at_least:g}.")
+        if limit.at_most is not None and value > limit.at_most:
+            return Decided(model, failure=f"{said[0]}, which is above {limit.at_most:g}.")
+    if limit.other:
+        found = _compared(model, step, limit, parts)
+        said.append(found.words)
+        if not found.holds(limit):
+            return Decided(model, failure=f"{found.words}: {found.lacks(limit)}.")
+    return Decided(model, f"{'; '.join(said)}.")
+
+
+def _compared(model: Model, step: Step, limit: Limit, parts: Parts) -> Difference:
+    """Raises ``Refused``."""
+    others = [part for part in parts.get(limit.other, ()) if part.is_done]
+    if len(others) != 1:
+        raise Refused(f"It compares with one model {limit.other}, and there are {len(others)}.")
+    jobs = [_scored(each, step, parts) for each in (model.part, others[0])]
+    own, other = jobs
+    if own is None or other is None:
+        lacks = model.label if own is None else str(others[0])
+        raise Refused(f"There is no evaluation of {lacks} in the step {step.scores}.")
+    try:
+        return difference(own, other, limit.metric)
+    except NotComparable as error:
+        raise Refused(str(error)) from error
+
+
+def _models(step: Step, chain: Chain, parts: Parts) -> list[Model]:
+    found = [model for source in step.models for model in models_of(source, parts, chain)]
+    if not found:
+        raise Refused("There is no model to decide about.")
+    return found
+
+
+def _scored(part: Part | None, step: Step, parts: Parts) -> Job | None:
+    """The job whose metrics speak for the model of a part."""
+    if part is None:
+        return None
+    if not step.scores:
+        return job_behind(part)
+    evaluation = evaluated(part, parts.get(step.scores, ()))
+    return evaluation.job if evaluation else None
+
+
+def _metrics(model: Model, step: Step, parts: Parts, names: Sequence[str]) -> dict[str, float]:
+    job = _scored(model.part, step, parts)
+    return metrics_of(job, names) if job else {}
+
+
+def _what_is_known(models: Sequence[Model], step: Step, parts: Parts) -> str:
+    """A sentence on the metrics that there are instead."""
+    jobs = [job.pk for model in models if (job := _scored(model.part, step, parts))]
+    if not jobs:
+        return "There is no job that could have logged it."
+    names = measured.names_of(jobs, 30)
+    return f"Logged were: {', '.join(names)}." if names else "Nothing was logged."
+
+
+Decider = Callable[[Step, Chain, Parts], list[Decided]]
+DECIDERS: Mapping[str, Decider] = {MODELS: _named, CHOOSE: _chosen, GATE: _passed}

@@ -1,0 +1,169 @@
+"""From a part of a chain to its job, by the form that a page or a command would fill."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.contrib.auth.models import User
+
+from compute.models import Machine
+from evaluations.chains.models import Chain, Part
+from evaluations.chains.outputs import Model
+from evaluations.chains.planning import Refused
+from evaluations.steps.reading import NAMED_MODEL
+from evaluations.steps.step import AVERAGE, CONVERT, MERGE, TRAIN, Step
+from jobs.artifacts.story import known_of
+from jobs.launch.submit import NotSubmitted, submit
+from jobs.models import Job
+from jobs.order.forms import JobForm, form_data
+from jobs.recipebook.book import find_recipe
+from surgery.averages.forms import AverageForm
+from surgery.compose import services as merging
+from surgery.conversions.forms import ConvertForm
+from surgery.making.forms import MakeForm
+from surgery.making.services import make as make_surgery
+from surgery.recipes.recipe import RecipeError
+from surgery.recipes.sweep import read_range, swept
+
+# What a chain calls the fields of a form as the commands call them.
+CALLED = {"last": "last_count"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One job to be made: the models are those of its part, in their order."""
+
+    chain: Chain
+    step: Step
+    part: Part
+    models: list[Model]
+
+    @property
+    def user(self) -> User:
+        return self.chain.owner
+
+    @property
+    def name(self) -> str:
+        return f"{self.chain.name}: {self.part}"[:200]
+
+    @property
+    def sets(self) -> dict[str, str]:
+        return {**self.step.sets, **self.part.values}
+
+    def machine(self) -> Machine:
+        """Where it runs: where it was told to, or where its models lie. Raises ``Refused``."""
+        return machine_of(self.step, self.chain, self.models)
+
+
+def machine_of(step: Step, chain: Chain, models: list[Model]) -> Machine:
+    """Raises ``Refused``."""
+    named = step.machine
+    if named:
+        found = Machine.objects.for_jobs().filter(name=named).first()
+        if found is None:
+            raise Refused(f"There is no machine {named} that takes jobs.")
+        return found
+    if models and step.verb != TRAIN:
+        return models[0].machine
+    return chain.machine
+
+
+def make(asked: Asked) -> Job:
+    """The job of a part. The same part twice is the same job. Raises ``Refused``."""
+    try:
+        return MAKERS[asked.step.verb](asked)
+    except (NotSubmitted, RecipeError) as error:
+        raise Refused(str(error)) from error
+
+
+def train_form(asked: Asked) -> JobForm:
+    """The form of a training, filled. Raises ``Refused`` where there is no such recipe."""
+    recipe = find_recipe(asked.step.of, asked.user)
+    if recipe is None:
+        raise Refused(f"There is no recipe {asked.step.of}: manage.py recipes lists them.")
+    try:
+        data = form_data(recipe, asked.name, [f"{key}={value}" for key, value in asked.sets.items()])
+    except (ValueError, KeyError) as error:
+        raise Refused(str(error)) from error
+    data |= {"uuid": str(asked.part.uuid), "machine": asked.machine().pk}
+    for model in asked.models[:1]:
+        data |= _model(model)
+    return JobForm(recipe, asked.user, data, is_final=True)
+
+
+def _model(model: Model) -> dict[str, Any]:
+    """What a job made is sent to the machine of the one that trains on it."""
+    if model.job is None:
+        return {"model_path": model.path}
+    return {"after": model.job.pk, "after_checkpoint": "on"}
+
+
+def _train(asked: Asked) -> Job:
+    form = valid(train_form(asked))
+    return submit(form.order(), start=True)
+
+
+def _average(asked: Asked) -> Job:
+    run = asked.models[0].job
+    if run is None:
+        raise Refused("The run whose checkpoints are averaged is gone.")
+    paths = [each.folder for each in reversed(known_of(run)) if each.artifact.is_whole]
+    return _surgery(AverageForm, asked, {"more_models": "\n".join(paths)})
+
+
+def _convert(asked: Asked) -> Job:
+    return _surgery(ConvertForm, asked, {"source_path": asked.models[0].path})
+
+
+def _surgery(form: Callable[..., MakeForm], asked: Asked, given: Mapping[str, Any]) -> Job:
+    sets = {CALLED.get(name, name): value for name, value in asked.sets.items()}
+    own = {"uuid": asked.part.uuid, "machine": asked.machine().pk, "name": asked.name}
+    filled = form(asked.user, [], {**sets, **given, **own})
+    unknown = [name for name in sets if name not in filled.fields]
+    if unknown:
+        raise Refused(f"There is no field {unknown[0]} of it. It has: "
+                      f"{', '.join(name for name in filled.fields if name not in own)}.")  # fmt: skip
+    return make_surgery(valid(filled))
+
+
+def _merge(asked: Asked) -> Job:
+    return merging.merge(
+        merge_text(asked), asked.machine(), asked.user, name=asked.name, uuid=asked.part.uuid
+    )
+
+
+def merge_text(asked: Asked) -> str:
+    """The recipe of a merge with the paths of its models. Raises ``RecipeError``."""
+    paths = {model.part.step: model.path for model in asked.models if model.part}
+    text = NAMED_MODEL.sub(lambda found: paths[found[1]], asked.step.of)
+    if not asked.step.sweep:
+        return text
+    over = read_range(asked.step.sweep)
+    wanted = asked.part.values.get(over.name)
+    return next(each for value, each in swept(text, over) if repr(value) == wanted)
+
+
+def valid[Form: forms.Form](form: Form) -> Form:
+    """The form, which is valid. Raises ``Refused`` with all that is wrong."""
+    if not form.is_valid():
+        said = [
+            f"{form.fields[name].label or name}: {message}" if name in form.fields else message
+            for name, messages in form.errors.items()
+            for message in messages
+        ]
+        raise Refused(" ".join(said))
+    return form
+
+
+MAKERS: Mapping[str, Callable[[Asked], Job]] = {
+    TRAIN: _train, AVERAGE: _average, CONVERT: _convert, MERGE: _merge,
+}  # fmt: skip
+
+
+def models_behind(part: Part) -> list[Model]:
+    """The models that a part works on."""
+    given = [Model(part.base, part.chain.machine)] if part.base else []
+    before = part.of.select_related("machine", "job").order_by("pk")
+    return [*given, *(Model(each.path, each.machine or part.chain.machine, each)
+                      for each in before)]  # fmt: skip

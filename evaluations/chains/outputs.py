@@ -1,0 +1,97 @@
+"""What parts left for the steps that follow, and whose scores are whose."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from django.utils import timezone
+
+from compute.models import Machine
+from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
+from evaluations.chains.models import Chain, Part
+from evaluations.steps.step import EVALUATE, Source, Step
+from jobs import measured
+from jobs.files.parents import saved_model
+from jobs.models import Job, Status
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that a step may work on. ``part`` left it, or nobody did: it was there before."""
+
+    path: str
+    machine: Machine
+    part: Part | None = None
+
+    @property
+    def job(self) -> Job | None:
+        """The job that made it, where one of the chain did."""
+        return job_behind(self.part) if self.part else None
+
+    @property
+    def label(self) -> str:
+        return str(self.part) if self.part else self.path
+
+
+class NotYet(Exception):
+    """What a part left cannot be asked for now. The message is a sentence."""
+
+
+def settle(part: Part, step: Step) -> bool:
+    """Note that a part whose job completed is done, and where its model lies; false where it is
+    not, or was. Raises ``NotYet`` while its machine does not answer."""
+    if part.is_done or part.job is None or part.job.status != Status.COMPLETED:
+        return False
+    path = ""
+    if step.verb != EVALUATE:
+        try:
+            path = saved_model(part.job)
+        except (Unreachable, RunnerUnsure) as error:
+            raise NotYet(f"{part.job.machine} is asked again: {error}") from error
+        except RunnerError as error:
+            part.failure = str(error)
+            part.save(update_fields=["failure"])
+            return False
+    part.path, part.machine, part.done_at = path, part.job.machine, timezone.now()
+    part.save(update_fields=["path", "machine", "done_at"])
+    return True
+
+
+def job_behind(part: Part) -> Job | None:
+    """The job that made the model of a part; one that decided passes on what it was given."""
+    if part.job is not None or part.asked is not None:
+        return part.job
+    before = part.of.first()
+    return job_behind(before) if before else None
+
+
+def models_of(source: Source, parts: Mapping[str, Sequence[Part]], chain: Chain) -> list[Model]:
+    """The models that a source names, of steps that are done."""
+    if source.path:
+        return [Model(source.path, chain.machine)]
+    return [
+        Model(part.path, part.machine or chain.machine, part)
+        for part in parts.get(source.step, ())
+        if part.is_done
+    ]
+
+
+def evaluated(model: Part, evaluations: Sequence[Part]) -> Part | None:
+    """The evaluation of the model of a part. What decided about a model passed it on: its scores
+    are those of the part that it came from."""
+    of = {each.pk: evaluation for evaluation in evaluations for each in evaluation.of.all()}
+    line: list[Part] = [model]
+    while line:
+        part = line.pop(0)
+        if part.pk in of:
+            return of[part.pk]
+        if part.asked is None:
+            line += part.of.all()
+    return None
+
+
+def metrics_of(job: Job, names: Sequence[str]) -> dict[str, float]:
+    """The last values of these metrics of a job. What it did not log, or is no number, is left
+    out."""
+    found = measured.figures_of_all([job.pk], names)
+    lasts = {name: found[name][job.pk].last for name in found if job.pk in found[name]}
+    return {name: value for name, value in lasts.items() if value is not None}

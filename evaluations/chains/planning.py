@@ -1,0 +1,86 @@
+"""Of which parts a step consists, once the steps before it are done."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from evaluations.chains.models import Chain, Part
+from evaluations.chains.outputs import Model, models_of
+from evaluations.steps.step import AVERAGE, MERGE, TRAIN, Source, Step
+from surgery.recipes.recipe import RecipeError
+from surgery.recipes.sweep import read_range
+
+MOST_PARTS = 100
+Parts = Mapping[str, Sequence[Part]]
+
+
+class Refused(Exception):
+    """A step cannot be done. The message is a sentence, or several."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One part that a step will have, the models that it works on, and the fields of its own."""
+
+    models: Sequence[Model] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
+    label: str = ""
+
+
+def plan(step: Step, chain: Chain, parts: Parts) -> list[Planned]:
+    """The parts of a step with jobs. Raises ``Refused``."""
+    found = list(_merges(step, chain, parts) if step.verb == MERGE else _each(step, chain, parts))
+    if len(found) > MOST_PARTS:
+        raise Refused(f"It would take {len(found)} jobs; {MOST_PARTS} are the most of one step.")
+    return found
+
+
+def _each(step: Step, chain: Chain, parts: Parts) -> Iterator[Planned]:
+    """A job for each model and each combination of values."""
+    groups = [[]] if step.verb == TRAIN and not step.models else [
+        [model] for source in step.models for model in _known(source, chain, parts)
+    ]  # fmt: skip
+    combinations = [dict(zip(step.over, each, strict=True))
+                    for each in itertools.product(*step.over.values())]  # fmt: skip
+    for models, values in itertools.product(groups, combinations):
+        words = [str(model.part) if model.part else model.path for model in models]
+        words = words if len(groups) > 1 else []
+        words += [f"{name} {value}" for name, value in values.items()]
+        _check(step, models)
+        yield Planned(models, values, ", ".join(words)[:300])
+
+
+def _check(step: Step, models: Sequence[Model]) -> None:
+    if step.verb == AVERAGE and any(model.job is None for model in models):
+        raise Refused("It averages the checkpoints of a run, and the job of that run is gone.")
+
+
+def _merges(step: Step, chain: Chain, parts: Parts) -> Iterator[Planned]:
+    """One merge of all models that its recipe names, or one for each value of its sweep."""
+    models = []
+    for source in step.models:
+        found = _known(source, chain, parts)
+        if len(found) != 1:
+            raise Refused(f"Its recipe names one model {source}, and the step left {len(found)}: "
+                          "let a step choose one of them first.")  # fmt: skip
+        models += found
+    if len({model.machine for model in models}) > 1:
+        places = ", ".join(f"{model.label} on {model.machine}" for model in models)
+        raise Refused(f"The models of one merge lie on one machine: {places}.")
+    try:
+        over = read_range(step.sweep) if step.sweep else None
+    except RecipeError as error:
+        raise Refused(str(error)) from error
+    if over is None:
+        yield Planned(models)
+        return
+    for value in over.values:
+        label = f"{over.name} {value:g}"
+        yield Planned(models, {over.name: repr(value)}, label)
+
+
+def _known(source: Source, chain: Chain, parts: Parts) -> list[Model]:
+    found = models_of(source, parts, chain)
+    if not found:
+        raise Refused(f"The step {source} left no model.")
+    return found

@@ -1,0 +1,98 @@
+"""What a chain is made of: steps, each of which names those before it that it needs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+TRAIN, AVERAGE, MERGE, CONVERT = "train", "average", "merge", "convert"
+EVALUATE, MODELS, CHOOSE, GATE = "evaluate", "models", "choose", "gate"
+JOBS = (TRAIN, AVERAGE, MERGE, CONVERT, EVALUATE)  # whose steps are jobs
+DECIDES = (MODELS, CHOOSE, GATE)  # whose steps need no job
+VERBS = (*JOBS, *DECIDES)
+BEST, FORMULA, PARETO = "best", "formula", "pareto"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model that a step works on: those that an earlier step made, or the one at a path."""
+
+    step: str = ""
+    path: str = ""
+
+    def __str__(self) -> str:
+        return self.step or self.path
+
+
+@dataclass(frozen=True)
+class Wish:
+    """By what a step chooses. ``metric`` is what counts, or what ``formula`` says of several;
+    of a Pareto front ``metric`` is to be high and ``less`` low. ``higher`` says whether more of
+    the metric is better, None leaves that to its name. ``keep`` are so many."""
+
+    by: str = BEST
+    metric: str = ""
+    formula: str = ""
+    less: str = ""
+    higher: bool | None = None
+    keep: int = 1
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What a gate asks of a metric. ``not_worse_than`` and ``better_than`` name models with which
+    each is compared, prompt by prompt; ``margin`` is how much worse is still taken for as good."""
+
+    metric: str = ""
+    at_least: float | None = None
+    at_most: float | None = None
+    not_worse_than: str = ""
+    better_than: str = ""
+    margin: float = 0.0
+
+    @property
+    def other(self) -> str:
+        """The step with whose model each is compared."""
+        return self.not_worse_than or self.better_than
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step. ``of`` is a recipe's slug (train) or a recipe's text (merge). ``sets`` are fields
+    of the form that makes its jobs; ``over`` are those with several values: a job for each.
+    ``scores`` names the evaluations by which it decides."""
+
+    name: str
+    verb: str
+    of: str = ""
+    models: Sequence[Source] = ()
+    sets: Mapping[str, str] = field(default_factory=dict)
+    over: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    sweep: str = ""
+    machine: str = ""
+    after: Sequence[str] = ()
+    scores: str = ""
+    wish: Wish | None = None
+    limit: Limit | None = None
+
+    @property
+    def needs(self) -> list[str]:
+        """The steps that must be done before it, each once, in the order in which it names them."""
+        other = self.limit.other if self.limit else ""
+        named = [source.step for source in self.models] + [self.scores, other, *self.after]
+        return [name for name in dict.fromkeys(named) if name]
+
+    @property
+    def has_jobs(self) -> bool:
+        return self.verb in JOBS
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The recipe of a chain: its steps in an order in which each follows those that it needs."""
+
+    name: str
+    steps: Sequence[Step]
+    about: str = ""
+    machine: str = ""
+
+    def step(self, name: str) -> Step:
+        return next(step for step in self.steps if step.name == name)
