@@ -126,6 +126,7 @@ INSTALLED_APPS = [
     "evaluations",
     "evaluations.automatic",
     "evaluations.board",
+    "evaluations.chains",
     "evaluations.comparing",
     "evaluations.ordering",
     "evaluations.results",

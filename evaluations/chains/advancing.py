@@ -122,7 +122,8 @@ def _is_due(step: Step, recipe: Recipe, parts: Parts) -> bool:
 
 
 def _settled(step: Step, parts: Parts) -> bool:
-    return any([settle(part, step) for part in parts.get(step.name, ())])
+    settled = [settle(part, step) for part in parts.get(step.name, ())]  # each of them
+    return any(settled)
 
 
 def _begun(step: Step, chain: Chain, parts: Parts) -> bool:

@@ -20,14 +20,22 @@ class Difference:
     words: str
 
     def holds(self, limit: Limit) -> bool:
-        """Whether it is as good as a gate asks: better for sure, or not worse for sure."""
-        return self.low > 0 if limit.better_than else self.low >= -limit.margin
+        """Whether it is as good as a gate asks.
+
+        Better means that this shows. Not worse means that nothing worse shows; with a margin, that
+        it is for sure not worse by more than that.
+        """
+        if limit.better_than:
+            return self.low > 0
+        return self.low >= -limit.margin if limit.margin else self.high >= 0
 
     def lacks(self, limit: Limit) -> str:
         """Why a gate does not let it through."""
         if limit.better_than:
             return f"that it is better than {limit.better_than} does not show"
-        return f"it may be worse than {limit.not_worse_than} by more than {limit.margin:g}"
+        if limit.margin:
+            return f"it may be worse than {limit.not_worse_than} by more than {limit.margin:g}"
+        return f"it is worse than {limit.not_worse_than}"
 
 
 def difference(own: Job, other: Job, metric: str) -> Difference:

@@ -1,11 +1,22 @@
 """Steps that make no job: they name models, choose among them, or let them pass."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
+from compute.machines.runners import runner_for
+from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
 from evaluations.chains.comparing import Difference, NotComparable, difference
 from evaluations.chains.models import Chain, Part
-from evaluations.chains.outputs import Model, evaluated, job_behind, metrics_of, models_of
+from evaluations.chains.outputs import (
+    Model,
+    NotYet,
+    evaluated,
+    job_behind,
+    metrics_of,
+    models_of,
+)
 from evaluations.chains.planning import Parts, Refused
 from evaluations.steps.step import CHOOSE, FORMULA, GATE, MODELS, PARETO, Limit, Step, Wish
 from jobs import measured
@@ -14,6 +25,10 @@ from surgery.choice.candidate import Candidate, Choice
 from surgery.choice.criteria import ChoiceError, by_formula, by_metric
 from surgery.choice.formula import parse
 from surgery.choice.pareto import by_pareto
+from surgery.making.checks import SurgeryError, check_places
+
+BELOW = "/*"  # at the end of a path: each model in that folder
+MOST_FILES = 50_000
 
 
 @dataclass(frozen=True)
@@ -31,7 +46,35 @@ def decide(step: Step, chain: Chain, parts: Parts) -> list[Decided]:
 
 
 def _named(step: Step, chain: Chain, parts: Parts) -> list[Decided]:
-    return [Decided(Model(source.path, chain.machine)) for source in step.models]
+    """The models that lie at the paths, or below those that end with ``/*``."""
+    found = dict[str, None]()
+    for source in step.models:
+        if source.path.endswith(BELOW):
+            found |= dict.fromkeys(_below(source.path.removesuffix(BELOW), chain))
+        else:
+            found[source.path] = None
+    return [Decided(Model(path, chain.machine)) for path in found]
+
+
+def _below(folder: str, chain: Chain) -> list[str]:
+    """The folders with a model that lie in a folder of the chain's machine. Raises ``Refused``."""
+    try:
+        files = runner_for(chain.machine).files(folder)
+        paths = [PurePosixPath(file.path) for file in itertools.islice(files, MOST_FILES)]
+    except (Unreachable, RunnerUnsure) as error:
+        raise NotYet(str(error)) from error
+    except RunnerError as error:
+        raise Refused(str(error)) from error
+    names = sorted(path.parent.name for path in paths
+                   if path.name == "config.json" and len(path.parts) == 2)  # fmt: skip
+    models = [f"{folder}/{name}" for name in names]
+    if not models:
+        raise Refused(f"No folder in {folder} on {chain.machine} has a config.json.")
+    try:
+        check_places(models, chain.machine, chain.owner)
+    except SurgeryError as error:
+        raise Refused(str(error)) from error
+    return models
 
 
 def _chosen(step: Step, chain: Chain, parts: Parts) -> list[Decided]:

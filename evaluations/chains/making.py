@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from django import forms
 from django.contrib.auth.models import User
@@ -28,6 +28,7 @@ from surgery.recipes.sweep import read_range, swept
 
 # What a chain calls the fields of a form as the commands call them.
 CALLED = {"last": "last_count"}
+Form = TypeVar("Form", bound=forms.Form)
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,9 @@ def train_form(asked: Asked) -> JobForm:
     if recipe is None:
         raise Refused(f"There is no recipe {asked.step.of}: manage.py recipes lists them.")
     try:
-        data = form_data(recipe, asked.name, [f"{key}={value}" for key, value in asked.sets.items()])
+        data = form_data(
+            recipe, asked.name, [f"{key}={value}" for key, value in asked.sets.items()]
+        )
     except (ValueError, KeyError) as error:
         raise Refused(str(error)) from error
     data |= {"uuid": str(asked.part.uuid), "machine": asked.machine().pk}
@@ -122,8 +125,8 @@ def _surgery(form: Callable[..., MakeForm], asked: Asked, given: Mapping[str, An
     filled = form(asked.user, [], {**sets, **given, **own})
     unknown = [name for name in sets if name not in filled.fields]
     if unknown:
-        raise Refused(f"There is no field {unknown[0]} of it. It has: "
-                      f"{', '.join(name for name in filled.fields if name not in own)}.")  # fmt: skip
+        known = ", ".join(name for name in filled.fields if name not in own)
+        raise Refused(f"It has no field {unknown[0]}. It has: {known}.")
     return make_surgery(valid(filled))
 
 
@@ -144,11 +147,11 @@ def merge_text(asked: Asked) -> str:
     return next(each for value, each in swept(text, over) if repr(value) == wanted)
 
 
-def valid[Form: forms.Form](form: Form) -> Form:
+def valid(form: Form) -> Form:
     """The form, which is valid. Raises ``Refused`` with all that is wrong."""
     if not form.is_valid():
         said = [
-            f"{form.fields[name].label or name}: {message}" if name in form.fields else message
+            f"{form.fields[name].label}: {message}" if name in form.fields else str(message)
             for name, messages in form.errors.items()
             for message in messages
         ]

@@ -2,7 +2,7 @@
 
 import uuid as uuids
 from datetime import timedelta
-from typing import Self
+from typing import Self, TypeVar
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
@@ -19,7 +19,10 @@ from jobs.models import Job, Status
 LONGEST_NAME = 150
 
 
-class OwnedQuerySet[Row: "ChainRecipe | Chain"](models.QuerySet[Row]):
+Row = TypeVar("Row", bound=models.Model)
+
+
+class OwnedQuerySet(models.QuerySet[Row]):
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
         if isinstance(user, User) and user.is_staff:
             return self
@@ -143,9 +146,7 @@ class Part(models.Model):
         max_length=1000, blank=True, help_text="A model that was there before the chain."
     )
     of = models.ManyToManyField("self", symmetrical=False, blank=True, related_name="leads_to")
-    job = models.ForeignKey(
-        Job, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
-    )
+    job = models.ForeignKey(Job, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     asked = models.PositiveBigIntegerField(null=True, blank=True)
     attempt = models.PositiveSmallIntegerField(default=1)
     machine = models.ForeignKey(

@@ -10,6 +10,8 @@ from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
 from evaluations.chains.models import Chain, Part
 from evaluations.steps.step import EVALUATE, Source, Step
 from jobs import measured
+from jobs.artifacts.story import known_of
+from jobs.checkpoints import list_checkpoints
 from jobs.files.parents import saved_model
 from jobs.models import Job, Status
 
@@ -44,7 +46,7 @@ def settle(part: Part, step: Step) -> bool:
     path = ""
     if step.verb != EVALUATE:
         try:
-            path = saved_model(part.job)
+            path = model_of(part.job)
         except (Unreachable, RunnerUnsure) as error:
             raise NotYet(f"{part.job.machine} is asked again: {error}") from error
         except RunnerError as error:
@@ -54,6 +56,23 @@ def settle(part: Part, step: Step) -> bool:
     part.path, part.machine, part.done_at = path, part.job.machine, timezone.now()
     part.save(update_fields=["path", "machine", "done_at"])
     return True
+
+
+def model_of(job: Job) -> str:
+    """Where the newest model of a job lies: a Hugging Face folder, or a checkpoint of verl.
+
+    Raises ``RunnerError`` where there is neither.
+    """
+    try:
+        return saved_model(job)
+    except (Unreachable, RunnerUnsure):
+        raise
+    except RunnerError:
+        list_checkpoints(job)
+        whole = [each.folder for each in known_of(job) if each.artifact.is_whole]
+        if not whole:
+            raise
+        return whole[0]
 
 
 def job_behind(part: Part) -> Job | None:

@@ -218,11 +218,14 @@ def _gate(data: Mapping[str, Any], step: Step, before: Mapping[str, Step]) -> St
         raise ChainError(f"{where} has no metric: by what does it decide?")
     asked = [key for key, value in {**than, **bounds}.items() if value not in ("", None)]
     if not asked or (than["not_worse_than"] and than["better_than"]):
-        raise ChainError(f"{where} asks for nothing that can fail: it has at_least, at_most, or one "
-                         "of not_worse_than and better_than.")  # fmt: skip
+        raise ChainError(f"{where} asks for nothing that can fail: it has at_least, at_most, or "
+                         "one of not_worse_than and better_than.")  # fmt: skip
     if margin < 0:
         raise ChainError(f"{where}: margin is {margin:g}, and not below 0.")
-    limit = Limit(metric=metric, margin=margin, **bounds, **than)
+    limit = Limit(
+        metric, bounds["at_least"], bounds["at_most"], than["not_worse_than"], than["better_than"],
+        margin,
+    )  # fmt: skip
     scores = _scores(data, where, before)
     if limit.other and not scores:
         raise ChainError(f"{where} compares models: from names the step that evaluated them.")
@@ -354,5 +357,3 @@ def _side(given: Any, where: str) -> bool | None:
 def _shown(value: Any) -> str:
     text = str(value)
     return f"“{text[:60]}…”" if len(text) > 60 else f"“{text}”"
-
-

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models import Q
 
-from jobs.fit.lookups import Lookups
+from jobs.fit.spent import cost_of
 from jobs.models import Job
 from jobs.verl.better import is_best_higher
 from monitoring.models import Series
@@ -17,7 +17,6 @@ from surgery.choice.metrics import validation_of
 THROUGHPUT, TOKENS, STEP = "perf/throughput", "train/global_tokens", "timing_s/step"
 VALIDATION = Q(name__startswith="val-core/") | Q(name__startswith="val/")
 MOST = 200  # metrics of validation that are looked at
-HOUR = 3600
 
 
 @dataclass(frozen=True)
@@ -49,14 +48,6 @@ def left_of(job: Job) -> tuple[timedelta, timedelta] | None:
     rest = max(0, job.steps - job.step)
     low, high = (timedelta(seconds=pace * rest) for pace in paces)
     return min(low, job.time_left), max(high, job.time_left)
-
-
-def cost_of(job: Job) -> float | None:
-    """What its GPUs cost so far by the price table; None where that is not known."""
-    if not job.gpus or job.elapsed is None:
-        return None
-    price = Lookups().known_price(job.machine)
-    return price and price * job.gpus * job.elapsed.total_seconds() / HOUR
 
 
 def _score(series: dict[str, Series]) -> Score | None:

@@ -15,6 +15,7 @@ from jobs.launch.once import NOT_ITS_OWN, is_taken
 from jobs.launch.submit import MadeAnother, NotSubmitted, submit
 from jobs.models import Artifact, Job
 from jobs.requests import get_job
+from platform_site.drawing import HIGH, WIDE
 from platform_site.htmx import HtmxHttpRequest
 from surgery.lineage import graph, making
 
@@ -37,7 +38,7 @@ def _page(request: HtmxHttpRequest, row: Artifact | Job) -> HttpResponse:
         "name": name_of(row),
         "graph": graph.drawn(up, down),
         "maker": maker,
-        "sizes": {"wide": graph.WIDE, "high": graph.HIGH},
+        "sizes": {"wide": WIDE, "high": HIGH},
     }
     return render(request, "surgery/lineage/page.html", context)
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from jobs import events as kinds
 from jobs.fit.lookups import Lookups
+from jobs.fit.spent import cost_of
 from jobs.models import Event, Job
 from monitoring.page import glance
 from tests import factories
@@ -91,8 +92,8 @@ def test_gpus_cost_what_the_table_says(user: User, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Lookups, "price", lambda self, machine: 2.5)
     job = running(user, gpus=4, ended_at=NOW + timedelta(hours=1), status="completed")
 
-    assert glance.cost_of(job) == pytest.approx(2.5 * 4 * 2)
-    assert glance.cost_of(running(user, gpus=0)) is None
+    assert cost_of(job) == pytest.approx(2.5 * 4 * 2)
+    assert cost_of(running(user, gpus=0)) is None
 
 
 def tell(job: Job, phase: str, seconds: float) -> None:

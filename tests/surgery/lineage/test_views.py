@@ -10,7 +10,8 @@ from jobs.artifacts.lineage import lineage
 from jobs.launch.submit import submit
 from jobs.models import Artifact, Job, JobInput, Status
 from surgery.kinds.convert import ConvertSpec
-from surgery.lineage.graph import WIDE, drawn
+from platform_site.drawing import WIDE
+from surgery.lineage.graph import drawn
 from tests import factories
 from tests.pages import asks_for_login, queries, refuses_other_methods
 
@@ -49,12 +50,12 @@ def test_what_was_made_stands_below_what_it_was_made_from(user: User, made: Arti
         "checkpoint of step 10": (20, 236),
         "rl": (20, 344),
     }
-    assert sorted(line.points for line in graph.lines) == [
+    assert sorted(line.points for line in graph.drawing.lines) == [
         "130,192 130,236",
         "130,300 130,344",
         "130,84 130,128",
     ]
-    assert (graph.width, graph.height) == (260, 428)
+    assert (graph.drawing.width, graph.drawing.height) == (260, 428)
     assert (graph.left_out, graph.is_cut) == (0, False)
 
 
@@ -68,10 +69,10 @@ def test_a_line_that_passes_by_boxes_goes_around_them(
     data = Artifact.objects.create(kind="dataset", name="data", owner=user)
     JobInput.objects.create(job=merge, artifact=data, role="data")
     graph = drawn(lineage(merge, "up", user), lineage(merge, "down", user))
-    [around] = [line for line in graph.lines if len(line.corners) > 2]
+    [around] = [line for line in graph.drawing.lines if len(line.corners) > 2]
     right = max(box.x + WIDE for box in graph.boxes if box.y in (128, 236))
     assert around.points == f"130,84 {right + 20},128 {right + 20},300 130,344"
-    assert graph.width == right + 40
+    assert graph.drawing.width == right + 40
     [box] = [box for box in graph.boxes if box.name == "data"]
     assert (box.x, box.y) == (260, 236), "just above what reads it"
 

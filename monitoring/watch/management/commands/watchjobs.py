@@ -12,6 +12,7 @@ from django.db import DatabaseError, connection
 
 from compute.machines.local import local_machine
 from compute.models import Machine
+from evaluations.chains import advancing, scheduling
 from jobs import resuming
 from jobs.launch import overdue
 from monitoring.watch.watching_machine import LOOK_EVERY, MachineWatcher
@@ -55,6 +56,8 @@ class Watcher:
     def __init__(self) -> None:
         self.every: dict[Callable[[], None], float] = {
             overdue.kick_stuck: KICK_EVERY,
+            advancing.kick_due: KICK_EVERY,
+            scheduling.start_due: WORK_EVERY,
             resuming.retry_due: RETRY_EVERY,
             resuming.ask_again: ASK_EVERY,
             keep_spare_pages: ASK_EVERY,

@@ -1,0 +1,108 @@
+"""What can be known of a chain before it starts: recipes, fields, machines, models that are there.
+
+A step whose model is not made yet is checked with the model that its line began with, where that
+is known: one of the same shape.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from django.contrib.auth.models import User
+
+from compute.models import Machine
+from evaluations.chains.deciding import BELOW
+from evaluations.chains.making import Asked, machine_of, train_form, valid
+from evaluations.chains.models import Chain, Part
+from evaluations.chains.outputs import Model
+from evaluations.chains.planning import Refused
+from evaluations.steps.step import DECIDES, TRAIN, Recipe, Step
+from jobs.kinds.registry import registry
+from jobs.order.forms import JobForm
+from surgery.making.checks import SurgeryError, check_places
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with a step, as a sentence."""
+
+    step: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"Step {self.step}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was found of a recipe. ``forms`` are those of its trainings, by the step."""
+
+    recipe: Recipe
+    machine: Machine
+    problems: list[Problem]
+    forms: Mapping[str, JobForm]
+
+
+def check(recipe: Recipe, machine: Machine, user: User) -> Checked:
+    """All that speaks against a start now."""
+    chain = Chain(owner=user, name=recipe.name, machine=machine)
+    problems, forms = list[Problem](), dict[str, JobForm]()
+    for step in recipe.steps:
+        try:
+            machine_of(step, chain, [])
+            problems += _paths(step, machine, user)
+            if step.verb == TRAIN:
+                problems += _left(step, recipe, forms)
+                forms[step.name] = _training(step, recipe, chain)
+        except Refused as error:
+            problems.append(Problem(step.name, str(error)))
+    return Checked(recipe, machine, problems, forms)
+
+
+def _paths(step: Step, machine: Machine, user: User) -> Iterator[Problem]:
+    """Of the models that a step names by their path."""
+    for source in step.models:
+        if source.path and step.verb != TRAIN and not source.path.endswith(BELOW):
+            try:
+                check_places([source.path], machine, user)
+            except SurgeryError as error:
+                yield Problem(step.name, str(error))
+
+
+def _left(step: Step, recipe: Recipe, forms: Mapping[str, JobForm]) -> Iterator[Problem]:
+    """Of a training that is to begin with the model of another, which will leave none."""
+    for source in step.models:
+        before = forms.get(_behind(source.step, recipe))
+        kind = registry().find(before.recipe.kind) if before else None
+        if before and kind and (reason := kind.leaves_no_model(before.spec)):
+            yield Problem(step.name, f"The step {source} leaves no model to train on: {reason}.")
+
+
+def _behind(name: str, recipe: Recipe) -> str:
+    """The step that makes what a step passes on."""
+    while name and recipe.step(name).verb in DECIDES:
+        name = next((source.step for source in recipe.step(name).models), "")
+    return name
+
+
+def _training(step: Step, recipe: Recipe, chain: Chain) -> JobForm:
+    """The valid form of a training, with the first values of those that it runs over. Raises
+    ``Refused``."""
+    values = {name: each[0] for name, each in step.over.items()}
+    part = Part(chain=chain, step=step.name, nr=1, values=values)
+    path = base_of(step, recipe)
+    models = [Model(path, chain.machine)] if path else []
+    return valid(train_form(Asked(chain, step, part, models)))
+
+
+def base_of(step: Step, recipe: Recipe) -> str:
+    """The model with which the line of a step began, as a path; empty where its own recipe names
+    the one to take."""
+    for source in step.models[:1]:
+        if source.path:
+            return source.path
+        return base_of(recipe.step(source.step), recipe) or _own_model(recipe.step(source.step))
+    return ""
+
+
+def _own_model(step: Step) -> str:
+    return step.sets.get("model_path", "")

@@ -1,0 +1,94 @@
+"""A chain as its page and its command show it: each step with its parts, and what was used."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from evaluations.chains.advancing import is_done, parts_of
+from evaluations.chains.models import Chain, Part
+from evaluations.steps.step import Step
+from jobs.fit.spent import cost_of
+from jobs.models import Job, Status
+from platform_site.counts import counted
+
+WAITING, RUNNING, DONE, FAILED, STOPPED = "waiting", "running", "completed", "failed", "stopped"
+BADGES: Mapping[str, str] = {WAITING: "queued"}  # as the badges of jobs call it
+LABELS = {WAITING: "Waits", RUNNING: "Running", DONE: "Done", FAILED: "Failed", STOPPED: "Stopped"}
+
+
+@dataclass(frozen=True)
+class StepNow:
+    """A step as it stands. ``why`` says for what it waits, or why it failed."""
+
+    step: Step
+    parts: Sequence[Part]
+    state: str
+    why: str
+
+    @property
+    def label(self) -> str:
+        return LABELS[self.state]
+
+    @property
+    def badge(self) -> str:
+        return BADGES.get(self.state, self.state)
+
+    @property
+    def done(self) -> int:
+        return sum(part.is_done for part in self.parts)
+
+    @property
+    def words(self) -> str:
+        """What the step does, in a few words."""
+        return f"{self.step.verb} {self.step.of if self.step.verb == 'train' else _of(self.step)}"
+
+    @property
+    def jobs(self) -> list[Job]:
+        return [part.job for part in self.parts if part.job is not None]
+
+    @property
+    def elapsed(self) -> timedelta | None:
+        """What its jobs took, together; None before one began."""
+        spans = [span for job in self.jobs if (span := job.elapsed) is not None]
+        return sum(spans, timedelta()) if spans else None
+
+    @property
+    def cost(self) -> float | None:
+        """What its jobs cost so far; None where a price is not known."""
+        costs = [cost_of(job) for job in self.jobs]
+        known = [cost for cost in costs if cost is not None]
+        return sum(known) if known and len(known) == len(costs) else None
+
+
+def story_of(chain: Chain) -> list[StepNow]:
+    """The steps in their order."""
+    parts = parts_of(chain)
+    return [_now(step, chain, parts) for step in chain.recipe.steps]
+
+
+def _now(step: Step, chain: Chain, parts: Mapping[str, Sequence[Part]]) -> StepNow:
+    own = parts.get(step.name, ())
+    failed = next((part.why_failed for part in own if part.why_failed), "")
+    if failed:
+        return StepNow(step, own, FAILED, failed)
+    if is_done(step.name, parts):
+        return StepNow(step, own, DONE, "")
+    if own and chain.is_running:
+        return StepNow(step, own, RUNNING, _progress(own))
+    if not chain.is_running:
+        return StepNow(step, own, STOPPED, "The chain ended before it.")
+    waits = [name for name in step.needs if not is_done(name, parts)]
+    return StepNow(step, own, WAITING, f"After {', '.join(waits)}." if waits else "Begins soon.")
+
+
+def _progress(parts: Sequence[Part]) -> str:
+    open_jobs = [part.job for part in parts if part.job and not part.is_done]
+    held = [job for job in open_jobs if job.is_held or job.status == Status.PAUSED]
+    said = f"{sum(part.is_done for part in parts)} of {counted(len(parts), 'job')} done."
+    if held:
+        return f"{said} Job {held[0].pk} is {held[0].stands}: the chain waits for it."
+    return said if len(parts) > 1 else ""
+
+
+def _of(step: Step) -> str:
+    return ", ".join(map(str, step.models))

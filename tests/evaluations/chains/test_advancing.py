@@ -1,0 +1,171 @@
+"""A chain begins the steps that are due, and none twice."""
+
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+
+from evaluations.chains import services
+from evaluations.chains.models import Chain
+from jobs.models import Job, Status
+from tests.evaluations.chains.runs import TWO, ended, job_of, moved, part, started, states
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("queue", "samples"),
+]  # fmt: skip
+
+
+def test_a_step_begins_when_those_before_it_are_done(user: User, home: Path) -> None:
+    chain = started(TWO, user)
+    assert states(chain) == {"sft": "running", "grpo": "waiting"}
+    first = job_of(chain, "sft")
+    assert (first.kind, first.status, first.name) == ("sft", Status.QUEUED, "Two: sft")
+    assert not moved(chain).parts.filter(step="grpo").exists()
+    ended(first)
+    assert states(moved(chain)) == {"sft": "completed", "grpo": "running"}
+    second = job_of(chain, "grpo")
+    assert second.after == first
+    assert second.trains_on
+    ended(second)
+    assert moved(chain).state == Chain.State.COMPLETED
+    assert chain.reason == "All 2 steps are done."
+    assert part(chain, "grpo").path.startswith(second.run_dir)
+
+
+def test_moving_it_on_again_makes_nothing_twice(user: User) -> None:
+    chain = started(TWO, user)
+    for _ in range(3):
+        moved(chain)
+    assert Job.objects.count() == 1
+    # Whoever was killed after the job was made, and before its part knew of it.
+    chain.parts.update(job=None, asked=None)
+    moved(chain)
+    assert Job.objects.count() == 1
+    assert job_of(chain, "sft") == Job.objects.get()
+
+
+def test_a_job_that_fails_ends_it_and_resume_makes_it_go_on(user: User) -> None:
+    chain = started(TWO, user)
+    first = job_of(chain, "sft")
+    ended(first, Status.FAILED)
+    assert moved(chain).state == Chain.State.FAILED
+    assert chain.reason == f"Step sft: job {first.pk} failed: It broke."
+    assert states(chain) == {"sft": "failed", "grpo": "stopped"}
+    assert services.resume(chain, who="ada")
+    assert moved(chain).is_running
+    assert Job.objects.count() == 2  # it had never begun, so it could not be resumed
+    assert job_of(chain, "sft") != first
+    ended(job_of(chain, "sft"))
+    assert states(moved(chain)) == {"sft": "completed", "grpo": "running"}
+
+
+def test_a_job_that_is_deleted_is_said_and_made_anew(user: User) -> None:
+    chain = started(TWO, user)
+    first = job_of(chain, "sft")
+    number = first.pk
+    first.delete()
+    assert moved(chain).reason == f"Step sft: job {number} was deleted."
+    services.resume(chain, who="ada")
+    moved(chain)
+    ended(job_of(chain, "sft"))
+    moved(chain)
+    assert states(chain) == {"sft": "completed", "grpo": "running"}
+
+
+def test_stop_stops_its_jobs(user: User) -> None:
+    chain = started(TWO, user)
+    assert services.stop(chain, who="ada")
+    assert job_of(chain, "sft").status == Status.STOPPED
+    assert (chain.state, chain.reason) == (Chain.State.STOPPED, "Stopped by ada.")
+    assert not services.stop(chain, who="ada")
+    assert moved(chain).state == Chain.State.STOPPED
+    assert Job.objects.count() == 1
+
+
+def test_values_that_a_step_runs_over_are_a_job_each(user: User) -> None:
+    text = TWO.replace("model: sft", "model: sft, over: {seed: [1, 2], lr: [1e-4]}")
+    chain = started(text, user)
+    ended(job_of(chain, "sft"))
+    moved(chain)
+    parts = list(chain.parts.filter(step="grpo"))
+    assert [each.label for each in parts] == ["seed 1, lr 1e-4", "seed 2, lr 1e-4"]
+    seeds = [each.job.spec["values"]["seed"] for each in parts if each.job]
+    assert seeds == [1, 2]
+    ended(job_of(chain, "grpo", 1), Status.FAILED)
+    assert moved(chain).is_running  # until the other has ended, too
+    ended(job_of(chain, "grpo", 2))
+    assert moved(chain).state == Chain.State.FAILED
+
+
+def test_a_merge_sweeps_and_the_best_is_chosen(user: User) -> None:
+    merge = (
+        "- name: merges\n  sweep: t=0.2:0.6:0.2\n  merge: |\n"
+        "    merge_method: slerp\n    base_model: ${sft}\n"
+        "    models: [{model: '${sft}'}, {model: '${grpo}'}]\n"
+        "- {name: best, choose: merges, by: score, better: higher}\n"
+        "- {name: smaller, convert: best, set: {dtype: bfloat16}}\n"
+    )
+    chain = started(TWO + merge, user)
+    for step in ("sft", "grpo"):
+        ended(job_of(chain, step))
+        moved(chain)
+    assert [each.label for each in chain.parts.filter(step="merges")] == ["t 0.2", "t 0.4", "t 0.6"]
+    assert part(chain, "sft").path in job_of(chain, "merges").spec["recipe"]
+    for nr, score in enumerate((0.5, 0.7, 0.6), 1):
+        ended(job_of(chain, "merges", nr), score=score)
+    moved(chain)
+    best = part(chain, "best")
+    assert "The merges t 0.4 has the highest score, 0.7, of 3." in best.said
+    assert best.path == part(chain, "merges", 2).path
+    assert job_of(chain, "smaller").spec["source"] == best.path
+
+
+@pytest.mark.parametrize(
+    ("gate", "said", "failed"),
+    [
+        ("at_least: 0.4", "score of sft is 0.5.", ""),
+        ("at_least: 0.6", "", "score of sft is 0.5, which is below 0.6."),
+        ("at_most: 0.4", "", "score of sft is 0.5, which is above 0.4."),
+    ],
+)
+def test_a_gate(user: User, gate: str, said: str, failed: str) -> None:
+    text = TWO.replace(
+        "- {name: grpo", f"- {{name: gate, gate: sft, metric: score, {gate}}}\n- {{name: grpo"
+    )
+    chain = started(text.replace("model: sft", "model: gate"), user)
+    ended(job_of(chain, "sft"), score=0.5)
+    moved(chain)
+    assert (part(chain, "gate").said, part(chain, "gate").failure) == (said, failed)
+    if failed:
+        assert (chain.state, chain.reason) == (Chain.State.FAILED, f"Step gate: {failed}")
+        assert not chain.parts.filter(step="grpo").exists()
+    else:
+        assert job_of(chain, "grpo").after == job_of(chain, "sft")
+
+
+def test_a_gate_on_a_metric_that_never_came(user: User) -> None:
+    gate = "- {name: gate, gate: sft, metric: scoer, at_least: 1}"
+    chain = started(f"{TWO}{gate}\n", user)
+    ended(job_of(chain, "sft"), score=0.5)
+    assert moved(chain).reason == "Step gate: scoer of sft never came. Logged were: score."
+
+
+def test_what_cannot_be_asked_for_is_said_at_its_step(user: User) -> None:
+    chain = started(f"{TWO}- {{name: av, average: grpo, set: {{metod: last}}}}\n", user)
+    for step in ("sft", "grpo"):
+        ended(job_of(chain, step))
+        moved(chain)
+    assert "Step av: It has no field metod." in chain.reason
+
+
+def test_what_is_wrong_is_known_before_the_start(user: User) -> None:
+    for change, sentence in {
+        "sample-grpo": "There is no recipe nothing",
+        "model: sft": "",
+    }.items():
+        text = TWO.replace(change, "nothing" if sentence else "model: sft, set: {lr: fast}")
+        with pytest.raises(services.NotStarted) as caught:
+            services.start(text, user)
+        assert sentence in str(caught.value)
+        assert "Step grpo:" in str(caught.value)
+    assert not Chain.objects.exists()
