@@ -1,16 +1,19 @@
 import uuid as uuids
 from copy import copy
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
 from django.contrib.auth.models import User
+from django.utils import timezone
 
 from compute.machines.local import local_machine
 from compute.models import Machine
 from evaluations.chains.models import LONGEST_NAME, ChainRecipe, Every
 from evaluations.steps.reading import LONGEST, ChainError, read_chain
 from platform_site.fields import one_line
+
+AT_MOST = timedelta(days=3650)  # from now to the first start
 
 
 class TextForm(forms.Form):
@@ -70,8 +73,8 @@ class KeepForm(TextForm):
     first_at = forms.DateTimeField(
         required=False,
         label="First at",
-        help_text="From then on it starts at this time. Empty: from now on.",
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        help_text="Such as 2026-11-27 02:00. From then on it starts at this time of the hour, the "
+        "day or the week. Empty: from now on.",
     )
 
     def __init__(
@@ -79,6 +82,12 @@ class KeepForm(TextForm):
     ) -> None:
         super().__init__(user, data, **more)
         self.kept = kept
+
+    def clean_first_at(self) -> datetime | None:
+        first: datetime | None = self.cleaned_data["first_at"]
+        if first and abs(first - timezone.now()) > AT_MOST:
+            raise forms.ValidationError("It is more than ten years away: correct it.")
+        return first
 
     def clean_name(self) -> str:
         name = self.cleaned_data["name"].strip() or self._own_name()

@@ -32,6 +32,8 @@ NEEDS_MORE = {
     "/jobs/imports/<id>/",
     "/surgery/comparison/<id>/",  # what a comparison found
     "/surgery/sweeps/<id>/",
+    "/evaluations/chains/<id>/",
+    "/evaluations/chains/recipes/<id>/",
 }
 EVERY = [
     README,

@@ -14,7 +14,11 @@ from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 
 from compute.models import Machine, MachineEvent, MachineSample, MachineSecret, Price, SetUp
 from datasets.models import Report, Source, Version
+<<<<<<< HEAD
 from evaluations.models import Evaluation, Rule
+=======
+from evaluations.chains.models import Chain, ChainRecipe
+>>>>>>> 19e03f8 (Chains of jobs: steps, choices, gates and set times)
 from jobs.models import Artifact, Event, Fetch, Job, KnownDigest, Lease, ListColumns, Place
 from jobs.recipebook import book
 from jobs.trackers import accounts
@@ -23,7 +27,11 @@ from monitoring.models import Block, Cursor, MetricStore, MetricWrite, Pin, RunI
 from surgery.compose.models import Sweep
 from tests import factories, taskqueue
 
+<<<<<<< HEAD
 OWN_APPS = ("compute", "compose", "datasets", "evaluations", "jobs", "monitoring")
+=======
+OWN_APPS = ("chains", "compute", "compose", "datasets", "jobs", "monitoring")
+>>>>>>> 19e03f8 (Chains of jobs: steps, choices, gates and set times)
 MODELS = [model for model in admin.site._registry if model._meta.app_label in OWN_APPS]
 pytestmark = pytest.mark.usefixtures("queue")
 
@@ -49,7 +57,11 @@ def everything(user: User) -> None:
     job.deletions.create(number=job.pk, name=job.name)
     job.rehearsals.create(run=factories.make_job(user))
     more_sweeps(job)
+<<<<<<< HEAD
     more_evaluations(job)
+=======
+    more_chains(job)
+>>>>>>> 19e03f8 (Chains of jobs: steps, choices, gates and set times)
     Fetch.objects.create(job=job, step=3, asked_at=now, beat_at=now)
     KnownDigest.objects.create(key="a", stamp="1", digest="b", used_at=now)
     factories.make_outcome(job)
@@ -89,6 +101,16 @@ def more_artifacts(job: Job) -> None:
 def more_sweeps(job: Job) -> None:
     sweep = Sweep.objects.create(owner=job.owner, name="a sweep", parameter="t", over="t=0:1:1")
     sweep.merges.create(job=factories.make_job(job.owner), value=0)
+
+
+def more_chains(job: Job) -> None:
+    """A recipe, and a chain of one part."""
+    owner, text = job.owner, "steps: [{train: sample-sft}]"
+    kept = ChainRecipe.objects.create(owner=owner, name=f"recipe {job.pk}", text=text)
+    chain = Chain.objects.create(
+        owner=owner, name="a chain", text=text, kept=kept, machine=job.machine
+    )
+    chain.parts.create(step="train", nr=1, job=job)
 
 
 def more_data() -> None:
@@ -249,6 +271,8 @@ def more(model: type[Model]) -> None:
             more_artifacts(job)
         elif model.__name__ in ("Sweep", "Swept"):
             more_sweeps(job)
+        elif model.__name__ in ("Chain", "ChainRecipe", "Part"):
+            more_chains(job)
         elif model.__name__ in ("Dataset", "Version", "Source", "Report"):
             more_data()
 

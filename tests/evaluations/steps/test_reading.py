@@ -40,7 +40,8 @@ def test_values_are_as_a_form_takes_them() -> None:
 
 
 def test_a_merge_names_the_steps_in_its_text() -> None:
-    text = f"{TWO}- name: m\n  sweep: t=0.1:0.9:0.4\n  merge: |\n    models: ${{sft}} ${{grpo}} ${{sft}}\n"
+    merged = "  merge: |\n    models: ${sft} ${grpo} ${sft}\n"
+    text = f"{TWO}- name: m\n  sweep: t=0.1:0.9:0.4\n{merged}"
     merge = read_chain(text).steps[-1]
     assert merge.models == [Source(step="sft"), Source(step="grpo")]
     assert merge.sweep == "t=0.1:0.9:0.4"
@@ -115,7 +116,9 @@ def test_choices_and_gates() -> None:
         (with_step("{gate: grpo, metric: a, at_least: 1, margin: -1}"), "not below 0"),
         (with_step("{gate: grpo, metric: a, better_than: sft}"), "from names the step"),
         (
-            with_step("{gate: grpo, metric: a, from: scores, better_than: sft, not_worse_than: sft}"),
+            with_step(
+                "{gate: grpo, metric: a, from: scores, better_than: sft, not_worse_than: sft}"
+            ),
             "one of not_worse_than and better_than",
         ),
     ],

@@ -9,8 +9,8 @@ from compute.models import Machine
 from jobs.artifacts.lineage import lineage
 from jobs.launch.submit import submit
 from jobs.models import Artifact, Job, JobInput, Status
-from surgery.kinds.convert import ConvertSpec
 from platform_site.drawing import WIDE
+from surgery.kinds.convert import ConvertSpec
 from surgery.lineage.graph import drawn
 from tests import factories
 from tests.pages import asks_for_login, queries, refuses_other_methods
