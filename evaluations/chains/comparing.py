@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from evaluations.models import Evaluation
+from evaluations.statistics.paired import Difference, paired
+from evaluations.statistics.scores import NotScores, Scores
 from evaluations.steps.step import Limit
 from jobs.models import Job
 
@@ -11,10 +14,9 @@ class NotComparable(Exception):
 
 
 @dataclass(frozen=True)
-class Difference:
-    """``mean`` is positive where the first is better; the interval holds the truth in 95 %."""
+class Gain:
+    """By how much a model is better than another: the interval holds the truth in 95 %."""
 
-    mean: float
     low: float
     high: float
     words: str
@@ -32,12 +34,49 @@ class Difference:
     def lacks(self, limit: Limit) -> str:
         """Why a gate does not let it through."""
         if limit.better_than:
-            return f"that it is better than {limit.better_than} does not show"
+            return f"That it is better than {limit.better_than} does not show."
         if limit.margin:
-            return f"it may be worse than {limit.not_worse_than} by more than {limit.margin:g}"
-        return f"it is worse than {limit.not_worse_than}"
+            return f"It may be worse than {limit.not_worse_than} by more than {limit.margin:g}."
+        return f"So it is worse than {limit.not_worse_than}."
 
 
-def difference(own: Job, other: Job, metric: str) -> Difference:
-    """Raises ``NotComparable``."""
-    raise NotComparable("not yet")
+def gain(own: Job, other: Job, metric: str) -> Gain:
+    """Of one evaluation's model over another's. Raises ``NotComparable``."""
+    one, two = _found(own), _found(other)
+    if one.evaluator_digest != two.evaluator_digest:
+        raise NotComparable(
+            f"Jobs {own.pk} and {other.pk} evaluated in different ways: their figures are not "
+            "comparable."
+        )
+    found = paired(_rows(two), _rows(one), one.way)
+    named = {each.name: each for each in found.differences}
+    if metric not in named:
+        known = ", ".join(named) or "none"
+        raise NotComparable(f"{metric} is not told prompt by prompt. Those that are: {known}.")
+    return _gain(named[metric])
+
+
+def _gain(found: Difference) -> Gain:
+    if found.interval is None:
+        raise NotComparable("Fewer than two prompts have scores in both evaluations.")
+    low, high = found.interval.low, found.interval.high
+    low, high = (low, high) if found.is_higher else (-high, -low)
+    return Gain(low, high, f"{found.name} over {found.prompts} prompts: {found.sentence}")
+
+
+def _found(job: Job) -> Evaluation:
+    row = Evaluation.objects.filter(job=job).first()
+    if row is None or row.fault:
+        why = f": {row.fault}" if row else "."
+        raise NotComparable(f"Nothing is known of the evaluation of job {job.pk}{why}")
+    return row
+
+
+def _rows(row: Evaluation) -> Scores:
+    try:
+        rows = row.rows
+    except NotScores as error:
+        raise NotComparable(f"Job {row.job_id}: {error}") from error
+    if rows is None:
+        raise NotComparable(f"Job {row.job_id} told nothing of single prompts.")
+    return rows

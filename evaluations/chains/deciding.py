@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from compute.machines.runners import runner_for
 from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
-from evaluations.chains.comparing import Difference, NotComparable, difference
+from evaluations.chains.comparing import Gain, NotComparable, gain
 from evaluations.chains.models import Chain, Part
 from evaluations.chains.outputs import (
     Model,
@@ -18,6 +18,7 @@ from evaluations.chains.outputs import (
     models_of,
 )
 from evaluations.chains.planning import Parts, Refused
+from evaluations.models import Evaluation
 from evaluations.steps.step import CHOOSE, FORMULA, GATE, MODELS, PARETO, Limit, Step, Wish
 from jobs import measured
 from jobs.models import Job
@@ -93,8 +94,23 @@ def _chosen(step: Step, chain: Chain, parts: Parts) -> list[Decided]:
     if choice.chosen is None:
         raise Refused(f"{choice.reason} {_what_is_known(models, step, parts)}".strip())
     best = [models[each.key] for each in choice.ranking[: wish.keep]]
-    return [Decided(model, choice.reason if nr == 0 else f"Number {nr + 1}.")
-            for nr, model in enumerate(best)]  # fmt: skip
+    return [
+        Decided(
+            model,
+            f"{choice.reason if nr == 0 else f'Number {nr + 1}.'}{_bounds(model, step, parts)}",
+        )
+        for nr, model in enumerate(best)
+    ]
+
+
+def _bounds(model: Model, step: Step, parts: Parts) -> str:
+    """Between which bounds the metric of a model lies, where an evaluation told it; in a sentence
+    after a space."""
+    job = _scored(model.part, step, parts)
+    row = Evaluation.objects.filter(job=job).defer("scores").first() if job else None
+    metric = step.wish.metric if step.wish else ""
+    bounds = row.intervals.get(metric) if row else None
+    return f" In 95 % it lies between {bounds[0]:.4g} and {bounds[1]:.4g}." if bounds else ""
 
 
 def _choice(candidates: Sequence[Candidate], wish: Wish) -> Choice:
@@ -120,20 +136,21 @@ def _through(model: Model, step: Step, limit: Limit, parts: Parts) -> Decided:
         if value is None:
             known = _what_is_known([model], step, parts)
             raise Refused(f"{limit.metric} of {model.label} never came. {known}".strip())
-        said.append(f"{limit.metric} of {model.label} is {value:.6g}")
+        told = f"{limit.metric} of {model.label} is {value:.6g}"
         if limit.at_least is not None and value < limit.at_least:
-            return Decided(model, failure=f"{said[0]}, which is below {limit.at_least:g}.")
+            return Decided(model, failure=f"{told}, which is below {limit.at_least:g}.")
         if limit.at_most is not None and value > limit.at_most:
-            return Decided(model, failure=f"{said[0]}, which is above {limit.at_most:g}.")
+            return Decided(model, failure=f"{told}, which is above {limit.at_most:g}.")
+        said.append(f"{told}.")
     if limit.other:
         found = _compared(model, step, limit, parts)
         said.append(found.words)
         if not found.holds(limit):
-            return Decided(model, failure=f"{found.words}: {found.lacks(limit)}.")
-    return Decided(model, f"{'; '.join(said)}.")
+            return Decided(model, failure=f"{found.words} {found.lacks(limit)}")
+    return Decided(model, " ".join(said))
 
 
-def _compared(model: Model, step: Step, limit: Limit, parts: Parts) -> Difference:
+def _compared(model: Model, step: Step, limit: Limit, parts: Parts) -> Gain:
     """Raises ``Refused``."""
     others = [part for part in parts.get(limit.other, ()) if part.is_done]
     if len(others) != 1:
@@ -144,7 +161,7 @@ def _compared(model: Model, step: Step, limit: Limit, parts: Parts) -> Differenc
         lacks = model.label if own is None else str(others[0])
         raise Refused(f"There is no evaluation of {lacks} in the step {step.scores}.")
     try:
-        return difference(own, other, limit.metric)
+        return gain(own, other, limit.metric)
     except NotComparable as error:
         raise Refused(str(error)) from error
 

@@ -8,6 +8,7 @@ from django.utils import timezone
 from compute.models import Machine
 from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
 from evaluations.chains.models import Chain, Part
+from evaluations.models import Evaluation
 from evaluations.steps.step import EVALUATE, Source, Step
 from jobs import measured
 from jobs.artifacts.story import known_of
@@ -44,7 +45,9 @@ def settle(part: Part, step: Step) -> bool:
     if part.is_done or part.job is None or part.job.status != Status.COMPLETED:
         return False
     path = ""
-    if step.verb != EVALUATE:
+    if step.verb == EVALUATE:
+        _check_kept(part.job)
+    else:
         try:
             path = model_of(part.job)
         except (Unreachable, RunnerUnsure) as error:
@@ -56,6 +59,12 @@ def settle(part: Part, step: Step) -> bool:
     part.path, part.machine, part.done_at = path, part.job.machine, timezone.now()
     part.save(update_fields=["path", "machine", "done_at"])
     return True
+
+
+def _check_kept(job: Job) -> None:
+    """Raises ``NotYet`` while nobody has read what an evaluation found."""
+    if not Evaluation.objects.filter(job=job).exists():
+        raise NotYet(f"What job {job.pk} found is being read.")
 
 
 def model_of(job: Job) -> str:
@@ -109,8 +118,11 @@ def evaluated(model: Part, evaluations: Sequence[Part]) -> Part | None:
 
 
 def metrics_of(job: Job, names: Sequence[str]) -> dict[str, float]:
-    """The last values of these metrics of a job. What it did not log, or is no number, is left
-    out."""
+    """The last values of these metrics of a job, or what it found where it evaluated. What it did
+    not log, or is no number, is left out."""
+    row = Evaluation.objects.filter(job=job).defer("scores").first()
+    if row is not None:
+        return {name: row.metrics[name] for name in names if name in row.metrics}
     found = measured.figures_of_all([job.pk], names)
     lasts = {name: found[name][job.pk].last for name in found if job.pk in found[name]}
     return {name: value for name, value in lasts.items() if value is not None}

@@ -76,7 +76,8 @@ class Command(JsonCommand):
         whole = total(rows)
         told = [f"{row.step.name:<20} {_in_words(row.low, row.high):<20} {row.source}"
                 for row in rows]  # fmt: skip
-        told.append(f"{'Together':<20} {_in_words(whole.low, whole.high)}")
+        if len(whole.unknown) < len(rows):
+            told.append(f"{'Together':<20} {_in_words(whole.low, whole.high)}")
         if whole.unknown:
             told.append(f"Not known: {', '.join(whole.unknown)}.")
         facts = {"name": found.recipe.name, "steps": data, "unknown": list(whole.unknown),
