@@ -94,12 +94,10 @@ def _chosen(step: Step, chain: Chain, parts: Parts) -> list[Decided]:
     if choice.chosen is None:
         raise Refused(f"{choice.reason} {_what_is_known(models, step, parts)}".strip())
     best = [models[each.key] for each in choice.ranking[: wish.keep]]
+    said = [choice.reason, *(f"Number {nr}." for nr in range(2, len(best) + 1))]
     return [
-        Decided(
-            model,
-            f"{choice.reason if nr == 0 else f'Number {nr + 1}.'}{_bounds(model, step, parts)}",
-        )
-        for nr, model in enumerate(best)
+        Decided(model, f"{why}{_bounds(model, step, parts)}")
+        for model, why in zip(best, said, strict=True)
     ]
 
 

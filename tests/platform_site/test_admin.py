@@ -14,11 +14,8 @@ from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 
 from compute.models import Machine, MachineEvent, MachineSample, MachineSecret, Price, SetUp
 from datasets.models import Report, Source, Version
-<<<<<<< HEAD
-from evaluations.models import Evaluation, Rule
-=======
 from evaluations.chains.models import Chain, ChainRecipe
->>>>>>> 19e03f8 (Chains of jobs: steps, choices, gates and set times)
+from evaluations.models import Evaluation, Rule
 from jobs.models import Artifact, Event, Fetch, Job, KnownDigest, Lease, ListColumns, Place
 from jobs.recipebook import book
 from jobs.trackers import accounts
@@ -27,11 +24,7 @@ from monitoring.models import Block, Cursor, MetricStore, MetricWrite, Pin, RunI
 from surgery.compose.models import Sweep
 from tests import factories, taskqueue
 
-<<<<<<< HEAD
-OWN_APPS = ("compute", "compose", "datasets", "evaluations", "jobs", "monitoring")
-=======
-OWN_APPS = ("chains", "compute", "compose", "datasets", "jobs", "monitoring")
->>>>>>> 19e03f8 (Chains of jobs: steps, choices, gates and set times)
+OWN_APPS = ("chains", "compute", "compose", "datasets", "evaluations", "jobs", "monitoring")
 MODELS = [model for model in admin.site._registry if model._meta.app_label in OWN_APPS]
 pytestmark = pytest.mark.usefixtures("queue")
 
@@ -57,11 +50,8 @@ def everything(user: User) -> None:
     job.deletions.create(number=job.pk, name=job.name)
     job.rehearsals.create(run=factories.make_job(user))
     more_sweeps(job)
-<<<<<<< HEAD
     more_evaluations(job)
-=======
     more_chains(job)
->>>>>>> 19e03f8 (Chains of jobs: steps, choices, gates and set times)
     Fetch.objects.create(job=job, step=3, asked_at=now, beat_at=now)
     KnownDigest.objects.create(key="a", stamp="1", digest="b", used_at=now)
     factories.make_outcome(job)
