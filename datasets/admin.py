@@ -1,6 +1,7 @@
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -9,6 +10,7 @@ from django.utils.html import format_html, format_html_join
 from datasets import services
 from datasets.elsewhere import uses_of
 from datasets.models import Dataset, Report, Source, Version
+from datasets.services import DatasetError
 from platform_site.admin import ReadOnly
 from platform_site.work.models import Work
 
@@ -20,7 +22,12 @@ class WorkAdmin(ReadOnly, admin.ModelAdmin[Any]):
 
     @admin.action(description="Start again", permissions=["act"])
     def again(self, request: HttpRequest, queryset: QuerySet[Work]) -> None:
-        done = sum(services.retry(work) for work in queryset)
+        done, who = 0, request.user if isinstance(request.user, User) else None
+        for work in queryset:
+            try:
+                done += services.retry(work, who)
+            except DatasetError as error:
+                messages.error(request, str(error))
         messages.info(request, f"{done} of {queryset.count()} started again.")
 
     @admin.action(description="Cancel", permissions=["act"])

@@ -204,13 +204,28 @@ def cancel(work: Work) -> bool:
     return verbs.cancel(work)
 
 
-def retry(work: Work) -> bool:
-    """Restart work that failed, was cancelled or fell silent; false when it is still going on."""
+def retry(work: Work, who: User | None) -> bool:
+    """Restart work that failed, was cancelled or fell silent; false when it is still going on.
+
+    Raises ``DatasetError`` when it would read what is not open to whoever asks.
+    """
+    try:
+        for path in _read_by(work):
+            open_to(who, path)
+    except ValueError as error:
+        raise DatasetError(str(error)) from None
     with transaction.atomic():
         renewed = verbs.renew(work)
         if renewed:
             verbs.ask(work)
     return renewed
+
+
+def _read_by(work: Work) -> list[str]:
+    """The paths that a user named, and that the work reads."""
+    if isinstance(work, Source):
+        return [work.path] if work.origin == Source.Origin.FOLDER else []
+    return [work.model] if isinstance(work, Report) and work.model else []
 
 
 def delete_version(version: Version) -> None:

@@ -21,7 +21,7 @@ from datasets.models import Dataset, Source, Target, Version
 from datasets.services import DatasetError
 from platform_site.fields import asked
 from platform_site.htmx import HtmxHttpRequest
-from platform_site.paths import allowed
+from platform_site.paths import allowed, listed_for
 from platform_site.work.line import InLine
 from platform_site.work.models import BUSY, State, Work
 
@@ -182,15 +182,20 @@ def dataset_delete(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 def browse(request: HtmxHttpRequest) -> HttpResponse:
     """List the folders that may be read, one level at a time."""
     text = request.GET.get("in", "")
-    folder = allowed(text) if text and "\0" not in text else None
-    context = {"roots": settings.TRAINYARD_PATHS, "folder": folder, "entries": [], "problem": ""}
-    if folder is not None:
-        try:
+    context: dict[str, Any] = {
+        "roots": settings.TRAINYARD_PATHS,
+        "folder": None,
+        "entries": [],
+        "problem": "",
+    }
+    try:
+        if text:
+            context["folder"] = folder = listed_for(request.user, text)
             context |= entries_of(folder)
-        except OSError as error:
-            context["problem"] = f"{folder} cannot be read: {error.strerror}."
-    elif text:
-        context["problem"] = f"{text} lies outside the allowed folders: see TRAINYARD_PATHS."
+    except ValueError as error:
+        context["problem"] = str(error)
+    except OSError as error:
+        context["problem"] = f"{text} cannot be read: {error.strerror}."
     return render(request, "datasets/browse.html" + ("#folder" if request.htmx else ""), context)
 
 
@@ -240,8 +245,11 @@ def version_delete(request: HtmxHttpRequest, pk: int, number: int) -> HttpRespon
 
 def again(request: HtmxHttpRequest, pk: int, work: Work) -> HttpResponse:
     dataset = changeable(request, pk)
-    if not services.retry(work):
-        messages.info(request, "It goes on already.")
+    try:
+        if not services.retry(work, request.user):
+            messages.info(request, "It goes on already.")
+    except DatasetError as error:
+        messages.error(request, str(error))
     return redirect(dataset)
 
 

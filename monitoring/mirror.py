@@ -18,11 +18,13 @@ HERE = LocalRunner("", "/")  # only to read
 log = logging.getLogger(__name__)
 
 
-def log_file(job: Job) -> Path:
-    """Where the log of the job's attempt is read from: its run directory, or the copy here."""
+def log_file(job: Job, attempt: int | None = None) -> Path:
+    """Where the log of an attempt is read from, by default of the newest: its run directory, or the
+    copy here."""
+    attempt = job.attempt if attempt is None else attempt
     if job.machine.is_local:
-        return Path(job.run_dir, rundir.LOG)
-    return mirror_folder(job.uuid) / f"attempt-{job.attempt}" / rundir.LOG
+        return Path(job.machine.attempt_dir(job.uuid, attempt), rundir.LOG)
+    return mirror_folder(job.uuid) / f"attempt-{attempt}" / rundir.LOG
 
 
 def keep_log(job: Job, offset: int, data: bytes) -> None:

@@ -64,9 +64,18 @@ def why_closed(real: Path, user: "User | None") -> str:
 
 
 def open_to(user: "User | None", path: str) -> Path:
-    """As ``inside``, for what the user's work is to keep. Raises ``ValueError`` too for what is
-    somebody else's."""
+    """As ``inside``, for what is read for the user. Raises ``ValueError`` too for what is somebody
+    else's."""
     real = inside(path)
     if said := why_closed(real, user):
         raise ValueError(said.format(path))
+    return real
+
+
+def listed_for(user: "User | None", path: str) -> Path:
+    """As ``open_to``, for a folder of which only the names are read: one above the folders of
+    others is open, those are not."""
+    real = inside(path)
+    if why_closed(real / "any", user):
+        raise ValueError(why_closed(real, user).format(path))
     return real

@@ -59,5 +59,5 @@ def load_of(machine: Machine, points: int = 60) -> dict[str, Any]:
         "machine": machine,
         "sample": recent[0].shown if fresh else None,
         "last": recent[0].shown if recent and not fresh else None,
-        "cpu_history": [sample.data["cpu_percent"] for sample in reversed(recent)],
+        "cpu_history": [use for sample in reversed(recent) if (use := sample.cpu) is not None],
     }

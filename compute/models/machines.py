@@ -267,6 +267,12 @@ class MachineSample(models.Model):
     def shown(self) -> dict[str, Any]:
         return {"at": self.at, **self.data}
 
+    @property
+    def cpu(self) -> float | None:
+        """None where it was not measured: a sample may come from anywhere."""
+        found = self.data.get("cpu_percent")
+        return found if isinstance(found, int | float) else None
+
 
 class MachineEvent(models.Model):
     """What happened to a machine, when, by whom, and why. What its jobs did is in their events."""

@@ -18,7 +18,7 @@ from compute.pages.seen_form import (
 )
 from compute.runners.ssh import workdir
 from compute.runners.ssh.keys import KeyUnusable, read_private_key
-from platform_site.paths import allowed
+from platform_site.paths import allowed, why_closed
 from platform_site.secrets import SecretError
 
 LONGEST_KEY = 20_000
@@ -154,7 +154,8 @@ class MachineForm(KeptForm):
         if not text:
             return ""
         path = allowed(text)
-        if path is None:
+        # A key is no file of a run, nor one of Trainyard's own.
+        if path is None or (path.is_file() and why_closed(path, None)):
             raise forms.ValidationError(
                 "That file is outside the folders that Trainyard may read. Paste the key instead."
             )

@@ -3,18 +3,10 @@
 from typing import Any
 
 from django import forms
+from django.contrib.auth.models import User
 
 from datasets.forms import CODE
-from platform_site.paths import inside
-
-
-def model_folder(text: str) -> None:
-    try:
-        real = inside(text)
-    except ValueError as error:
-        raise forms.ValidationError(str(error)) from None
-    if not real.is_dir():
-        raise forms.ValidationError(f"There is no folder {text}.")
+from platform_site.paths import open_to
 
 
 class ModelField(forms.CharField):
@@ -22,14 +14,33 @@ class ModelField(forms.CharField):
         super().__init__(
             label="Model",
             max_length=500,
-            validators=[model_folder],
             help_text="A folder in Hugging Face format; its tokenizer and chat template are used.",
             widget=forms.TextInput(attrs={**CODE, "list": "models"}),
             **options,
         )
 
 
-class CheckForm(forms.Form):
+class ModelForm(forms.Form):
+    """With a field for a model that the user may read."""
+
+    def __init__(self, user: User, data: Any = None) -> None:
+        super().__init__(data)
+        self.user = user
+
+    def clean_model(self) -> str:
+        text: str = self.cleaned_data["model"]
+        if not text:
+            return text
+        try:
+            real = open_to(self.user, text)
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from None
+        if not real.is_dir():
+            raise forms.ValidationError(f"There is no folder {text}.")
+        return text
+
+
+class CheckForm(ModelForm):
     model = ModelField(required=False)
     max_length = forms.IntegerField(
         required=False,
@@ -46,7 +57,7 @@ class CheckForm(forms.Form):
         return cleaned
 
 
-class TokensForm(forms.Form):
+class TokensForm(ModelForm):
     model = ModelField()
     file = forms.ChoiceField(choices=[("train", "Training"), ("val", "Validation")])
     row = forms.IntegerField(min_value=0, max_value=2**40)

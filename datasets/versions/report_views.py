@@ -26,7 +26,12 @@ def report(request: HtmxHttpRequest, pk: int, number: int) -> HttpResponse:
     reports = list(version.reports.all()[:20])
     asked = request.GET.get("report", "")
     shown = next((one for one in reports if str(one.pk) == asked), next(iter(reports), None))
-    context |= {"reports": reports, "report": shown, "form": CheckForm(), "models": sample_models()}
+    context |= {
+        "reports": reports,
+        "report": shown,
+        "form": CheckForm(request.user),
+        "models": sample_models(),
+    }
     if shown:
         context["faults"] = faults_of(shown)
     part = "#report" if request.htmx else ""
@@ -47,7 +52,7 @@ def faults_of(report: Report) -> list[dict[str, Any]]:
 @require_POST
 def check(request: HtmxHttpRequest, pk: int, number: int) -> HttpResponse:
     version = get_object_or_404(Version, dataset=changeable(request, pk), number=number)
-    form = CheckForm(request.POST)
+    form = CheckForm(request.user, request.POST)
     if not form.is_valid():
         _, context = opened(request, pk, number, "version_report")
         context |= {"form": form, "models": sample_models(), "reports": []}
@@ -79,5 +84,8 @@ def clean(request: HtmxHttpRequest, pk: int, number: int) -> HttpResponse:
 def report_retry(request: HtmxHttpRequest, pk: int, number: int, report: int) -> HttpResponse:
     dataset = changeable(request, pk)
     found = get_object_or_404(Report, pk=report, version__dataset=dataset, version__number=number)
-    services.retry(found)
+    try:
+        services.retry(found, request.user)
+    except DatasetError as error:
+        messages.error(request, str(error))
     return redirect("datasets:version_report", pk, number)

@@ -129,7 +129,7 @@ def _one(version: Version, which: str, row: int) -> dict[str, Any]:
 def tokens(request: HtmxHttpRequest, pk: int, number: int) -> HttpResponse:
     version, context = opened(request, pk, number, "version_tokens")
     given = {"model": next(iter(sample_models()), ""), "row": 0, "file": "train"}
-    form = TokensForm({**given, **request.GET.dict()})
+    form = TokensForm(request.user, {**given, **request.GET.dict()})
     context |= {"form": form, "models": sample_models(), "target": version.target}
     if form.is_valid():
         context |= _view(version, form.cleaned_data, whole(request.GET.get("start")))

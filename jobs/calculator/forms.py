@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from django import forms
+from django.contrib.auth.models import User
 from django.http import QueryDict
 from django.urls import reverse
 
@@ -27,6 +28,7 @@ from jobs.verl.algorithms import has_answers, labels
 from jobs.verl.knobs import BY_NAME
 from jobs.verl.question import MOST_GPUS, question_of
 from jobs.verl.spec import TrainSpec, Value
+from platform_site.paths import allowed, why_closed
 
 NODE = 8  # GPUs of a machine
 DEAREST = 1_000_000
@@ -110,7 +112,8 @@ class CalculatorForm(forms.Form):
         help_text="In tokens. Empty: half of the longest.",
     )  # fmt: skip
 
-    def __init__(self, asked: QueryDict) -> None:
+    def __init__(self, asked: QueryDict, user: User) -> None:
+        self.user = user
         given = {name: asked[name] for name in asked}
         super().__init__({**START, **given})
         kind = str(self.data["algorithm"])
@@ -144,6 +147,13 @@ class CalculatorForm(forms.Form):
         except ConfigError as error:
             self.add_error("model", str(error))
             return None
+
+    def clean_model(self) -> str:
+        text: str = self.cleaned_data["model"]
+        real = allowed(text)
+        if real and (said := why_closed(real, self.user)):
+            raise forms.ValidationError(said.format(text))
+        return text
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

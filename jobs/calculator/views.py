@@ -31,7 +31,7 @@ def calculator(request: HtmxHttpRequest) -> HttpResponse:
 
 
 def shown(request: HtmxHttpRequest, given: QueryDict, refusal: str = "") -> HttpResponse:
-    form = CalculatorForm(given)
+    form = CalculatorForm(given, request.user)
     context = {
         "form": form,
         "ledger": form.ledger() if form.is_valid() else None,
@@ -75,7 +75,7 @@ def compare(request: HtmxHttpRequest) -> HttpResponse:
     filters = {name: asked(request.GET.get(name)) for name in FILTERS}
     sort = request.GET.get("sort", "seconds")
     sort = sort if sort.removeprefix("-") in cards.SORTS else "seconds"
-    form = CalculatorForm(request.GET)
+    form = CalculatorForm(request.GET, request.user)
     is_valid = form.is_valid()
     found, failed = cards.rows_of(form) if is_valid else ([], [])
     rows = cards.in_order(cards.filtered(found, filters), sort)

@@ -2,7 +2,7 @@
 
 import uuid as uuids
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from django import forms
@@ -38,7 +38,7 @@ from jobs.verl.spec import LATEST, Problem, TrainSpec
 from jobs.warning import FieldWarning
 from platform_site.bounded.calls import bounded
 from platform_site.fields import one_line
-from platform_site.paths import inside
+from platform_site.paths import inside, open_to
 
 LIMITS = ("retries", "max_hours")
 SET_FIELDS = ("name", "machine", "after", "after_checkpoint", "uuid", "dataset", *LIMITS)
@@ -130,7 +130,8 @@ class JobForm(OnceForm):
             return cleaned
         is_here = cleaned["machine"].is_local
         knows_model = not self.trains_on
-        self.preflight = Preflight(self.spec, knows_model, is_here, lambda: self.command)
+        read = partial(open_to, self.user)
+        self.preflight = Preflight(self.spec, knows_model, is_here, lambda: self.command, read)
         found = list(self._model_problems(cleaned["machine"])) or self.preflight.problems
         found = [*self._queue_problems(cleaned), *found]
         if not self.user.is_staff:

@@ -39,6 +39,7 @@ class Preflight:
     knows_model: bool = True  # false if another job is still to save the model
     is_here: bool = True  # false if the run's own machine looks for models at the start
     command: Callable[[], Command] | None = None  # gives the command of the run, to look at it
+    read: Callable[[str], Path] = inside  # the real path of what may be read for whoever asks
 
     @cached_property
     def problems(self) -> list[Problem]:
@@ -48,7 +49,7 @@ class Preflight:
             return [Problem("machine", reason)]
         known = schema.load(settings.TRAINYARD_VERL_SCHEMA, spec.kind, spec.verl)
         found = list(checks.check_overrides(spec, known))
-        found += checks.check_paths(spec, is_allowed)
+        found += checks.check_paths(spec, self._why_not)
         found += self._files()
         found += check_contradictions(self.spec)
         found += check_batches(self.spec)
@@ -70,7 +71,7 @@ class Preflight:
     def model(self) -> ModelFolder:
         if not (self.knows_model and self.is_here):
             return ModelFolder()
-        return find_model(str(self.spec.values["model_path"]))
+        return find_model(str(self.spec.values["model_path"]), self.read)
 
     @property
     def rendered(self) -> list[lengths.Told]:
@@ -115,11 +116,21 @@ class Preflight:
                 yield Problem(field, problem)
         yield from self._reward()
 
+    def _why_not(self, path: str) -> str:
+        """Why a path of an override may not be read; a path of the run's own folder may be."""
+        if (real := allowed(path)) is None:
+            return f"{path} lies outside the allowed folders; see TRAINYARD_PATHS."
+        try:
+            self.read(str(real))
+        except ValueError as error:
+            return str(error)
+        return ""
+
     def _model(self, field: str) -> ModelFolder:
         text = str(self.spec.values.get(field) or "")
         if field == "model_path":
             return self.model
-        return find_model(text) if text and self.is_here else ModelFolder()
+        return find_model(text, self.read) if text and self.is_here else ModelFolder()
 
     def _unfit(self, field: str, folder: ModelFolder) -> str:
         """Why a model that is whole cannot be used as this field wants."""
@@ -132,7 +143,7 @@ class Preflight:
 
     def _data(self, field: str) -> tuple[ParquetFacts, str | None]:
         kind = algorithm_of(self.spec.kind)
-        facts = of_file(read_facts, inside(str(self.spec.values[field])))
+        facts = of_file(read_facts, self.read(str(self.spec.values[field])))
         return facts, column_problem(kind.target, facts, self._renamed(), kind.label)
 
     def _renamed(self) -> dict[str, str]:
@@ -149,7 +160,7 @@ class Preflight:
             yield from self._scorers()
             return
         try:
-            reward_path(path)
+            reward_path(path, self.read)
         except (OSError, ValueError) as error:
             yield Problem("reward_file", str(error))
 
@@ -159,7 +170,7 @@ class Preflight:
             return
         for field in ("train_files", "val_files"):
             try:
-                unknown = of_file(unscored, inside(str(self.spec.values[field])))
+                unknown = of_file(unscored, self.read(str(self.spec.values[field])))
             except ValueError:
                 continue  # reported already
             if unknown:
@@ -185,11 +196,7 @@ def lacks_package(method: str) -> str:
     )
 
 
-def is_allowed(path: str) -> bool:
-    return allowed(path) is not None
-
-
-def find_model(text: str) -> ModelFolder:
+def find_model(text: str, read: Callable[[str], Path] = inside) -> ModelFolder:
     """Inspect a model, given as a folder or as a hub name in this machine's cache."""
     if HUB_NAME.fullmatch(text):
         snapshot = cached_model(text, hub_cache())
@@ -200,7 +207,7 @@ def find_model(text: str) -> ModelFolder:
             )
         return _inspected(snapshot)
     try:
-        return _inspected(inside(text))
+        return _inspected(read(text))
     except ValueError as error:
         return ModelFolder(str(error))
 

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from django import forms
@@ -101,6 +102,13 @@ class RewardForm(forms.Form):
         help_text="Several answers with a line of --- between them.",
     )
 
+    def __init__(
+        self, data: Any = None, *, read: Callable[[str], Path] = inside, **options: Any
+    ) -> None:
+        """``read`` gives the real path of a file that may be read for whoever asks."""
+        super().__init__(data, **options)
+        self.read = read
+
     def clean_kwargs(self) -> dict[str, Any]:
         kwargs = self.cleaned_data["kwargs"] or {}
         if not isinstance(kwargs, dict):
@@ -126,7 +134,7 @@ class RewardForm(forms.Form):
         if self.cleaned_data["scorer"] == "builtin":
             return Subject()
         try:
-            real = reward_path(self.cleaned_data["path"])
+            real = reward_path(self.cleaned_data["path"], self.read)
         except ValueError as error:
             text = str(error) if self.cleaned_data["path"] else "Name the file of the function."
             self.add_error("path", text)
@@ -164,8 +172,11 @@ class RewardForm(forms.Form):
             self.add_error(field, UNNAMED[field])
             return []
         try:
-            file = find_version(text, Target.RL).train_file if field == "dataset" else text
-            return bounded(rl_rows, inside(file), self.cleaned_data["count"] or 8)
+            if field == "dataset":
+                file = inside(find_version(text, Target.RL).train_file)
+            else:
+                file = self.read(text)
+            return bounded(rl_rows, file, self.cleaned_data["count"] or 8)
         except ValueError as error:
             self.add_error(field, str(error))
             return []

@@ -134,15 +134,15 @@ def scores_by_source(spec: TrainSpec) -> bool:
     return is_rl(spec.kind) and not given
 
 
-def check_paths(spec: TrainSpec, is_allowed: Callable[[str], bool]) -> Iterator[Problem]:
-    """Files named by free overrides must lie in the allowed folders, like files in the fields."""
+def check_paths(spec: TrainSpec, why_not: Callable[[str], str]) -> Iterator[Problem]:
+    """Files named by free overrides must be readable, like files in the fields: ``why_not`` says
+    why one is not."""
     for override in readable(spec.overrides):
         leaf = override.key.rsplit(".", 1)[-1]
         for path in override.value if isinstance(override.value, list) else [override.value]:
             names_file = leaf.endswith(("path", "_dir", "_files", "_file"))
-            if names_file and path is not None and not is_allowed(str(path)):
-                what = f"{override.key}: {path} lies outside the allowed folders"
-                yield Problem("overrides", f"{what}; see TRAINYARD_PATHS.")
+            if names_file and path is not None and (reason := why_not(str(path))):
+                yield Problem("overrides", f"{override.key}: {reason}")
 
 
 def check_rows(spec: TrainSpec, rows: int) -> Iterator[Problem]:

@@ -44,10 +44,6 @@ class Entry:
     releases: tuple[str, ...]
     wrong: tuple[Wrong, ...]
 
-    def wrong_in(self, release: str) -> Wrong | None:
-        """What is wrong with the metric in a release."""
-        return next((wrong for wrong in self.wrong if release in wrong.releases), None)
-
     @property
     def text(self) -> str:
         """All that can be searched."""

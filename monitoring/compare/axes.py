@@ -9,6 +9,7 @@ from jobs.fit.lookups import Lookups
 from jobs.fit.services import NotKnown
 from jobs.models import Event, Job
 from jobs.verl.key_metrics import TOKENS
+from monitoring.page.timing import move_of
 from monitoring.series.column import Column, Steps, Values
 from monitoring.store import points
 from monitoring.timing.wall import Move, ran_until
@@ -68,9 +69,7 @@ def _hours_run(jobs: Sequence[Job], clocks: Mapping[int, Column]) -> dict[int, C
     step."""
     moves: dict[int, list[Move]] = {}
     for event in Event.objects.moves().filter(job__in=[job.pk for job in jobs]):
-        moves.setdefault(event.job_id, []).append(
-            Move(event.kind, event.at.timestamp(), event.attempt)
-        )
+        moves.setdefault(event.job_id, []).append(move_of(event))
     return {
         pk: Column(clock.steps, ran_until(moves[pk], clock.values) / HOUR)
         if pk in moves else _hours(clock)

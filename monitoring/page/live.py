@@ -79,14 +79,14 @@ def log_from(job: Job, start: int) -> LogPart:
     return read_part(job, start) or LogPart("", start, start, size)
 
 
-def read_part(job: Job, start: int) -> LogPart | None:
+def read_part(job: Job, start: int, attempt: int | None = None) -> LogPart | None:
     """Up to ``LOG_STEP`` bytes of whole characters from a byte on, or None when there are none."""
-    data = read_log(job, start, LOG_STEP)
+    data = read_log(job, start, LOG_STEP, attempt)
     whole = _whole_characters(data)
     if not whole:
         return None
     text = data[:whole].decode("utf-8", "replace")
-    return LogPart(text, start, start + whole, log_size(job))
+    return LogPart(text, start, start + whole, log_size(job, attempt))
 
 
 @dataclass(frozen=True)
@@ -100,13 +100,13 @@ class LogLine:
     later: int | None = None
 
 
-def log_around(job: Job, at: int) -> LogLine | None:
+def log_around(job: Job, at: int, attempt: int | None = None) -> LogLine | None:
     """The line in which a byte lies, and some lines around it, or None when there is none."""
-    size = log_size(job)
+    size = log_size(job, attempt)
     if at >= size:
         return None
     start = max(0, at - LOG_TAIL)
-    data = read_log(job, start, 2 * LOG_TAIL)
+    data = read_log(job, start, 2 * LOG_TAIL, attempt)
     here = at - start
     begin = data.rfind(b"\n", 0, here) + 1
     end = data.find(b"\n", here) + 1 or len(data)
@@ -118,11 +118,12 @@ def log_around(job: Job, at: int) -> LogLine | None:
     return LogLine(before, text, after, earlier, last if last < size else None)
 
 
-def read_log(job: Job, start: int, limit: int) -> bytes:
-    """Up to ``limit`` bytes of the log from a byte on, with its owner's secrets made unreadable."""
+def read_log(job: Job, start: int, limit: int, attempt: int | None = None) -> bytes:
+    """Up to ``limit`` bytes of an attempt's log from a byte on, with its owner's secrets made
+    unreadable."""
     secrets = [value.encode() for value in accounts.secret_values(job)]
     lead = min(start, lead_for(secrets))
-    data = HERE.read(str(log_file(job)), start - lead, limit + lead)
+    data = HERE.read(str(log_file(job, attempt)), start - lead, limit + lead)
     return masked(data, secrets)[lead:]
 
 
@@ -138,8 +139,8 @@ def _whole_characters(data: bytes) -> int:
     return len(data)
 
 
-def log_size(job: Job) -> int:
-    fact = HERE.stat(str(log_file(job)))
+def log_size(job: Job, attempt: int | None = None) -> int:
+    fact = HERE.stat(str(log_file(job, attempt)))
     return fact.size if fact else 0
 
 

@@ -1,7 +1,7 @@
 """Searching the log of a job: in a child, a stretch at a time, without the secrets of its owner."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from jobs.models import Job
 from jobs.trackers import accounts
@@ -22,33 +22,53 @@ def stretch(
     job: Job,
     question: Question,
     *,
+    attempt: int | None = None,
     start: int = 0,
     line: int = 1,
     most: int = 100,
     seconds: float = AT_ONCE,
 ) -> Stretch:
-    """What is found from a byte on, at which line number ``line`` begins.
+    """What is found in an attempt's log, by default the newest's, from a byte on, at which line
+    number ``line`` begins.
 
     Raises ``OSError``, and ``TooMuch`` when no turn comes or it takes too much.
     """
     secrets = [value.encode() for value in accounts.secret_values(job)]
     return call(
-        LIMITS, (), search, log_file(job), question, secrets,
-        start=start, line=line, most=most, seconds=seconds, to_end=not job.may_change,
+        LIMITS, (), search, log_file(job, attempt), question, secrets,
+        start=start, line=line, most=most, seconds=seconds, to_end=not grows(job, attempt),
     )  # fmt: skip
 
 
-def stretches(job: Job, question: Question, most: int = 1000) -> Iterator[Stretch]:
-    """The whole log, one stretch after the other."""
-    found = Stretch(0, 1, 0, False)
-    while not found.is_whole:
-        found = stretch(job, question, start=found.end, line=found.line, most=most)
-        yield found
+def grows(job: Job, attempt: int | None) -> bool:
+    """Whether lines may yet be written to an attempt's log."""
+    return job.may_change and attempt in (None, job.attempt)
 
 
-def first_error(job: Job) -> Hit | None:
-    """The first line of the log that tells of an error. Raises as ``stretch`` does."""
-    return next((hit for part in stretches(job, ERROR, most=1) for hit in part.hits), None)
+def stretches(
+    job: Job, question: Question, attempts: Sequence[int], most: int = 1000
+) -> Iterator[tuple[int, Stretch]]:
+    """The whole logs of these attempts, one stretch after the other, each with its attempt. One
+    that has no log is left out, unless it is the only one."""
+    for attempt in attempts:
+        found = Stretch(0, 1, 0, False)
+        while not found.is_whole:
+            try:
+                found = stretch(
+                    job, question, attempt=attempt, start=found.end, line=found.line, most=most
+                )
+            except FileNotFoundError:
+                if len(attempts) == 1:
+                    raise
+                break
+            yield attempt, found
+
+
+def first_error(job: Job, attempts: Sequence[int]) -> tuple[int, Hit] | None:
+    """The first line of the logs that tells of an error, with its attempt. Raises as ``stretch``
+    does."""
+    parts = stretches(job, ERROR, attempts, most=1)
+    return next(((attempt, hit) for attempt, part in parts for hit in part.hits), None)
 
 
 def actors_in(text: str) -> list[str]:

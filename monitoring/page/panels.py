@@ -79,7 +79,7 @@ def log(job: Job) -> dict[str, Any]:
         tail = live.log_tail(job)
     except RunnerError as error:
         tail = live.LogPart(str(error), 0, 0, 0)
-    return {"log": tail, "log_form": LogForm(), "actors": actors_in(plain(tail.text))}
+    return {"log": tail, "log_form": LogForm(job), "actors": actors_in(plain(tail.text))}
 
 
 def system(job: Job) -> dict[str, Any]:

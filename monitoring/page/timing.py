@@ -145,8 +145,12 @@ def drawn(job: Job, times: StepTimes | None, beside: Sequence[StepTimes | None])
 
 def wall_of(job: Job) -> wall.Wall | None:
     """Where the wall time went; None for a job that was never queued."""
-    moves = [wall.Move(e.kind, e.at.timestamp(), e.attempt) for e in job.events.moves()[:MOST]]
+    moves = [move_of(event) for event in job.events.moves()[:MOST]]
     return wall.wall(moves, _told(job), timezone.now().timestamp()) if moves else None
+
+
+def move_of(event: Event) -> wall.Move:
+    return wall.Move(event.kind, event.at.timestamp(), event.attempt)
 
 
 def _told(job: Job) -> wall.Told:

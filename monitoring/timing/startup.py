@@ -33,13 +33,6 @@ class Startup:
         """The seconds of what is done."""
         return sum(line.seconds or 0.0 for line in self.lines)
 
-    @property
-    def to_come(self) -> float | None:
-        """The seconds that the rest took last time; None where one of them is not known."""
-        rest = [line.last for line in self.lines if line.state != DONE]
-        known = [seconds for seconds in rest if seconds is not None]
-        return sum(known) if rest and len(known) == len(rest) else None
-
 
 def took(phases: Sequence[Phase], begun: float, told: Mapping[str, float]) -> dict[str, float]:
     """The seconds of each phase that was told to be over, by its name."""

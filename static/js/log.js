@@ -92,13 +92,13 @@
 
   function follow(on) {
     following = on;
-    followButton.setAttribute("aria-pressed", String(on));
+    followButton?.setAttribute("aria-pressed", String(on));
     if (on) toEnd();
   }
 
   function pause(on) {
     paused = on;
-    pauseButton.setAttribute("aria-pressed", String(on));
+    pauseButton?.setAttribute("aria-pressed", String(on));
     if (on || !held) return;
     position = heldTo - bytes.encode(held).length;
     write(held);
@@ -129,6 +129,14 @@
     return undefined;
   }
 
+  // A log that cannot grow any more has nothing to follow, and holds nothing back.
+  function ended() {
+    if (document.getElementById("run-header")?.dataset.active !== "no" || !pauseButton) return;
+    pause(false);
+    followButton.hidden = true;
+    pauseButton.hidden = true;
+  }
+
   let lastTop = 0;
   view.addEventListener("scroll", () => {
     const atEnd = view.scrollHeight - view.scrollTop - view.clientHeight < 24;
@@ -136,8 +144,8 @@
     else if (atEnd && !following && view.scrollTop > lastTop) follow(true);
     lastTop = view.scrollTop;
   }, { passive: true });
-  followButton.addEventListener("click", () => follow(!following));
-  pauseButton.addEventListener("click", () => pause(!paused));
+  followButton?.addEventListener("click", () => follow(!following));
+  pauseButton?.addEventListener("click", () => pause(!paused));
   pre.addEventListener("click", ({ target }) => {
     const line = target.closest(".log-line");
     pre.querySelector(".current")?.classList.remove("current");
@@ -146,6 +154,7 @@
     if (line) link.href = `${view.dataset.logLine.replace(/0\/$/, `${line.dataset.at}/`)}#line`;
   });
   document.querySelector("[data-live]").addEventListener("live:log", received);
+  document.querySelector("[data-live]").addEventListener("htmx:wsAfterMessage", ended);
   // Without a script the log has no codes; they come beside it for the colours.
   replaceAll((section.querySelector("[data-log-raw]")?.content ?? pre).textContent, position);
 })();

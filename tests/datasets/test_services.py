@@ -95,7 +95,7 @@ def test_what_cannot_be_imported_says_why_and_can_be_tried_again(home: Path, use
     assert "JSON" in source.error
     assert not source.folder.exists()
     factories.write_lines(path, [{"q": "1+1", "a": "2"}])
-    assert services.retry(source)
+    assert services.retry(source, user)
     assert done(source).state == State.DONE
 
 
@@ -224,7 +224,7 @@ def test_what_a_run_names_stays(source: Source, user: User) -> None:
 def test_silent_work_is_started_again_and_living_work_is_not(source: Source, user: User) -> None:
     version = services.compile_version(source, QA, Split(0.25, 1), user)
     assert verbs.claim(version)
-    assert not services.retry(version)
+    assert not services.retry(version, user)
     Version.objects.update(beat_at="2020-01-01T00:00:00Z")
-    assert services.retry(version)
+    assert services.retry(version, user)
     assert done(version).state == State.DONE

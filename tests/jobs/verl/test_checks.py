@@ -240,7 +240,10 @@ def test_context(spec: TrainSpec, context: int | None, expected: list[Problem]) 
     ],
 )
 def test_files_of_overrides_lie_in_the_allowed_folders(override: str, allowed: bool) -> None:
-    found = list(checks.check_paths(sft_spec(override), lambda path: path.startswith("/home/me")))
+    def why_not(path: str) -> str:
+        return "" if path.startswith("/home/me") else f"{path} is not yours"
+
+    found = list(checks.check_paths(sft_spec(override), why_not))
     assert [problem.field for problem in found] == ([] if allowed else ["overrides"])
 
 

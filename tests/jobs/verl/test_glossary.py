@@ -57,14 +57,6 @@ def test_what_is_not_verls_has_no_entry(name: str) -> None:
     assert meaning(name) is None
 
 
-def test_a_metric_that_a_release_computes_wrongly_is_marked_in_that_release_alone() -> None:
-    entry = meaning("response_length/clip_ratio")
-
-    assert entry is not None
-    assert entry.wrong_in("0.9.1") is not None
-    assert entry.wrong_in("0.8.0") is None
-
-
 def test_search_finds_names_words_and_knobs_in_a_release() -> None:
     def titles(words: str, release: str = "") -> list[str]:
         return [entry.title for entry in found(words, release)]

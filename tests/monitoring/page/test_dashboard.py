@@ -46,6 +46,18 @@ def test_the_load_that_was_measured(page: Client) -> None:
     assert b"42 %" in page.get(URL).content
 
 
+@pytest.mark.parametrize("data", [{}, {"cpu_percent": None}, {"cpu_percent": "much", "gpus": []}])
+def test_a_load_without_figures(page: Client, data: dict[str, object]) -> None:
+    machine = factories.make_machine(name="a box")
+    for age, told in ((5, SAMPLE), (0, data)):
+        at = timezone.now() - timedelta(seconds=age)
+        MachineSample.objects.create(machine=machine, at=at, data=told)
+    for url in (URL, "/machines/", f"/machines/{machine.pk}/"):
+        response = page.get(url)
+        assert response.status_code == 200
+        assert b"a box" in response.content
+
+
 def test_a_load_that_is_old_is_not_shown(page: Client) -> None:
     machine = factories.make_machine(name="a box")
     then = timezone.now() - timedelta(seconds=31)

@@ -141,3 +141,92 @@ def test_the_command(job: Job) -> None:
     assert command(job, "--level", "error", "--rank", "3") == ""
     with pytest.raises(CommandError, match="no regular expression"):
         command(job, "--search", "(")
+
+
+@pytest.fixture
+def three(job: Job) -> Job:
+    """Of three attempts the second wrote no log."""
+    Job.objects.update(attempt=3)
+    job.refresh_from_db()
+    write_run_file(job, "train.log", "third: Error\n")
+    return job
+
+
+def test_the_log_of_any_attempt_is_searched(page: Client, three: Job) -> None:
+    assert "third: " in shown(page, three, "q=error")
+    before = shown(page, three, "q=error&attempt=1")
+    at = LINES.index("<b>")
+    assert f'href="/jobs/{three.pk}/log/{at}/?attempt=1#line"' in before
+    assert "third: " not in before
+    line = page.get(f"/jobs/{three.pk}/log/{at}/?attempt=1").content.decode()
+    assert '<mark id="line">&lt;b&gt;Error: lost' in line
+    assert ", attempt 1</h1>" in line
+    assert f'href="/jobs/{three.pk}/log/?attempt=1"' in line
+    assert "There is no log yet." in shown(page, three, "q=error&attempt=2")
+    for wrong in ("0", "4", "x"):
+        assert "Select a valid choice" in shown(page, three, f"q=error&attempt={wrong}")
+        assert page.get(f"/jobs/{three.pk}/log/0/?attempt={wrong}").status_code == 404
+        assert page.get(f"/jobs/{three.pk}/log/?attempt={wrong}").status_code == 404
+
+
+def test_a_job_of_one_attempt_is_not_asked_which(page: Client, job: Job) -> None:
+    assert 'name="attempt"' not in shown(page, job, "q=error")
+
+
+def test_the_logs_of_all_attempts_are_searched_one_after_the_other(
+    page: Client, three: Job
+) -> None:
+    text, seen = shown(page, three, "q=error&attempt=all", headers=HTMX), ""
+    while following := re.search(r'hx-get="([^"]+)"\s+hx-trigger="load"', text):
+        seen += text
+        text = page.get(following[1].replace("&amp;", "&"), headers=HTMX).content.decode()
+        assert text.strip().startswith("<li")
+    seen += text
+    assert re.findall(r"<strong>Attempt (\d)</strong>", seen) == ["1", "2", "3"]
+    assert seen.count('<li class="log-hit') == 2
+    assert "2 lines found in all attempts." in seen
+    plain = shown(page, three, "q=error&attempt=all")
+    assert "Search on in attempt 2" in plain
+
+
+def test_the_first_error_of_an_attempt(page: Client, three: Job) -> None:
+    at = f"{LINES.index('<b>')}/?attempt=1#line"
+    for attempt, to in (("1", at), ("all", at), ("", "0/#line")):
+        response = page.get(f"{url(three)}?first&attempt={attempt}")
+        assert response.headers["Location"] == f"/jobs/{three.pk}/log/{to}"
+
+
+def test_only_the_newest_log_grows(page: Client, three: Job) -> None:
+    Job.objects.update(status="running", ended_at=None)
+    assert "2s" not in shown(page, three, "q=nowhere&attempt=1", headers=HTMX)
+    assert "2s" in shown(page, three, "q=nowhere", headers=HTMX)
+
+
+def test_the_download_of_an_attempt(page: Client, three: Job) -> None:
+    response = page.get(f"/jobs/{three.pk}/log/?attempt=1")
+    assert f"run-{three.pk}-attempt-1.log" in response.headers["Content-Disposition"]
+
+
+def test_the_command_reads_any_attempt(three: Job) -> None:
+    assert command(three, "--search", "Error", "--attempt", "1") == "1001: <b>Error: lost</b>\n"
+    assert command(three, "--search", "Error", "--attempt", "all") == (
+        "1:1001: <b>Error: lost</b>\n3:1: third: Error\n"
+    )
+    assert json.loads(command(three, "--first-error", "--attempt", "all", "--json"))["attempt"] == 1
+    assert command(three, "--attempt", "1") == LINES
+    assert command(three, "--attempt", "all") == f"{LINES}third: Error\n"
+    with pytest.raises(CommandError, match="Select a valid choice"):
+        command(three, "--attempt", "7")
+    with pytest.raises(CommandError, match="does not go with --follow"):
+        command(three, "--attempt", "1", "-f")
+
+
+@pytest.mark.parametrize(
+    ("status", "shown"), [("running", True), ("draft", True), ("failed", False)]
+)
+def test_only_a_log_that_can_grow_is_followed(
+    page: Client, job: Job, status: str, *, shown: bool
+) -> None:
+    Job.objects.update(status=status)
+    text = page.get(f"/jobs/{job.pk}/").content.decode()
+    assert ("data-log-follow" in text, "data-log-pause" in text) == (shown, shown)

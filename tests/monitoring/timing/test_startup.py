@@ -23,7 +23,7 @@ def test_one_goes_on_and_the_rest_waits() -> None:
     found = startup(SFT, 100.0, told, LAST, goes_on=True)
 
     assert states(told) == [("processes", "done"), ("model", "now"), ("update", "waits")]
-    assert (found.took, found.to_come, found.is_over) == (10.0, 24.0, False)
+    assert (found.took, found.is_over) == (10.0, False)
     assert [line.since for line in found.lines] == [None, 110.0, None]
     assert states({}) == [("processes", "now"), ("model", "waits"), ("update", "waits")]
 
@@ -40,10 +40,6 @@ def test_a_phase_that_the_run_does_not_have_is_left_out() -> None:
         ("processes", "done"),
         ("update", "done"),
     ]
-
-
-def test_without_a_last_time_nothing_is_foretold() -> None:
-    assert startup(SFT, 0.0, {}, {"model": 3.0}, goes_on=True).to_come is None
 
 
 @pytest.mark.parametrize(("value", "has"), [(True, True), (False, False), (None, False)])

@@ -11,9 +11,9 @@ from jobs.models import Job
 from monitoring.logs.question import LEVELS
 from monitoring.logs.search import Hit
 from monitoring.page import live, log_search
-from monitoring.page.log_forms import LogForm
+from monitoring.page.log_forms import ALL, LogForm
 from platform_site.bounded.limits import TooMuch
-from platform_site.commands import FormError, JsonCommand
+from platform_site.commands import FieldError, FormError, JsonCommand
 
 LOOK_EVERY = 0.3
 ASKED = ("search", "level", "rank", "actor", "first_error")
@@ -30,6 +30,7 @@ class Command(JsonCommand):
         parser.add_argument("--rank", default="")
         parser.add_argument("--actor", default="", help="of Ray: a name, or pid=NUMBER")
         parser.add_argument("--first-error", action="store_true")
+        parser.add_argument("--attempt", default="", help="its log, or of all; default: the newest")
 
     def handle(self, *args: Any, **options: Any) -> None:
         job = find_job(options["id"])
@@ -39,6 +40,12 @@ class Command(JsonCommand):
             self.print_log(job, options)
 
     def print_log(self, job: Job, options: dict[str, Any]) -> None:
+        if options["attempt"]:
+            if options["follow"]:
+                raise FieldError("attempt", "--attempt does not go with --follow.")
+            for number in form_of(job, options).attempts:
+                self.print_from(job, 0, options["json"], number)
+            return
         attempt, offset = job.attempt, 0
         while True:
             if job.attempt != attempt:  # it goes on, with a log of its own
@@ -54,31 +61,30 @@ class Command(JsonCommand):
         """Print the lines that match, as they are found."""
         try:
             if options["first_error"]:
-                hit = log_search.first_error(job)
-                self.print_hits([hit] if hit else [], options)
+                attempts = form_of(job, options).attempts
+                if found := log_search.first_error(job, attempts):
+                    self.print_hits(found[0], [found[1]], options)
             else:
                 self.print_found(job, options)
         except (OSError, TooMuch) as error:
             raise CommandError(f"The log could not be searched. {error}") from error
 
     def print_found(self, job: Job, options: dict[str, Any]) -> None:
-        given = {name: options[name] for name in ("level", "rank", "actor")}
-        form = LogForm({**given, "q": options["search"], "regex": True})
-        if not form.is_valid():
-            text = "; ".join(str(error) for errors in form.errors.values() for error in errors)
-            raise FormError(text, form)
-        for part in log_search.stretches(job, form.question()):
-            self.print_hits(part.hits, options)
+        form = form_of(job, options)
+        for attempt, part in log_search.stretches(job, form.question(), form.attempts):
+            self.print_hits(attempt, part.hits, options)
 
-    def print_hits(self, hits: list[Hit], options: dict[str, Any]) -> None:
+    def print_hits(self, attempt: int, hits: list[Hit], options: dict[str, Any]) -> None:
+        of = f"{attempt}:" if options["attempt"] == ALL else ""
         for hit in hits:
-            line = json.dumps({**asdict(hit), "text": hit.text}, ensure_ascii=False)
-            self.stdout.write(line if options["json"] else f"{hit.number}: {hit.text}")
+            data = {**asdict(hit), "text": hit.text, "attempt": attempt}
+            line = json.dumps(data, ensure_ascii=False)
+            self.stdout.write(line if options["json"] else f"{of}{hit.number}: {hit.text}")
         self.stdout.flush()
 
-    def print_from(self, job: Job, offset: int, as_json: bool) -> int:
+    def print_from(self, job: Job, offset: int, as_json: bool, attempt: int | None = None) -> int:
         """Print all there is from a byte on; JSON is one object a part, with its offsets."""
-        while part := live.read_part(job, offset):
+        while part := live.read_part(job, offset, attempt):
             if as_json:
                 line = {"start": part.start, "end": part.end, "text": part.text}
                 self.stdout.write(json.dumps(line, ensure_ascii=False))
@@ -87,3 +93,13 @@ class Command(JsonCommand):
             offset = part.end
         self.stdout.flush()
         return offset
+
+
+def form_of(job: Job, options: dict[str, Any]) -> LogForm:
+    """What is looked for, and in which attempts' logs. Raises ``FormError``."""
+    given = {name: options[name] for name in ("level", "rank", "actor", "attempt")}
+    form = LogForm(job, {**given, "q": options["search"], "regex": True})
+    if not form.is_valid():
+        text = "; ".join(str(error) for errors in form.errors.values() for error in errors)
+        raise FormError(text, form)
+    return form
