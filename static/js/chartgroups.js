@@ -119,13 +119,26 @@
     }
   }
 
-  const words = () => search.value.trim().toLowerCase();
+  const words = () => search.value.trim();
+
+  // Part of a name, or a regular expression: what is not one yet is still a part of a name.
+  function matcher(text) {
+    const part = text.toLowerCase();
+    let pattern = null;
+    try {
+      pattern = new RegExp(text, "i");
+    } catch {
+      // somebody is still writing it
+    }
+    return (name) => name.toLowerCase().includes(part) || Boolean(pattern?.test(name));
+  }
 
   async function fill(group) {
     if (!group.open || !("groupMore" in group.dataset)) return;
     const found = await knownNames();
     const there = new Set(cardsOf(group).map((card) => card.dataset.series));
-    const missing = found.filter((name) => name.split("/")[0] === group.dataset.chartGroup && !there.has(name) && name.toLowerCase().includes(words()));
+    const fits = matcher(words());
+    const missing = found.filter((name) => name.split("/")[0] === group.dataset.chartGroup && !there.has(name) && fits(name));
     for (const name of missing.slice(0, PART)) {
       const card = cardFor(name, group.dataset.chartGroup);
       group.querySelector(".chart-grid").append(card);
@@ -144,20 +157,21 @@
   }
 
   function filter() {
+    const fits = matcher(words());
     let hits = 0;
-    for (const group of groups.children) hits += filterGroup(group, words());
+    for (const group of groups.children) hits += filterGroup(group, fits);
     section.querySelector("[data-charts-none]").hidden = words() === "" || hits > 0;
   }
 
-  function filterGroup(group, text) {
+  function filterGroup(group, fits) {
     const cards = cardsOf(group);
     // What is not there yet cannot be searched; opening the group looks for it.
     if ("groupMore" in group.dataset) return 1;
-    for (const card of cards) card.hidden = !card.dataset.series.toLowerCase().includes(text);
+    for (const card of cards) card.hidden = !fits(card.dataset.series);
     const left = cards.filter((card) => !card.hidden).length;
     group.hidden = left === 0;
     group.querySelector("[data-group-count]").textContent = left === cards.length ? String(left) : `${left} of ${cards.length}`;
-    unfold(group, text !== "");
+    unfold(group, words() !== "");
     return left;
   }
 

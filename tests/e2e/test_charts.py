@@ -162,6 +162,20 @@ def test_a_chart_that_is_dragged_onto_another_lies_in_one_with_it(
     assert complaints == []
 
 
+@pytest.mark.parametrize(
+    ("words", "is_there"),
+    [("VALUE", True), ("^bench|nothing", True), ("^value", False), ("value(", False)],
+)
+def test_charts_are_found_by_a_part_of_the_name_or_an_expression(
+    page: Page, site: Site, runs: dict[str, Any], words: str, is_there: bool
+) -> None:
+    page.goto(f"{site.url}/jobs/{runs['long']}/")
+    page.get_by_placeholder("Search the charts").fill(words)
+    expect(page.locator('[data-chart-group="train"]')).to_be_hidden()
+    expect(page.locator('[data-chart-group="bench"]')).to_be_visible(visible=is_there)
+    expect(page.get_by_text("No chart has such a name.")).to_be_visible(visible=not is_there)
+
+
 def test_a_line_of_metrics_comes_to_the_chart_and_the_table(
     page: Page, site: Site, runs: dict[str, Any], complaints: list[str]
 ) -> None:
