@@ -94,12 +94,16 @@ class JobAdmin(NotAdded, admin.ModelAdmin[Job]):
     def save_model(self, request: HttpRequest, obj: Job, form: NamedJob, change: bool) -> None:
         job = Job.objects.get(pk=obj.pk)
         submit.rename(job, form.cleaned_data["name"], who=request.user.get_username())
-        marks.note(job, form.cleaned_data["note"])
+        marks.note(job, form.cleaned_data["note"], who=request.user.get_username())
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        job = Job.objects.get(pk=form.instance.pk)
+        had = set(job.tags.values_list("name", flat=True))
         formset.save()
-        if formset.has_changed():
-            lifecycle.touch(Job.objects.get(pk=form.instance.pk))
+        has = set(job.tags.values_list("name", flat=True))
+        if has != had:
+            marks.tagged(job, had, has, who=request.user.get_username())
+            lifecycle.touch(job)
 
     @admin.action(description="Start the chosen drafts", permissions=["change"])
     def start(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:

@@ -23,7 +23,7 @@ def tags(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     job, form = get_job(request, pk), TagsForm(request.POST)
     if form.is_valid():
         try:
-            marks.retag(job, form.cleaned_data["tags"])
+            marks.retag(job, form.cleaned_data["tags"], who=request.user.get_username())
         except ValidationError as error:
             form.add_error("tags", error)
     return answer(request, job, form)
@@ -33,7 +33,7 @@ def tags(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 def note(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     job, form = get_job(request, pk), NoteForm(request.POST)
     if form.is_valid():
-        marks.note(job, form.cleaned_data["note"])
+        marks.note(job, form.cleaned_data["note"], who=request.user.get_username())
     return answer(request, job, form)
 
 

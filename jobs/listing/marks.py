@@ -6,10 +6,11 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from jobs import lifecycle
+from jobs import events, lifecycle
 from jobs.models import LONGEST_TAG, PLAIN_TAG, Job, PinnedJob, Tag
 
 MOST_TAGS = 20  # of a job
+LONGEST_SAID = 120  # characters of a note in the words of an event
 
 
 def tags_in(text: str) -> list[str]:
@@ -22,7 +23,7 @@ def tags_in(text: str) -> list[str]:
     return found
 
 
-def tag(job: Job, add: Iterable[str] = (), remove: Iterable[str] = ()) -> bool:
+def tag(job: Job, add: Iterable[str] = (), remove: Iterable[str] = (), *, who: str = "") -> bool:
     """Put tags on a job and take others off; whether it has others now.
 
     Raises ``ValidationError`` where it would have too many.
@@ -37,24 +38,43 @@ def tag(job: Job, add: Iterable[str] = (), remove: Iterable[str] = ()) -> bool:
         )
         Tag.objects.filter(job=job, name__in=had - wanted).delete()
         if wanted != had:
+            tagged(job, had, wanted, who=who)
             lifecycle.touch(job)
     return wanted != had
 
 
-def retag(job: Job, tags: Iterable[str]) -> bool:
+def tagged(job: Job, had: Iterable[str], has: Iterable[str], *, who: str) -> None:
+    """Write down that a job got other tags."""
+    before, now = sorted(had), sorted(has)
+    said = f"from {' '.join(before) or 'none'} to {' '.join(now) or 'none'}"
+    data = {"from": before, "to": now}
+    lifecycle.record(job, events.TAGGED, who=who, message=said, **data)
+
+
+def retag(job: Job, tags: Iterable[str], *, who: str = "") -> bool:
     """Give a job these tags and no others."""
     wanted = set(tags)
     had = set(job.tags.values_list("name", flat=True))
-    return tag(job, wanted - had, had - wanted)
+    return tag(job, wanted - had, had - wanted, who=who)
 
 
-def note(job: Job, text: str) -> bool:
+def note(job: Job, text: str, *, who: str = "") -> bool:
     """Keep what people say of a job; whether it is another text."""
     text = text.replace("\r\n", "\n").strip()
     if text == job.note:
         return False
-    lifecycle.touch(job, note=text)
+    with transaction.atomic():
+        said = f"from {_beginning(job.note)} to {_beginning(text)}"
+        data = {"from": job.note, "to": text}
+        lifecycle.record(job, events.NOTED, who=who, message=said, **data)
+        lifecycle.touch(job, note=text)
     return True
+
+
+def _beginning(text: str) -> str:
+    """Of a note, for a line: events keep the whole beside it."""
+    line = " ".join(text.split())
+    return f"“{line[:LONGEST_SAID]}{'…' if len(line) > LONGEST_SAID else ''}”" if line else "none"
 
 
 def pin(job: Job, user: User, *, on: bool) -> bool:

@@ -45,7 +45,8 @@ def _tag(request: HtmxHttpRequest, jobs: Sequence[Job], tags: Sequence[str], act
     done = 0
     for job in jobs:
         try:
-            done += marks.tag(job, **{"add" if action == "tag" else "remove": tags})
+            change = {"add" if action == "tag" else "remove": tags}
+            done += marks.tag(job, **change, who=request.user.get_username())
         except ValidationError as error:
             messages.warning(request, error.message)
     told = "tagged" if action == "tag" else "without"

@@ -9,6 +9,7 @@ from django.db.models import Count
 
 from jobs import measured
 from jobs.colours import colour_of, dash_of
+from jobs.events import SAID
 from jobs.listing.columns import Column
 from jobs.listing.fields import figure_of
 from jobs.models import Event, Job
@@ -131,9 +132,10 @@ def sides_of(metrics: Sequence[str]) -> dict[str, str]:
 
 
 def events_of(jobs: Sequence[Job]) -> list[Event]:
-    """The newest of all the runs."""
+    """The newest of all the runs: what happened to them, and not what people say of them."""
     known = {job.pk: job for job in jobs}
-    events = list(Event.objects.filter(job__in=known).order_by("-at", "-pk")[:MOST_EVENTS])
+    happened = Event.objects.filter(job__in=known).exclude(kind__in=SAID)
+    events = list(happened.order_by("-at", "-pk")[:MOST_EVENTS])
     for event in events:
         event.job = known[event.job_id]
     return events

@@ -1,10 +1,17 @@
-"""SQLite files: those of Trackio, and MLflow's store. They are opened to be read only."""
+"""SQLite files: those of Trackio, and MLflow's store. They are opened to be read only.
+
+What was written last may stand in a file beside, the write-ahead log. It is read with a copy of
+both: nothing is written beside somebody's files.
+"""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from monitoring.foreign.found import (
@@ -19,6 +26,8 @@ from monitoring.foreign.found import (
 from monitoring.readers.parse import parse
 
 TRACKIO, MLFLOW = "Trackio", "MLflow"
+WAL = "-wal"  # behind the name of a database
+TRIES = 3
 MAGIC = b"SQLite format 3\0"
 ROWS = 1000
 ENDS: Mapping[str, str] = {"FINISHED": COMPLETED, "FAILED": FAILED, "KILLED": FAILED}
@@ -27,8 +36,53 @@ ENDS: Mapping[str, str] = {"FINISHED": COMPLETED, "FAILED": FAILED, "KILLED": FA
 @contextmanager
 def opened(path: Path) -> Iterator[sqlite3.Connection]:
     """Raises ``ValueError`` for a file that is no database, or a damaged one."""
-    # Immutable: nothing is written beside the file, and nothing that it says is executed.
-    connection = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)
+    wal = path.with_name(path.name + WAL)
+    if not _has_rows(wal):
+        # Immutable: nothing is written beside the file, and nothing that it says is executed.
+        with _connected(f"{path.as_uri()}?mode=ro&immutable=1") as connection:
+            yield connection
+        return
+    with TemporaryDirectory(prefix="trainyard-") as folder:
+        copy = Path(folder, "copy.db")
+        _copy([path, wal], [copy, copy.with_name(copy.name + WAL)])
+        with _connected(f"{copy.as_uri()}?mode=ro") as connection:
+            yield connection
+
+
+def _has_rows(wal: Path) -> bool:
+    """A link is not followed: it may lead to what is somebody else's."""
+    try:
+        facts = wal.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(facts.st_mode) and facts.st_size > 0
+
+
+def _copy(paths: Sequence[Path], copies: Sequence[Path]) -> None:
+    """Copy files that belong together, as they are at one moment. Raises ``ValueError``."""
+    for _ in range(TRIES):
+        before = _facts(paths)
+        try:
+            for path, copy in zip(paths, copies, strict=True):
+                copyfile(path, copy)
+        except FileNotFoundError:  # its writer closed it, and put the rows into the database
+            raise ValueError(f"{paths[0].name} is being written: try again.") from None
+        except OSError as error:
+            what = f"{paths[0].name} and {paths[1].name} could not be copied to be read"
+            raise ValueError(f"{what}: {error.strerror}.") from None
+        if _facts(paths) == before:
+            return
+    raise ValueError(f"{paths[0].name} is being written: import it when that is over.")
+
+
+def _facts(paths: Sequence[Path]) -> list[tuple[int, int]]:
+    found = [path.stat() for path in paths if path.exists()]
+    return [(facts.st_size, facts.st_mtime_ns) for facts in found]
+
+
+@contextmanager
+def _connected(uri: str) -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(uri, uri=True)
     connection.text_factory = lambda data: data.decode("utf-8", "replace")
     try:
         connection.execute("PRAGMA trusted_schema = OFF")

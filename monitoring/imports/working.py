@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from compute.machines.local import local_machine
@@ -35,6 +35,10 @@ ENDS = {
     COMPLETED: (Status.COMPLETED, "{} says that it was completed."),
     FAILED: (Status.FAILED, "{} says that it failed."),
 }
+DISK_FULL = (
+    "The disk is full: {} of {} runs were kept. Free some space, delete the jobs that this import "
+    "made, and import again."
+)
 NOT_TOLD = (Status.STOPPED, "How it ended is not told by {}.")
 
 
@@ -64,10 +68,23 @@ def _import(work: RunImport) -> dict[str, Any]:
     if not runs:
         why = " ".join(sentences(more.items()))
         raise WorkFailed(f"No figure of any run could be read. {why}".strip())
-    for run in runs:
+    for number, run in enumerate(runs):
         progress.keep(done=total, total=total)
-        _keep(work, run, (work.title if len(runs) == 1 else "") or run.name or work.name)
+        name = (work.title if len(runs) == 1 else "") or run.name or work.name
+        try:
+            left_out += _keep(work, run, name)
+        except (OSError, OperationalError) as error:
+            if not _is_full(error):
+                raise
+            raise WorkFailed(DISK_FULL.format(number, len(runs))) from None
     return {"left_out": [*left_out, *sentences(more.items())], "done": total, "total": total}
+
+
+def _is_full(error: OSError | OperationalError) -> bool:
+    """Whether a disk has no room left; SQLite and PostgreSQL say so in words."""
+    if isinstance(error, OSError):
+        return error.errno in unpacking.FULL
+    return any(words in str(error).lower() for words in ("is full", "no space left"))
 
 
 def _found(work: RunImport) -> tuple[sources.Sources, list[str]]:
@@ -86,8 +103,8 @@ def _found(work: RunImport) -> tuple[sources.Sources, list[str]]:
     return sources.look(path), left_out
 
 
-def _keep(work: RunImport, run: Run, name: str) -> None:
-    """Make a job of a run, with all its points."""
+def _keep(work: RunImport, run: Run, name: str) -> list[str]:
+    """Make a job of a run, with all its points; sentences about what of it could not be kept."""
     clock, columns = run.clock, run.columns
     began, ended = _span(clock.values)
     last = max(column.last_step for column in columns.values())
@@ -105,7 +122,12 @@ def _keep(work: RunImport, run: Run, name: str) -> None:
         points.append(job, frames, clock)
         lifecycle.record(job, events.IMPORTED, who=work.who, message=f"From {work.name}.")
         work.jobs.add(job)
-    _keep_log(job, run)
+    try:
+        _keep_log(job, run)
+    except OSError as error:  # the job is made: without its log it is still worth something
+        (Path(job.run_dir) / rundir.LOG).unlink(missing_ok=True)
+        return [f"The log of {job.name} could not be kept: {error.strerror}."]
+    return []
 
 
 def _span(times: Any) -> tuple[datetime | None, datetime | None]:

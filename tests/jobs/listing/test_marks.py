@@ -4,8 +4,10 @@ import re
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.test import Client
 
+from jobs import events, lifecycle
 from jobs.listing import marks
 from jobs.models import Job
 from tests import factories
@@ -120,3 +122,37 @@ def test_no_more_than_twenty_tags(job: Job) -> None:
     with pytest.raises(Exception, match="more than 20 tags"):
         marks.tag(job, ["one"])
     assert marks.tag(job, remove=["3"])
+
+
+def said_of(job: Job) -> list[tuple[str, str, str]]:
+    return list(job.events.values_list("kind", "who", "message"))
+
+
+def test_who_changed_tags_and_notes_is_written_down(page: Client, user: User, job: Job) -> None:
+    who = user.get_username()
+    for _ in range(2):  # what changes nothing is no event
+        page.post(f"/jobs/{job.pk}/tags/", {"tags": "good new"})
+    ticked(page, "untag", job, tags="good")
+    for text in ("the <seed>\nwas wrong", "the <seed>\nwas wrong", "x" * 4000, ""):
+        page.post(f"/jobs/{job.pk}/note/", {"note": text})
+    assert said_of(job)[:4] == [
+        ("tagged", who, "from none to good new"),
+        ("tagged", who, "from good new to new"),
+        ("noted", who, "from none to “the <seed> was wrong”"),
+        ("noted", who, f"from “the <seed> was wrong” to “{'x' * 120}…”"),
+    ]
+    newest = job.events.last()
+    assert newest is not None
+    assert newest.data == {"from": "x" * 4000, "to": ""}
+    assert "Note changed" in page.get(f"/jobs/{job.pk}/events/").content.decode()
+    call_command("tag", job.pk, add="more", user=who)
+    call_command("note", job.pk, "by command")
+    assert [row[:2] for row in said_of(job)[-2:]] == [("tagged", who), ("noted", "")]
+
+
+def test_a_comparison_shows_what_happened_and_not_what_people_say(page: Client, job: Job) -> None:
+    lifecycle.record(job, events.HELD)
+    marks.tag(job, ["good"])
+    text = page.get(f"/jobs/compare/?job={job.pk}").content.decode()
+    assert "Held in the queue" in text
+    assert "Tags changed" not in text

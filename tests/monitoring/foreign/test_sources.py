@@ -4,6 +4,7 @@ Neptune's Parquet is made here by its published columns: the exporter needs an a
 """
 
 import csv
+import errno
 import json
 import math
 import os
@@ -19,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from monitoring.foreign import sources, unpacking
+from monitoring.foreign import databases, sources, unpacking
 from monitoring.foreign.found import (
     BROKEN_LINES,
     NO_NUMBER,
@@ -350,3 +351,66 @@ def test_an_archive_leads_nowhere_else(tmp_path: Path) -> None:
     assert (tmp_path / "zip/a/b.txt").read_text() == "x"
     with pytest.raises(ValueError, match="more than may be unpacked"):
         unpacking.unpack(archive, tmp_path / "small", 0)
+
+
+def trackio_with_wal(folder: Path) -> Path:
+    """A database of which only the schema is in the file itself: its writer did not close it."""
+    folder.mkdir(parents=True)
+    live, path = folder / "live", folder / "p.db"
+    db = sqlite3.connect(live, isolation_level=None)
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("CREATE TABLE metrics (run_name, step, metrics, timestamp)")
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    for step, score in SCORES.items():
+        row = ("a-run", step, json.dumps({"score": score}), f"2026-01-01T00:00:0{step}")
+        db.execute("INSERT INTO metrics VALUES (?, ?, ?, ?)", row)
+    shutil.copyfile(live, path)
+    shutil.copyfile(f"{live}-wal", f"{path}-wal")
+    db.close()
+    live.unlink()
+    return path
+
+
+@pytest.mark.parametrize("of", ["file", "folder"])
+def test_rows_of_trackio_that_are_in_its_log_only(tmp_path: Path, of: str) -> None:
+    path = trackio_with_wal(tmp_path / "t")
+    before = sorted(path.parent.iterdir()), path.read_bytes()
+    (run,), left_out = read(path if of == "file" else path.parent)
+    assert (figures(run, "score"), left_out) == (SCORES, Counter())
+    assert (sorted(path.parent.iterdir()), path.read_bytes()) == before
+
+
+def test_a_log_that_is_a_link_is_not_read(tmp_path: Path) -> None:
+    path = trackio_with_wal(tmp_path / "t")
+    wal = Path(f"{path}-wal")
+    wal.rename(tmp_path / "theirs")
+    wal.symlink_to(tmp_path / "theirs")
+    assert read(path)[0] == []
+
+
+def test_a_damaged_log_leaves_what_the_database_has(tmp_path: Path) -> None:
+    path = trackio_with_wal(tmp_path / "t")
+    Path(f"{path}-wal").write_bytes(b"no log" * 100)
+    assert read(path)[0] == []
+    (row,) = sqlite3.connect(path).execute("SELECT count(*) FROM sqlite_master")
+    assert row == (1,)
+
+
+def test_a_database_that_changes_all_the_time_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = trackio_with_wal(tmp_path / "t")
+    sizes = iter(range(100))
+    monkeypatch.setattr(databases, "_facts", lambda paths: [(next(sizes), 0)])
+    with pytest.raises(ValueError, match=r"p\.db is being written"):
+        databases.tables(path)
+
+
+def test_no_room_for_the_copy_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*paths: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = trackio_with_wal(tmp_path / "t")
+    monkeypatch.setattr(databases, "copyfile", full)
+    with pytest.raises(ValueError, match=r"p\.db and p\.db-wal could not be copied .*: No space"):
+        databases.tables(path)

@@ -1,6 +1,7 @@
 """Imports of runs: the page, the command, the long work, and the jobs that come of it."""
 
 import contextlib
+import errno
 import html
 import io
 import json
@@ -17,6 +18,7 @@ from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import OperationalError
 from django.test import Client
 
 from jobs.models import Job, Status
@@ -263,3 +265,43 @@ def test_the_command(staff: User, folder: Path) -> None:
     assert said["left_out"] == []
     with pytest.raises(CommandError, match="outside the allowed folders"):
         command("/w/none", "--user", staff.username)
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "x"), OperationalError("database or disk is full")]
+)
+def test_a_full_disk_has_its_own_words(
+    user: User, folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def full(*args: object) -> None:
+        raise error
+
+    monkeypatch.setattr(points, "append", full)
+    work = imported(user, folder / "wandb")
+    assert (work.state, work.jobs.count(), Job.objects.count()) == ("failed", 0, 0)
+    assert work.error.startswith("The disk is full: 0 of 1 runs were kept. Free some space")
+
+
+def test_other_faults_are_no_full_disk(
+    user: User, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*args: object) -> None:
+        raise OperationalError("no such table")
+
+    monkeypatch.setattr(points, "append", fails)
+    assert "did not expect" in imported(user, folder / "wandb").error
+
+
+def test_a_log_that_finds_no_room_is_left_out_and_said(
+    user: User, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(source: Path, target: Path) -> None:
+        target.write_text("the beginning")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    work = imported(user, folder / "wandb")
+    job = work.jobs.get()
+    assert work.state == "done"
+    assert work.left_out == [f"The log of {job.name} could not be kept: No space left on device."]
+    assert not Path(job.run_dir, "train.log").exists()

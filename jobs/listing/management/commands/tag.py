@@ -4,7 +4,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 
 from jobs.listing import marks
-from jobs.management.base import as_json, find_job
+from jobs.management.base import as_json, find_job, find_user
 from platform_site.commands import FieldError, JsonCommand
 
 
@@ -15,13 +15,15 @@ class Command(JsonCommand):
         parser.add_argument("id", type=int, nargs="+")
         parser.add_argument("--add", default="", metavar="TAGS", help="with blanks between")
         parser.add_argument("--remove", default="", metavar="TAGS")
+        parser.add_argument("--user", default="", help="who does it, for the job's events")
 
     def handle(self, *args: Any, **options: Any) -> None:
         add, remove = (tags_of(name, options[name]) for name in ("add", "remove"))
+        who = find_user(options["user"]).get_username() if options["user"] else ""
         jobs = list(map(find_job, options["id"]))
         for job in jobs:
             try:
-                marks.tag(job, add, remove)
+                marks.tag(job, add, remove, who=who)
             except ValidationError as error:
                 raise FieldError("add", str(error.message)) from None
         tags = {job.pk: [tag.name for tag in job.tags.all()] for job in jobs}
