@@ -27,7 +27,7 @@ OFFERED = 50  # the newest jobs, offered for comparison
 MOST_NAMES = 300  # of metrics that are proposed
 LOOKED_AT = 5  # runs whose metrics are proposed
 AHEAD = 4  # charts that the browser asks for while it still reads the page
-AHEAD_WIDTH = 480  # pixels: about those of a chart, which a browser knows later
+AHEAD_WIDTH = 384  # pixels: about those of a chart, which a browser knows later
 GROUPED_BY = ("kind", "recipe", "model", "data", "machine", "verl", "gpus", "owner")
 
 
