@@ -110,8 +110,9 @@ def make_overlaid() -> list[Job]:
 
 
 def overlaid(site: Site, jobs: list[Job]) -> dict[str, float]:
-    query = urlencode({"job": [job.pk for job in jobs], "metric": OVERLAID}, doseq=True)
-    chart = f"/jobs/compare/points/?{query}&width=600"
+    runs = urlencode({"job": [job.pk for job in jobs]}, doseq=True)
+    query = f"{runs}&{urlencode({'metric': OVERLAID}, doseq=True)}"
+    chart = f"/jobs/compare/points/?{runs}&{urlencode({'metric': OVERLAID[0]})}&width=600"
     page = served(site, f"/jobs/compare/?{query}")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
