@@ -55,7 +55,11 @@ ENV = {
 }
 # Ray would start as many idle Python processes as it has logical CPUs, of which
 # a run needs few: they would take the time of a small machine from the run's own start.
-RL_ENV = {"RAY_prestart_worker_first_driver": "0"}
+RL_ENV = {
+    "RAY_prestart_worker_first_driver": "0",
+    # Imported by Ray's workers first: they then import verl in five sixths of the time.
+    "RAY_preload_python_modules": "trainyard_node.early",
+}
 
 
 def environment(kind: str) -> dict[str, str]:

@@ -179,6 +179,7 @@ def grpo(samples: Path, root: Path, *more: str) -> Command:
     ]
     ray = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
     ray["RAY_prestart_worker_first_driver"] = "0"
+    ray["RAY_preload_python_modules"] = "trainyard_node.early"
     return Command(argv, {**_environment(root), **ray})
 
 

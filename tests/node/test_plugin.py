@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 LOOK = """
@@ -66,6 +67,25 @@ def test_a_cpu_run_finds_what_it_needs(clean_environment: dict[str, str]) -> Non
     assert "hf" in found["rollouts"]
     assert "hf" in found["replicas"]
     assert all("cpu" in devices for devices in found["engine_devices"].values())
+
+
+def test_a_process_of_a_cpu_run_imports_little_before_it_works(
+    clean_environment: dict[str, str], tmp_path: Path
+) -> None:
+    code = """
+import gc, sys
+usual = gc.get_threshold()
+import trainyard_node.early
+assert gc.get_threshold() > usual
+import verl
+assert gc.get_threshold() == usual and gc.get_freeze_count() > 100_000
+print([name for name in ("peft", "verl.workers.engine", "verl.workers.rollout")
+       if name in sys.modules])
+"""
+    run = {"VERL_PLATFORM": "cpu", "TRAINYARD_RUN_DIR": str(tmp_path), "TRAINYARD_ATTEMPT": "one"}
+    argv = [sys.executable, "-W", "ignore", "-c", code]
+    found = subprocess.check_output(argv, env={**clean_environment, **run}, cwd=ELSEWHERE)
+    assert found.splitlines()[-1] == b"[]"
 
 
 def test_a_failing_plugin_is_seen(clean_environment: dict[str, str]) -> None:

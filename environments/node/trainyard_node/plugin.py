@@ -18,6 +18,7 @@ if os.environ.get("TRAINYARD_ATTEMPT"):  # record.MARK, without importing that m
     parts.install()
 
 if os.environ.get("TRAINYARD_RUN_DIR"):  # record.RUN_DIR, likewise without importing it
-    from trainyard_node import hooks
+    from trainyard_node import early, hooks
 
     hooks.install()
+    early.over()

@@ -4,6 +4,9 @@ Settings, data and checkpoints are those of `verl.trainer.sft_trainer`; a resume
 epoch continues with the next one.
 """
 
+import trainyard_node.early  # noqa: F401 (first)
+
+# isort: split
 from verl.trainer import sft_trainer
 
 from trainyard_node.hooks import sft

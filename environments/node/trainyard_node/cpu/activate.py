@@ -2,6 +2,11 @@
 
 import sys
 import traceback
+from types import ModuleType
+
+from trainyard_node.imports import when_imported
+
+ENGINES = "verl.workers.engine.fsdp.transformer_impl"
 
 
 def activate() -> None:
@@ -19,28 +24,26 @@ def activate() -> None:
 
 
 def _activate() -> None:
+    """Imports neither engines nor rollout: of the processes of a run, few need them, and each would
+    start two seconds later.
+    """
     from verl.plugin.platform.platform_manager import PlatformRegistry
 
+    from trainyard_node import rollout
     from trainyard_node.cpu import patches
     from trainyard_node.cpu.platform import PlatformCPU
 
     # This comes first: importing verl's engines already asks for the platform.
     PlatformRegistry.register(platform="cpu")(PlatformCPU)
     patches.apply()
-    _register_engines()
-
-    from trainyard_node.rollout import register
-
-    register()
+    when_imported(ENGINES, _register_engines)
+    rollout.register()
 
 
-def _register_engines() -> None:
+def _register_engines(module: ModuleType) -> None:
     from verl.workers.engine.base import EngineRegistry
-    from verl.workers.engine.fsdp.transformer_impl import (
-        FSDPEngineWithLMHead,
-        FSDPEngineWithValueHead,
-    )
 
     backends = ["fsdp", "fsdp2"]
-    EngineRegistry.register("language_model", backends, device="cpu")(FSDPEngineWithLMHead)
-    EngineRegistry.register("value_model", backends, device="cpu")(FSDPEngineWithValueHead)
+    register = EngineRegistry.register
+    register("language_model", backends, device="cpu")(module.FSDPEngineWithLMHead)
+    register("value_model", backends, device="cpu")(module.FSDPEngineWithValueHead)

@@ -1,10 +1,13 @@
 """Patches where verl has no plug-in point. They are applied only when VERL_PLATFORM is "cpu"."""
 
 import functools
+from types import ModuleType
 from typing import Any
 
 import torch
 import torch.distributed
+
+from trainyard_node.imports import when_imported
 
 
 def apply() -> None:
@@ -36,9 +39,12 @@ def _skip_pinning() -> None:
 
 def _avoid_flash_attention() -> None:
     """verl loads the critic with a hard-coded FlashAttention-2, which needs a GPU."""
-    from transformers import AutoModelForTokenClassification
+    when_imported("transformers.models.auto.modeling_auto", _without_flash_attention)
 
-    original = AutoModelForTokenClassification.from_pretrained.__func__
+
+def _without_flash_attention(module: ModuleType) -> None:
+    critic = module.AutoModelForTokenClassification
+    original = critic.from_pretrained.__func__
     if hasattr(original, "__wrapped_for_cpu__"):
         return
 
@@ -49,4 +55,4 @@ def _avoid_flash_attention() -> None:
         return original(cls, *args, **kwargs)
 
     from_pretrained.__wrapped_for_cpu__ = True  # type: ignore[attr-defined]
-    AutoModelForTokenClassification.from_pretrained = classmethod(from_pretrained)
+    critic.from_pretrained = classmethod(from_pretrained)

@@ -4,6 +4,9 @@ The configuration is `config/dpo_trainer.yaml` on top of verl's `sft_trainer_eng
 data that cannot be trained on end the run before its first step, with the reason in the log.
 """
 
+import trainyard_node.early  # noqa: F401 (first)
+
+# isort: split
 import os
 import random
 import sys
