@@ -1,5 +1,6 @@
+import gc
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from tests import factories, taskqueue
 from tests.fakes import FakeTrainer
 from tests.leftovers import ended_afterwards
 from tests.ray_cluster import RayCluster, ray_cluster
+
+CLUSTER = pytest.StashKey[RayCluster]()
+LAST = pytest.StashKey[pytest.Item | None]()
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
@@ -93,10 +97,30 @@ def nothing_left_running(tmp_path: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[RayCluster]:
+def cluster(pytestconfig: pytest.Config) -> Iterator[RayCluster]:
     """A real cluster that the tests share; a test that breaks it starts its own."""
     with ray_cluster() as started:
+        pytestconfig.stash[CLUSTER] = started
         yield started
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    sharing = [item for item in session.items if shares_cluster(item)]
+    session.config.stash[LAST] = sharing[-1] if sharing else None
+    gc.freeze()  # the thousands of tests stay: the collector need not go through them in each
+
+
+def pytest_unconfigure() -> None:
+    gc.unfreeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """End the cluster after the last test that shares it: it computes also when it has no job."""
+    done = yield
+    if item is item.config.stash[LAST] and CLUSTER in item.config.stash:
+        item.config.stash[CLUSTER].end()
+    return done
 
 
 @pytest.fixture

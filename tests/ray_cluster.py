@@ -68,12 +68,15 @@ class RayCluster:
         return RayApi(self.address, self.token)
 
     def end(self) -> None:
-        """Kill the processes by id: if asked politely, Ray takes half a minute."""
+        """Kill the processes by id: if asked politely, Ray takes half a minute. A second call does
+        nothing.
+        """
         for process in self._tree():
             with contextlib.suppress(psutil.Error):
                 process.kill()
         for started in self._processes:
             started.wait(10)
+        self._processes.clear()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _tree(self) -> list[psutil.Process]:

@@ -138,3 +138,10 @@ def is_gone(pid: int) -> bool:
 def test_each_stage_has_a_name_of_its_own_and_a_budget() -> None:
     assert len({stage.name for stage in STAGES}) == len(STAGES)
     assert all(stage.budget > 0 for stage in STAGES)
+
+
+@pytest.mark.parametrize("name", ["e2e", "chaos"])
+def test_marked_tests_lie_where_their_stage_looks(name: str) -> None:
+    python = [path for path in (ROOT / "tests").rglob("*.py") if f"mark.{name}" in path.read_text()]
+    assert python
+    assert {path.relative_to(ROOT).parts[1] for path in python} == {name}
