@@ -25,6 +25,7 @@ from jobs.models import (
     ListColumns,
     Outcome,
     PinnedJob,
+    Provenance,
     Rehearsal,
     SavedRecipe,
     SavedView,
@@ -215,6 +216,16 @@ class RehearsalAdmin(ReadOnly, admin.ModelAdmin[Rehearsal]):
     @admin.display(description="kind", ordering="run__kind")
     def sort(self, one: Rehearsal) -> str:
         return one.run.kind_label if one.run else ""
+
+
+@admin.register(Provenance)
+class ProvenanceAdmin(ReadOnly, admin.ModelAdmin[Provenance]):
+    """What attempts were made with. The values are on a page, which hides secrets."""
+
+    fields = list_display = ("job", "attempt", "part", "at")
+    list_filter = ("part",)
+    list_select_related = ("job",)
+    search_fields = ("job__name",)
 
 
 @admin.register(Lease)

@@ -11,6 +11,7 @@ urlpatterns = [
     path("", include("jobs.rehearsal.urls")),
     path("", include("jobs.dryfire.urls")),
     path("accuracy/", include("jobs.accuracy.urls")),
+    path("", include("jobs.provenance.urls")),
     path("", include("jobs.recipebook.urls")),
     path("try-reward/", include("jobs.rewards.urls")),
     path("trackers/", include("jobs.trackers.urls")),

@@ -145,6 +145,7 @@ INSTALLED_APPS = [
     "jobs.plan",
     "jobs.calculator",
     "jobs.accuracy",
+    "jobs.provenance",
     "jobs.queue",
     "jobs.launch",
     "jobs.run",

@@ -52,6 +52,7 @@ def job_proposal(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     else:
         base, filled = book.cloned_from(job, request.user)
         form = JobForm(base, request.user)
-        form.initial = initial(filled) | {"machine": job.machine_id, **limits_of(job)} | values
+        own = {"machine": job.machine_id, "cloned": job.pk, **limits_of(job)}
+        form.initial = initial(filled) | own | values
         context = {**fresh(form), "cloned": job, "planned": True}
     return render(request, "jobs/order/form.html", context)

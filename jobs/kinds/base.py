@@ -267,6 +267,10 @@ class JobKind(ABC):
         """Its settings by name."""
         return {}
 
+    def recorded(self, spec: Any) -> Mapping[str, Any]:
+        """The configuration that another tool recorded of it, where it ran elsewhere."""
+        return {}
+
     def warnings(self, spec: Any, ranges: Mapping[str, Range]) -> Sequence[FieldWarning]:
         """What is allowed but seldom meant, each at its setting. They refuse nothing.
 

@@ -46,6 +46,9 @@ class Imported(JobKind):
     def judge(self, spec: ImportedSpec, end: End) -> Verdict:
         return Verdict("failed", WHY_NOT)
 
+    def recorded(self, spec: ImportedSpec) -> Mapping[str, Any]:
+        return spec.config if isinstance(spec.config, Mapping) else {}
+
     def cannot_save(self, spec: ImportedSpec) -> str:
         return WHY_NOT
 

@@ -8,6 +8,7 @@ from jobs.files.shipping import shipped
 from jobs.launch.attempt import Attempt
 from jobs.launch.command import build
 from jobs.models import Job
+from jobs.provenance.keeping import keep_start
 from jobs.queue.spreading import misspread
 from jobs.starting import still_starting
 from jobs.trackers import accounts
@@ -27,6 +28,7 @@ def prepare(attempt: Attempt) -> Launch:
         raise RunnerError(str(error)) from error
     command = build(job, spec)
     job.command = command.to_json()
+    keep_start(job)
     secrets = accounts.environment(job.spec_of_kind, job.owner)
     gpus = job.job_kind.devices_at_start(spec)
     return Launch(job.run_dir, command.argv, command.env, secrets, gpus)

@@ -44,6 +44,7 @@ class Order:
     dataset_version: Version | None = None
     retries: int = 0
     max_seconds: int | None = None
+    cloned_from: Job | None = None
 
 
 class NotSubmitted(Exception):
@@ -122,7 +123,7 @@ def change(job: Job, order: Order, *, revision: int, who: str) -> None:
     """Give a draft what its form says now, if it still is as it was when the form was opened:
     ``revision`` is what it had then. Raises ``NotChanged``."""
     fields = _fields(order)
-    del fields["recipe"]  # what it began with
+    del fields["recipe"], fields["cloned_from"]  # what it began with
     before = job.spec
     with transaction.atomic():
         same = Job.objects.drafts().filter(pk=job.pk, revision=revision)
@@ -175,6 +176,7 @@ def _fields(order: Order) -> dict[str, Any]:
         "dataset_version": order.dataset_version,
         "retries": order.retries,
         "max_seconds": order.max_seconds,
+        "cloned_from": order.cloned_from,
         "is_sample": bool(recipe and recipe.is_sample) and reads_samples(order.spec),
     }
 

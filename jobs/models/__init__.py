@@ -26,6 +26,7 @@ from jobs.models.jobs import (
 )
 from jobs.models.marks import LONGEST_TAG, PLAIN_TAG, ListColumns, PinnedJob, SavedView, Tag
 from jobs.models.outcomes import Outcome, OutcomeQuerySet
+from jobs.models.provenance import Provenance
 from jobs.models.recipes import SavedRecipe
 from jobs.models.rehearsals import Rehearsal
 from jobs.models.secrets import TrackerSecret
@@ -56,6 +57,7 @@ __all__ = [
     "Place",
     "PlaceQuerySet",
     "Priority",
+    "Provenance",
     "Rehearsal",
     "Removal",
     "SavedRecipe",

@@ -117,6 +117,10 @@ class Job(models.Model):
     machine = models.ForeignKey(Machine, on_delete=models.PROTECT, related_name="+")
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
     after = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True)
+    cloned_from = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="clones",
+        help_text="Whose settings its form began with.",
+    )  # fmt: skip
     gpus = models.PositiveSmallIntegerField(
         default=0, help_text="Devices that it needs; 0 is a slot of the CPU."
     )

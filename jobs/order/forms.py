@@ -37,7 +37,7 @@ from jobs.verl.sets import sorted_out
 from jobs.verl.spec import LATEST, Problem, TrainSpec
 from jobs.warning import FieldWarning
 from platform_site.bounded.calls import bounded
-from platform_site.fields import one_line
+from platform_site.fields import asked_key, one_line
 from platform_site.paths import inside, open_to
 
 LIMITS = ("retries", "max_hours")
@@ -76,6 +76,8 @@ class JobForm(OnceForm):
         help_text="One Hydra override a line, such as optim.num_cycles=0.1",
         widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false"}),
     )
+
+    cloned = forms.Field(required=False, widget=forms.HiddenInput)  # a job's number
 
     def __init__(
         self, recipe: Recipe, user: User, data: Any = None, *, is_final: bool = False
@@ -238,7 +240,14 @@ class JobForm(OnceForm):
             dataset_version=self.cleaned_data["dataset"] or self._version_of_files(),
             retries=self.cleaned_data["retries"] or 0,
             max_seconds=_seconds(self.cleaned_data["max_hours"]),
+            cloned_from=self._cloned(),
         )
+
+    def _cloned(self) -> Job | None:
+        """The job whose settings the form began with, while it is there and theirs."""
+        key = asked_key(str(self.cleaned_data["cloned"] or ""))
+        found = Job.objects.visible_to(self.user).filter(pk=key) if key else Job.objects.none()
+        return found.first()
 
     def _version_of_files(self) -> Version | None:
         """The version to which both files belong, if there is one."""

@@ -142,7 +142,8 @@ def job_clone(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         raise Http404(f"{job.kind_label} has no form that could be filled with its settings.")
     base, filled = book.cloned_from(job, request.user)
     form = JobForm(base, request.user)
-    form.initial = initial(filled) | {"machine": job.machine_id, **limits_of(job)}
+    own = {"machine": job.machine_id, "cloned": job.pk, **limits_of(job)}
+    form.initial = initial(filled) | own
     if gone := book.known_part(job.spec_of_kind)[1]:
         messages.warning(request, f"Left out, since there is no such setting any more: {gone}.")
     return render(request, "jobs/order/form.html", {**fresh(form), "cloned": job})

@@ -8,6 +8,7 @@ from typing import Any
 
 from jobs.process import Setting
 from jobs.verl import schema
+from jobs.verl.defaults import UNKNOWN, found_at, stands_for
 from jobs.verl.knobs import BY_NAME, COMMAND, KNOBS, Knob, knobs_of
 from jobs.verl.overrides import parse, write_value
 from jobs.verl.releases import translate
@@ -52,7 +53,8 @@ class Cell:
 
     ``given`` says who set it: ``set`` (the job), ``method``, ``platform``, ``default`` (verl's;
     ``text`` is empty where it is unknown), ``unset`` (nobody: verl has no such setting), or
-    ``absent`` (the run has no such setting).
+    ``resolved`` (nobody, and the run told that it is not verl's default), or ``absent`` (the run
+    has no such setting).
     """
 
     text: str
@@ -71,27 +73,48 @@ class Row:
     differs: bool
 
 
-def run_of(spec: TrainSpec, settings: Iterable[Setting], environments: Path) -> Run:
+def run_of(
+    spec: TrainSpec,
+    settings: Iterable[Setting],
+    environments: Path,
+    resolved: Mapping[str, Any] | None = None,
+) -> Run:
     """Make a run from its spec and its command's settings.
 
-    ``environments`` holds the dumped schemas.
+    ``environments`` holds the dumped schemas. What nobody set is as the run ``resolved`` it, where
+    it told that.
     """
     fixed = {}
     for setting in settings:
         given = setting.origin if setting.origin in ("method", "platform") else "set"
         with suppress(ValueError):
             fixed[setting.key] = (parse(setting.text).value, given)
-    return Run(spec, fixed, _defaults(spec, environments))
+    defaults, made = _not_set(spec, environments, resolved or {})
+    return Run(spec, made | fixed, defaults)
 
 
-def _defaults(spec: TrainSpec, environments: Path) -> dict[str, Any]:
+def _not_set(
+    spec: TrainSpec, environments: Path, resolved: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, tuple[Any, str]]]:
+    """What verl takes where nobody sets a key: its defaults, and what a run made of them which
+    are not these."""
     try:
         known = schema.load(environments, spec.kind, spec.verl).keys
     except (OSError, KeyError, ValueError):
-        return {}  # this release or kind has no dump, so its defaults are unknown
+        return {}, {}  # this release or kind has no dump, so its defaults are unknown
     keys = {knob.key(spec.kind) for knob in knobs_of(spec.kind)}
-    named = {key: _in_release(key, spec) for key in keys}
-    return {key: known[name]["default"] for key, name in named.items() if name and name in known}
+    named = {key: name for key in keys if (name := _in_release(key, spec))}
+    defaults = {key: known[name]["default"] for key, name in named.items() if name in known}
+    made = {}
+    for key, name in named.items():
+        value = found_at(resolved, name)
+        if value is UNKNOWN:
+            continue
+        if name in known and stands_for(known[name]["default"], name, resolved) == value:
+            defaults[key] = value
+        else:
+            made[key] = (value, "resolved")
+    return defaults, made
 
 
 def _in_release(key: str, spec: TrainSpec) -> str | None:

@@ -8,9 +8,11 @@ from compute.runners import rundir
 from compute.runners.samples import clean_run_sample
 from jobs import events as kinds
 from jobs.models import Event, Job
+from jobs.provenance.keeping import keep
 from monitoring.models import SystemSample
 from monitoring.readers.lines import Line
 from monitoring.readers.pace import remember
+from monitoring.readers.provenance import read_parts
 from monitoring.readers.records import Record, read_records
 from monitoring.readers.told import clean_event
 from monitoring.readers.verl_metrics import read_metrics
@@ -94,6 +96,13 @@ def _event(job: Job, record: Record) -> Event:
     )
 
 
+def save_provenance(job: Job, lines: list[Line], when: When) -> Kept:
+    parts = read_parts(lines)
+    for part in parts.found.values():
+        keep(job, part.name, part.at, part.data)
+    return Kept(broken=parts.broken)
+
+
 def save_log(job: Job, lines: list[Line], when: When) -> Kept:
     """The log stays where it is; only its own word on how much it will do is taken from it."""
     if job.step:
@@ -107,4 +116,5 @@ FILES: Mapping[str, Save] = {
     rundir.EVENTS: save_events,
     rundir.SYSTEM: save_system,
     rundir.METRICS: save_metrics,
+    rundir.PROVENANCE: save_provenance,
 }

@@ -151,17 +151,6 @@
     }
   }
 
-  async function copied({ target }) {
-    const cell = target.closest("[data-copy-text]");
-    if (!cell) return;
-    try {
-      await navigator.clipboard.writeText(cell.textContent);
-      cell.title = "Copied";
-    } catch {
-      getSelection().selectAllChildren(cell);
-    }
-  }
-
   const observer = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) {
       if (isIntersecting) visible.add(target);
@@ -188,7 +177,6 @@
     load([card]);
   });
   document.addEventListener("change", toggled);
-  document.addEventListener("click", copied);
   document.addEventListener("themechange", themed);
   if (section.dataset.active === "yes") {
     setInterval(() => { if (!document.hidden) loadAll([...visible], true); }, EVERY);

@@ -29,6 +29,16 @@
     }
   }
 
+  // A cell copies itself, or what it says stands for it.
+  async function copyCell(cell) {
+    try {
+      await navigator.clipboard.writeText(cell.dataset.copyText || cell.textContent);
+      cell.title = "Copied";
+    } catch {
+      getSelection().selectAllChildren(cell);
+    }
+  }
+
   function said(button, text) {
     const label = button.lastChild;
     const before = button.dataset.label ?? label.textContent;
@@ -53,6 +63,8 @@
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-copy]");
     if (button) copy(button);
+    const cell = event.target.closest("[data-copy-text]");
+    if (cell) copyCell(cell);
     event.target.closest("[data-dismiss]")?.closest("[data-toast]").remove();
   });
   document.addEventListener("keydown", (event) => {

@@ -39,6 +39,7 @@ def order_again(job: Job, user: User, uuid: uuids.UUID | None = None) -> Order:
         max_seconds=job.max_seconds,
         after=source,
         after_checkpoint=source is not None,
+        cloned_from=job,
     )
 
 

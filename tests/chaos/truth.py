@@ -17,7 +17,7 @@ from tests.factories import points_of
 
 # A wrapper was killed in the moment when it began: it is a run of its own, and none of ours.
 NEVER_BEGAN = "It never gave a sign of life after it was started."
-FOLLOWED = ("metrics.jsonl", "system.jsonl", "events.jsonl", "train.log")
+FOLLOWED = ("metrics.jsonl", "system.jsonl", "events.jsonl", "provenance.jsonl", "train.log")
 
 
 def faults(cast: Cast) -> list[str]:

@@ -193,6 +193,8 @@ PAGES = (
     f"/jobs/{GRPO}/",
     f"/jobs/{SFT}/metric/?name=train/loss",
     f"/jobs/{SFT}/events/",
+    f"/jobs/{GRPO}/provenance/",
+    f"/jobs/{GRPO}/provenance/?q=lr&only=differs",
     f"/jobs/{SFT}/stop/",
     f"/jobs/{GRPO}/timing/?with={SFT}",
     f"/jobs/stop/?job={SFT}",

@@ -141,6 +141,12 @@ def test_it_tells_its_start_and_where_its_time_goes(dpo_run: Run) -> None:
     assert all(line["timing_s/step"] > 0 <= line["timing_s/data"] for line in lines)
 
 
+def test_it_tells_its_configuration(dpo_run: Run) -> None:
+    parts = {line["part"]: line["data"] for line in read_lines(dpo_run.root / "provenance.jsonl")}
+    assert parts["config"]["name"] == "dpo_trainer"
+    assert parts["config"]["config"]["dpo"]["loss_type"] == "sigmoid"
+
+
 def test_it_reads_what_the_platform_emits(dpo_run: Run) -> None:
     read_keys.check("dpo", dpo_run.root)
 

@@ -1,5 +1,7 @@
 """Real verl on the CPU: SFT on one and two ranks, and a GRPO run that learns."""
 
+import json
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +9,8 @@ import commands
 import pytest
 import read_keys
 from conftest import Run, read_lines, train
+from trainyard_node.provenance import digest
+from trainyard_node.schema import dump
 
 pytestmark = pytest.mark.verl
 
@@ -56,6 +60,36 @@ def test_grpo_tells_its_start(grpo_run: Run) -> None:
     before_training = {"validation"}
     told = [name for name in phases(grpo_run) if name not in before_training]
     assert told == ["ray", "workers", "model", "rollout", "answers", "update"]
+
+
+def test_sft_tells_what_it_was_made_with(sft_run: Run) -> None:
+    parts = {line["part"]: line["data"] for line in read_lines(sft_run.root / "provenance.jsonl")}
+    assert set(parts) == {"software", "hardware", "config"}
+    assert parts["software"]["packages"]["verl"] == version("verl")
+    assert parts["software"]["node"]["digest"] == digest()
+    assert parts["hardware"]["memory"] > 0 < parts["hardware"]["cpus"]
+    told = parts["config"]
+    assert told["name"] == "sft_trainer_engine"
+    command = dict(
+        each.split("=", 1) for each in (sft_run.root / "run.sh").read_text().split() if "=" in each
+    )
+    assert str(told["config"]["optim"]["lr"]) == str(float(command["optim.lr"]))
+    assert "${" not in json.dumps(told)
+
+
+def test_grpo_tells_its_configuration(grpo_run: Run) -> None:
+    parts = {line["part"]: line["data"] for line in read_lines(grpo_run.root / "provenance.jsonl")}
+    told = parts["config"]
+    assert told["name"] == "ppo_trainer"
+    known = dump("ppo_trainer")["keys"]
+    config = told["config"]
+    assert config["algorithm"]["adv_estimator"] == "grpo"
+    assert (
+        config["actor_rollout_ref"]["rollout"]["prompt_length"]
+        == (config["data"]["max_prompt_length"])
+    )
+    assert {key.partition(".")[0] for key in known} <= set(config)
+    assert "${" not in json.dumps(told)
 
 
 def test_sft_reads_what_the_platform_emits(sft_run: Run) -> None:

@@ -44,6 +44,7 @@ def everything(user: User) -> None:
     Cursor.objects.create(job=job, attempt=1, file="train.log")
     Pin.objects.create(user=user, kind="sft", name="train/loss")
     Event.objects.create(job=job, at=now, kind="queued")
+    job.provenance.create(attempt=1, part="config", at=now, data={"api_key": "a key"})
     RunImport.objects.create(owner=user, name="a-run", path="/w/a-run")
     Lease.objects.create(job=job, machine=job.machine, device=0)
     more_artifacts(job)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from compute.runners.node import NODE
+
 RUNNERS = Path(__file__).resolve().parent.parent
-NODE = RUNNERS.parent.parent / "environments/node/trainyard_node"
 PROBE = RUNNERS / "check/probe.py"
 # verl finds the plug-ins by the entry points of installed packages; one on the path counts as such.
 FACTS = "Metadata-Version: 2.1\nName: trainyard-node\nVersion: 0.1.0\n"

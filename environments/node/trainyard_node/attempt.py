@@ -59,6 +59,10 @@ class Attempt:
         return self.root / "events.jsonl"
 
     @property
+    def provenance(self) -> Path:
+        return self.root / "provenance.jsonl"
+
+    @property
     def control(self) -> Path:
         return self.root / "control"
 

@@ -51,6 +51,20 @@ class Gpus:
             raise NotRead(why)
         return found
 
+    def facts(self) -> dict[str, Any]:
+        """What does not change: `driver`, the `cuda` that it brings, and of each of `gpus` index,
+        uuid, name and memory (bytes). Without NVML there are no GPUs, and no driver is named."""
+        nvml = self._load()
+        if nvml is None:
+            return {"gpus": []}
+        return {
+            "driver": _text(_asked(nvml, nvml.nvmlSystemGetDriverVersion)),
+            "cuda": _release(_asked(nvml, nvml.nvmlSystemGetCudaDriverVersion)),
+            "gpus": [
+                _facts(nvml, index) for index in range(_asked(nvml, nvml.nvmlDeviceGetCount) or 0)
+            ],
+        }
+
     def _load(self) -> Any:
         if self._tried:
             return self._nvml
@@ -65,12 +79,42 @@ class Gpus:
         return pynvml
 
 
+def _asked(nvml: Any, question: Callable[[], Any]) -> Any:
+    """The answer, or None where this driver or GPU has none."""
+    try:
+        return question()
+    except nvml.NVMLError:
+        return None
+
+
+def _text(said: Any) -> Any:
+    return said.decode() if isinstance(said, bytes) else said
+
+
+def _release(number: int | None) -> str | None:
+    """``12.8`` for 12080."""
+    return None if number is None else f"{number // 1000}.{number % 1000 // 10}"
+
+
+def _facts(nvml: Any, index: int) -> dict[str, Any]:
+    handle = _asked(nvml, lambda: nvml.nvmlDeviceGetHandleByIndex(index))
+    if handle is None:
+        return {"index": index, "uuid": None, "name": None, "memory": None}
+    memory = _asked(nvml, lambda: nvml.nvmlDeviceGetMemoryInfo(handle))
+    return {
+        "index": index,
+        "uuid": _text(_asked(nvml, lambda: nvml.nvmlDeviceGetUUID(handle))),
+        "name": _text(_asked(nvml, lambda: nvml.nvmlDeviceGetName(handle))),
+        "memory": None if memory is None else int(memory.total),
+    }
+
+
 def _memory(nvml: Any, index: int) -> dict[str, Any]:
     handle = nvml.nvmlDeviceGetHandleByIndex(index)
     uuid, memory = nvml.nvmlDeviceGetUUID(handle), nvml.nvmlDeviceGetMemoryInfo(handle)
     return {
         "index": index,
-        "uuid": uuid.decode() if isinstance(uuid, bytes) else uuid,
+        "uuid": _text(uuid),
         "used": int(memory.used),
         "total": int(memory.total),
     }
@@ -80,15 +124,11 @@ def _reading(nvml: Any, index: int) -> dict[str, Any]:
     handle = nvml.nvmlDeviceGetHandleByIndex(index)
 
     def ask(question: Callable[[], Any]) -> Any:
-        try:
-            return question()
-        except nvml.NVMLError:
-            return None
+        return _asked(nvml, question)
 
-    name = ask(lambda: nvml.nvmlDeviceGetName(handle))
     return {
         "index": index,
-        "name": name.decode() if isinstance(name, bytes) else name,
+        "name": _text(ask(lambda: nvml.nvmlDeviceGetName(handle))),
         "util_percent": ask(lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu),
         "memory_used": ask(lambda: nvml.nvmlDeviceGetMemoryInfo(handle).used),
         "memory_total": ask(lambda: nvml.nvmlDeviceGetMemoryInfo(handle).total),

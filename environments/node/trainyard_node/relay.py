@@ -11,7 +11,7 @@ from typing import BinaryIO
 from trainyard_node.attempt import Attempt
 from trainyard_node.frames import LONGEST, Frame
 
-GROWING = ("train.log", "events.jsonl", "system.jsonl", "metrics.jsonl")
+GROWING = ("train.log", "events.jsonl", "system.jsonl", "metrics.jsonl", "provenance.jsonl")
 GROWING_IN = ("rollouts", "validation")
 REPLACED = ("run.sh", "pid", "heartbeat", "checkpoints/latest_checkpointed_iteration.txt")
 VERDICT = "exit_code"

@@ -9,8 +9,9 @@ import trainyard_node.early  # noqa: F401 (first)
 # isort: split
 from verl.trainer import sft_trainer
 
-from trainyard_node.hooks import sft
+from trainyard_node.hooks import resolved, sft
 
 if __name__ == "__main__":
     sft.attach(sft_trainer)
+    resolved.attach_to_sft(sft_trainer)
     sft_trainer.main()

@@ -12,6 +12,7 @@ from trainyard_node import child, discard, processes, verdict
 from trainyard_node.attempt import Attempt, Lines, record_event, write_atomic
 from trainyard_node.checkpoints import CheckpointWatch
 from trainyard_node.events import EventName
+from trainyard_node.provenance import Teller
 from trainyard_node.record import record_of, write_record
 from trainyard_node.signals import STOP_SIGNALS, Signals
 from trainyard_node.telemetry import Sampler
@@ -53,10 +54,13 @@ class Supervisor:
             sampler = Sampler(
                 Lines(self.attempt.system), os.getpid(), self.attempt.root, self.options.sample
             )
+            teller = Teller(self.attempt)
             sampler.start()
+            teller.start()
             self._watch(signals)
             self._sweep()
             sampler.stop()
+            teller.stop()
             return self._finish()
 
     def _start(self) -> None:

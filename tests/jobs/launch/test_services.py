@@ -14,10 +14,12 @@ from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 from compute.models import Machine
 from compute.runners import base
 from compute.runners.local.runner import LocalRunner
+from compute.runners.node import node_digest
 from jobs import lifecycle
 from jobs.launch import command, end, overdue, start, submit
 from jobs.models import Job, Status
 from jobs.places import places
+from jobs.provenance.trainyard import itself
 from jobs.queue import claims
 from jobs.verl.recipes import all_recipes
 from jobs.verl.spec import TrainSpec
@@ -190,6 +192,18 @@ def test_a_launch_has_the_command_of_the_job(launched: list[base.Launch], user: 
     assert f"trainer.experiment_name=x-touch-pwned-{str(job.uuid)[:8]}" in launch.argv
     assert launch.env["VERL_FILE_LOGGER_PATH"] == f"{job.run_dir}/metrics.jsonl"
     assert status_of(job) == Status.RUNNING
+
+
+def test_a_launch_keeps_which_trainyard_and_recipe_it_was(
+    launched: list[base.Launch], user: User
+) -> None:
+    job = queued(user)
+    start.launch_queued(job.machine_id)
+    kept = job.provenance.get()
+    assert (kept.attempt, kept.part) == (1, "platform")
+    assert (kept.data["version"], kept.data["node"]) == (itself()["version"], node_digest())
+    assert kept.data["recipe"]["slug"] == job.recipe
+    assert len(kept.data["recipe"]["digest"]) == 64
 
 
 def test_a_launch_that_fails_says_why_and_frees_the_slot(

@@ -9,8 +9,10 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from jobs.models import Job
+from jobs.process import Command, Setting
 from platform_site.templatetags.ui import MISSING
 from tests import factories
+from tests.jobs.provenance.conftest import resolved, tell
 from tests.pages import HTMX, asks_for_login, queries, refuses_other_methods
 
 URL = "/jobs/compare/"
@@ -131,6 +133,30 @@ def test_a_job_whose_settings_make_no_command_is_compared_all_the_same(
     odd = make(user, "odd", variant=3)
     Job.objects.filter(pk=odd.pk).update(kind="grpo", spec={"values": {"variant": "no such"}})
     assert page.get(f"{URL}?job={odd.pk}&job={two[0].pk}").status_code == 200
+
+
+def test_what_verl_made_of_the_settings_is_compared_where_all_told_it(
+    page: Client, user: User
+) -> None:
+    one, two = make(user, "one"), make(user, "two")
+    paths = ("/runs/1", "/runs/2")
+    for job, path, keep in zip((one, two), paths, (1, 2), strict=True):
+        setting = Setting("trainer.default_local_dir", f"trainer.default_local_dir={path}")
+        job.command = Command(("python",), {}, "/w", (setting,)).to_json()
+        job.save()
+        changed = {"trainer__default_local_dir": path, "trainer__max_ckpt_to_keep": keep}
+        tell(job, resolved(optim__num_cycles=keep, **changed))
+    address = f"{URL}?job={one.pk}&job={two.pk}"
+    assert rows(page.get(address).content) == {
+        "Checkpoints to keep trainer.max_ckpt_to_keep": ["1", "2"],
+        "Resolved optim.num_cycles": ["1", "2"],
+    }
+    out = io.StringIO()
+    call_command("compare", one.pk, two.pk, stdout=out)
+    assert re.search(r"optim.num_cycles +1  \|  2", out.getvalue())
+    silent = make(user, "three")
+    content = page.get(f"{address}&job={silent.pk}").content.decode()
+    assert "num_cycles" not in content
 
 
 def test_takes_the_same_queries_for_two_and_four(page: Client, user: User) -> None:

@@ -5,7 +5,8 @@ from django.test import Client
 
 from jobs.models import Artifact
 from jobs.process import Command, Setting
-from monitoring.page.provenance import Fact, provenance
+from jobs.provenance.facts import Fact
+from monitoring.page.provenance import provenance
 from tests import factories
 
 

@@ -202,6 +202,24 @@ def test_samples_of_the_run(job: Job) -> None:
     assert job.system_samples.get().data == {"cpu_percent": 5, "gpus": []}
 
 
+def test_what_a_run_was_made_with_is_kept_for_each_attempt(job: Job) -> None:
+    told = '{"at": 5, "part": "software", "data": {"python": "3.11"}}\n'
+    write_run_file(job, "provenance.jsonl", told + "{\n" + '{"at": 6, "part": "config", "da')
+    watching_run.watch(job)
+    append_run_file(job, "provenance.jsonl", 'ta": {"config": {"a\\u0000": 1}}}\n')
+    watching_run.watch(job)
+    Cursor.objects.all().delete()
+    watching_run.watch(job)  # the same bytes again
+    kept = job.provenance.values_list("attempt", "part", "data")
+    assert sorted(kept, key=str) == [
+        (1, "config", {"config": {"a\ufffd": 1}}),
+        (1, "software", {"python": "3.11"}),
+    ]
+    left_out = job.events.filter(kind="lines left out").first()
+    assert left_out is not None
+    assert "of provenance.jsonl cannot be read: {" in left_out.message
+
+
 def test_a_line_of_metrics_is_news_of_its_own(job: Job) -> None:
     """It changes the job's points, and nothing that a page must draw again."""
     write_run_file(job, "metrics.jsonl", metrics_line(1))

@@ -20,12 +20,14 @@ from verl.utils.distributed import destroy_global_process_group, initialize_glob
 
 from trainyard_node.dpo.refused import Refused
 from trainyard_node.dpo.trainer import Trainer
+from trainyard_node.hooks import resolved
 
 
 @hydra.main(config_path="config", config_name="dpo_trainer", version_base=None)
 def main(config: Any) -> None:
     """Run one training as one rank of torchrun."""
     auto_set_device(config)
+    resolved.tell_config(resolved.DPO, config)
     initialize_global_process_group()
     _seed(int(config.trainer.seed))
     try:

@@ -3,7 +3,16 @@ rows as their source has them, tell the phases of a start, and measure the phase
 run asks for it.
 """
 
-from trainyard_node.hooks import absent, cut_answers, limited, lost, phases, prompts, startup
+from trainyard_node.hooks import (
+    absent,
+    cut_answers,
+    limited,
+    lost,
+    phases,
+    prompts,
+    resolved,
+    startup,
+)
 from trainyard_node.hooks.rl import FORMER, V1
 from trainyard_node.imports import when_imported
 
@@ -13,6 +22,8 @@ def install() -> None:
     absent.install()
     for trainer in (V1, FORMER):
         when_imported(trainer.module, trainer.attach)
+    when_imported(V1.module, resolved.attach_to_v1)
+    when_imported(FORMER.module, resolved.attach_to_former)
     when_imported(cut_answers.MODULE, cut_answers.attach)
     when_imported(cut_answers.FORMER, cut_answers.attach_to_former)
     when_imported(lost.WORKER, lost.attach_to_worker)

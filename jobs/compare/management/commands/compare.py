@@ -63,7 +63,7 @@ def in_json(row: Row) -> dict[str, Any]:
 
 
 def in_words(row: Row) -> str:
-    label = row.key if row.label == "Override" else row.label
+    label = row.key if row.label in ("Override", "Resolved") else row.label
     return f"{label:<32} " + "  |  ".join(written(cell, row.unit) for cell in row.cells)
 
 

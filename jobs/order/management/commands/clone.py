@@ -35,7 +35,8 @@ class Command(JsonCommand):
         own = {"machine": job.machine_id, **limits_of(job)}
         sets = [*(f"{name}={value}" for name, value in own.items()), *on(job, options["on"])]
         sets += sets_of(options)
-        form = checked_form(base, user, form_data(filled, options["name"], sets))
+        data = form_data(filled, options["name"], sets) | {"cloned": job.pk}
+        form = checked_form(base, user, data)
         if gone := book.known_part(job.spec_of_kind)[1]:
             self.stderr.write(f"Left out, since there is no such setting any more: {gone}.")
         try:
