@@ -71,9 +71,10 @@ $(PEERS_READY): tests/bench/peers.txt
 	@$(VENV)/bench-peers/bin/python -m pip install --quiet --disable-pip-version-check -r tests/bench/peers.txt
 	@touch $@
 
-TRAIN_TESTS := environments/verl-0.9/requirements-test.txt environments/verl-0.9/requirements-trl.txt
+TRAIN_TESTS := $(addprefix environments/verl-0.9/requirements-,test.txt trl.txt eval.txt)
 
 $(TRAIN_TEST_READY): $(TRAIN_READY) $(TRAIN_TESTS)
 	@$(TRAIN)/bin/python -m pip install --quiet --disable-pip-version-check -c environments/verl-0.9/lock.txt -r environments/verl-0.9/requirements-test.txt
 	@$(TRAIN)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(TRAIN)/trl -r environments/verl-0.9/requirements-trl.txt
+	@$(TRAIN)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(TRAIN)/lm-eval -r environments/verl-0.9/requirements-eval.txt
 	@touch $@

@@ -54,6 +54,7 @@ class EvaluateSpec:
     max_new_tokens: int = 512
     batch_size: int = 0
     template: str = ""
+    template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     tasks: Sequence[str] = field(default_factory=list)
     task_files: Sequence[str] = field(default_factory=list)
     few_shot: int | None = None

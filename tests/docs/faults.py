@@ -21,10 +21,10 @@ WIDTH = 110  # characters, after which a line of the README takes another one on
 # Names that many folders have.
 ANYWHERE = {"apps.py", "__init__.py", "models.py", "urls.py", "management/commands/"}
 # Named in the documentation and kept elsewhere than in this repository: names in a run directory,
-# in Trainyard's home, in a model's folder, on a far machine, and of other projects.
+# in Trainyard's home, in a model's folder, on a far machine, of metrics, and of other projects.
 ELSEWHERE = {
     "run.sh", "config.json", "control/", "checkpoints/", "rollouts/", "validation/", "hydra/",
-    "var/", "cluster/", "owner/name", "runs/", "mirror/", "fetched/", "samples/", "Europe/Berlin",
+    "evaluation/", "eval/", "var/", "cluster/", "owner/name", "runs/", "mirror/", "fetched/", "samples/", "Europe/Berlin",
 }  # fmt: skip
 
 

@@ -35,6 +35,7 @@ LOOK_EVERY = 1.0
 INSTALLED_WITHIN = 4 * 3600.0  # seconds; then it hangs, or the machine does not tell the truth
 PATIENCE = 900.0  # seconds without a connection before it is given up; the machine goes on
 KEYS = {"look": "missing", "take": "root", "start": "started", "follow": "log", "verify": "fault"}
+BESIDE = "requirements-eval.txt"  # what a user may add on the machine, by a command that says so
 LEFT_OUT = ("__pycache__", "tests", ".venv", ".pytest_cache", ".mypy_cache", ".ruff_cache")
 
 
@@ -114,6 +115,7 @@ def files_of(plan: Plan) -> dict[str, bytes]:
         plan.environments / "install.sh",
         plan.environments / plan.release / "lock.txt",
         plan.environments / plan.release / "requirements.txt",
+        *sorted(plan.environments.glob(f"{plan.release}/{BESIDE}")),
         *(path for path in sorted(node.rglob("*")) if _is_source(path.relative_to(node), path)),
     ]
     return {str(path.relative_to(plan.environments)): path.read_bytes() for path in paths}

@@ -102,7 +102,7 @@ class Trial:
         """Call rows from `start` on in one process, until they are done or it must be ended."""
         folder = Path(tempfile.mkdtemp(prefix="reward-trial-"))
         try:
-            with _Child(self._job(start), folder) as child:
+            with Child(self._job(start), folder) as child:
                 self._follow(child, start)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -113,7 +113,7 @@ class Trial:
             **{"rows": str(self.rows), "start": start, "memory_mb": self.limits.memory_mb},
         }
 
-    def _follow(self, child: "_Child", start: int) -> None:
+    def _follow(self, child: "Child", start: int) -> None:
         begun = time.monotonic()
         index: int | None = None  # the row that is being called; None while the file is loaded
         while True:
@@ -134,24 +134,18 @@ class Trial:
             if event["event"] == "called":
                 index = event["index"]
             if event["event"] == "scored":
-                self._answers[index or 0] = _row(event) | child.output.take()
+                self._answers[index or 0] = row_of(event) | child.output.take()
                 index = event["index"] + 1
                 child.go_on()
 
-    def _ended(self, child: "_Child", index: int | None, limit: float) -> None:
+    def _ended(self, child: "Child", index: int | None, limit: float) -> None:
         """Record why the process says nothing more: it hangs, or it died."""
         seconds = round(time.monotonic() - child.spoke, 3)
-        code = child.exit_code()
         late = time.monotonic() >= self._deadline
-        if code is not None:
-            problem = {"kind": "crash", "message": f"It ended the process: {_how(code)}."}
-        elif child.closed:
-            problem = {"kind": "crash", "message": "It closed the files of the process."}
-        elif late:
+        problem = ended_in_words(child, limit)
+        if late and problem["kind"] == "timeout":
             message = f"The trial's limit of {self.limits.total:g} s was reached during this call."
             problem = {"kind": "timeout", "message": message}
-        else:
-            problem = {"kind": "timeout", "message": f"No answer within {limit:g} s."}
         if index is not None:
             found = {"problem": problem, "seconds": seconds, "score": None}
             self._answers[index] = found | child.output.take()
@@ -159,7 +153,7 @@ class Trial:
             self._load |= {"problem": problem["message"], "kind": problem["kind"]}
             self._load |= child.output.take()
 
-    def _cannot_load(self, event: dict[str, Any], child: "_Child") -> None:
+    def _cannot_load(self, event: dict[str, Any], child: "Child") -> None:
         self._load |= {"problem": event["message"], "kind": event["kind"]}
         self._load |= {"traceback": event["traceback"], **child.output.take()}
 
@@ -173,12 +167,23 @@ class Trial:
         return {"index": index, **answer}
 
 
-def _row(event: dict[str, Any]) -> dict[str, Any]:
+def row_of(event: dict[str, Any]) -> dict[str, Any]:
+    """What the process told of a row: its score and parts, or its problem."""
     seconds = round(event["seconds"], 6)
     if "kind" not in event:
         return {"score": event["score"], "parts": event["parts"], "seconds": seconds}
     problem = {key: event[key] for key in ("kind", "message", "traceback") if key in event}
     return {"score": None, "problem": problem, "seconds": seconds}
+
+
+def ended_in_words(child: "Child", limit: float) -> dict[str, str]:
+    """Why a process says nothing more: it died, or gave no answer within so many seconds."""
+    code = child.exit_code()
+    if code is not None:
+        return {"kind": "crash", "message": f"It ended the process: {_how(code)}."}
+    if child.closed:
+        return {"kind": "crash", "message": "It closed the files of the process."}
+    return {"kind": "timeout", "message": f"No answer within {limit:g} s."}
 
 
 def _how(code: int) -> str:
@@ -189,10 +194,14 @@ def _how(code: int) -> str:
     return f"signal {-code}"
 
 
-class _Child:
-    """The process with the user's code. Closing it also ends all processes that it started."""
+class Child:
+    """The process with the user's code, which inherits the descriptors `more`. Closing it also ends
+    its group, and where it `is_only_one` all other processes below this one: they are its own."""
 
-    def __init__(self, job: dict[str, Any], folder: Path) -> None:
+    def __init__(
+        self, job: dict[str, Any], folder: Path, *more: int, is_only_one: bool = True
+    ) -> None:
+        self._is_only_one = is_only_one
         (folder / "job.json").write_text(json.dumps(job))
         work = folder / "work"
         work.mkdir()
@@ -208,7 +217,7 @@ class _Child:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 cwd=work,
-                pass_fds=(told.fileno(),),
+                pass_fds=(told.fileno(), *more),
                 start_new_session=True,
             )
         finally:
@@ -219,7 +228,7 @@ class _Child:
             os.set_blocking(descriptor, False)
             self._selector.register(descriptor, selectors.EVENT_READ)
 
-    def __enter__(self) -> "_Child":
+    def __enter__(self) -> "Child":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -229,8 +238,9 @@ class _Child:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._stdout.close()
-        processes.end(lambda: processes.descendants(os.getpid()), 0.0, 5.0)
-        _reap()
+        if self._is_only_one:
+            processes.end(lambda: processes.descendants(os.getpid()), 0.0, 5.0)
+            _reap()
 
     @property
     def _stdout(self) -> BinaryIO:

@@ -1,7 +1,8 @@
 """Choose the next token of each row of a batch, by the row's own settings."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -40,8 +41,9 @@ class Settings:
     longest: int
 
     @classmethod
-    def of(cls, requests: Sequence[Request]) -> "Settings":
-        longest = max(request.max_tokens for request in requests)
+    def of(cls, requests: Sequence[Request], longest: int = 0) -> "Settings":
+        """Where `longest` is given, what a request draws does not hang on the others."""
+        longest = max(longest, *(request.max_tokens for request in requests))
         return cls(
             temperature=torch.tensor([request.temperature for request in requests]),
             top_p=torch.tensor([request.top_p for request in requests]),
@@ -49,6 +51,26 @@ class Settings:
             uniform=torch.stack([_uniform(request.seed, longest) for request in requests]),
             longest=longest,
         )
+
+    def of_rows(self, which: torch.Tensor) -> "Settings":
+        """Those of some rows."""
+        return self._each(lambda column: column[which])
+
+    def to(self, device: torch.device) -> "Settings":
+        return self._each(lambda column: column.to(device))
+
+    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Settings":
+        return Settings(
+            temperature=change(self.temperature), top_p=change(self.top_p),
+            top_k=change(self.top_k), uniform=change(self.uniform), longest=self.longest,
+        )  # fmt: skip
+
+
+def pick(logits: torch.Tensor, settings: Settings, step: int) -> torch.Tensor:
+    """The tokens that `choose` gives, without their log-probabilities."""
+    if not bool((settings.temperature > 0).any()):
+        return logits.argmax(-1)
+    return choose(logits, settings, step)[0]
 
 
 def choose(
@@ -68,7 +90,7 @@ def _filtered(probs: torch.Tensor, settings: Settings) -> torch.Tensor:
     ordered, order = probs.sort(dim=-1, descending=True)
     size = probs.shape[-1]
     top_k = torch.where(settings.top_k == -1, size, settings.top_k)[:, None]
-    ordered = ordered.masked_fill(torch.arange(size)[None] >= top_k, 0.0)
+    ordered = ordered.masked_fill(torch.arange(size, device=probs.device)[None] >= top_k, 0.0)
     ordered = ordered / ordered.sum(-1, keepdim=True)
     # The token that crosses top_p still counts; only tokens wholly beyond it are cut.
     before = ordered.cumsum(-1) - ordered
@@ -86,3 +108,10 @@ def _draw(probs: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
 
 def _uniform(seed: int, count: int) -> torch.Tensor:
     return torch.rand(count, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def end_tokens(tokenizer: Any, generation_config: Any) -> frozenset[int]:
+    """The end tokens of the tokenizer and of the model, which may have one id or several."""
+    ids = getattr(generation_config, "eos_token_id", None)
+    several = ids if isinstance(ids, list | tuple) else [ids]
+    return frozenset(int(i) for i in [*several, tokenizer.eos_token_id] if i is not None)

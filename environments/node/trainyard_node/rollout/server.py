@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from verl.workers.rollout.replica import TokenOutput
 
-from trainyard_node.rollout.choice import Request
+from trainyard_node.rollout.choice import Request, end_tokens
 from trainyard_node.rollout.experts import packed
 from trainyard_node.rollout.parameters import Limits, Seeds, build_request
 from trainyard_node.rollout.sampling import Answer, generate
@@ -136,10 +136,3 @@ class HFServer:
         for (_, future), answer in zip(batch, answers, strict=True):
             if not future.done():
                 future.set_result(answer)
-
-
-def end_tokens(tokenizer: Any, generation_config: Any) -> frozenset[int]:
-    """The end tokens of the tokenizer and of the model, which may have one id or several."""
-    ids = getattr(generation_config, "eos_token_id", None)
-    several = ids if isinstance(ids, list | tuple) else [ids]
-    return frozenset(int(i) for i in [*several, tokenizer.eos_token_id] if i is not None)

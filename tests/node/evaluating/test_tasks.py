@@ -1,0 +1,166 @@
+"""Tasks of lm-eval with data of one's own: what is refused, and that the figures are lm-eval's."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from evaluating_cases import evaluate, lines, result, write_lines
+from trainyard_node.evaluating import model as models
+from trainyard_node.evaluating import tasks
+
+SUMS = [{"question": f"{a}+{b}=?", "right": str(a + b), "wrong": str(a - b)}
+        for a in range(4) for b in range(1, 4)]  # fmt: skip
+GENERATED = """
+task: own_sums
+dataset_path: json
+dataset_kwargs: {data_files: {test: sums.jsonl}}
+test_split: test
+output_type: generate_until
+doc_to_text: "{{question}}"
+doc_to_target: "{{right}}"
+generation_kwargs: {until: ["<|im_end|>"], max_gen_toks: 6}
+metadata: {version: 2.0}
+"""
+CHOSEN = """
+task: own_choice
+dataset_path: json
+dataset_kwargs: {data_files: {test: /elsewhere/sums.jsonl}}
+test_split: test
+output_type: multiple_choice
+doc_to_text: "{{question}}"
+doc_to_target: 0
+doc_to_choice: "{{[right, wrong]}}"
+"""
+WRONG = {
+    "task: [": "cannot be read: ",
+    "- 3": "cannot be read: ValueError: Expected YAML dict",
+    "group: x": "names no task: it has a line `task: NAME`",
+    GENERATED.replace("sums.jsonl", "none.jsonl"): "names the data none.jsonl, and there is no",
+    GENERATED.replace("{test: sums.jsonl}", "3"): "names data that is no path: 3",
+    GENERATED.replace("dataset_kwargs", "other"): "names no data_files",
+    GENERATED.replace("own_sums\n", "own_sums\nutils: !function utils.f\n"): "cannot be read: ",
+    GENERATED.replace("test_split: test", "test_split: other"): "cannot be loaded: ",
+    GENERATED.replace("output_type: generate_until", "output_type: sing"): "cannot be loaded: ",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def offline(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setenv("HF_DATASETS_OFFLINE", "1")
+        patch.setenv("HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_lines(tmp_path / "sums.jsonl", SUMS)
+    return tmp_path
+
+
+def task(folder: Path, text: str, name: str = "own.yaml") -> str:
+    path = folder / name
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.mark.parametrize("text", WRONG, ids=[*WRONG.values()])
+def test_a_task_file_that_cannot_be_used_is_refused_before_the_model(
+    text: str, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "describe", lambda *_: pytest.fail("the model was looked at"))
+    spec = {"model": "/no/model", "way": "tasks", "task_files": [task(folder, text)]}
+    assert evaluate(folder / "out", "--check", **spec) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(f"The task file {folder}/own.yaml ")
+    assert WRONG[text] in said
+
+
+def test_without_lm_eval_it_is_said_how_to_install_it(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    spec = {"model": "/no/model", "way": "tasks", "task_files": [task(folder, GENERATED)]}
+    assert evaluate(folder / "out", "--check", **spec) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "lm-eval is not installed in this environment" in said
+    pins = said.rpartition(" ")[2]
+    assert "lm-eval==0.4.13" in Path(pins).read_text()
+
+
+def test_figures_are_those_of_lm_eval_and_documents_become_rows(
+    samples: dict[str, Any], folder: Path
+) -> None:
+    """Two tasks at once: one is generated, one is chosen by likelihood. What was answered before
+    an interruption is not asked again."""
+    tasks.find()
+    from lm_eval import simple_evaluate
+
+    warm = f"{samples['directory']}/model-warm"
+    files = [task(folder, GENERATED), task(folder, CHOSEN, "choice.yaml")]
+    spec = {"model": warm, "way": "tasks", "task_files": files, "batch_size": 4,
+            "files": [str(folder / "sums.jsonl")]}  # fmt: skip
+    assert evaluate(folder / "out", **spec) == 0
+    data = [str(folder / "sums.jsonl")]
+    loaded = [tasks.read_task(Path(path), data) for path in files]
+    theirs = simple_evaluate(
+        "hf", model_args={"pretrained": warm}, tasks=loaded, batch_size=4, device="cpu"
+    )
+    assert theirs
+    found = result(folder / "out")
+    for name, value in found["metrics"].items():
+        _, of, metric = name.split("/")
+        assert value == pytest.approx(theirs["results"][of][f"{metric},none"]), name
+    wanted = {"eval/own_sums/exact_match", "eval/own_choice/acc", "eval/own_choice/acc_norm"}
+    assert wanted <= found["metrics"].keys()
+    assert next(iter(found["metrics"])) in wanted
+    assert found["evaluator"]["of"]["tasks"] == {"own_sums": "2.0", "own_choice": ""}
+    assert found["evaluator"]["of"]["files"].keys() == {"own.yaml", "choice.yaml", "sums.jsonl"}
+    assert found["counts"]["prompts"] == 24
+    assert found["counts"]["answers"] == 36
+    rows, scores = lines(folder / "out/validation/0.jsonl"), lines(folder / "out/scores.jsonl")
+    assert len(rows) == len(scores) == 24
+    for row, line in zip(rows, scores, strict=True):
+        assert line["scores"] == [row["score"]]
+        assert row["task"] == line["task"]
+    chosen = [row for row in rows if row["task"] == "own_choice"]
+    assert [row["output"].strip() for row in chosen] == [
+        sum_["right" if row["acc"] else "wrong"]
+        for row, sum_ in zip(chosen, SUMS, strict=True)
+    ]  # fmt: skip
+    assert lines(folder / "out/metrics.jsonl")[-1]["step"] == 24
+
+
+def test_what_was_answered_before_an_interruption_is_not_asked_again(
+    samples: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks.find()
+    from lm_eval.models.huggingface import HFLM
+    from trainyard_node.evaluating import harness
+
+    warm = f"{samples['directory']}/model-warm"
+    spec = {"model": warm, "way": "tasks", "task_files": [task(folder, GENERATED)], "batch_size": 4}
+    asked: list[int] = []
+    real = HFLM.generate_until
+
+    def counted(self: Any, requests: list[Any], *args: Any, **options: Any) -> Any:
+        asked.append(len(requests))
+        found = real(self, requests[:8] if len(asked) == 1 else requests, *args, **options)
+        if len(asked) == 1:
+            raise KeyboardInterrupt
+        return found
+
+    monkeypatch.setattr(HFLM, "generate_until", counted)
+    monkeypatch.setattr(harness, "EVERY", 1)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(folder / "out", **spec)
+    kept = lines(folder / "out/.answers.jsonl")
+    assert len(kept) == 8
+    assert evaluate(folder / "out", **spec) == 0
+    assert asked == [12, 4]
+    assert not (folder / "out/.answers.jsonl").exists()
+    said = {json.dumps(each["answer"]) for each in kept}
+    outputs = [json.dumps(row["output"]) for row in lines(folder / "out/validation/0.jsonl")]
+    assert said <= set(outputs)
