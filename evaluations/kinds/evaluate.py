@@ -165,10 +165,10 @@ def _found(spec: EvaluateSpec, said: Mapping[str, Any]) -> Iterator[str]:
     """What came of it, and what went wrong on the way. A run may tell anything."""
     counts, metrics = _mapping(said.get("counts")), _mapping(said.get("metrics"))
     prompts = counts.get("prompts")
-    yield f"{counted(prompts, 'prompt') if type(prompts) is int else 'It'} evaluated"
-    first = [*FIRST.get(spec.way, ()), *metrics][:1]
-    for name in first:
-        if (value := as_number(metrics.get(name))) is not None:
+    yield f"Evaluated on {counted(prompts, 'prompt')}" if type(prompts) is int else "Evaluated"
+    named = [name for name in (*FIRST.get(spec.way, ()), *metrics) if name in metrics]
+    for name in named[:1]:
+        if (value := as_number(metrics[name])) is not None:
             yield f"{name} {value:.6g}"
     for name, what in {"failed_scores": "could not be scored", "too_long": "too long"}.items():
         count = counts.get(name)

@@ -49,12 +49,14 @@ def load(asked: Asked) -> dict[str, Any]:
     not know, a file that does not parse, and data that is not here."""
     from lm_eval.tasks import TaskManager
 
-    manager = TaskManager(include_defaults=bool(asked.tasks) or _includes(asked.task_files))
+    own = {path: read_task(Path(path), asked.files) for path in asked.task_files}
+    # Its index of all tasks takes seconds to read.
+    manager = TaskManager(include_defaults=bool(asked.tasks))
     for name in asked.tasks:
         if not manager.match_tasks([name]):
             raise Refused(f"lm-eval knows no task {name!r}.{_near(name, manager.all_tasks)}")
     loaded: dict[str, Any] = {"tasks": {}, "groups": {}, "group_map": {}}
-    for what, spec in _wanted(asked, manager):
+    for what, spec in _wanted(asked.tasks, own, manager):
         found = _loaded(manager, what, spec)
         for part, there in loaded.items():
             if twice := sorted(there.keys() & found.get(part, {}).keys()):
@@ -86,17 +88,13 @@ def _flat(named: Any) -> Iterator[str]:
             yield from _flat(each)
 
 
-def _includes(files: Sequence[str]) -> bool:
-    """Whether a file may name a task of lm-eval, whose index takes seconds to read."""
-    return any(word in Path(path).read_text(errors="replace") for path in files
-               for word in ("group:", "include:"))  # fmt: skip
-
-
-def _wanted(asked: Asked, manager: Any) -> Iterator[tuple[str, Any]]:
-    for name in manager.match_tasks(list(asked.tasks)) if asked.tasks else ():
+def _wanted(
+    names: Sequence[str], own: Mapping[str, Any], manager: Any
+) -> Iterator[tuple[str, Any]]:
+    for name in manager.match_tasks(list(names)) if names else ():
         yield f"The task {name}", name
-    for path in asked.task_files:
-        yield f"The task file {path}", read_task(Path(path), asked.files)
+    for path, config in own.items():
+        yield f"The task file {path}", config
 
 
 def read_task(path: Path, files: Sequence[str]) -> dict[str, Any]:
