@@ -24,7 +24,8 @@ ANYWHERE = {"apps.py", "__init__.py", "models.py", "urls.py", "management/comman
 # in Trainyard's home, in a model's folder, on a far machine, of metrics, and of other projects.
 ELSEWHERE = {
     "run.sh", "config.json", "control/", "checkpoints/", "rollouts/", "validation/", "hydra/",
-    "evaluation/", "eval/", "var/", "cluster/", "owner/name", "runs/", "mirror/", "fetched/", "samples/", "Europe/Berlin",
+    "evaluation/", "eval/",
+    "var/", "cluster/", "owner/name", "runs/", "mirror/", "fetched/", "samples/", "Europe/Berlin",
 }  # fmt: skip
 
 
