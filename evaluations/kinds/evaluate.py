@@ -89,7 +89,7 @@ class Evaluate(ModelMaker):
     done: ClassVar[str] = "evaluated"
     base_model: ClassVar[str] = "model"
     can_look: ClassVar[bool] = True
-    panels: ClassVar[Sequence[str]] = ("charts", "log", "system", "events", "config")
+    panels: ClassVar[Sequence[str]] = ("evaluation", "charts", "log", "system", "events", "config")
     writes_answers = True
 
     def read(self, data: Mapping[str, Any]) -> EvaluateSpec:

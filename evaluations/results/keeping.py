@@ -1,6 +1,6 @@
 """Keep what an evaluation found: from the files of its run, on whatever machine, to a row."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from compute.machines.runners import runner_for
@@ -138,3 +138,13 @@ def series_name(evaluation: Evaluation, figure: str) -> str:
 def kept(job: Job) -> Evaluation | None:
     """What is kept of one."""
     return Evaluation.objects.listed().filter(job=job).first()
+
+
+def scores_of(artifacts: Collection[int]) -> dict[int, dict[str, float]]:
+    """The figures of these artifacts by the names of their series, the newest of each."""
+    rows = Evaluation.objects.readable().listed().filter(artifact__in=artifacts)
+    found = dict[int, dict[str, float]]()
+    for each in rows.order_by("kept_at", "pk"):
+        told = {series_name(each, name): value for name, value in each.metrics.items()}
+        found.setdefault(each.artifact_id or 0, {}).update(told)
+    return found

@@ -15,7 +15,7 @@ Bools: TypeAlias = npt.NDArray[np.bool_]
 
 LOSS, ANSWERS, TASKS = "loss", "answers", "tasks"
 MEAN, BEST, PASS, OF_LOSS = "eval/score/mean", "eval/score/best", "eval/pass@", "eval/loss"
-RIGHT = 0.5  # a part of the reward that says so, or else the score, above it: the answer is right
+RIGHT = 0.5  # of an answer that is right, the part of the reward that says so is above it
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,22 @@ def measures(scores: Scores, way: str) -> list[Measure]:
 
 def _of_answers(scores: Scores) -> Iterator[Measure]:
     ones = np.ones(len(scores))
-    values, known = scores.values, ~np.isnan(scores.values)
+    values = scores.values
     yield Measure(MEAN, mean_known(values), ones)
-    if scores.right.shape == values.shape:
-        answers, right = known.sum(axis=1), (known & (scores.right > RIGHT)).sum(axis=1)
+    says = scores.right if scores.right.shape == values.shape else values
+    if _says_yes_or_no(says):
+        known = ~np.isnan(says)
+        answers, right = known.sum(axis=1), (says > RIGHT).sum(axis=1)
         for k in sorted({1, scores.samples}):
             yield Measure(f"{PASS}{k}", pass_at(k, answers, right), ones)
     if scores.samples > 1:
-        best = np.where(known, values, -np.inf).max(axis=1)
-        yield Measure(BEST, np.where(known.any(axis=1), best, np.nan), ones)
+        best = np.where(np.isnan(values), -np.inf, values).max(axis=1)
+        yield Measure(BEST, np.where(np.isfinite(best), best, np.nan), ones)
+
+
+def _says_yes_or_no(values: Floats) -> bool:
+    """Whether the values tell right answers from wrong ones: a score of 0.7 does not."""
+    return bool((np.isnan(values) | (values == 0) | (values == 1)).all())
 
 
 def _of_tasks(scores: Scores) -> Iterator[Measure]:

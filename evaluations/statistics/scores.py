@@ -27,7 +27,8 @@ class NotScores(ValueError):
 class Scores:
     """One row a prompt, in the order of the evaluation.
 
-    ``prompts`` are digests of their texts and ``keys`` what the pages of answers call them.
+    ``prompts`` are digests of their texts and ``keys`` those of what the model
+    was given, by which the pages of answers find them.
     ``values`` are the scores of its answers, NaN where one is not known; ``right`` says 1 or 0 of
     each, and is empty where nobody says. Of a loss, the one value is the sum over ``weights``
     tokens. ``task`` is the number of its task among ``tasks``. ``texts`` are beginnings.

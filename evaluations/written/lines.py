@@ -19,8 +19,8 @@ LONGEST_LINE = 1 << 20
 LONGEST_TEXT = 200
 LONGEST_TASK = 100
 MOST_TASKS = 1000
-# The parts of a reward that say whether an answer is right, the first that is there.
-CORRECT = ("acc", "accuracy", "correct", "is_correct")
+# The part of a reward that says whether an answer is right, as verl takes it.
+CORRECT = ("acc",)
 
 
 class ScoreLines:
@@ -81,7 +81,7 @@ class ScoreLines:
         self._widest = widest
         self._says_right |= right is not None
         self._prompts.append(prompt)
-        self._keys.append(prompt if (key := _key(row.get("key"))) is None else key)
+        self._keys.append(prompt if (asked := _key(row.get("input"))) is None else asked)
         self._values.append(values)
         self._right.append(values if right is None else right)
         self._weights.append(weight)

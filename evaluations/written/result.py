@@ -97,8 +97,12 @@ def _sentences(value: Any) -> tuple[str, ...]:
 
 
 def _facts(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Each as a page shows it: a text, a number, or several of these in a line."""
-    told = {_words(name, LONGEST_NAME): _fact(value) for name, value in found.items()}
+    """Each as a page shows it: a text, a number, or several of these in a line. Those of a group
+    stand beside the others."""
+    flat = {name: value for name, value in found.items() if not isinstance(value, dict)}
+    for group in (value for value in found.values() if isinstance(value, dict)):
+        flat |= {name: value for name, value in group.items() if name not in flat}
+    told = {_words(name, LONGEST_NAME): _fact(value) for name, value in flat.items()}
     known = {name: value for name, value in told.items() if name and value not in ("", None)}
     return dict(list(known.items())[:MOST_FACTS])
 

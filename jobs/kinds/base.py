@@ -17,7 +17,7 @@ from jobs.warning import FieldWarning, Range
 CHECKPOINTS, MODEL, ADAPTER, REPORT = "checkpoints", "model", "adapter", "report"
 # The panels that a job's page has unless its kind says otherwise, in their order.
 USUAL = ("charts", "log", "system", "events", "checkpoints", "config")
-PANELS = (*USUAL, "timing", "report", "comparison", "result")  # all that there are
+PANELS = (*USUAL, "timing", "report", "comparison", "result", "evaluation")  # all that there are
 Read = Callable[[str], bytes]
 """Gives the beginning of a file of the job's, by its path below the folder that was asked for."""
 

@@ -18,7 +18,13 @@ from monitoring.page.glance import glance
 from monitoring.store import points
 
 STOP = "monitoring/page/run_stop.html"
-WITH_STATE = ("timing", "checkpoints", "comparison", "result")  # panels that may change with it
+WITH_STATE = (
+    "timing",
+    "checkpoints",
+    "comparison",
+    "evaluation",
+    "result",
+)  # panels that may change with it
 SHARED = 20  # changes; viewers that are not further apart share what is made for them
 
 

@@ -9,6 +9,8 @@ from urllib.parse import urlencode
 from django.db.models import Count, Max
 
 from compute.runners.base import RunnerError
+from evaluations.board.shown import figures
+from evaluations.results.keeping import kept
 from jobs.artifacts.reading import inputs_of
 from jobs.dryfire.proposing import found_in
 from jobs.models import Artifact, Job
@@ -35,6 +37,12 @@ MOST_MADE = 20  # by the kinds that make one thing in each attempt
 MOST_READ = 64  # models and adapters
 MODELS = (Artifact.Kind.HUGGINGFACE, Artifact.Kind.CHECKPOINT)
 MOST_GROUPS = 200  # of charts
+MOST_FIGURES = 100  # of an evaluation
+COUNT_WORDS = {
+    "prompts": "Prompts asked", "answers": "Answers", "failed_scores": "Answers without a score",
+    "too_long": "Prompts that were too long", "clipped": "Answers at the limit of tokens",
+    "empty": "Empty answers",
+}  # fmt: skip
 AHEAD = 20  # charts; charts.js asks for as many at once
 AHEAD_WIDTH = 320  # pixels: about those of a card, which a browser knows later
 
@@ -140,6 +148,13 @@ def comparison(job: Job) -> dict[str, Any]:
     return {"job": job, "compared": job.events.said(job.attempt).get("compared", {}).get("whole")}
 
 
+def evaluation(job: Job) -> dict[str, Any]:
+    """What an evaluation found, with the bounds of each figure."""
+    found = kept(job)
+    shown = figures(found)[:MOST_FIGURES] if found else []
+    return {"job": job, "evaluation": found, "figures": shown, "count_words": COUNT_WORDS}
+
+
 def result(job: Job) -> dict[str, Any]:
     """What a job made, the newest attempt's first, with the folder where it lies, and of what."""
     made = job.artifacts.with_state().prefetch_related("places").order_by("-attempt", "name")
@@ -162,5 +177,6 @@ SHOWS: Mapping[str, Callable[[Job], dict[str, Any]]] = {
     "config": provenance,
     "report": report,
     "comparison": comparison,
+    "evaluation": evaluation,
     "result": result,
 }

@@ -13,6 +13,17 @@ def is_validation(name: str) -> bool:
     return name.startswith(("val/", "val-core/", "val-aux/"))
 
 
+def evaluated(names: Iterable[str]) -> list[str]:
+    """The scores and losses that evaluations found: one of each set of prompts."""
+    of_sets = dict[str, str]()
+    for name in sorted(names):
+        kind, _, rest = name.partition("/")
+        known = kind == "eval" and name.endswith(("/score/mean", "/loss", "/acc"))
+        if known and is_higher_better(name) is not None:
+            of_sets.setdefault(rest.partition("/")[0], name)
+    return list(of_sets.values())
+
+
 def validation_of(names: Iterable[str]) -> str | None:
     """The metric by which validation is judged: verl's own choice, or a loss, by its name.
 

@@ -17,12 +17,13 @@ WORDS: Mapping[str, str] = {"export": "exported", "merge": "merged", "average": 
 
 @dataclass(frozen=True)
 class Made:
-    """A model and the job that made it. It is of no one step, so no metric of a run is its own."""
+    """A model and the job that made it. It is of no one step, so no metric of a run is its own:
+    what is known of it, evaluations found."""
 
     artifact: Artifact
     folder: str
     job: Job
-    values: Mapping[str, None] = field(default_factory=dict)  # by the columns of a table
+    values: Mapping[str, float | None] = field(default_factory=dict)  # by the columns of a table
     step: None = None
     flags: Sequence[Flag] = ()
 

@@ -11,8 +11,9 @@ from jobs.artifacts.story import Saved, known_of
 from jobs.models import Artifact, Job
 from surgery.choice.candidate import Candidate
 from surgery.choice.flags import RL_TRAINING, TRAINING, Flag, flags_of
-from surgery.choice.metrics import kl_of, reward_of, validation_of
+from surgery.choice.metrics import evaluated, kl_of, reward_of, validation_of
 from surgery.choosing.made import Made, made_of
+from surgery.choosing.scored import Scores, scores_of
 
 MOST_NAMES = 2000  # of metrics, over all the jobs
 MOST_COLUMNS = 4
@@ -82,21 +83,43 @@ def table_of(jobs: Sequence[Job], asked: Collection[str] = (), user: User | None
     """The checkpoints of these jobs, newest first; ``asked`` are metrics to choose by. What was
     made from them is added as far as the user may see it."""
     saved = {job.pk: known_of(job) for job in jobs}
+    made = made_of(jobs, user)
+    every = [each.artifact.pk for found in saved.values() for each in found]
+    scores = scores_of([*every, *(each.artifact.pk for each in made)])
     names = measured.names_of(list(saved), MOST_NAMES)
+    names = sorted({*names, *(name for each in scores.values() for name in each)})
     columns = _columns(jobs, names, asked)
     wanted = {*columns, *asked, *_judged(names)}
     steps = {pk: {each.step for each in found} for pk, found in saved.items()}
     values = measured.at_steps(steps, wanted)
     rows = list[Row]()
     for job in jobs:
-        rows += _rows(job, saved[job.pk], values.get(job.pk, {}), columns, len(jobs) > 1)
-    made = [replace(each, values=dict.fromkeys(columns)) for each in made_of(jobs, user)]
-    return Table(rows, columns, names, made)
+        known = _known(saved[job.pk], values.get(job.pk, {}), scores)
+        rows += _rows(job, saved[job.pk], known, columns, len(jobs) > 1)
+    return Table(rows, columns, names, [_scored(each, columns, scores) for each in made])
+
+
+def _known(
+    saved: Sequence[Saved], values: Mapping[int, Mapping[str, float]], scores: Scores
+) -> dict[int, Mapping[str, float]]:
+    """What is known of each step: its metrics, and what evaluations found of its checkpoint."""
+    return {
+        each.step: {**values.get(each.step, {}), **scores.get(each.artifact.pk, {})}
+        for each in reversed(saved)
+    }
+
+
+def _scored(made: Made, columns: Sequence[str], scores: Scores) -> Made:
+    """A model with what evaluations found of it."""
+    found = scores.get(made.artifact.pk, {})
+    return replace(made, values={name: found.get(name) for name in columns})
 
 
 def _columns(jobs: Sequence[Job], names: Sequence[str], asked: Collection[str]) -> list[str]:
-    """What was asked for, then what judges a run, then what stands first on its page."""
+    """What was asked for, then what judges a run and its models, then what stands first on its
+    page."""
     first = [name for name in (validation_of(names), reward_of(names), kl_of(names)) if name]
+    first += evaluated(names)
     first += [name for job in jobs for name in job.job_kind.key_metrics(job.spec_of_kind)]
     known = [name for name in dict.fromkeys([*asked, *first]) if name in set(names)]
     return known[: max(MOST_COLUMNS, len(asked))]

@@ -30,6 +30,7 @@ NEEDS_MORE = {
     "/jobs/<id>/proposal/",  # the measured figures of a dry-fire on a GPU
     "/machines/<id>/key/",
     "/jobs/imports/<id>/",
+    "/evaluations/compare/",  # two evaluations
     "/surgery/comparison/<id>/",  # what a comparison found
     "/surgery/sweeps/<id>/",
     "/evaluations/chains/<id>/",

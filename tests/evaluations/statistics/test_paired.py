@@ -24,7 +24,8 @@ def test_only_shared_prompts_are_compared() -> None:
     second = scores_of(*(line(n, [1.0]) for n in range(5, 20)))
     found = paired(first, second, "answers")
     assert (found.shared, found.only_first, found.only_second) == (5, 5, 10)
-    (mean,) = found.differences
+    mean, passed = found.differences
+    assert passed.name == "eval/pass@1"
     assert (mean.name, mean.first, mean.second) == ("eval/score/mean", 0.0, 1.0)
     assert (mean.better, mean.worse, mean.same) == (5, 0, 0)
     assert found.gains.tolist() == [1.0] * 5
@@ -94,7 +95,7 @@ def test_each_task_is_a_figure_of_its_own() -> None:
 
 
 def test_figures_of_several_answers() -> None:
-    right = {"acc": [1, 0, 0, 1]}
+    right = {"acc": [1, 0, None, 1]}
     rows = [line(n, [0.2, 0.4, None, 0.6], parts=right) for n in range(4)]
     found = figures_of(scores_of(*rows), "answers")
     assert found["eval/score/mean"].value == pytest.approx(0.4)

@@ -156,9 +156,9 @@ def test_what_was_made_from_checkpoints_stands_with_them(
     text = text_of(page, f"{url}?by=validation")
     assert "the &lt;export&gt;" in text
     assert "Chosen: checkpoint of step 20" in text, "what has no metric is not chosen"
-    assert "its scores come with evaluations" in text
+    assert "what is known of it, evaluations found" in text
     assert f'href="/jobs/new/on/{merged.pk}/"' in text
-    assert "its scores come" not in text_of(page, f"{url}keep/?by=validation&best=1")
+    assert "evaluations found" not in text_of(page, f"{url}keep/?by=validation&best=1")
     assert names(page, f"{url}?only=made&sort=size") == ["the <export>", "the merge"]
     assert len(names(page, f"{url}?only=saved")) == 4
     assert names(page, f"/surgery/checkpoints/{merged.job_id}/") == ["the merge"]

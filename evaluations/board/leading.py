@@ -1,0 +1,136 @@
+"""The leaderboard: what was evaluated by one evaluator on one set of prompts, best first, and which
+of them cannot be told apart from the best."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db.models import Count, Max
+
+from evaluations.board.shown import Figure, figures
+from evaluations.models import Evaluation
+from evaluations.statistics.paired import paired
+from evaluations.statistics.scores import NotScores
+from jobs.verl.better import is_higher_better
+
+MOST_GROUPS = 200
+MOST_COLUMNS = 6
+MOST_ROWS = 500
+# From the best one down, so many are tried, until so many could be told apart.
+MOST_TRIED, APART = 30, 5
+BEST, LEVEL = "best", "level"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Evaluations that may stand in one column."""
+
+    way: str
+    set_name: str
+    set_digest: str
+    evaluator_digest: str
+    count: int
+
+    @property
+    def key(self) -> str:
+        """What an address calls it."""
+        return f"{self.set_digest[:16]}-{self.evaluator_digest[:16]}"
+
+    @property
+    def label(self) -> str:
+        name = self.set_name or f"prompts {self.set_digest[:8]}"
+        return f"{name}, {self.way}, evaluator {self.evaluator_digest[:8]}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model; ``standing`` is ``best``, ``level`` with the best, or empty."""
+
+    evaluation: Evaluation
+    figures: Mapping[str, Figure]
+    standing: str = ""
+
+
+def groups_of(user: User) -> list[Group]:
+    """The newest first. Those whose evaluator or prompts nobody knows are in none."""
+    mine = Evaluation.objects.visible_to(user).readable()
+    known = mine.exclude(set_digest="").exclude(evaluator_digest="").order_by()
+    fields = ("way", "set_digest", "evaluator_digest")
+    found = known.values(*fields).annotate(
+        count=Count("pk"), newest=Max("kept_at"), name=Max("set_name")
+    )
+    return [
+        Group(each["way"], each["name"], each["set_digest"], each["evaluator_digest"],
+              each["count"])
+        for each in found.order_by("-newest")[:MOST_GROUPS]
+    ]  # fmt: skip
+
+
+def rows_of(group: Group, user: User) -> list[Evaluation]:
+    """The newest evaluation of each model in a group."""
+    mine = Evaluation.objects.visible_to(user).readable().listed()
+    found = mine.filter(set_digest=group.set_digest, evaluator_digest=group.evaluator_digest)
+    newest = dict[tuple[Any, ...], Evaluation]()
+    for each in found.order_by("-kept_at", "-pk")[:MOST_ROWS]:
+        model = (each.artifact_id,) if each.artifact_id else (each.model, each.job.machine_id)
+        newest.setdefault(model, each)
+    return list(newest.values())
+
+
+def columns_of(evaluations: Sequence[Evaluation]) -> list[str]:
+    """The names of the figures that are shown."""
+    names = [figure.name for each in evaluations for figure in figures(each)]
+    return list(dict.fromkeys(names))[:MOST_COLUMNS]
+
+
+def by_default(columns: Sequence[str]) -> str:
+    """The sort that has the best first, by the figure that stands first."""
+    if not columns:
+        return ""
+    return columns[0] if is_higher_better(columns[0]) is False else f"-{columns[0]}"
+
+
+def in_order(evaluations: Sequence[Evaluation], sort: str) -> list[Evaluation]:
+    """By a figure, after ``-`` from above, or by ``name``; those without it last."""
+    name, down = sort.removeprefix("-"), sort.startswith("-")
+    if name == "name":
+        return sorted(evaluations, key=lambda each: each.subject.casefold(), reverse=down)
+    known = [each for each in evaluations if name in each.metrics]
+    ordered = sorted(known, key=lambda each: each.metrics[name], reverse=down)
+    return ordered + [each for each in evaluations if name not in each.metrics]
+
+
+def standings(evaluations: Sequence[Evaluation], figure: str) -> dict[int, str]:
+    """Which of them is best by a figure, by the paired difference from each that follows; or which
+    are level with the best, by their keys. Nothing where nobody knows which side is better."""
+    is_higher = is_higher_better(figure)
+    known = [each for each in evaluations if figure in each.metrics]
+    if is_higher is None or len(known) < 2:
+        return {}
+    ordered = sorted(known, key=lambda each: each.metrics[figure], reverse=is_higher)
+    scores = Evaluation.objects.filter(pk__in=[each.pk for each in ordered[: MOST_TRIED + 1]])
+    held = {each.pk: each for each in scores}
+    first, level, apart = held[ordered[0].pk], list[int](), 0
+    for each in ordered[1 : MOST_TRIED + 1]:
+        worse = _is_worse(first, held[each.pk], figure)
+        if worse is None:
+            return {}  # nobody can say
+        apart += worse
+        if not worse:
+            level.append(each.pk)
+        if apart >= APART:
+            break
+    return dict.fromkeys([first.pk, *level], LEVEL) if level else {first.pk: BEST}
+
+
+def _is_worse(best: Evaluation, other: Evaluation, figure: str) -> bool | None:
+    """Whether the other is worse so surely that it shows; None where that is not known."""
+    try:
+        first, second = best.rows, other.rows
+    except NotScores:
+        return None
+    if first is None or second is None:
+        return None
+    found = {each.name: each for each in paired(first, second, best.way).differences}
+    return found[figure].verdict == "worse" if figure in found else None

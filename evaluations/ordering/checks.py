@@ -1,0 +1,157 @@
+"""What can be known of an evaluation before its start: the rows, the reward, the tasks, the
+template. Each refusal names its field."""
+
+import functools
+import itertools
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from compute.machines.local import local_machine
+from compute.models import Machine
+from datasets.formats.rl_rows import rl_rows
+from datasets.formats.scorers import scorer_of
+from datasets.formats.tokenizer_dir import NoTemplate, read_tokenizer
+from datasets.models import Target, Version
+from evaluations.kinds.evaluate import ANSWERS, LOSS
+from jobs.rewards.before_submit import check_function
+from jobs.rewards.paths import reward_path
+from platform_site.bounded.calls import bounded
+from platform_site.paths import inside
+from surgery.making.checks import CONFIGS
+from surgery.making.forms import Wrong
+
+LARGEST_TASK = 2**20  # bytes
+TRIED = 3  # rows by which a reward function is tried
+FITS: Mapping[str, Sequence[str]] = {
+    ANSWERS: (Target.RL, Target.SFT), LOSS: (Target.SFT,),
+}  # fmt: skip
+NEEDS = {ANSWERS: "prompts with answers (RL), or conversations", LOSS: "conversations (SFT)"}
+
+
+def rows_file(version: Version | None, part: str, way: str) -> str:
+    """The file of rows that is read. Raises ``Wrong``."""
+    if version is None:
+        raise Wrong("dataset", "Choose a version of a data set: its rows are what is asked.")
+    if version.target not in FITS[way]:
+        has = Target(version.target).label
+        raise Wrong("dataset", f"{version} holds {has}; this way reads {NEEDS[way]}.")
+    file = version.train_file if part == "train" else version.val_file
+    if not file and part == "train":
+        raise Wrong("part", f"{version} has no rows for training.")
+    if not file:
+        raise Wrong("part", f"{version} has no rows for validation. Take those for training.")
+    return file
+
+
+def check_reward(path: str, name: str, kwargs: Mapping[str, Any], rows: str, target: str) -> None:
+    """Raises ``Wrong`` where the answers to these rows cannot be scored."""
+    found = _first_rows(rows) if target == Target.RL else []
+    if path:
+        try:
+            reward_path(path)
+        except (OSError, ValueError) as error:
+            raise Wrong("reward_file", str(error)) from error
+        if (
+            problems := check_function(path, name or "compute_score", found, kwargs)
+            if found
+            else []
+        ):
+            raise Wrong("reward_file", " ".join(problems))
+        return
+    if target != Target.RL:
+        raise Wrong("reward_file", "Conversations name no data source by which verl's own function "
+                    "could score: name a reward function, or choose a version of RL.")  # fmt: skip
+    for row in found:
+        if scorer_of(str(row.get("data_source"))) is None:
+            raise Wrong("reward_file", "verl has no function of its own for the data source "
+                        f"{row.get('data_source')!r}: name a reward function.")  # fmt: skip
+
+
+def _first_rows(path: str) -> list[dict[str, Any]]:
+    try:
+        return bounded(rl_rows, inside(path), TRIED)
+    except ValueError as error:
+        raise Wrong("dataset", str(error)) from error
+
+
+def check_template(models: Sequence[str], machine: Machine) -> None:
+    """Raises ``Wrong`` where a model of this machine has no chat template of its own."""
+    if machine.pk != local_machine().pk:
+        return
+    for model in models:
+        if not model.startswith("/"):
+            continue
+        with suppress(ValueError, OSError):
+            _has_template(model)
+
+
+def _has_template(model: str) -> None:
+    folder = inside(model)
+    holding = ((folder / name).parent for name in CONFIGS)
+    for tokenizer in (each for each in holding if (each / "tokenizer_config.json").is_file()):
+        try:
+            read_tokenizer(tokenizer)
+        except NoTemplate as error:
+            raise Wrong("template", f"{error} Or write a template here.") from error
+        return
+
+
+def task_files(text: str) -> list[str]:
+    """The paths of own tasks, each of which can be read. Raises ``Wrong``."""
+    paths = [line.strip() for line in text.splitlines() if line.strip()]
+    return [_task_file(path) for path in dict.fromkeys(paths)]
+
+
+def _task_file(path: str) -> str:
+    try:
+        real = inside(path)
+        if not real.is_file():
+            raise ValueError(f"There is no file {path}.")
+        with real.open("rb") as opened:
+            text = opened.read(LARGEST_TASK + 1)
+    except (OSError, ValueError) as error:
+        raise Wrong("task_files", str(error) or f"{path} cannot be read.") from error
+    if len(text) > LARGEST_TASK:
+        raise Wrong("task_files", f"{path} is too large for a task file.")
+    _check_task(path, real, text)
+    return path
+
+
+def _check_task(path: str, real: Path, text: bytes) -> None:
+    try:
+        data = yaml.load(text, Loader=_TaskLoader)  # noqa: S506 (it makes no objects)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        where = getattr(error, "problem_mark", None)
+        at = f", at line {where.line + 1}" if where else ""
+        why = getattr(error, "problem", None) or type(error).__name__
+        raise Wrong("task_files", f"{path} is no YAML{at}: {why}.") from error
+    name = data.get("task") if isinstance(data, dict) else None
+    if not isinstance(name, str) or not name:
+        raise Wrong("task_files", f"{path} is no task of lm-eval: it has no line task: NAME.")
+    files = data.get("dataset_kwargs")
+    files = files.get("data_files") if isinstance(files, dict) else None
+    for file in _names(files):
+        if "://" not in file and not (real.parent / file).exists():
+            raise Wrong("task_files", f"{path} names the data {file}, which is not here.")
+
+
+def _names(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return list(itertools.islice(itertools.chain.from_iterable(map(_names, parts)), 100))
+
+
+class _TaskLoader(yaml.SafeLoader):
+    """lm-eval's task files name functions (``!function``), which only lm-eval itself loads."""
+
+
+def _nothing(_loader: Any, _suffix: str, _node: Any) -> None:
+    return None
+
+
+_TaskLoader.add_multi_constructor("!", functools.partial(_nothing))

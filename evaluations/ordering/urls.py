@@ -1,0 +1,5 @@
+from django.urls import path
+
+from evaluations.ordering import views
+
+urlpatterns = [path("new/", views.evaluate_new, name="new")]
