@@ -7,4 +7,5 @@ urlpatterns = [
     path("", include("evaluations.chains.urls")),
     path("", include("evaluations.comparing.urls")),
     path("", include("evaluations.ordering.urls")),
+    path("", include("evaluations.gates.urls")),
 ]

@@ -37,6 +37,8 @@ RENAMED = _note("renamed", words="Renamed")
 TAGGED = _note("tagged", words="Tags changed")
 NOTED = _note("noted", words="Note changed")
 SAID = (TAGGED, NOTED)  # of a job, and nothing that happened to it
+GATE_SET = _note("gate set", words="A gate was set before it")
+GATE_REMOVED = _note("gate removed", words="Its gate was removed")
 PAUSE_ASKED = _note("pause asked", words="Pause asked for")
 SAVE_ASKED = _note("save asked", words="Checkpoint asked of the run")
 STOP_ASKED = _note("stop asked", words="Stop asked for")

@@ -128,6 +128,7 @@ INSTALLED_APPS = [
     "evaluations.board",
     "evaluations.chains",
     "evaluations.comparing",
+    "evaluations.gates",
     "evaluations.ordering",
     "evaluations.results",
     "surgery",

@@ -7,7 +7,6 @@ from pathlib import PurePosixPath
 
 from compute.machines.runners import runner_for
 from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
-from evaluations.chains.comparing import Gain, NotComparable, gain
 from evaluations.chains.models import Chain, Part
 from evaluations.chains.outputs import (
     Model,
@@ -18,6 +17,7 @@ from evaluations.chains.outputs import (
     models_of,
 )
 from evaluations.chains.planning import Parts, Refused
+from evaluations.gates.judging import Judged, NotComparable, beside, within
 from evaluations.models import Evaluation
 from evaluations.steps.step import CHOOSE, FORMULA, GATE, MODELS, PARETO, Limit, Step, Wish
 from jobs import measured
@@ -128,38 +128,30 @@ def _passed(step: Step, chain: Chain, parts: Parts) -> list[Decided]:
 
 def _through(model: Model, step: Step, limit: Limit, parts: Parts) -> Decided:
     """Raises ``Refused`` where it cannot be found out."""
-    said = []
+    found = list[Judged]()
     if limit.at_least is not None or limit.at_most is not None:
         value = _metrics(model, step, parts, [limit.metric]).get(limit.metric)
         if value is None:
             known = _what_is_known([model], step, parts)
             raise Refused(f"{limit.metric} of {model.label} never came. {known}".strip())
-        told = f"{limit.metric} of {model.label} is {value:.6g}"
-        if limit.at_least is not None and value < limit.at_least:
-            return Decided(model, failure=f"{told}, which is below {limit.at_least:g}.")
-        if limit.at_most is not None and value > limit.at_most:
-            return Decided(model, failure=f"{told}, which is above {limit.at_most:g}.")
-        said.append(f"{told}.")
+        found.append(within(f"{limit.metric} of {model.label}", value, limit))
     if limit.other:
-        found = _compared(model, step, limit, parts)
-        said.append(found.words)
-        if not found.holds(limit):
-            return Decided(model, failure=f"{found.words} {found.lacks(limit)}")
-    return Decided(model, " ".join(said))
+        found.append(_compared(model, step, limit, parts))
+    failure = next((each.failure for each in found if each.failure), "")
+    return Decided(model, "" if failure else " ".join(each.said for each in found), failure)
 
 
-def _compared(model: Model, step: Step, limit: Limit, parts: Parts) -> Gain:
+def _compared(model: Model, step: Step, limit: Limit, parts: Parts) -> Judged:
     """Raises ``Refused``."""
     others = [part for part in parts.get(limit.other, ()) if part.is_done]
     if len(others) != 1:
         raise Refused(f"It compares with one model {limit.other}, and there are {len(others)}.")
-    jobs = [_scored(each, step, parts) for each in (model.part, others[0])]
-    own, other = jobs
+    own, other = (_scored(each, step, parts) for each in (model.part, others[0]))
     if own is None or other is None:
         lacks = model.label if own is None else str(others[0])
         raise Refused(f"There is no evaluation of {lacks} in the step {step.scores}.")
     try:
-        return gain(own, other, limit.metric)
+        return beside(own, other, limit)
     except NotComparable as error:
         raise Refused(str(error)) from error
 

@@ -1,6 +1,6 @@
 """Keeps what an evaluation found, once its job has completed."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from django.utils import timezone
 
@@ -10,6 +10,7 @@ from jobs.listeners import Listener
 from jobs.models import Job, Status
 
 AT_ONCE = 20
+AFTER: list[Callable[[Job], None]] = []  # what is done once it is kept, told by rooms above
 
 
 class Keeper(Listener):
@@ -18,6 +19,8 @@ class Keeper(Listener):
 
     def completed(self, job: Job) -> None:
         keep(job)
+        for act in AFTER:
+            act(job)
 
     def overdue(self) -> Collection[int]:
         """The newest evaluations of which nothing is kept, where their machines answer."""

@@ -11,6 +11,7 @@ from jobs.models.artifacts import (
 from jobs.models.deletions import Deletion
 from jobs.models.digests import KnownDigest
 from jobs.models.events import Event, EventQuerySet
+from jobs.models.gates import Gate
 from jobs.models.jobs import (
     ACTIVE,
     CAN_RESUME,
@@ -45,6 +46,7 @@ __all__ = [
     "Event",
     "EventQuerySet",
     "Fetch",
+    "Gate",
     "Job",
     "JobInput",
     "JobQuerySet",

@@ -22,6 +22,7 @@ from platform_site.work.models import Work
 if TYPE_CHECKING:
     from jobs.models.artifacts import JobInput
     from jobs.models.deletions import Deletion
+    from jobs.models.gates import Gate
     from jobs.models.rehearsals import Rehearsal
 
 
@@ -88,7 +89,7 @@ class JobQuerySet(models.QuerySet["Job"]):
     def waiting_for(self, job: "Job") -> Self:
         """Queued until that job has ended, has made what they are to read, or has tried them."""
         readers = job.heirs.filter(artifact=None).values("job")
-        gated = Q(rehearsals__run=job, rehearsals__must_pass=True)
+        gated = Q(rehearsals__run=job, rehearsals__must_pass=True) | Q(gate__on=job)
         found = self.filter(Q(after=job) | Q(pk__in=readers) | gated, status=Status.QUEUED)
         return found.distinct()
 
@@ -328,6 +329,12 @@ class Job(models.Model):
     def gates(self) -> "list[Rehearsal]":
         """The rehearsals that must pass before this one can start."""
         return list(self.rehearsals.gates().select_related("run"))
+
+    @cached_property
+    def shut_gate(self) -> "Gate | None":
+        """What must be found of an evaluation before this one can start."""
+        gate = getattr(self, "gate", None)  # Django raises where there is none
+        return gate if gate and gate.passed_at is None and self.attempt == 1 else None
 
     @property
     def trains_on(self) -> bool:

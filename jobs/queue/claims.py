@@ -94,10 +94,22 @@ def _after(job: Job) -> str:
     for gate in job.gates:
         if gate.run and gate.run.status != Status.COMPLETED:
             return _told("its rehearsal, job", gate.run)
+    if shut := _shut(job):
+        return shut
     before = job.after
     if before is None or before.is_over:
         return ""
     return _told("job", before)
+
+
+def _shut(job: Job) -> str:
+    """For what the gate of a job waits; empty where it has none, or that let it through."""
+    gate = job.shut_gate
+    if gate is None:
+        return ""
+    if gate.on and gate.on.status != Status.COMPLETED:
+        return f"{_told('evaluation, job', gate.on)} It starts if {gate.words}."
+    return f"It starts if {gate.words}, which is being found out."
 
 
 def _told(what: str, before: Job) -> str:
@@ -142,6 +154,18 @@ def _why_forsaken(job: Job) -> str:
         if _never_comes(gate.run):
             found = f": {gate.run.reason}" if gate.run and gate.run.reason else "."
             return f"It was to start when its rehearsal passed, but {_end_of(gate.run)}{found}"
+    return _barred(job)
+
+
+def _barred(job: Job) -> str:
+    """Why the gate of a job never lets it through; empty while it may."""
+    gate = job.shut_gate
+    if gate is None:
+        return ""
+    if gate.failure:
+        return f"It was to start if {gate.words}. {gate.failure}"
+    if _never_comes(gate.on):
+        return f"It was to start if {gate.words}, but {_end_of(gate.on)}."
     return ""
 
 
@@ -204,10 +228,12 @@ def same_priority(job: Job) -> list[Job]:
 
 def in_order(jobs: JobQuerySet) -> list[Job]:
     """Waiting jobs with what their line needs to know of them, and no more."""
-    bulky = ("spec", "command", "after__spec", "after__command")
+    bulky = (
+        "spec", "command", "after__spec", "after__command", "gate__on__spec", "gate__on__command",
+    )  # fmt: skip
     sources = JobInput.objects.awaited().select_related("source")
     awaited = Prefetch("inputs", sources.defer("source__spec", "source__command"), "awaited")
-    jobs = jobs.select_related("after", "owner").defer(*bulky)
+    jobs = jobs.select_related("after", "owner", "gate__on").defer(*bulky)
     runs = Rehearsal.objects.gates().select_related("run").defer("run__spec", "run__command")
     gates = Prefetch("rehearsals", runs, "gates")
     # The prefetches fill the properties of these names.
