@@ -4,6 +4,7 @@ A step whose model is not made yet is checked with the model that its line began
 is known: one of the same shape.
 """
 
+import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from django.contrib.auth.models import User
 
 from compute.models import Machine
 from evaluations.chains.deciding import BELOW
-from evaluations.chains.making import Asked, machine_of, train_form, valid
+from evaluations.chains.making import CALLED, FORMS, OWN, Asked, machine_of, train_form, valid
 from evaluations.chains.models import Chain, Part
 from evaluations.chains.outputs import Model
 from evaluations.chains.planning import Refused
@@ -50,12 +51,24 @@ def check(recipe: Recipe, machine: Machine, user: User) -> Checked:
         try:
             machine_of(step, chain, [])
             problems += _paths(step, machine, user)
+            problems += _fields(step)
             if step.verb == TRAIN:
                 problems += _left(step, recipe, forms)
                 forms[step.name] = _training(step, recipe, chain)
         except Refused as error:
             problems.append(Problem(step.name, str(error)))
     return Checked(recipe, machine, problems, forms)
+
+
+def _fields(step: Step) -> Iterator[Problem]:
+    """Of the fields that a step sets, those that its form does not have."""
+    form = FORMS.get(step.verb)
+    for name in [*step.sets, *step.over] if form else []:
+        if form and CALLED.get(name, name) not in form.base_fields:
+            known = [each for each in form.base_fields if each not in OWN]
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"Did you mean {near[0]}?" if near else f"It has: {', '.join(known)}."
+            yield Problem(step.name, f"It has no field {name}. {hint}")
 
 
 def _paths(step: Step, machine: Machine, user: User) -> Iterator[Problem]:

@@ -12,11 +12,13 @@ from evaluations.chains.models import Chain, Part
 from evaluations.chains.outputs import Model
 from evaluations.chains.planning import Refused
 from evaluations.steps.reading import NAMED_MODEL
-from evaluations.steps.step import AVERAGE, CONVERT, MERGE, TRAIN, Step
+from evaluations.ordering.forms import EvaluateForm
+from evaluations.steps.step import AVERAGE, CONVERT, EVALUATE, MERGE, TRAIN, Step
 from jobs.artifacts.story import known_of
 from jobs.launch.submit import NotSubmitted, submit
 from jobs.models import Job
 from jobs.order.forms import JobForm, form_data
+from jobs.places import places
 from jobs.recipebook.book import find_recipe
 from surgery.averages.forms import AverageForm
 from surgery.compose import services as merging
@@ -50,11 +52,19 @@ class Asked:
 
     @property
     def sets(self) -> dict[str, str]:
-        return {**self.step.sets, **self.part.values}
+        """The fields of the form, with the folders of the samples by their own paths."""
+        given = {**self.step.sets, **self.part.values}
+        return {name: _with_places(value) for name, value in given.items()}
 
     def machine(self) -> Machine:
         """Where it runs: where it was told to, or where its models lie. Raises ``Refused``."""
         return machine_of(self.step, self.chain, self.models)
+
+
+def _with_places(text: str) -> str:
+    for name, folder in places().items():
+        text = text.replace(f"{{{name}}}", folder)
+    return text
 
 
 def machine_of(step: Step, chain: Chain, models: list[Model]) -> Machine:
@@ -119,15 +129,31 @@ def _convert(asked: Asked) -> Job:
     return _surgery(ConvertForm, asked, {"source_path": asked.models[0].path})
 
 
-def _surgery(form: Callable[..., MakeForm], asked: Asked, given: Mapping[str, Any]) -> Job:
+def _surgery(form: type[MakeForm], asked: Asked, given: Mapping[str, Any]) -> Job:
     sets = {CALLED.get(name, name): value for name, value in asked.sets.items()}
     own = {"uuid": asked.part.uuid, "machine": asked.machine().pk, "name": asked.name}
-    filled = form(asked.user, [], {**sets, **given, **own})
+    filled = form(asked.user, [], {**usual(form), **sets, **given, **own})
     unknown = [name for name in sets if name not in filled.fields]
     if unknown:
         known = ", ".join(name for name in filled.fields if name not in own)
         raise Refused(f"It has no field {unknown[0]}. It has: {known}.")
     return make_surgery(valid(filled))
+
+
+def usual(form: type[MakeForm]) -> dict[str, Any]:
+    """What a page would show in the fields of a form that nobody has touched."""
+    found = dict[str, Any]()
+    for name, field in form.base_fields.items():
+        if field.initial is not None:
+            found[name] = field.initial
+        elif type(field) is forms.ChoiceField and field.required:
+            found[name] = field.choices[0][0]  # type: ignore[index]
+    return found
+
+
+def _evaluate(asked: Asked) -> Job:
+    """One model's evaluation; it may be a name of the hub where a step names it so."""
+    return _surgery(EvaluateForm, asked, {"more_models": asked.models[0].path})
 
 
 def _merge(asked: Asked) -> Job:
@@ -159,8 +185,12 @@ def valid(form: Form) -> Form:
     return form
 
 
+FORMS: Mapping[str, type[MakeForm]] = {
+    AVERAGE: AverageForm, CONVERT: ConvertForm, EVALUATE: EvaluateForm,
+}  # fmt: skip
+OWN = ("uuid", "machine", "name")  # fields that a chain fills itself
 MAKERS: Mapping[str, Callable[[Asked], Job]] = {
-    TRAIN: _train, AVERAGE: _average, CONVERT: _convert, MERGE: _merge,
+    TRAIN: _train, AVERAGE: _average, CONVERT: _convert, MERGE: _merge, EVALUATE: _evaluate,
 }  # fmt: skip
 
 

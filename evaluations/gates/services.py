@@ -16,6 +16,8 @@ from jobs.files.parents import comes_round
 from jobs.models import Gate, Job, Status
 from jobs.work import kick
 
+AT_ONCE = 50
+
 
 class NotSet(Exception):
     """A job has no gate, or keeps the one that it had. The message is a sentence."""
@@ -43,10 +45,9 @@ def set_gate(job: Job, on: Job, limit: Limit, other: Job | None, *, who: str) ->
 
 def remove_gate(job: Job, *, who: str) -> bool:
     """Let a job start without it; false where it has none."""
+    waits = (Status.DRAFT, Status.QUEUED)
     with transaction.atomic():
-        removed, _ = Gate.objects.filter(
-            job=job, job__status__in=(Status.DRAFT, Status.QUEUED)
-        ).delete()
+        removed, _ = Gate.objects.filter(job=job, job__status__in=waits).delete()
         if removed:
             lifecycle.record(job, events.GATE_REMOVED, who=who)
             lifecycle.touch(job)
@@ -69,6 +70,14 @@ def settle(evaluation: Job) -> None:
             passed_at=passed, said=judged.said, failure=judged.failure
         )
         kick(gate.job.machine_id)
+
+
+def settle_due() -> None:
+    """Judge what nobody did: a worker may have died before it came to it."""
+    open_ones = Gate.objects.shut().filter(failure="", on__status=Status.COMPLETED)
+    for gate in open_ones.exclude(on__evaluation=None).select_related("on")[:AT_ONCE]:
+        if gate.on:
+            settle(gate.on)
 
 
 def _judged(gate: Gate) -> Judged | None:

@@ -34,6 +34,7 @@ NEEDS_MORE = {
     "/surgery/comparison/<id>/",  # what a comparison found
     "/surgery/sweeps/<id>/",
     "/evaluations/chains/<id>/",
+    "/evaluations/gates/<id>/",
     "/evaluations/chains/recipes/<id>/",
 }
 EVERY = [

@@ -16,7 +16,7 @@ from compute.models import Machine, MachineEvent, MachineSample, MachineSecret, 
 from datasets.models import Report, Source, Version
 from evaluations.chains.models import Chain, ChainRecipe
 from evaluations.models import Evaluation, Rule
-from jobs.models import Artifact, Event, Fetch, Job, KnownDigest, Lease, ListColumns, Place
+from jobs.models import Artifact, Event, Fetch, Gate, Job, KnownDigest, Lease, ListColumns, Place
 from jobs.recipebook import book
 from jobs.trackers import accounts
 from jobs.verl.trackers import TRACKERS
@@ -102,6 +102,7 @@ def more_chains(job: Job) -> None:
         owner=owner, name="a chain", text=text, kept=kept, machine=job.machine
     )
     chain.parts.create(step="train", nr=1, job=job)
+    Gate.objects.create(job=job, on=factories.make_job(owner), words="it is good")
 
 
 def more_data() -> None:
@@ -262,7 +263,7 @@ def more(model: type[Model]) -> None:
             more_artifacts(job)
         elif model.__name__ in ("Sweep", "Swept"):
             more_sweeps(job)
-        elif model.__name__ in ("Chain", "ChainRecipe", "Part"):
+        elif model.__name__ in ("Chain", "ChainRecipe", "Gate", "Part"):
             more_chains(job)
         elif model.__name__ in ("Dataset", "Version", "Source", "Report"):
             more_data()

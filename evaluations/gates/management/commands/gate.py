@@ -30,9 +30,8 @@ class Command(JsonCommand):
             services.remove_gate(job, who=user.get_username())
         elif options["on"] is not None:
             other = options["better_than"] or options["not_worse_than"]
-            data = {
-                name: options[name] for name in ("on", "metric", "at_least", "at_most", "margin")
-            }
+            names = ("on", "metric", "at_least", "at_most", "margin")
+            data = {name: options[name] for name in names}
             data |= {"other": other, "better": "better" if options["better_than"] else ""}
             form = GateForm(user, data)
             if not form.is_valid():
@@ -47,7 +46,8 @@ class Command(JsonCommand):
             except services.NotSet as error:
                 raise CommandError(str(error)) from error
         gate = Gate.objects.filter(job=job).first()
-        told = (
-            f"It starts if {gate.words}. {gate.said}{gate.failure}" if gate else "It has no gate."
-        )
-        self.show(options, services.facts_of(gate) if gate else None, told.strip())
+        told, facts = "It has no gate.", None
+        if gate:
+            told = f"It starts if {gate.words}. {gate.said}{gate.failure}".strip()
+            facts = services.facts_of(gate)
+        self.show(options, facts, told)

@@ -13,6 +13,7 @@ from django.db import DatabaseError, connection
 from compute.machines.local import local_machine
 from compute.models import Machine
 from evaluations.chains import advancing, scheduling
+from evaluations.gates import services as gates
 from jobs import resuming
 from jobs.launch import overdue
 from monitoring.watch.watching_machine import LOOK_EVERY, MachineWatcher
@@ -58,6 +59,7 @@ class Watcher:
             overdue.kick_stuck: KICK_EVERY,
             advancing.kick_due: KICK_EVERY,
             scheduling.start_due: WORK_EVERY,
+            gates.settle_due: RETRY_EVERY,
             resuming.retry_due: RETRY_EVERY,
             resuming.ask_again: ASK_EVERY,
             keep_spare_pages: ASK_EVERY,
