@@ -11,8 +11,8 @@ from compute.models import Machine
 from evaluations.chains.models import Chain, Part
 from evaluations.chains.outputs import Model
 from evaluations.chains.planning import Refused
-from evaluations.steps.reading import NAMED_MODEL
 from evaluations.ordering.forms import EvaluateForm
+from evaluations.steps.reading import NAMED_MODEL
 from evaluations.steps.step import AVERAGE, CONVERT, EVALUATE, MERGE, TRAIN, Step
 from jobs.artifacts.story import known_of
 from jobs.launch.submit import NotSubmitted, submit
@@ -144,7 +144,7 @@ def usual(form: type[MakeForm]) -> dict[str, Any]:
     """What a page would show in the fields of a form that nobody has touched."""
     found = dict[str, Any]()
     for name, field in form.base_fields.items():
-        if field.initial is not None:
+        if field.initial is not None and not callable(field.initial):
             found[name] = field.initial
         elif type(field) is forms.ChoiceField and field.required:
             found[name] = field.choices[0][0]  # type: ignore[index]

@@ -8,7 +8,9 @@ from django.contrib.auth.models import User
 from evaluations.chains import services
 from evaluations.chains.models import Chain
 from jobs.models import Job, Status
+from tests import factories
 from tests.evaluations.chains.runs import TWO, ended, job_of, moved, part, started, states
+from tests.evaluations.gates.test_gates import found
 
 pytestmark = [
     pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("queue", "samples"),
@@ -151,11 +153,12 @@ def test_a_gate_on_a_metric_that_never_came(user: User) -> None:
 
 
 def test_what_cannot_be_asked_for_is_said_at_its_step(user: User) -> None:
-    chain = started(f"{TWO}- {{name: av, average: grpo, set: {{metod: last}}}}\n", user)
+    decay = "set: {method: ema, decay: 3}"
+    chain = started(f"{TWO}- {{name: av, average: grpo, {decay}}}\n", user)
     for step in ("sft", "grpo"):
         ended(job_of(chain, step))
         moved(chain)
-    assert "Step av: It has no field metod." in chain.reason
+    assert "Step av: Decay: Ensure this value is less than or equal to 1." in chain.reason
 
 
 def test_what_is_wrong_is_known_before_the_start(user: User) -> None:
@@ -169,3 +172,49 @@ def test_what_is_wrong_is_known_before_the_start(user: User) -> None:
         assert sentence in str(caught.value)
         assert "Step grpo:" in str(caught.value)
     assert not Chain.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("step", "sentence"),
+    [
+        ("{name: av, average: grpo, set: {metod: last}}", "no field metod. Did you mean method?"),
+        ("{evaluate: [grpo], set: {way: answers, sampels: 2}}", "Did you mean samples?"),
+        ("{evaluate: [grpo], over: {sampels: [2]}}", "Did you mean samples?"),
+    ],
+)
+def test_a_field_that_there_is_not_is_known_before_the_start(
+    user: User, step: str, sentence: str
+) -> None:
+    with pytest.raises(services.NotStarted, match=sentence.replace("?", r"\?")):
+        services.start(f"{TWO}- {step}\n", user)
+
+
+def test_an_evaluation_is_done_once_it_is_read_and_a_gate_compares(
+    user: User, samples: Path
+) -> None:
+    """The whole of a chain that ends with a gate; the evaluations are written by hand."""
+    files = {f"{part}_file": str(samples / f"rl/{part}.parquet") for part in ("train", "val")}
+    version = factories.make_version(target="rl", **files)
+    steps = (
+        f"- {{name: scores, evaluate: [sft, grpo], set: {{way: answers, dataset: {version.pk},"
+        " reward_file: '{rewards}/arithmetic.py'}}\n"
+        "- {name: gate, gate: grpo, from: scores, metric: eval/score/mean, better_than: sft}\n"
+    )
+    chain = started(TWO + steps, user)
+    for step in ("sft", "grpo"):
+        ended(job_of(chain, step))
+        moved(chain)
+    assert chain.is_running, chain.reason
+    jobs = [job_of(chain, "scores", nr) for nr in (1, 2)]
+    assert [job.kind for job in jobs] == ["evaluate", "evaluate"]
+    assert jobs[0].spec["model"] == part(chain, "sft").path
+    for job in jobs:
+        ended(job)
+    moved(chain)
+    assert chain.reason == f"What job {jobs[0].pk} found is being read."
+    assert states(chain)["gate"] == "waiting"
+    for job, values in zip(jobs, ([0.1, 0.3] * 20, [0.6, 0.7] * 20), strict=True):
+        found(job, *values)
+    moved(chain)
+    assert chain.state == Chain.State.COMPLETED
+    assert "It is better: the difference is +0.45" in part(chain, "gate").said
