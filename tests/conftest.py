@@ -30,6 +30,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     the Ray cluster: that is started once.
     """
     for item in items:
+        if shares_cluster(item):
+            item.add_marker(pytest.mark.ray)
         if item.get_closest_marker("xdist_group"):
             continue
         group = "the Ray cluster" if shares_cluster(item) else item.nodeid.partition("::")[0]

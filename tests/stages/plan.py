@@ -39,6 +39,7 @@ def marked(name: str) -> tuple[str, ...]:
     return ("-m", name, "-o", f"testpaths=tests/{name}")
 
 
+RAY = ("tests/compute/runners", "tests/monitoring/watch")  # where its tests lie
 BACKENDS = {
     "DATABASE_URL": POSTGRES,
     "CHANNEL_REDIS_URL": f"{REDIS}/1",
@@ -50,6 +51,7 @@ STAGES = (
     Stage("unit", tests(PLATFORM, *SIDE_BY_SIDE), 18, computes=True),
     Stage("backends", tests(PLATFORM, "-m", "backends"), 8, env=BACKENDS),
     Stage("verl", tests(TRAINING, *NODE, *SIDE_BY_SIDE), 18, computes=True),
+    Stage("ray", tests(PLATFORM, "-m", "ray", "-o", f"testpaths={' '.join(RAY)}"), 8),
     Stage("chaos", tests(PLATFORM, *marked("chaos")), 6),
     Stage("browser", tests(PLATFORM, *marked("e2e")), 18),
 )

@@ -1,6 +1,7 @@
 """The runner of the stages, on small stages of its own."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import psutil
 import pytest
 
 from tests.stages import suite
-from tests.stages.plan import ROOT, STAGES, Stage
+from tests.stages.plan import RAY, ROOT, STAGES, Stage
 from tests.waiting import eventually
 
 TWO_LINES = "print('one'); print('2 passed in 0.10s')"
@@ -138,6 +139,16 @@ def is_gone(pid: int) -> bool:
 def test_each_stage_has_a_name_of_its_own_and_a_budget() -> None:
     assert len({stage.name for stage in STAGES}) == len(STAGES)
     assert all(stage.budget > 0 for stage in STAGES)
+
+
+def test_tests_that_start_ray_lie_where_their_stage_looks() -> None:
+    """Those that share the cluster ask for it by its name, or are of every place."""
+    named = re.compile(r"mark\.ray\b|\bcluster: RayCluster|^@everywhere", re.MULTILINE)
+    files = (ROOT / "tests").rglob("test_*.py")
+    python = [path for path in files if named.search(path.read_text())]
+    found = {str(path.relative_to(ROOT)) for path in python} - {"tests/stages/test_suite.py"}
+    assert len(found) > 3
+    assert all(path.startswith(RAY) for path in found), found
 
 
 @pytest.mark.parametrize("name", ["e2e", "chaos"])

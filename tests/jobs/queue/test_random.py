@@ -40,12 +40,7 @@ from tests import factories
 EXAMPLES = int(os.environ.get("QUEUE_EXAMPLES", "100"))
 STEPS = int(os.environ.get("QUEUE_STEPS", "50"))
 # It takes longest of all tests: of two processes that test side by side, each takes a half.
-# PostgreSQL takes one of them: there each operation is the same but for the words of the queries.
-FIRST, SECOND = (pytest.mark.xdist_group(f"half {n} of the queue") for n in (1, 2))
-HALVES = [
-    pytest.param(1, marks=[FIRST, pytest.mark.backends]),
-    pytest.param(2, marks=SECOND),
-]
+HALVES = [pytest.param(n, marks=pytest.mark.xdist_group(f"half {n} of the queue")) for n in (1, 2)]
 PICK = st.integers(0, 999)
 OUTCOMES = (None, None, RunnerError("No."), RunnerUnsure("Hm."))
 OFTEN = ("release", "claim", "submit", "end", "hold", "submit", "drain")
@@ -317,6 +312,7 @@ class QueueMachine(RuleBasedStateMachine):
             ]
 
 
+@pytest.mark.backends
 @pytest.mark.django_db
 @pytest.mark.parametrize("half", HALVES)
 def test_what_must_hold_holds_after_any_operations(

@@ -28,7 +28,7 @@ from tests.sshd import PYTHON as FAR_PYTHON
 from tests.sshd import Account, Sshd
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.usefixtures("queue")
+pytestmark = [pytest.mark.usefixtures("queue"), pytest.mark.ray]
 TRAINING = NODE.parent / "verl-0.9/.venv/bin/python"
 STOP = threading.Event()
 PYTHON = """#!/bin/sh
