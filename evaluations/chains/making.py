@@ -129,7 +129,8 @@ def _convert(asked: Asked) -> Job:
     return _surgery(ConvertForm, asked, {"source_path": asked.models[0].path})
 
 
-def _surgery(form: type[MakeForm], asked: Asked, given: Mapping[str, Any]) -> Job:
+def _surgery(form: Any, asked: Asked, given: Mapping[str, Any]) -> Job:
+    """The job of a form of models; each such form takes a user, what it offers, and data."""
     sets = {CALLED.get(name, name): value for name, value in asked.sets.items()}
     own = {"uuid": asked.part.uuid, "machine": asked.machine().pk, "name": asked.name}
     filled = form(asked.user, [], {**usual(form), **sets, **given, **own})

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0021_marks_and_views'),
+        ('jobs', '0022_provenance'),
     ]
 
     operations = [

@@ -193,8 +193,11 @@ def test_an_evaluation_is_done_once_it_is_read_and_a_gate_compares(
     user: User, samples: Path
 ) -> None:
     """The whole of a chain that ends with a gate; the evaluations are written by hand."""
-    files = {f"{part}_file": str(samples / f"rl/{part}.parquet") for part in ("train", "val")}
-    version = factories.make_version(target="rl", **files)
+    version = factories.make_version(
+        target="rl",
+        train_file=str(samples / "rl/train.parquet"),
+        val_file=str(samples / "rl/val.parquet"),
+    )
     steps = (
         f"- {{name: scores, evaluate: [sft, grpo], set: {{way: answers, dataset: {version.pk},"
         " reward_file: '{rewards}/arithmetic.py'}}\n"
