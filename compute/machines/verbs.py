@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Min
+from django.db.models import Min, ProtectedError
 from django.utils import timezone
 
 from compute import events
@@ -95,8 +95,7 @@ def remove(machine: Machine, *, who: str = "") -> bool:
     if named := in_the_way(machine):
         raise MachineError(f"Jobs still run or wait there: {named}. Stop them first.")
     forget_address(machine.pk)
-    if not users().has_any(machine):
-        machine.delete()
+    if not users().has_any(machine) and _deleted(machine):
         return False
     with transaction.atomic():
         machine.secrets.all().delete()
@@ -106,6 +105,15 @@ def remove(machine: Machine, *, who: str = "") -> bool:
         )
         history.record(machine, events.REMOVED, "Its secrets are forgotten.", who=who)
     machine.refresh_from_db()
+    return True
+
+
+def _deleted(machine: Machine) -> bool:
+    """False where a record that is kept names it, such as a chain of which no job is left."""
+    try:
+        machine.delete()
+    except ProtectedError:
+        return False
     return True
 
 

@@ -6,10 +6,11 @@ has. So whoever is killed on the way leaves a chain that the next one moves on f
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
-from datetime import timedelta
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django_q.tasks import queue_size
@@ -20,11 +21,41 @@ from evaluations.chains.models import Chain, Part
 from evaluations.chains.outputs import NotYet, settle
 from evaluations.chains.planning import Parts, Planned, Refused, plan
 from evaluations.steps.step import Recipe, Step
+from jobs.launch import end
 from jobs.models import Status
 from jobs.work import later
 
 log = logging.getLogger(__name__)
-CLAIM = timedelta(seconds=60)  # longer than it takes to move a chain on once
+# Longer than the workers let a task run: whoever holds a claim that is over was killed.
+CLAIM = timedelta(seconds=180)
+
+
+class Taken(Exception):
+    """Another one moves this chain on."""
+
+
+@dataclass
+class Turn:
+    """One turn of moving a chain on, whose claim on it is its own. ``waits`` says for what
+    machines it could not be moved on."""
+
+    chain: Chain
+    until: datetime
+    waits: list[str] = field(default_factory=list)
+
+    def renew(self) -> None:
+        """Hold the chain for longer. Raises ``Taken``."""
+        until = timezone.now() + CLAIM
+        mine = Chain.objects.filter(
+            pk=self.chain.pk, claimed_until=self.until, state=Chain.State.RUNNING
+        )
+        if not mine.update(claimed_until=until):
+            raise Taken
+        self.until = until
+
+    def release(self) -> None:
+        mine = Chain.objects.filter(pk=self.chain.pk, claimed_until=self.until)
+        mine.update(claimed_until=None)
 
 
 def kick_due() -> None:
@@ -33,15 +64,19 @@ def kick_due() -> None:
         return  # they have not come to it yet
     now = timezone.now()
     free = Chain.objects.filter(Q(claimed_until=None) | Q(claimed_until__lt=now))
-    running = free.filter(state=Chain.State.RUNNING)
-    for chain in running.order_by("pk").prefetch_related("parts__job"):
-        if not _only_waits(chain.parts.all()):
-            later("evaluations.chains.tasks.advance", chain.pk)
+    running = free.filter(state=Chain.State.RUNNING).order_by("pk")
+    open_parts = Part.objects.filter(chain__in=running, done_at=None).select_related("job")
+    found = defaultdict[int, list[Part]](list)
+    for part in open_parts.defer("job__spec", "job__command"):
+        found[part.chain_id].append(part)
+    for pk in running.values_list("pk", flat=True):
+        if not _only_waits(found[pk]):
+            later("evaluations.chains.tasks.advance", pk)
 
 
 def _only_waits(parts: Iterable[Part]) -> bool:
     """Whether nothing is to be done before a job of these ends."""
-    open_ones = [part for part in parts if not part.is_done and not part.why_failed]
+    open_ones = [part for part in parts if not part.why_failed]
     with_jobs = [part for part in open_ones if part.job is not None]
     return len(with_jobs) == len(open_ones) > 0 and all(
         part.job.status != Status.COMPLETED for part in with_jobs if part.job
@@ -50,36 +85,46 @@ def _only_waits(parts: Iterable[Part]) -> bool:
 
 def advance(pk: int) -> None:
     """Move a chain on as far as it goes now. Of two that try at once, one does."""
-    if not _claimed(pk):
+    turn = _claimed(pk)
+    if turn is None:
         return
-    chain = Chain.objects.select_related("machine", "owner").get(pk=pk)
     try:
-        while _moved(chain):
+        while _moved(turn):
             pass
-    except NotYet as error:
-        Chain.objects.filter(pk=pk).update(reason=str(error))
+        _tell(turn)
+    except Taken:
+        pass
+    except DatabaseError:
+        raise  # it is tried again
     except Exception as error:
-        log.exception("The chain %s cannot be moved on", chain)
+        log.exception("The chain %s cannot be moved on", turn.chain)
         said = f"It could not be moved on ({type(error).__name__}); the log of the site says more."
-        _end(chain, Chain.State.FAILED, f"{said} Resume tries again.")
+        _end(turn.chain, Chain.State.FAILED, f"{said} Resume tries again.")
     finally:
-        Chain.objects.filter(pk=pk).update(claimed_until=None)
+        turn.release()
 
 
-def _claimed(pk: int) -> bool:
+def _claimed(pk: int) -> Turn | None:
     now = timezone.now()
     free = Chain.objects.filter(Q(claimed_until=None) | Q(claimed_until__lt=now), pk=pk)
-    running = free.filter(state=Chain.State.RUNNING)
-    return bool(running.update(claimed_until=now + CLAIM))
+    if not free.filter(state=Chain.State.RUNNING).update(claimed_until=now + CLAIM):
+        return None
+    return Turn(Chain.objects.select_related("machine", "owner").get(pk=pk), now + CLAIM)
 
 
-def _moved(chain: Chain) -> bool:
+def _tell(turn: Turn) -> None:
+    """Say for what a chain waits that runs, if that is no job."""
+    running = Chain.objects.filter(pk=turn.chain.pk, state=Chain.State.RUNNING)
+    running.update(reason=" ".join(dict.fromkeys(turn.waits)))
+
+
+def _moved(turn: Turn) -> bool:
     """Do what is due once; false where nothing was to be done, or the chain has ended."""
-    chain.refresh_from_db(fields=["state"])
-    if not chain.is_running:
-        return False
+    chain = turn.chain
+    turn.renew()
+    turn.waits.clear()
     recipe, parts = chain.recipe, parts_of(chain)
-    moved = [_settled(step, parts) for step in recipe.steps]
+    moved = [_settled(step, parts, turn) for step in recipe.steps]
     failed = {part.step: part for each in parts.values() for part in each if part.why_failed}
     if failed:
         if not _underway(parts):
@@ -90,7 +135,7 @@ def _moved(chain: Chain) -> bool:
         _end(chain, Chain.State.COMPLETED, f"All {len(recipe.steps)} steps are done.")
         return False
     due = [step for step in recipe.steps if _is_due(step, recipe, parts)]
-    moved += [_begun(step, chain, parts) for step in due]
+    moved += [_begun(step, turn, parts) for step in due]
     return any(moved)
 
 
@@ -121,24 +166,38 @@ def _is_due(step: Step, recipe: Recipe, parts: Parts) -> bool:
     return lacks and all(is_done(name, parts) for name in step.needs)
 
 
-def _settled(step: Step, parts: Parts) -> bool:
-    settled = [settle(part, step) for part in parts.get(step.name, ())]  # each of them
+def _settled(step: Step, parts: Parts, turn: Turn) -> bool:
+    settled = [_settle(part, step, turn) for part in parts.get(step.name, ())]  # each of them
     return any(settled)
 
 
-def _begun(step: Step, chain: Chain, parts: Parts) -> bool:
+def _settle(part: Part, step: Step, turn: Turn) -> bool:
+    try:
+        return settle(part, step)
+    except NotYet as error:
+        turn.waits.append(str(error))
+        return False
+
+
+def _begun(step: Step, turn: Turn, parts: Parts) -> bool:
     """Make the parts of a step, or the jobs of those that have none yet."""
-    if not parts.get(step.name):
-        _make_parts(step, chain, parts)
-        return True
-    for part in parts[step.name]:
-        if part.asked is None and not part.is_done:
-            _ask(part, step, chain)
+    try:
+        if not parts.get(step.name):
+            _make_parts(step, turn.chain, parts)
+            return True
+        open_ones = [p for p in parts[step.name] if p.asked is None and not p.is_done]
+        for part in open_ones:
+            _ask(part, step, turn)
+    except NotYet as error:
+        turn.waits.append(str(error))
+        return False
     return True
 
 
 def _make_parts(step: Step, chain: Chain, parts: Parts) -> None:
     """All of a step's parts at once, or one that says why there are none."""
+    planned: Sequence[Planned] = ()
+    decided: Sequence[Decided] = ()
     try:
         if step.has_jobs:
             planned = plan(step, chain, parts)
@@ -148,12 +207,10 @@ def _make_parts(step: Step, chain: Chain, parts: Parts) -> None:
         Part.objects.create(chain=chain, step=step.name, nr=1, failure=str(error))
         return
     with transaction.atomic():
-        if step.has_jobs:
-            for nr, each in enumerate(planned, 1):
-                _keep_planned(step, chain, nr, each)
-        else:
-            for nr, one in enumerate(decided, 1):
-                _keep_decided(step, chain, nr, one)
+        for nr, each in enumerate(planned, 1):
+            _keep_planned(step, chain, nr, each)
+        for nr, one in enumerate(decided, 1):
+            _keep_decided(step, chain, nr, one)
 
 
 def _keep_planned(step: Step, chain: Chain, nr: int, each: Planned) -> None:
@@ -165,28 +222,28 @@ def _keep_planned(step: Step, chain: Chain, nr: int, each: Planned) -> None:
 
 
 def _keep_decided(step: Step, chain: Chain, nr: int, one: Decided) -> None:
-    label = one.model.part.label if one.model.part else one.model.path
     part = Part.objects.create(
-        chain=chain, step=step.name, nr=nr, label=label[:300], said=one.said, failure=one.failure,
-        path=one.model.path, machine=one.model.machine,
+        chain=chain, step=step.name, nr=nr, label=one.model.label[:300], said=one.said,
+        failure=one.failure, path=one.model.path, machine=one.model.machine,
         done_at=None if one.failure else timezone.now(),
     )  # fmt: skip
     if one.model.part:
         part.of.set([one.model.part])
 
 
-def _ask(part: Part, step: Step, chain: Chain) -> None:
-    """Make the job of a part, unless somebody stopped the chain meanwhile."""
-    if not Chain.objects.filter(pk=chain.pk, state=Chain.State.RUNNING).exists():
-        return
+def _ask(part: Part, step: Step, turn: Turn) -> None:
+    """Make the job of a part. Who stopped the chain meanwhile wants it stopped as well."""
+    turn.renew()
     try:
-        job = make(Asked(chain, step, part, models_behind(part)))
+        job = make(Asked(turn.chain, step, part, models_behind(part)))
     except Refused as error:
         part.failure = str(error)
         part.save(update_fields=["failure"])
-    else:
-        part.job, part.asked = job, job.pk
-        part.save(update_fields=["job", "asked"])
+        return
+    part.job, part.asked = job, job.pk
+    part.save(update_fields=["job", "asked"])
+    if not Chain.objects.filter(pk=turn.chain.pk, state=Chain.State.RUNNING).exists():
+        end.stop(job, who=turn.chain.owner.get_username())
 
 
 def _end(chain: Chain, state: Chain.State, reason: str) -> None:

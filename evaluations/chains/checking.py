@@ -8,18 +8,31 @@ import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from django import forms
 from django.contrib.auth.models import User
 
 from compute.models import Machine
 from evaluations.chains.deciding import BELOW
-from evaluations.chains.making import CALLED, FORMS, OWN, Asked, machine_of, train_form, valid
+from evaluations.chains.making import (
+    CALLED,
+    FORMS,
+    OWN,
+    Asked,
+    machine_of,
+    train_form,
+    valid,
+    with_places,
+)
 from evaluations.chains.models import Chain, Part
 from evaluations.chains.outputs import Model
 from evaluations.chains.planning import Refused
-from evaluations.steps.step import DECIDES, TRAIN, Recipe, Step
+from evaluations.steps.reading import NAMED_MODEL
+from evaluations.steps.step import CONVERT, DECIDES, MERGE, TRAIN, Recipe, Step
 from jobs.kinds.registry import registry
 from jobs.order.forms import JobForm
 from surgery.making.checks import SurgeryError, check_places
+from surgery.recipes.recipe import RecipeError, read_recipe
+from surgery.recipes.sweep import read_range, swept
 
 
 @dataclass(frozen=True)
@@ -69,6 +82,30 @@ def _fields(step: Step) -> Iterator[Problem]:
             near = difflib.get_close_matches(name, known, 1)
             hint = f"Did you mean {near[0]}?" if near else f"It has: {', '.join(known)}."
             yield Problem(step.name, f"It has no field {name}. {hint}")
+        elif form:
+            yield from _values(step, name, form.base_fields[CALLED.get(name, name)])
+    if step.verb == MERGE:
+        yield from _merge(step)
+
+
+def _values(step: Step, name: str, field: forms.Field) -> Iterator[Problem]:
+    """What a field of a form says of each value that it will be given."""
+    given = [step.sets[name]] if name in step.sets else step.over[name]
+    for value in given:
+        try:
+            field.clean(with_places(value))
+        except forms.ValidationError as error:
+            yield Problem(step.name, f"{field.label or name}: {' '.join(error.messages)}")
+
+
+def _merge(step: Step) -> Iterator[Problem]:
+    """What is wrong with the recipe of a merge, whatever its models are."""
+    text = NAMED_MODEL.sub(lambda found: f"/{found[1]}", step.of)
+    try:
+        for _, each in swept(text, read_range(step.sweep)) if step.sweep else [(0, text)]:
+            read_recipe(each)
+    except RecipeError as error:
+        yield Problem(step.name, str(error))
 
 
 def _paths(step: Step, machine: Machine, user: User) -> Iterator[Problem]:
@@ -104,7 +141,7 @@ def _training(step: Step, recipe: Recipe, chain: Chain) -> JobForm:
     part = Part(chain=chain, step=step.name, nr=1, values=values)
     path = base_of(step, recipe)
     models = [Model(path, chain.machine)] if path else []
-    return valid(train_form(Asked(chain, step, part, models)))
+    return valid(train_form(Asked(chain, step, part, models), is_final=True))
 
 
 def base_of(step: Step, recipe: Recipe) -> str:
@@ -112,7 +149,9 @@ def base_of(step: Step, recipe: Recipe) -> str:
     the one to take."""
     for source in step.models[:1]:
         if source.path:
-            return source.path
+            # What a folder will hold, and what a checkpoint becomes, nobody can look at yet.
+            is_known = step.verb != CONVERT and not source.path.endswith(BELOW)
+            return source.path if is_known else ""
         return base_of(recipe.step(source.step), recipe) or _own_model(recipe.step(source.step))
     return ""
 

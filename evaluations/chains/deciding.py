@@ -16,12 +16,13 @@ from evaluations.chains.outputs import (
     metrics_of,
     models_of,
 )
-from evaluations.chains.planning import Parts, Refused
+from evaluations.chains.planning import MOST_PARTS, Parts, Refused
 from evaluations.gates.judging import Judged, NotComparable, beside, within
 from evaluations.models import Evaluation
 from evaluations.steps.step import CHOOSE, FORMULA, GATE, MODELS, PARETO, Limit, Step, Wish
 from jobs import measured
 from jobs.models import Job
+from platform_site.paths import inside
 from surgery.choice.candidate import Candidate, Choice
 from surgery.choice.criteria import ChoiceError, by_formula, by_metric
 from surgery.choice.formula import parse
@@ -30,6 +31,7 @@ from surgery.making.checks import SurgeryError, check_places
 
 BELOW = "/*"  # at the end of a path: each model in that folder
 MOST_FILES = 50_000
+CONFIG = "config.json"
 
 
 @dataclass(frozen=True)
@@ -59,23 +61,39 @@ def _named(step: Step, chain: Chain, parts: Parts) -> list[Decided]:
 
 def _below(folder: str, chain: Chain) -> list[str]:
     """The folders with a model that lie in a folder of the chain's machine. Raises ``Refused``."""
-    try:
-        files = runner_for(chain.machine).files(folder)
-        paths = [PurePosixPath(file.path) for file in itertools.islice(files, MOST_FILES)]
-    except (Unreachable, RunnerUnsure) as error:
-        raise NotYet(str(error)) from error
-    except RunnerError as error:
-        raise Refused(str(error)) from error
-    names = sorted(path.parent.name for path in paths
-                   if path.name == "config.json" and len(path.parts) == 2)  # fmt: skip
-    models = [f"{folder}/{name}" for name in names]
+    names = _here(folder) if chain.machine.is_local else _there(folder, chain)
+    models = [f"{folder}/{name}" for name in sorted(names)]
     if not models:
         raise Refused(f"No folder in {folder} on {chain.machine} has a config.json.")
+    if len(models) > MOST_PARTS:
+        raise Refused(f"{folder} has {len(models)} models; {MOST_PARTS} are the most of one step.")
     try:
         check_places(models, chain.machine, chain.owner)
     except SurgeryError as error:
         raise Refused(str(error)) from error
     return models
+
+
+def _here(folder: str) -> list[str]:
+    """Links count as what they lead to. Raises ``Refused``."""
+    try:
+        return [each.name for each in inside(folder).iterdir() if (each / CONFIG).is_file()]
+    except (OSError, ValueError) as error:
+        raise Refused(f"{folder} cannot be listed: {error}") from error
+
+
+def _there(folder: str, chain: Chain) -> list[str]:
+    """Raises ``Refused``, and ``NotYet`` where the machine does not answer."""
+    try:
+        files = runner_for(chain.machine).files(folder)
+        paths = [PurePosixPath(file.path) for file in itertools.islice(files, MOST_FILES + 1)]
+    except (Unreachable, RunnerUnsure) as error:
+        raise NotYet(str(error)) from error
+    except RunnerError as error:
+        raise Refused(str(error)) from error
+    if len(paths) > MOST_FILES:
+        raise Refused(f"{folder} has more than {MOST_FILES} files: name its models one by one.")
+    return [path.parent.name for path in paths if path.name == CONFIG and len(path.parts) == 2]
 
 
 def _chosen(step: Step, chain: Chain, parts: Parts) -> list[Decided]:

@@ -5,9 +5,9 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from compute.machines.local import local_machine
 from compute.models import Machine
 from evaluations.chains.models import LONGEST_NAME, ChainRecipe, Every
 from evaluations.steps.reading import LONGEST, ChainError, read_chain
@@ -27,7 +27,8 @@ class TextForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 24, "spellcheck": "false"}),
     )
     machine = forms.ModelChoiceField(
-        Machine.objects.none(), label="Machine", empty_label=None,
+        Machine.objects.none(), label="Machine", required=False,
+        empty_label="That of the recipe; without one, this machine",
         help_text="Where training runs, unless a step names another. Other steps run where their "
         "models lie.",
     )  # fmt: skip
@@ -43,7 +44,6 @@ class TextForm(forms.Form):
         super().__init__(data, **more)
         self.user = user
         self.fields["machine"].queryset = Machine.objects.for_jobs()  # type: ignore[attr-defined]
-        self.initial.setdefault("machine", local_machine().pk)
 
     def clean_text(self) -> str:
         text: str = self.cleaned_data["text"]
@@ -58,6 +58,15 @@ class StartForm(TextForm):
     """``uuid`` becomes that of the chain, so that sending it twice starts one."""
 
     uuid = forms.UUIDField(widget=forms.HiddenInput)
+    kept = forms.IntegerField(
+        widget=forms.HiddenInput, required=False, min_value=1, max_value=2**62
+    )
+
+    @property
+    def recipe(self) -> ChainRecipe | None:
+        """The kept recipe that a valid form began with, if the user may see it."""
+        mine = ChainRecipe.objects.visible_to(self.user)
+        return mine.filter(pk=self.cleaned_data["kept"] or 0).first()
 
     def renew(self) -> None:
         """Give it a number of its own."""
@@ -116,3 +125,12 @@ class KeepForm(TextForm):
         kept.every, kept.problem = given["every"], ""
         kept.save()
         return kept
+
+    def try_to_keep(self, now: datetime) -> ChainRecipe | None:
+        """The same; None, with an error at the form, where another was kept under its name."""
+        try:
+            with transaction.atomic():
+                return self.keep(now)
+        except IntegrityError:
+            self.add_error("name", "You have a recipe of this name already.")
+            return None

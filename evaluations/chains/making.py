@@ -8,13 +8,15 @@ from django import forms
 from django.contrib.auth.models import User
 
 from compute.models import Machine
+from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
 from evaluations.chains.models import Chain, Part
-from evaluations.chains.outputs import Model
+from evaluations.chains.outputs import Model, NotYet
 from evaluations.chains.planning import Refused
 from evaluations.ordering.forms import EvaluateForm
 from evaluations.steps.reading import NAMED_MODEL
 from evaluations.steps.step import AVERAGE, CONVERT, EVALUATE, MERGE, TRAIN, Step
 from jobs.artifacts.story import known_of
+from jobs.checkpoints import list_checkpoints
 from jobs.launch.submit import NotSubmitted, submit
 from jobs.models import Job
 from jobs.order.forms import JobForm, form_data
@@ -23,6 +25,7 @@ from jobs.recipebook.book import find_recipe
 from surgery.averages.forms import AverageForm
 from surgery.compose import services as merging
 from surgery.conversions.forms import ConvertForm
+from surgery.kinds.average import LAST
 from surgery.making.forms import MakeForm
 from surgery.making.services import make as make_surgery
 from surgery.recipes.recipe import RecipeError
@@ -48,20 +51,23 @@ class Asked:
 
     @property
     def name(self) -> str:
-        return f"{self.chain.name}: {self.part}"[:200]
+        """On one line of printable characters, whatever the values are."""
+        words = f"{self.chain.name}: {self.part}".split()
+        return "".join(each if each.isprintable() else "?" for each in " ".join(words))[:200]
 
     @property
     def sets(self) -> dict[str, str]:
         """The fields of the form, with the folders of the samples by their own paths."""
         given = {**self.step.sets, **self.part.values}
-        return {name: _with_places(value) for name, value in given.items()}
+        return {name: with_places(value) for name, value in given.items()}
 
     def machine(self) -> Machine:
         """Where it runs: where it was told to, or where its models lie. Raises ``Refused``."""
         return machine_of(self.step, self.chain, self.models)
 
 
-def _with_places(text: str) -> str:
+def with_places(text: str) -> str:
+    """A value with the folders of the samples, which a recipe names in braces."""
     for name, folder in places().items():
         text = text.replace(f"{{{name}}}", folder)
     return text
@@ -88,8 +94,9 @@ def make(asked: Asked) -> Job:
         raise Refused(str(error)) from error
 
 
-def train_form(asked: Asked) -> JobForm:
-    """The form of a training, filled. Raises ``Refused`` where there is no such recipe."""
+def train_form(asked: Asked, *, is_final: bool) -> JobForm:
+    """The form of a training, filled; ``is_final`` checks what takes seconds, too. Raises
+    ``Refused`` where there is no such recipe."""
     recipe = find_recipe(asked.step.of, asked.user)
     if recipe is None:
         raise Refused(f"There is no recipe {asked.step.of}: manage.py recipes lists them.")
@@ -102,7 +109,7 @@ def train_form(asked: Asked) -> JobForm:
     data |= {"uuid": str(asked.part.uuid), "machine": asked.machine().pk}
     for model in asked.models[:1]:
         data |= _model(model)
-    return JobForm(recipe, asked.user, data, is_final=True)
+    return JobForm(recipe, asked.user, data, is_final=is_final)
 
 
 def _model(model: Model) -> dict[str, Any]:
@@ -113,7 +120,8 @@ def _model(model: Model) -> dict[str, Any]:
 
 
 def _train(asked: Asked) -> Job:
-    form = valid(train_form(asked))
+    # What takes seconds was checked when the chain started; a busy machine would fail it now.
+    form = valid(train_form(asked, is_final=False))
     return submit(form.order(), start=True)
 
 
@@ -121,7 +129,15 @@ def _average(asked: Asked) -> Job:
     run = asked.models[0].job
     if run is None:
         raise Refused("The run whose checkpoints are averaged is gone.")
+    try:
+        list_checkpoints(run)
+    except (Unreachable, RunnerUnsure) as error:
+        raise NotYet(f"{run.machine} is asked again: {error}") from error
+    except RunnerError as error:
+        raise Refused(str(error)) from error
     paths = [each.folder for each in reversed(known_of(run)) if each.artifact.is_whole]
+    if asked.sets.get("method") == LAST and asked.sets.get("last", "").isdecimal():
+        paths = paths[-int(asked.sets["last"]) :]
     return _surgery(AverageForm, asked, {"more_models": "\n".join(paths)})
 
 

@@ -45,8 +45,13 @@ def settle(part: Part, step: Step) -> bool:
     if part.is_done or part.job is None or part.job.status != Status.COMPLETED:
         return False
     path = ""
+    if part.job.machine.unreachable_since is not None:
+        raise NotYet(f"{part.job.machine} does not answer, and is asked again when it does.")
     if step.verb == EVALUATE:
-        _check_kept(part.job)
+        if fault := _fault(part.job):
+            part.failure = f"job {part.job.pk} told nothing that can be read: {fault}"
+            part.save(update_fields=["failure"])
+            return False
     else:
         try:
             path = model_of(part.job)
@@ -61,10 +66,13 @@ def settle(part: Part, step: Step) -> bool:
     return True
 
 
-def _check_kept(job: Job) -> None:
-    """Raises ``NotYet`` while nobody has read what an evaluation found."""
-    if not Evaluation.objects.filter(job=job).exists():
+def _fault(job: Job) -> str:
+    """Why an evaluation found nothing; empty where it did. Raises ``NotYet`` while nobody has read
+    it."""
+    row = Evaluation.objects.filter(job=job).only("fault").first()
+    if row is None:
         raise NotYet(f"What job {job.pk} found is being read.")
+    return row.fault
 
 
 def model_of(job: Job) -> str:

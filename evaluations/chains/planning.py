@@ -45,7 +45,7 @@ def _each(step: Step, chain: Chain, parts: Parts) -> Iterator[Planned]:
     for models, values in itertools.product(groups, combinations):
         words = [str(model.part) if model.part else model.path for model in models]
         words = words if len(groups) > 1 else []
-        words += [f"{name} {value}" for name, value in values.items()]
+        words += [f"{name} {' '.join(value.split())}" for name, value in values.items()]
         _check(step, models)
         yield Planned(models, values, ", ".join(words)[:300])
 

@@ -19,8 +19,11 @@ PAGE = 50
 def recipe_list(request: HtmxHttpRequest) -> HttpResponse:
     """All that can be started. A POST keeps a new one."""
     form = KeepForm(request.user, request.POST or None, initial=_begun(request))
-    if request.method == "POST" and form.is_valid():
-        kept = form.keep(timezone.now())
+    if (
+        request.method == "POST"
+        and form.is_valid()
+        and (kept := form.try_to_keep(timezone.now())) is not None
+    ):
         messages.success(request, f"{kept.name} is kept.")
         return redirect(kept)
     mine = ChainRecipe.objects.visible_to(request.user).select_related("owner")
@@ -52,8 +55,7 @@ def recipe_detail(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         "text": kept.text, "name": kept.name, "machine": kept.machine_id, "every": kept.every,
     }  # fmt: skip
     form = KeepForm(request.user, request.POST or None, kept=kept, initial=initial)
-    if request.method == "POST" and form.is_valid():
-        form.keep(timezone.now())
+    if request.method == "POST" and form.is_valid() and form.try_to_keep(timezone.now()):
         messages.success(request, f"{kept.name} is kept.")
         return redirect(kept)
     started = Chain.objects.filter(kept=kept)[:PAGE]

@@ -4,25 +4,34 @@ import logging
 import uuid as uuids
 from datetime import datetime
 
+from django.db import DatabaseError
 from django.utils import timezone
 
 from evaluations.chains.models import SPANS, ChainRecipe, Every
 from evaluations.chains.services import NotStarted, start
+from jobs.work import later
 
 log = logging.getLogger(__name__)
 
 
-def start_due() -> None:
-    """Start each chain whose time has come, once for each time. What was missed while the site was
-    down is started once and not made up for."""
-    due = ChainRecipe.objects.filter(next_at__lte=timezone.now()).exclude(every=Every.NEVER)
-    for kept in due.select_related("owner", "machine"):
-        _start(kept, kept.next_at or timezone.now())
+def kick_due() -> None:
+    """Have a worker start each chain whose time has come. What was missed while the site was down
+    is started once and not made up for."""
+    due = ChainRecipe.objects.filter(next_at__lte=timezone.now(), owner__is_active=True)
+    for pk in due.exclude(every=Every.NEVER).values_list("pk", flat=True):
+        later("evaluations.chains.tasks.start_kept", pk)
 
 
-def _start(kept: ChainRecipe, at: datetime) -> None:
-    """The next time is set after the start: whoever is killed between leaves the same start to the
-    next one, which is the same chain."""
+def start_kept(pk: int) -> None:
+    """Start a chain whose time has come, once for each time.
+
+    The next time is set after the start: whoever is killed between leaves the same start to the
+    next one, which is the same chain.
+    """
+    kept = ChainRecipe.objects.select_related("owner", "machine").filter(pk=pk).first()
+    at = kept.next_at if kept else None
+    if kept is None or at is None or at > timezone.now():
+        return  # another one was first
     number = uuids.uuid5(uuids.NAMESPACE_URL, f"chain recipe {kept.pk} at {at.isoformat()}")
     said = timezone.localtime(at).strftime("%d %b %H:%M")
     problem = ""
@@ -33,6 +42,8 @@ def _start(kept: ChainRecipe, at: datetime) -> None:
         )  # fmt: skip
     except NotStarted as error:
         problem = f"At {said}: {error}"
+    except DatabaseError:
+        raise  # it is tried again
     except Exception:
         log.exception("The chain %s did not start at its time", kept)
         problem = f"At {said} it did not start; the log of the site says more."

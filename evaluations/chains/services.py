@@ -13,9 +13,10 @@ from evaluations.chains.advancing import parts_of
 from evaluations.chains.checking import Checked, check
 from evaluations.chains.models import LONGEST_NAME, Chain, ChainRecipe, Part
 from evaluations.steps.reading import ChainError, read_chain
+from evaluations.steps.step import DECIDES
 from jobs import resuming
 from jobs.launch import end
-from jobs.models import Status
+from jobs.models import Job, Status
 from jobs.work import later
 
 
@@ -68,14 +69,16 @@ def start(
 
 
 def stop(chain: Chain, *, who: str) -> bool:
-    """Stop a chain and the jobs of it that run or wait; false where it had ended."""
+    """Stop a chain and the jobs of it that run or wait; false where nothing was left to stop."""
     running = Chain.objects.filter(pk=chain.pk, state=Chain.State.RUNNING)
     reason = f"Stopped by {who}."
     stopped = running.update(state=Chain.State.STOPPED, reason=reason, ended_at=timezone.now())
     chain.refresh_from_db()
-    for part in chain.parts.select_related("job__machine"):
-        if part.job and not part.is_done and part.job.is_underway:
-            end.stop(part.job, who=who)
+    open_parts = list(chain.parts.filter(done_at=None).select_related("chain"))
+    # A worker may have made a job that its part does not know of yet.
+    for job in Job.objects.filter(uuid__in=[part.uuid for part in open_parts]):
+        if job.is_underway:
+            stopped += end.stop(job, who=who)
     return bool(stopped)
 
 
@@ -85,51 +88,60 @@ def resume(chain: Chain, *, who: str) -> bool:
     What is done stays. A job that ended early goes on where it can, and is made anew where not;
     what was decided against is decided again. Raises ``NotStarted``.
     """
-    ends = (Chain.State.FAILED, Chain.State.STOPPED)
+    chain.refresh_from_db()
+    if not chain.can_resume:
+        return False
     parts = [part for each in parts_of(chain).values() for part in each]
+    ending = [part.job for part in parts if part.job and part.job.is_active and
+              part.job.stop_asked_at]  # fmt: skip
+    if ending:
+        raise NotStarted(f"Job {ending[0].pk} is still being stopped: resume {chain} after that.")
+    # Each job by itself: one that goes on takes the lock of its machine.
+    anew = [part for part in parts if part.why_failed and not _goes_on(part, who)]
     with transaction.atomic():
-        waiting = Chain.objects.filter(pk=chain.pk, state__in=ends)
-        resumed = waiting.update(
-            state=Chain.State.RUNNING, reason="", ended_at=None, claimed_until=None
-        )
+        waiting = Chain.objects.filter(pk=chain.pk, state=chain.state)
+        resumed = waiting.update(state=Chain.State.RUNNING, reason="", ended_at=None)
         if resumed:
-            _again(parts, who)
+            _again(anew, chain)
             later("evaluations.chains.tasks.advance", chain.pk)
     chain.refresh_from_db()
     return bool(resumed)
 
 
-def _again(parts: Iterable[Part], who: str) -> None:
-    """Raises ``NotStarted``."""
+def _again(parts: Iterable[Part], chain: Chain) -> None:
     for part in parts:
-        if not part.why_failed:
-            continue
-        if part.asked is None:
-            _forget(part)
-        elif not _goes_on(part, who):
+        if part.asked is not None:
             part.attempt += 1
             part.job, part.asked, part.failure = None, None, ""
             part.save(update_fields=["attempt", "job", "asked", "failure"])
+        elif chain.recipe.step(part.step).verb in DECIDES:
+            chain.parts.filter(step=part.step).delete()  # all of it is decided again
+        else:
+            _plan_again(part, chain)
 
 
-def _forget(part: Part) -> None:
-    """A step that was refused, or a decision: it is planned again. Jobs that are there stay."""
-    step = Part.objects.filter(chain=part.chain, step=part.step)
-    if step.exclude(asked=None).exists():
-        step.filter(pk=part.pk).update(failure="")
+def _plan_again(part: Part, chain: Chain) -> None:
+    """A part whose job was refused is asked for again; where it stands for a step that could not
+    be planned, that is planned again."""
+    was_planned = part.attempt > 1 or part.values or part.base or part.of.exists()
+    if was_planned or chain.parts.filter(step=part.step).count() > 1:
+        chain.parts.filter(pk=part.pk).update(failure="")
     else:
-        step.delete()
+        part.delete()
 
 
 def _goes_on(part: Part, who: str) -> bool:
-    """Whether its job is resumed. Raises ``NotStarted``."""
+    """Whether its job is resumed, or was by somebody else. Raises ``NotStarted``."""
     job = part.job
     if job is None or part.failure or not job.can_resume:
         return False
     try:
-        return resuming.resume(job, who=who)
+        if resuming.resume(job, who=who):
+            return True
     except resuming.NotResumed as error:
         raise NotStarted(str(error)) from error
+    job.refresh_from_db()
+    return job.is_underway
 
 
 def jobs_underway(chain: Chain) -> int:

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 
 from evaluations.chains.advancing import is_done, parts_of
 from evaluations.chains.models import Chain, Part
 from evaluations.steps.step import Step
+from jobs.fit.lookups import Lookups
 from jobs.fit.spent import cost_of
 from jobs.models import Job, Status
 from platform_site.counts import counted
@@ -24,6 +26,7 @@ class StepNow:
     parts: Sequence[Part]
     state: str
     why: str
+    lookups: Lookups
 
     @property
     def label(self) -> str:
@@ -54,31 +57,44 @@ class StepNow:
 
     @property
     def cost(self) -> float | None:
-        """What its jobs cost so far; None where a price is not known."""
-        costs = [cost_of(job) for job in self.jobs]
-        known = [cost for cost in costs if cost is not None]
-        return sum(known) if known and len(known) == len(costs) else None
+        """What its jobs on GPUs cost so far, as far as the prices are known; None without any."""
+        known = [cost for cost in self.costs if cost is not None]
+        return sum(known) if known else None
+
+    @property
+    def without_price(self) -> int:
+        """How many of its jobs on GPUs have begun, and cost nobody knows how much."""
+        began = [job for job in self.jobs if job.gpus and job.elapsed is not None]
+        return len(began) - sum(cost is not None for cost in self.costs)
+
+    @cached_property
+    def costs(self) -> list[float | None]:
+        return [cost_of(job, self.lookups) for job in self.jobs]
 
 
 def story_of(chain: Chain) -> list[StepNow]:
     """The steps in their order."""
-    parts = parts_of(chain)
-    return [_now(step, chain, parts) for step in chain.recipe.steps]
+    parts, lookups = parts_of(chain), Lookups()
+    return [
+        StepNow(step, parts.get(step.name, ()), *_state(step, chain, parts), lookups)
+        for step in chain.recipe.steps
+    ]
 
 
-def _now(step: Step, chain: Chain, parts: Mapping[str, Sequence[Part]]) -> StepNow:
+def _state(step: Step, chain: Chain, parts: Mapping[str, Sequence[Part]]) -> tuple[str, str]:
+    """How a step stands, and why."""
     own = parts.get(step.name, ())
     failed = next((part.why_failed for part in own if part.why_failed), "")
     if failed:
-        return StepNow(step, own, FAILED, failed)
+        return FAILED, failed
     if is_done(step.name, parts):
-        return StepNow(step, own, DONE, "")
+        return DONE, ""
     if own and chain.is_running:
-        return StepNow(step, own, RUNNING, _progress(own))
+        return RUNNING, _progress(own)
     if not chain.is_running:
-        return StepNow(step, own, STOPPED, "The chain ended before it.")
+        return STOPPED, "The chain ended before it."
     waits = [name for name in step.needs if not is_done(name, parts)]
-    return StepNow(step, own, WAITING, f"After {', '.join(waits)}." if waits else "Begins soon.")
+    return WAITING, f"After {', '.join(waits)}." if waits else "Begins soon."
 
 
 def _progress(parts: Sequence[Part]) -> str:

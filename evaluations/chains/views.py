@@ -71,7 +71,7 @@ def chain_new(request: HtmxHttpRequest) -> HttpResponse:
             return _shown(request, form, 422 if found.problems else 200, **more)
         made = services.start(
             given["text"], request.user, machine=given["machine"], name=given["name"],
-            uuid=given["uuid"],
+            uuid=given["uuid"], kept=form.recipe,
         )  # fmt: skip
     except services.NotStarted as error:
         form.renew()
@@ -95,7 +95,8 @@ def _begun(request: HtmxHttpRequest, source: str) -> dict[str, Any]:
         if what == "chain"
         else get_object_or_404(ChainRecipe.objects.visible_to(request.user), pk=pk)
     )
-    return {"text": row.text, "name": row.name, "machine": row.machine_id}
+    kept = row.pk if isinstance(row, ChainRecipe) else row.kept_id
+    return {"text": row.text, "name": row.name, "machine": row.machine_id, "kept": kept}
 
 
 def _shown(

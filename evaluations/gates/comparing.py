@@ -43,11 +43,13 @@ class Gain:
 def gain(own: Job, other: Job, metric: str) -> Gain:
     """Of one evaluation's model over another's. Raises ``NotComparable``."""
     one, two = _found(own), _found(other)
-    if one.evaluator_digest != two.evaluator_digest:
+    if not one.evaluator_digest or one.evaluator_digest != two.evaluator_digest:
         raise NotComparable(
             f"Jobs {own.pk} and {other.pk} evaluated in different ways: their figures are not "
             "comparable."
         )
+    if not one.set_digest or one.set_digest != two.set_digest:
+        raise NotComparable(f"Jobs {own.pk} and {other.pk} evaluated different prompts.")
     found = paired(_rows(two), _rows(one), one.way)
     named = {each.name: each for each in found.differences}
     if metric not in named:

@@ -42,6 +42,10 @@ class GateForm(forms.Form):
         asked = [given.get(name) for name in ("at_least", "at_most", "other")]
         if not self.errors and all(value is None for value in asked):
             self.add_error("at_least", "Say at least one of at least, at most and compared with.")
+        if given.get("better") and not given.get("other"):
+            self.add_error("better", "Choose the evaluation that it is compared with.")
+        if given.get("margin") and (given.get("better") or not given.get("other")):
+            self.add_error("margin", "A margin goes with an evaluation that it is not worse than.")
         return given
 
     @property

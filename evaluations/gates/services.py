@@ -12,8 +12,8 @@ from evaluations.kinds.evaluate import Evaluate
 from evaluations.models import Evaluation
 from evaluations.steps.step import Limit
 from jobs import events, lifecycle
-from jobs.files.parents import comes_round
 from jobs.models import Gate, Job, Status
+from jobs.queue import claims
 from jobs.work import kick
 
 AT_ONCE = 50
@@ -29,8 +29,9 @@ def set_gate(job: Job, on: Job, limit: Limit, other: Job | None, *, who: str) ->
     _check(job, on, other)
     words = in_words(limit, on, other)
     with transaction.atomic():
+        claims.locked(job.machine_id)  # so that nobody starts it by the line as it was
         waits = Q(status=Status.DRAFT) | Q(status=Status.QUEUED, attempt=1)
-        if not Job.objects.select_for_update().filter(waits, pk=job.pk).exists():
+        if not Job.objects.filter(waits, pk=job.pk).exists():
             raise NotSet(f"{job.name} has started meanwhile.")
         facts = {"on": on, "other": other, "asks": asdict(limit), "words": words,
                  "passed_at": None, "said": "", "failure": ""}  # fmt: skip
@@ -66,7 +67,9 @@ def settle(evaluation: Job) -> None:
         if judged is None:
             continue  # the other evaluation is not over yet
         passed = None if judged.failure else timezone.now()
-        Gate.objects.filter(pk=gate.pk, passed_at=None).update(
+        # Not where somebody has asked for something else meanwhile.
+        same = Gate.objects.filter(pk=gate.pk, on=gate.on, other=gate.other, words=gate.words)
+        same.filter(passed_at=None).update(
             passed_at=passed, said=judged.said, failure=judged.failure
         )
         kick(gate.job.machine_id)
@@ -85,6 +88,8 @@ def _judged(gate: Gate) -> Judged | None:
     row = Evaluation.objects.filter(job=gate.on).defer("scores").first()
     if row is None or gate.on is None:
         return None
+    if row.fault:
+        return Judged(failure=f"What job {gate.on.pk} found cannot be read. {row.fault}")
     said = []
     if limit.at_least is not None or limit.at_most is not None:
         if (value := row.metrics.get(limit.metric)) is None:
@@ -103,9 +108,9 @@ def _beside(gate: Gate, on: Job, limit: Limit, said: list[str]) -> Judged | None
     if gate.other is None:
         return Judged(failure="The evaluation with which it is compared was deleted.")
     if not Evaluation.objects.filter(job=gate.other).exists():
-        return None if not gate.other.is_over else Judged(
-            failure=f"Job {gate.other.pk}, with which it is compared, found nothing."
-        )  # fmt: skip
+        is_coming = gate.other.status == Status.COMPLETED or not gate.other.is_over
+        nothing = f"Job {gate.other.pk}, with which it is compared, found nothing."
+        return None if is_coming else Judged(failure=nothing)
     try:
         judged = beside(on, gate.other, limit)
     except NotComparable as error:
@@ -124,8 +129,23 @@ def _check(job: Job, on: Job, other: Job | None) -> None:
             raise NotSet(f"Job {each.pk} is {each.stands}: it will find nothing.")
     if on == other:
         raise NotSet("A model is compared with another one.")
-    if on == job or comes_round(on, job.uuid):
-        raise NotSet(f"Job {on.pk} waits for this one.")
+    for each in filter(None, (on, other)):
+        if each == job or job.pk in _awaited_by(each):
+            raise NotSet(f"Job {each.pk} waits for this one.")
+
+
+def _awaited_by(job: Job) -> set[int]:
+    """The jobs for which a job waits, by whatever way, over others."""
+    seen, line = set[int](), [job]
+    while line:
+        each = line.pop()
+        gate = Gate.objects.filter(job=each).select_related("on", "other").first()
+        before = [each.after, *([gate.on, gate.other] if gate else [])]
+        for one in filter(None, before):
+            if one.pk not in seen:
+                seen.add(one.pk)
+                line.append(one)
+    return seen
 
 
 def in_words(limit: Limit, on: Job, other: Job | None) -> str:

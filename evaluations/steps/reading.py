@@ -78,7 +78,7 @@ def read_chain(text: str) -> Recipe:
         step = _step(row, nr, steps)
         steps[step.name] = step
     return Recipe(
-        name=_text(data.get("name", "Chain"), "The name of the recipe", 150),
+        name=_one_line(data.get("name", "Chain"), "The name of the recipe", 150),
         steps=list(steps.values()),
         about=_text(data.get("about", ""), "about"),
         machine=_text(data.get("machine", ""), "machine", 100),
@@ -222,6 +222,8 @@ def _gate(data: Mapping[str, Any], step: Step, before: Mapping[str, Step]) -> St
                          "one of not_worse_than and better_than.")  # fmt: skip
     if margin < 0:
         raise ChainError(f"{where}: margin is {margin:g}, and not below 0.")
+    if margin and not than["not_worse_than"]:
+        raise ChainError(f"{where}: margin goes with not_worse_than.")
     limit = Limit(
         metric, bounds["at_least"], bounds["at_most"], than["not_worse_than"], than["better_than"],
         margin,
@@ -256,7 +258,7 @@ def _source(given: Any, where: str, before: Mapping[str, Step]) -> Source:
 
 
 def _path(given: Any, where: str) -> str:
-    if not isinstance(given, str) or not given.startswith("/"):
+    if not isinstance(given, str) or not given.startswith("/") or given == "/*":
         raise ChainError(f"{where}: {_shown(given)} is no whole path: it begins with /.")
     return _text(given, where)
 
@@ -336,6 +338,13 @@ def _text(given: Any, where: str, most: int = LONGEST_TEXT) -> str:
     if len(given) > most:
         raise ChainError(f"{where} has {len(given)} characters; {most} are the most.")
     return given.strip()
+
+
+def _one_line(given: Any, where: str, most: int) -> str:
+    text = " ".join(_text(given, where, most).split())
+    if not text or not text.isprintable():
+        raise ChainError(f"{where} is {_shown(given)}, and not a line of printable characters.")
+    return text
 
 
 def _number(given: Any, where: str) -> float | None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from django.db.models import Q
+
 from jobs.archive.belongings import reader_words, readings_of
 from jobs.archive.services import underway
 from jobs.artifacts.refusals import newest_whole
@@ -37,7 +39,8 @@ def _needed(job: Job) -> Iterator[str]:
     if not job.is_over:
         for waiting in Job.objects.filter(after=job, status=Status.QUEUED):
             yield f"Job {waiting.pk} ({waiting.name}) waits until it has ended."
-    for shut in Gate.objects.shut().filter(on=job, job__status=Status.QUEUED).select_related("job"):
+    of = Q(on=job) | Q(other=job)
+    for shut in Gate.objects.shut().filter(of, job__status=Status.QUEUED).select_related("job"):
         yield f"Job {shut.job.pk} ({shut.job.name}) waits for what it finds."
     gates = Rehearsal.objects.gates().filter(run=job, job__status=Status.QUEUED)
     for gate in gates.select_related("job"):

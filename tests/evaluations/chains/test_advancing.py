@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 
+from compute.machines.verbs import remove
 from evaluations.chains import services
 from evaluations.chains.models import Chain
+from evaluations.models import Evaluation
+from jobs import lifecycle
 from jobs.models import Job, Status
 from tests import factories
 from tests.evaluations.chains.runs import TWO, ended, job_of, moved, part, started, states
@@ -139,7 +142,7 @@ def test_a_gate(user: User, gate: str, said: str, failed: str) -> None:
     moved(chain)
     assert (part(chain, "gate").said, part(chain, "gate").failure) == (said, failed)
     if failed:
-        assert (chain.state, chain.reason) == (Chain.State.FAILED, f"Step gate: {failed}")
+        assert (chain.state, chain.reason) == (Chain.State.FAILED, f"Step gate sft: {failed}")
         assert not chain.parts.filter(step="grpo").exists()
     else:
         assert job_of(chain, "grpo").after == job_of(chain, "sft")
@@ -153,12 +156,11 @@ def test_a_gate_on_a_metric_that_never_came(user: User) -> None:
 
 
 def test_what_cannot_be_asked_for_is_said_at_its_step(user: User) -> None:
-    decay = "set: {method: ema, decay: 3}"
-    chain = started(f"{TWO}- {{name: av, average: grpo, {decay}}}\n", user)
+    chain = started(f"{TWO}- {{name: av, average: grpo}}\n", user)
     for step in ("sft", "grpo"):
         ended(job_of(chain, step))
         moved(chain)
-    assert "Step av: Decay: Ensure this value is less than or equal to 1." in chain.reason
+    assert chain.reason == "Step av: Models: Choose from 2 to 64 models, not 1."
 
 
 def test_what_is_wrong_is_known_before_the_start(user: User) -> None:
@@ -180,6 +182,10 @@ def test_what_is_wrong_is_known_before_the_start(user: User) -> None:
         ("{name: av, average: grpo, set: {metod: last}}", "no field metod. Did you mean method?"),
         ("{evaluate: [grpo], set: {way: answers, sampels: 2}}", "Did you mean samples?"),
         ("{evaluate: [grpo], over: {sampels: [2]}}", "Did you mean samples?"),
+        ("{evaluate: [grpo], over: {samples: [2, x]}}", "Enter a whole number"),
+        ("{evaluate: [grpo], set: {way: nonsense}}", "Select a valid choice"),
+        ("{average: grpo, set: {decay: 3}}", "less than or equal to 1"),
+        ("{merge: 'merge_method: nothing'}", "Step merge:"),
     ],
 )
 def test_a_field_that_there_is_not_is_known_before_the_start(
@@ -187,6 +193,67 @@ def test_a_field_that_there_is_not_is_known_before_the_start(
 ) -> None:
     with pytest.raises(services.NotStarted, match=sentence.replace("?", r"\?")):
         services.start(f"{TWO}- {step}\n", user)
+
+
+def test_a_job_that_a_worker_made_and_could_not_note_is_stopped_too(user: User) -> None:
+    chain = started(TWO, user)
+    chain.parts.update(job=None, asked=None)
+    assert services.stop(chain, who="ada")
+    assert Job.objects.get().status == Status.STOPPED
+    assert not services.stop(chain, who="ada")
+
+
+def test_a_machine_that_only_a_chain_names_is_retired(user: User) -> None:
+    box = factories.make_ssh_machine(name="box")
+    Chain.objects.create(owner=user, name="c", text=TWO, machine=box)
+    assert remove(box, who="ada")  # it stays for the history
+    box.refresh_from_db()
+    assert box.is_retired
+
+
+def test_it_is_not_resumed_while_its_jobs_are_being_stopped(user: User) -> None:
+    chain = started(TWO, user)
+    job = job_of(chain, "sft")
+    lifecycle.move(job, Status.STARTING)
+    services.stop(chain, who="ada")
+    with pytest.raises(services.NotStarted, match="is still being stopped"):
+        services.resume(chain, who="ada")
+    lifecycle.move(job, Status.STOPPED)
+    assert services.resume(chain, who="ada")
+
+
+def test_a_refused_part_does_not_make_the_others_anew(user: User) -> None:
+    chain = started(TWO.replace("model: sft", "model: sft, over: {seed: [1, 2]}"), user)
+    ended(job_of(chain, "sft"))
+    moved(chain)
+    first, second = part(chain, "grpo", 1), part(chain, "grpo", 2)
+    ended(job_of(chain, "grpo", 1), Status.FAILED)
+    job_of(chain, "grpo", 2).delete()
+    chain.parts.filter(pk=second.pk).update(asked=None, failure="It was refused.")
+    assert moved(chain).state == Chain.State.FAILED
+    services.resume(chain, who="ada")
+    moved(chain)
+    again = part(chain, "grpo", 1)
+    assert (again.attempt, again.asked == first.asked) == (2, False)
+    assert part(chain, "grpo", 2).asked
+
+
+def test_an_evaluation_that_nobody_can_read_fails_its_step(user: User, samples: Path) -> None:
+    chain = started(TWO, user)
+    text = f"{TWO}- {{evaluate: [grpo]}}\n"
+    type(chain).objects.update(text=text)
+    for step in ("sft", "grpo"):
+        ended(job_of(chain, step))
+        moved(chain)
+    Evaluation.objects.all().delete()
+    own = chain.parts.get(step="evaluate")
+    job = ended(factories.make_job(user, kind="evaluate", spec={}, status=Status.QUEUED))
+    chain.parts.filter(pk=own.pk).update(job=job, asked=job.pk, failure="")
+    Evaluation.objects.create(job=job, fault="It is no JSON.")
+    Chain.objects.update(state=Chain.State.RUNNING)
+    moved(chain)
+    assert chain.state == Chain.State.FAILED
+    assert "It is no JSON." in chain.reason
 
 
 def test_an_evaluation_is_done_once_it_is_read_and_a_gate_compares(
@@ -214,7 +281,7 @@ def test_an_evaluation_is_done_once_it_is_read_and_a_gate_compares(
     for job in jobs:
         ended(job)
     moved(chain)
-    assert chain.reason == f"What job {jobs[0].pk} found is being read."
+    assert f"What job {jobs[0].pk} found is being read." in chain.reason
     assert states(chain)["gate"] == "waiting"
     for job, values in zip(jobs, ([0.1, 0.3] * 20, [0.6, 0.7] * 20), strict=True):
         found(job, *values)

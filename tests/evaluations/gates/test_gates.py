@@ -44,7 +44,12 @@ def found(job: Job, *values: float) -> Evaluation:
     Job.objects.filter(pk=job.pk).update(status=Status.COMPLETED, ended_at=timezone.now())
     mean = sum(values) / len(values)
     kept = Evaluation.objects.create(
-        job=job, way="answers", metrics={MEAN: mean}, scores=scores([*values])
+        job=job,
+        way="answers",
+        metrics={MEAN: mean},
+        scores=scores([*values]),
+        set_digest="5e7",
+        evaluator_digest="e7a",
     )
     services.settle(job)
     return kept
@@ -139,6 +144,9 @@ def test_beside_another(
     services.set_gate(job, on, limit, base, who="ada")
     found(on, *own)
     assert waits(job).endswith("which is being found out.")  # the other is not over
+    Job.objects.filter(pk=base.pk).update(status=Status.COMPLETED, ended_at=timezone.now())
+    services.settle_due()
+    assert waits(job).endswith("which is being found out.")  # nobody has read it yet
     found(base, *other)
     gate = Gate.objects.get()
     assert bool(gate.passed_at) is passes
@@ -146,13 +154,23 @@ def test_beside_another(
     assert f"{MEAN} over 40 prompts" in gate.said + gate.failure
 
 
-def test_evaluations_of_different_ways_are_not_compared(user: User) -> None:
+@pytest.mark.parametrize(
+    ("other", "sentence"),
+    [
+        ({"evaluator_digest": "another"}, "evaluated in different ways"),
+        ({"set_digest": "another"}, "evaluated different prompts"),
+        ({"fault": "It is no JSON."}, "It is no JSON."),
+    ],
+)
+def test_evaluations_of_different_ways_are_not_compared(
+    user: User, other: dict[str, str], sentence: str
+) -> None:
     job, on, base = queued(user), *(evaluation(user, Status.RUNNING) for _ in range(2))
     services.set_gate(job, on, Limit(MEAN, better_than="x"), base, who="ada")
     found(base, *EVEN)
-    Evaluation.objects.update(evaluator_digest="another")
+    Evaluation.objects.update(**other)
     found(on, *EVEN)
-    assert "evaluated in different ways" in Gate.objects.get().failure
+    assert sentence in Gate.objects.get().failure
 
 
 def test_whoever_died_before_judging_is_made_up_for(user: User) -> None:
@@ -169,16 +187,40 @@ def test_what_cannot_be_a_gate_is_said(user: User) -> None:
     limit = Limit(MEAN, at_least=0.4)
     late = factories.make_job(user, status=Status.RUNNING)
     waiting = factories.make_job(user, kind="evaluate", spec={}, after=job, status=Status.QUEUED)
+    gated = evaluation(user, Status.QUEUED)
+    Gate.objects.create(job=gated, on=waiting, words="it is good")
     for asked, sentence in {
         (late, on, None): "stands before the first start",
         (job, late, None): "evaluates nothing",
         (job, evaluation(user, Status.FAILED), None): "it will find nothing",
         (job, on, on): "compared with another one",
         (job, waiting, None): "waits for this one",
+        (job, on, waiting): "waits for this one",
+        (job, gated, None): "waits for this one",
     }.items():
         with pytest.raises(services.NotSet, match=sentence):
             services.set_gate(asked[0], asked[1], limit, asked[2], who="ada")
-    assert not Gate.objects.exists()
+    assert not Gate.objects.filter(job=job).exists()
+
+
+def test_a_gate_that_was_changed_meanwhile_is_judged_anew(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, on = queued(user), evaluation(user, Status.RUNNING)
+    services.set_gate(job, on, Limit(MEAN, at_least=0.4), None, who="ada")
+    judge = services._judged
+
+    def slow(gate: Gate) -> object:
+        """Somebody asks for more while it is judged."""
+        Gate.objects.filter(pk=gate.pk).update(words="more", asks={"metric": MEAN, "at_least": 9})
+        return judge(gate)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(services, "_judged", slow)
+        found(on, 0.5)
+    assert Gate.objects.get().passed_at is None
+    services.settle_due()
+    assert "below 9" in Gate.objects.get().failure
 
 
 def test_the_page_and_the_command(

@@ -114,7 +114,10 @@ def test_choices_and_gates() -> None:
         (with_step("{gate: grpo, metric: a, at_least: x}"), "at_least is “x”, and not a number"),
         (with_step("{gate: grpo, metric: a, at_least: .nan}"), "at_least is “nan”"),
         (with_step("{gate: grpo, metric: a, at_least: 1, margin: -1}"), "not below 0"),
+        (with_step("{gate: grpo, metric: a, at_least: 1, margin: 1}"), "goes with not_worse_than"),
         (with_step("{gate: grpo, metric: a, better_than: sft}"), "from names the step"),
+        ("name: ''\nsteps: [{train: a}]", "not a line of printable characters"),
+        ("steps: [{models: '/*'}]", "“/*” is no whole path"),
         (
             with_step(
                 "{gate: grpo, metric: a, from: scores, better_than: sft, not_worse_than: sft}"

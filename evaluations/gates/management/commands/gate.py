@@ -7,7 +7,7 @@ from evaluations.gates import services
 from evaluations.gates.forms import GateForm
 from jobs.management.base import add_verb_arguments, find_job, find_user
 from jobs.models import Gate
-from platform_site.commands import FormError, JsonCommand
+from platform_site.commands import FieldError, FormError, JsonCommand
 
 
 class Command(JsonCommand):
@@ -28,6 +28,8 @@ class Command(JsonCommand):
         job, user = find_job(options["id"]), find_user(options["user"])
         if options["remove"]:
             services.remove_gate(job, who=user.get_username())
+        elif options["better_than"] is not None and options["not_worse_than"] is not None:
+            raise FieldError("better_than", "Say one of --better-than and --not-worse-than.")
         elif options["on"] is not None:
             other = options["better_than"] or options["not_worse_than"]
             names = ("on", "metric", "at_least", "at_most", "margin")

@@ -58,7 +58,7 @@ class Watcher:
         self.every: dict[Callable[[], None], float] = {
             overdue.kick_stuck: KICK_EVERY,
             advancing.kick_due: KICK_EVERY,
-            scheduling.start_due: WORK_EVERY,
+            scheduling.kick_due: WORK_EVERY,
             gates.settle_due: RETRY_EVERY,
             resuming.retry_due: RETRY_EVERY,
             resuming.ask_again: ASK_EVERY,
