@@ -29,6 +29,7 @@ HOOKS = {
     "report": ('id="run-report"',),
     "comparison": ('id="run-comparison"',),
     "result": ('id="run-result"',),
+    "evaluation": ('id="run-evaluation"',),
 }
 SCRIPTS = {
     "charts": {
