@@ -42,6 +42,7 @@ class Evaluation(models.Model):
     )  # fmt: skip
     of_step = models.PositiveBigIntegerField(null=True, blank=True)
     model = models.CharField(max_length=1000)
+    adapter = models.CharField(max_length=1000, blank=True, help_text="What lay on the model.")
     way = models.CharField(max_length=20)
     set_name = models.CharField(max_length=200, blank=True)
     set_digest = models.CharField(max_length=64, blank=True)
@@ -77,10 +78,15 @@ class Evaluation(models.Model):
     @property
     def subject(self) -> str:
         """What was evaluated, as pages call it."""
+        return f"{self._made} on {_last(self.model)}" if self.adapter else self._made
+
+    @property
+    def _made(self) -> str:
+        """The artifact by its job and step, or else the folder."""
         if self.artifact and self.artifact.job:
             step = f", step {self.of_step}" if self.of_step is not None else ""
             return f"{self.artifact.job.name}{step}"
-        return self.model.rstrip("/").rpartition("/")[2] or self.model
+        return _last(self.adapter or self.model)
 
     @property
     def group(self) -> tuple[str, str]:
@@ -98,6 +104,11 @@ class Evaluation(models.Model):
         """What each prompt scored; None where nothing was kept. Raises ``NotScores``."""
         data: Any = self.scores
         return None if data is None else unpacked(bytes(data))
+
+
+def _last(path: str) -> str:
+    """The last part of a path."""
+    return path.rstrip("/").rpartition("/")[2] or path
 
 
 class RuleQuerySet(models.QuerySet["Rule"]):

@@ -32,9 +32,9 @@ def every(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     if not form.is_valid():
         return _shown(request, run, form, 422)
     _, made = services.begin(form)
-    messages.success(
-        request, f"Every checkpoint is evaluated: {counted(len(made), 'evaluation')} queued now."
-    )
+    more = " The others follow soon." if len(made) == services.AT_ONCE else ""
+    queued = counted(len(made), "evaluation")
+    messages.success(request, f"Every checkpoint is evaluated: {queued} queued now.{more}")
     return redirect("evaluations:every", run.pk)
 
 

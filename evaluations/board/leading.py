@@ -39,8 +39,9 @@ class Group:
 
     @property
     def label(self) -> str:
-        name = self.set_name or f"prompts {self.set_digest[:8]}"
-        return f"{name}, {self.way}, evaluator {self.evaluator_digest[:8]}"
+        prompts = f"prompts {self.set_digest[:6]}"
+        name = f"{self.set_name} ({prompts})" if self.set_name else prompts
+        return f"{name}, {self.way}, evaluator {self.evaluator_digest[:6]}"
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def rows_of(group: Group, user: User) -> list[Evaluation]:
     newest = dict[tuple[Any, ...], Evaluation]()
     for each in found.order_by("-kept_at", "-pk")[:MOST_ROWS]:
         model = (each.artifact_id,) if each.artifact_id else (each.model, each.job.machine_id)
-        newest.setdefault(model, each)
+        on = (each.model, each.adapter) if each.adapter else ()
+        newest.setdefault((*model, *on), each)
     return list(newest.values())
 
 

@@ -102,6 +102,7 @@ def as_json(job: Job) -> dict[str, Any]:
 def evaluation_json(found: Evaluation) -> dict[str, Any]:
     return {
         "artifact": found.artifact_id,
+        "adapter": found.adapter,
         "of_job": found.of_job_id,
         "of_step": found.of_step,
         "set": {"name": found.set_name, "digest": found.set_digest, "prompts": found.prompts},

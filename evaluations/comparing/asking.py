@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from django.contrib.auth.models import User
 
-from evaluations.comparing.comparison import NotComparable
+from evaluations.comparing.comparison import NotComparable, check_number
 from evaluations.kinds.evaluate import Evaluate
 from evaluations.models import Evaluation
 from jobs.models import Job
@@ -17,6 +17,7 @@ def named(numbers: Sequence[int], user: User) -> list[Evaluation]:
     jobs = Job.objects.visible_to(user).in_bulk(asked)
     if len(jobs) < len(set(numbers)):
         raise Job.DoesNotExist("There is no such job.")
+    check_number(len(asked))  # what each prompt scored may be large
     found = Evaluation.objects.select_related("job", "artifact__job").filter(job__in=jobs)
     kept = {each.job_id: each for each in found}
     for number in asked:

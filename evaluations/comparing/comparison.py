@@ -73,10 +73,15 @@ class Comparison:
     others: Sequence[Beside] = field(default_factory=list)
 
 
+def check_number(count: int) -> None:
+    """Raises ``NotComparable`` for too few or too many evaluations."""
+    if not 2 <= count <= MOST:
+        raise NotComparable(f"Choose from 2 to {MOST} evaluations.")
+
+
 def compare(evaluations: Sequence[Evaluation]) -> Comparison:
     """Raises ``NotComparable``."""
-    if not 2 <= len(evaluations) <= MOST:
-        raise NotComparable(f"Choose from 2 to {MOST} evaluations.")
+    check_number(len(evaluations))
     first, *others = evaluations
     ways = {each.way for each in evaluations}
     if len(ways) > 1:

@@ -3,6 +3,7 @@
 import uuid as uuids
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -21,6 +22,7 @@ from evaluations.ordering.fields import (
 from jobs.artifacts.keeping import artifacts_at
 from jobs.models import Artifact, Place
 from jobs.verl.model_dir import HUB_NAME
+from platform_site.paths import open_to
 from surgery.kinds.steps import step_in
 from surgery.making.checks import SurgeryError, check_adapters
 from surgery.making.forms import MakeForm, Wrong, lines
@@ -31,6 +33,7 @@ PLAIN = (
     "limit", "samples", "temperature", "top_p", "top_k", "seed", "max_prompt_tokens",
     "max_new_tokens", "few_shot", "backend", "dtype", "gpus", "batch_size", "template",
 )  # fmt: skip
+OF_ALL_WAYS = ("auto", "transformers")  # engines; the others only answer
 GROUPS = (
     ("", ("models", "more_models", "adapter", "way")),
     ("Rows", OF_ROWS),
@@ -72,6 +75,10 @@ class EvaluateForm(MakeForm, EvaluateFields):
         """What is asked of each model. Raises ``Wrong``."""
         plain = {name: given[name] for name in PLAIN if given[name] not in (None, "")}
         spec = EvaluateSpec(way=given["way"], **plain)
+        if spec.top_k == 0:
+            raise Wrong("top_k", "0 tokens leave nothing to choose from: -1 is all tokens.")
+        if given["way"] != ANSWERS and spec.backend not in OF_ALL_WAYS:
+            raise Wrong("backend", f"{WAYS[given['way']]}: that is computed by transformers alone.")
         if given["way"] == TASKS:
             return self._of_tasks(given, spec)
         version = self.dataset_version = given["dataset"]
@@ -81,7 +88,8 @@ class EvaluateForm(MakeForm, EvaluateFields):
 
     def _of_tasks(self, given: dict[str, Any], spec: EvaluateSpec) -> EvaluateSpec:
         names = given["tasks"].replace(",", " ").split()
-        files = checks.task_files(given["task_files"])
+        read = partial(open_to, self.user)
+        files = checks.task_files(given["task_files"], given["machine"], read)
         if not names and not files:
             raise Wrong("tasks", "Name a task, or a task file below.")
         return replace(spec, tasks=list(dict.fromkeys(names)), task_files=files)
@@ -94,7 +102,8 @@ class EvaluateForm(MakeForm, EvaluateFields):
             raise Wrong("temperature", f"{spec.samples} greedy answers to a prompt are one answer: "
                         "give a temperature above 0.")  # fmt: skip
         path, name = given["reward_file"].strip(), given["reward_name"].strip()
-        checks.check_reward(path, name, kwargs, file, given["dataset"].target)
+        read = partial(open_to, self.user)
+        checks.check_reward(path, name, kwargs, file, given["dataset"].target, read)
         return replace(spec, reward_file=path, reward_name=name, reward_kwargs=kwargs)
 
     def _adapter(self, given: dict[str, Any], paths: Sequence[str]) -> str:
@@ -119,7 +128,8 @@ class EvaluateForm(MakeForm, EvaluateFields):
 
     def name_of(self, spec: EvaluateSpec) -> str:
         on = self.dataset_version or ", ".join([*spec.tasks, *spec.task_files])[:80]
-        return f"Evaluation of {self.called(spec.model)} on {on}"
+        adapter = f"{self.called(spec.adapter)} on " if spec.adapter else ""
+        return f"Evaluation of {adapter}{self.called(spec.model)} on {on}"
 
     def uuid_of(self, spec: EvaluateSpec) -> uuids.UUID:
         """The first job has the number of the form; the same form twice makes the same jobs."""
@@ -132,7 +142,10 @@ class EvaluateForm(MakeForm, EvaluateFields):
 
 
 def _of(spec: EvaluateSpec, artifact: Artifact | None) -> EvaluateSpec:
-    """With the run and the step whose checkpoint it is, where it is one."""
+    """With the run and the step whose checkpoint it is, where it is one: with an adapter on it, it
+    is no more."""
+    if spec.adapter:
+        return spec
     if artifact is None or artifact.kind != Artifact.Kind.CHECKPOINT:
         return replace(spec, of_step=step_in(spec.model))
     return replace(spec, of_job=artifact.job_id, of_step=artifact.step)

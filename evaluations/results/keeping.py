@@ -1,10 +1,14 @@
 """Keep what an evaluation found: from the files of its run, on whatever machine, to a row."""
 
+import logging
+import math
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from django.db import InterfaceError, OperationalError, transaction
+
 from compute.machines.runners import runner_for
-from compute.runners.base import Runner
+from compute.runners.base import Runner, RunnerError
 from evaluations.kinds.evaluate import RESULT, SCORES, EvaluateSpec
 from evaluations.models import Evaluation
 from evaluations.statistics.figures import figures_of
@@ -14,11 +18,13 @@ from evaluations.written.result import LARGEST, NotReadable, Result, read_result
 from jobs import measured
 from jobs.models import Artifact, Job, JobInput, Status
 
+log = logging.getLogger(__name__)
 PIECE = 1 << 20
+LONGEST_SERIES = 200  # characters of a series' name
 LARGEST_SCORES = 256 << 20  # bytes that are read of a file of scores
 Role = JobInput.Role
-# Of what a job read, the model that it evaluated: an adapter is more so than what it lies on.
-SUBJECTS = (Role.ADAPTER, Role.CHECKPOINT, Role.MODEL, Role.SOURCE)
+# Of what a job read, the model that it evaluated; where an adapter lies on it, that one.
+SUBJECTS = (Role.CHECKPOINT, Role.MODEL, Role.SOURCE)
 
 
 def keep(job: Job) -> Evaluation | None:
@@ -30,22 +36,51 @@ def keep(job: Job) -> Evaluation | None:
     if job.status != Status.COMPLETED:
         return None
     spec: EvaluateSpec = job.spec_of_kind
-    runner = runner_for(job.machine)
     try:
-        result = read_result(_read(runner, f"{job.run_dir}/{RESULT}", LARGEST))
+        fields = _found_by(job, spec)
+        # A row whose run has no figures would never be told again: both are written, or neither.
+        with transaction.atomic():
+            kept = _write(job, spec, fields)
+            tell_run(kept)
     except NotReadable as error:
         return _write(job, spec, {"fault": str(error)})
-    scores, sentences = _scores_of(runner, f"{job.run_dir}/{SCORES}")
-    kept = _write(job, spec, _found(result, scores, spec.way) | {
-        "left_out": [*result.left_out, *sentences],
-        "scores": packed(scores) if len(scores) else None,
-    })  # fmt: skip
-    tell_run(kept)
+    except (RunnerError, OperationalError, InterfaceError):
+        raise  # another try may end otherwise
+    except Exception as error:
+        log.exception("The result of evaluation %s cannot be kept.", job.pk)
+        why = f"What the evaluation found cannot be kept: {type(error).__name__}."
+        return _write(job, spec, {"fault": why})
     return kept
 
 
+def _found_by(job: Job, spec: EvaluateSpec) -> dict[str, Any]:
+    """What the run of an evaluation wrote. Raises ``NotReadable``, and ``RunnerError``."""
+    runner = runner_for(job.machine)
+    result = read_result(_read(runner, f"{job.run_dir}/{RESULT}", LARGEST))
+    scores, sentences = _scores_of(runner, f"{job.run_dir}/{SCORES}")
+    named = {"set_name": name} if (name := set_name(job, spec)) else {}
+    return _found(result, scores, spec.way) | named | {
+        "left_out": [*result.left_out, *sentences],
+        "scores": packed(scores) if len(scores) else None,
+    }  # fmt: skip
+
+
+def set_name(job: Job, spec: EvaluateSpec) -> str:
+    """What was asked, where it is a version of a data set: files of two versions have one name."""
+    version = job.dataset_version
+    if version is None:
+        return ""
+    part = "" if version.val_file in spec.files else ", training part"
+    first = f", first {spec.limit}" if spec.limit else ""
+    return f"{version.label[: 200 - len(part) - len(first)]}{part}{first}"
+
+
 def _found(result: Result, scores: Scores, way: str) -> dict[str, Any]:
-    told = figures_of(scores, way)
+    told = {
+        name: each
+        for name, each in figures_of(scores, way).items()
+        if all(map(math.isfinite, (each.value, each.low, each.high)))  # JSON has no other numbers
+    }
     return {
         "set_name": result.set_name,
         "set_digest": result.set_digest,
@@ -62,22 +97,27 @@ def _found(result: Result, scores: Scores, way: str) -> dict[str, Any]:
 
 
 def _write(job: Job, spec: EvaluateSpec, fields: dict[str, Any]) -> Evaluation:
-    artifact = subject_of(job)
+    artifact = subject_of(job, spec)
     run, step = _of(spec, artifact)
     told = {"artifact": artifact, "of_job": run, "of_step": step, "model": spec.model[:1000],
-            "way": spec.way[:20]}  # fmt: skip
+            "adapter": spec.adapter[:1000], "way": spec.way[:20]}  # fmt: skip
     found, _ = Evaluation.objects.update_or_create(job=job, defaults=told | fields)
     return found
 
 
-def subject_of(job: Job) -> Artifact | None:
-    """The artifact that a job evaluates, as far as its rows name one."""
+def subject_of(job: Job, spec: EvaluateSpec) -> Artifact | None:
+    """The artifact that a job evaluates, as far as its rows name one. With an adapter it is that of
+    the adapter, or none: what it lies on is another model."""
+    roles = (Role.ADAPTER,) if spec.adapter else SUBJECTS
     read = {each.role: each.artifact for each in job.inputs.select_related("artifact")}
-    return next((read[role] for role in SUBJECTS if read.get(role)), None)
+    return next((read[role] for role in roles if read.get(role)), None)
 
 
 def _of(spec: EvaluateSpec, artifact: Artifact | None) -> tuple[Job | None, int | None]:
-    """The run and the step whose checkpoint it is: as its order says, or else its artifact."""
+    """The run and the step whose checkpoint it is: as its order says, or else its artifact. With an
+    adapter on it, it is no more what its run made."""
+    if spec.adapter:
+        return None, None
     if spec.of_job is not None:
         return Job.objects.filter(pk=spec.of_job).first(), spec.of_step
     if artifact and artifact.kind == Artifact.Kind.CHECKPOINT:
@@ -129,10 +169,13 @@ def tell_run(evaluation: Evaluation) -> None:
 
 
 def series_name(evaluation: Evaluation, figure: str) -> str:
-    """``eval/<set>/<figure>``: of two sets of prompts, each has a series of its own."""
+    """``eval/<set>:<digests>/<figure>``: what is asked of other prompts, or by another evaluator,
+    has a series of its own, also where both sets have one name."""
     short = figure.removeprefix("eval/")
-    name = evaluation.set_name or evaluation.set_digest[:8] or "set"
-    return f"eval/{'_'.join(name.split())[:80]}/{short}"
+    name = "_".join(evaluation.set_name.split())[:80] or "set"
+    group = "-".join(digest[:6] for digest in evaluation.group if digest)
+    of_set = f"{name}:{group}" if group else name
+    return f"eval/{of_set}/{short}"[:LONGEST_SERIES]
 
 
 def kept(job: Job) -> Evaluation | None:

@@ -17,6 +17,7 @@ MOST_SENTENCES = 100
 LONGEST_NAME = 200
 LONGEST_WORDS = 1000
 DIGEST = re.compile(r"[0-9a-f]{16,64}")
+MOST_COUNTED = 2**31 - 1  # what a database keeps of a count
 COUNTS = ("prompts", "answers", "failed_scores", "too_long", "clipped", "empty")
 
 
@@ -88,7 +89,9 @@ def _figure(value: Any) -> float | None:
 
 def _counts(found: Mapping[str, Any]) -> dict[str, int]:
     told = {name: found.get(name) for name in COUNTS}
-    return {name: each for name, each in told.items() if type(each) is int and 0 <= each < 2**53}
+    return {
+        name: each for name, each in told.items() if type(each) is int and 0 <= each <= MOST_COUNTED
+    }
 
 
 def _sentences(value: Any) -> tuple[str, ...]:

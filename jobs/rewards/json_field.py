@@ -1,5 +1,8 @@
 """A field for JSON that a user types."""
 
+import json
+import math
+from collections.abc import Iterator
 from typing import Any
 
 from django import forms
@@ -19,11 +22,14 @@ class JsonField(forms.JSONField):
         if isinstance(value, str) and (len(value) > LONGEST or depth(value) > DEEPEST):
             raise ValidationError("That is too long, or nested too deep.")
         try:
-            return super().to_python(value)
+            found = super().to_python(value)
         except ValidationError:
             raise
         except ValueError:  # a number of thousands of digits
             raise ValidationError("That is not JSON.") from None
+        if why := next(_unkept(found), ""):
+            raise ValidationError(why)
+        return found
 
     def bound_data(self, data: Any, initial: Any) -> Any:
         """What was typed, where it is no such JSON."""
@@ -32,3 +38,19 @@ class JsonField(forms.JSONField):
         except ValidationError:
             return InvalidJSONInput(data or "")
         return super().bound_data(data, initial)
+
+
+def _unkept(value: Any) -> Iterator[str]:
+    """What no database keeps as JSON, in sentences."""
+    if isinstance(value, dict | list):
+        parts = [*value, *value.values()] if isinstance(value, dict) else value
+        for part in parts:
+            yield from _unkept(part)
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield "A number is not finite: JSON has no NaN and no infinity."
+    elif isinstance(value, str) and not _is_text(value):
+        yield f"A text has a character that cannot be kept: {json.dumps(value)[:40]}."
+
+
+def _is_text(value: str) -> bool:
+    return "\0" not in value and not any("\ud800" <= each <= "\udfff" for each in value)

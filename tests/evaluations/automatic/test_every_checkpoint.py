@@ -4,6 +4,7 @@ import json
 import uuid as uuids
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -12,10 +13,13 @@ from django.test import Client
 
 from datasets.models import Version
 from evaluations.automatic.services import fulfil
+from evaluations.kinds.evaluate import EvaluateSpec
 from evaluations.models import Rule
 from jobs import listeners
+from jobs.launch.submit import NotSubmitted
 from jobs.models import Artifact, Job, Priority, Status
 from surgery.choosing.table import table_of
+from surgery.making.services import queue
 from tests import factories
 from tests.evaluations.made import evaluated, line, result
 from tests.pages import asks_for_login, refuses_other_methods
@@ -131,7 +135,7 @@ def test_scores_stand_in_the_table_of_checkpoints_and_choose(
                          spec=job.spec_of_kind)  # fmt: skip
         done.inputs.create(artifact=artifact_at(Path(job.spec_of_kind.model)), role="checkpoint")
         listeners.completed(done)
-    name = "eval/sums@1/score/mean"
+    name = "eval/sums@1:bbbbbb-aaaaaa/score/mean"
     table = table_of([run])
     assert [row.values[name] for row in table.rows] == [0.25, 0.75]
     asked = f"/surgery/checkpoints/{run.pk}/?by=metric&metric={name}&side=higher"
@@ -148,4 +152,51 @@ def test_scores_of_what_was_made_of_checkpoints(user: User, run: Job, home: Path
     done.inputs.create(artifact=artifact, role="model")
     listeners.completed(done)
     (row,) = table_of([made]).made
-    assert row.values["eval/sums@1/score/mean"] == 0.5
+    assert row.values["eval/sums@1:bbbbbb-aaaaaa/score/mean"] == 0.5
+
+
+def test_what_a_worker_did_not_come_to_is_overdue(
+    page: Client, run: Job, version: Version, reward: Path, home: Path
+) -> None:
+    page.post(f"/evaluations/every/{run.pk}/", form(version, reward))
+    assert run.pk not in listeners.overdue()
+    checkpoint(run, home / "run", 30)  # and the worker dies before it tells of it
+    assert run.pk in listeners.overdue()
+    listeners.completed(run)
+    assert run.pk not in listeners.overdue()
+    assert len(evaluations()) == 3
+
+
+def test_a_call_makes_some_and_the_workers_the_others(
+    page: Client, run: Job, version: Version, reward: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evaluations.automatic.services.AT_ONCE", 1)
+    url = f"/evaluations/every/{run.pk}/"
+    response = page.post(url, form(version, reward), follow=True)
+    assert b"1 evaluation queued now. The others follow soon." in response.content
+    assert run.pk in listeners.overdue()
+    listeners.completed(run)
+    assert len(evaluations()) == 2
+    assert run.pk not in listeners.overdue()
+
+
+@pytest.mark.parametrize("error", [NotSubmitted("the queue is full"), KeyError("odd")])
+def test_what_goes_wrong_at_one_step_is_said_and_the_others_go_on(
+    page: Client, run: Job, version: Version, reward: Path, error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def fail_once(spec: EvaluateSpec, *args: Any) -> Job:
+        if spec.of_step == 10:
+            raise error
+        return queue(spec, *args)
+
+    monkeypatch.setattr("evaluations.automatic.services.queue", fail_once)
+    page.post(f"/evaluations/every/{run.pk}/", form(version, reward))
+    rule = Rule.objects.get()
+    assert rule.done == [20]
+    assert rule.problem.startswith("Step 10: ")
+    assert run.pk in listeners.overdue()
+    monkeypatch.setattr("evaluations.automatic.services.queue", queue)
+    listeners.completed(run)
+    rule.refresh_from_db()
+    assert (sorted(rule.done), rule.problem) == ([10, 20], "")

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import Client
 
-from evaluations.board.leading import BEST, LEVEL, groups_of, standings
+from evaluations.board.leading import BEST, LEVEL, groups_of, rows_of, standings
 from evaluations.kinds.evaluate import EvaluateSpec
 from evaluations.models import Evaluation
 from jobs.models import Status
@@ -148,3 +148,18 @@ def test_lines_of_tasks_have_a_figure_each(user: User) -> None:
     found = keep(job)
     assert found is not None
     assert list(found.intervals) == ["eval/arc/acc"]
+
+
+def test_a_model_with_an_adapter_is_another_one(user: User) -> None:
+    scored(user, 0.0)
+    for nr in (1, 2):
+        kept(user, [[0.5]] * 60, spec=EvaluateSpec(model="/models/m", adapter=f"/a/{nr}"))
+    (group,) = groups_of(user)
+    assert [each.subject for each in rows_of(group, user)] == ["2 on m", "1 on m", "m"]
+
+
+def test_groups_of_one_name_can_be_told_apart(user: User) -> None:
+    scored(user, 0.0)
+    scored(user, 0.0, set={"digest": "f" * 64, "name": "sums@1"})
+    scored(user, 0.0, evaluator={"digest": "e" * 64})
+    assert len({group.label for group in groups_of(user)}) == 3

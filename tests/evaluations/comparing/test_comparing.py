@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from evaluations.kinds.evaluate import EvaluateSpec
 from evaluations.models import Evaluation
+from evaluations.results.keeping import keep
 from jobs.models import Status
 from monitoring.answers.rows import digest
 from tests import factories
@@ -97,8 +100,6 @@ def test_only_shared_prompts_are_compared_and_it_is_said(page: Client, user: Use
 
 def test_different_prompts_are_refused(page: Client, user: User) -> None:
     first, _ = two(user)
-    from evaluations.results.keeping import keep
-
     other = keep(evaluated(user, [line(n, [1.0]) for n in range(1000, 1010)]))
     assert other is not None
     said = f"Evaluations {first.job_id} and {other.job_id} have no prompt in common"
@@ -138,8 +139,6 @@ def test_what_cannot_be_compared(page: Client, user: User, other: User) -> None:
 
 
 def test_html_in_a_prompt_is_text(page: Client, user: User) -> None:
-    from evaluations.results.keeping import keep
-
     rows = [line(n, [1.0]) | {"text": "<script>x</script>"} for n in range(3)]
     first, second = keep(evaluated(user, rows)), keep(evaluated(user, rows))
     assert first is not None
@@ -175,3 +174,24 @@ def test_the_command_compares(staff: User, user: User) -> None:
         call_command("compare_evaluations", first.job_id, user=staff.username)
     with pytest.raises(CommandError, match="There is no such job"):
         call_command("compare_evaluations", 1, 999999, user=staff.username)
+
+
+def test_too_many_are_refused_before_their_scores_are_read(page: Client, user: User) -> None:
+    jobs = [factories.make_job(user, kind="evaluate", spec={}) for _ in range(9)]
+    with CaptureQueriesContext(connection) as asked:
+        response = page.get(f"{COMPARE}?{'&'.join(f'id={job.pk}' for job in jobs)}")
+    assert "Choose from 2 to 8" in html.unescape(response.content.decode())
+    assert not [each for each in asked if '"scores"' in each["sql"]]
+
+
+def test_the_command_says_what_must_be_said_of_a_difference(staff: User, user: User) -> None:
+    spec = EvaluateSpec(model="/m", way="loss")
+    made = [evaluated(user, [line(n, [], nll=1.0, tokens=n + more) for n in range(3)], spec=spec)
+            for more in (1, 2)]  # fmt: skip
+    numbers = [each.job_id for each in map(keep, made) if each]
+    call_command("compare_evaluations", *numbers, json=True, user=staff.username,
+                 stdout=(out := StringIO()))  # fmt: skip
+    told = json.loads(out.getvalue())["others"][0]["differences"][0]
+    assert told["note"].startswith("The models cut the texts into other tokens")
+    call_command("compare_evaluations", *numbers, user=staff.username, stdout=(text := StringIO()))
+    assert told["note"] in text.getvalue()

@@ -2,8 +2,11 @@
 
 import html
 import json
+import time
 import uuid as uuids
+from functools import partial
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,10 @@ from django.test import Client
 
 from compute.machines.local import local_machine
 from datasets.models import Version
+from evaluations.ordering import checks
 from jobs.models import Job, Status
+from platform_site.paths import open_to
+from surgery.making.forms import Wrong
 from tests import factories
 from tests.pages import asks_for_login, refuses_other_methods
 from tests.surgery.models import adapter, artifact_at, model
@@ -82,6 +88,9 @@ def problems(response: Any) -> dict[str, list[str]]:
         ({"dataset": "none@3"}, "dataset", "There is no data set none@3"),
         ({"dataset": "su\0ms"}, "dataset", "No data set is called so"),
         ({"samples": "4"}, "temperature", "give a temperature above 0"),
+        ({"top_k": "0"}, "top_k", "-1 is all tokens"),
+        ({"way": "tasks", "tasks": "x", "backend": "vllm"}, "backend", "transformers alone"),
+        ({"reward_kwargs": '{"a": NaN}'}, "reward_kwargs", "A number is not finite"),
         ({"samples": "9" * 400}, "samples", "Ensure this value is less than or equal"),
         ({"temperature": "nan"}, "temperature", "Enter a number."),
         ({"reward_file": "/etc/passwd"}, "reward_file", ""),
@@ -213,3 +222,78 @@ def test_the_command_takes_an_artifact_or_a_folder(
         called("evaluate", "99999", **on)
     with pytest.raises(CommandError, match="this way reads conversations"):
         called("evaluate", ten, way="loss", **on)
+
+
+@pytest.fixture
+def theirs(other: User, home: Path) -> Path:
+    """A folder of somebody else's run."""
+    folder = Path(factories.make_job(other).run_dir)
+    folder.mkdir(parents=True)
+    (folder / "reward.py").write_text("def compute_score(*a, **b):\n    return 1.0\n")
+    (folder / "task.yaml").write_text("task: x\n")
+    (folder / "rows.jsonl").write_text("{}\n")
+    return folder
+
+
+@pytest.mark.parametrize("field", ["reward_file", "task_files", "data"])
+def test_what_is_somebody_elses_is_not_read(
+    page: Client, run: Job, version: Version, home: Path, theirs: Path, field: str
+) -> None:
+    own = home / "own.yaml"
+    own.write_text(f"task: x\ndataset_kwargs: {{data_files: {{test: {theirs}/rows.jsonl}}}}\n")
+    data = {
+        "reward_file": form(saved(home, 10), version, reward_file=str(theirs / "reward.py")),
+        "task_files": form(saved(home, 10), None, way="tasks", task_files=f"{theirs}/task.yaml"),
+        "data": form(saved(home, 10), None, way="tasks", task_files=str(own)),
+    }[field]  # fmt: skip
+    response = page.post(NEW, data)
+    assert response.status_code == 422
+    (said,) = problems(response).values()
+    assert "of yours" in " ".join(said)
+    assert not evaluations()
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "/no/such/file", "../../../../../etc/passwd"])
+def test_a_task_file_does_not_tell_which_files_there_are(path: str, user: User, home: Path) -> None:
+    file = home / "task.yaml"
+    file.write_text(f"task: x\ndataset_kwargs: {{data_files: {{test: {path}}}}}\n")
+    with pytest.raises(Wrong, match="lies outside the allowed folders"):
+        checks.task_files(str(file), local_machine(), partial(open_to, user))
+
+
+NESTED = "".join(f"{c}: &{c} [*{b}, *{b}, *{b}, *{b}]\n" for b, c in pairwise("abcdefghijklmnop"))
+ODD_TASKS = {
+    "task: !!bool foo": "is no YAML: KeyError",
+    "task: !!timestamp foo": "is no YAML: AttributeError",
+    'task: !!int ""': "is no YAML: IndexError",
+    "task: x\ndataset_kwargs: {data_files: &a [*a]}": "names too many files",
+    f"a: &a x\n{NESTED}task: x\ndataset_kwargs: {{data_files: *p}}": "",
+    f"task: x\ndataset_kwargs: {{data_files: {'x' * 300}}}": "it is too long",
+}
+
+
+@pytest.mark.parametrize("text", ODD_TASKS, ids=range(len(ODD_TASKS)))
+def test_an_odd_task_file_is_refused_at_once(text: str, user: User, home: Path) -> None:
+    file = home / "task.yaml"
+    file.write_text(text)
+    begun = time.perf_counter()
+    with pytest.raises(Wrong) as error:
+        checks.task_files(str(file), local_machine(), partial(open_to, user))
+    assert error.value.field == "task_files"
+    assert ODD_TASKS[text] in str(error.value)
+    assert time.perf_counter() - begun < 5
+
+
+def test_own_tasks_run_here_alone(user: User, home: Path) -> None:
+    (home / "task.yaml").write_text("task: x\n")
+    far = factories.make_ssh_machine()
+    with pytest.raises(Wrong, match="is not sent to"):
+        checks.task_files(str(home / "task.yaml"), far, partial(open_to, user))
+
+
+def test_a_reward_function_is_tried_on_conversations(user: User, home: Path) -> None:
+    file = home / "broken.py"
+    file.write_text("def compute_score(**given):\n    return given['ground_truth']['x']\n")
+    version = factories.make_version(factories.write_sft_rows(home / "sft.parquet", 3))
+    with pytest.raises(Wrong, match="The reward function failed"):
+        checks.check_reward(str(file), "", {}, version.train_file, "sft", partial(open_to, user))

@@ -3,11 +3,14 @@
 import json
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from django.contrib.auth.models import User
+from django.db import OperationalError
 
+from datasets.models import Version
 from evaluations.kinds.evaluate import SCORES, EvaluateSpec
 from evaluations.models import Evaluation
 from evaluations.results.keeping import keep
@@ -47,7 +50,7 @@ def test_the_run_has_the_figures_in_its_series(user: User) -> None:
     run = factories.make_job(user)
     spec = EvaluateSpec(model="/models/tiny", of_job=run.pk, of_step=20)
     keep(evaluated(user, [line(1, [1.0]), line(2, [0.0])], spec=spec))
-    name = "eval/sums@1/score/mean"
+    name = "eval/sums@1:bbbbbb-aaaaaa/score/mean"
     assert name in measured.names_of([run.pk], 100)
     found = measured.at_steps({run.pk: [20]}, [name])
     assert found[run.pk][20][name] == 0.5
@@ -161,3 +164,99 @@ def test_it_goes_with_its_job(user: User) -> None:
 def test_where_the_prompts_differ(user: User) -> None:
     keep(evaluated(user, [line(1, [1.0])], told=result(set={"digest": "c" * 64, "name": "x"})))
     assert Evaluation.objects.get().group == ("c" * 64, "a" * 64)
+
+
+@pytest.mark.parametrize(
+    ("part", "limit", "name"),
+    [
+        ("val", None, "sums@1"),
+        ("val", 5, "sums@1, first 5"),
+        ("train", None, "sums@1, training part"),
+    ],
+)
+def test_the_site_says_what_was_asked(
+    user: User, version: Version, part: str, limit: int | None, name: str
+) -> None:
+    version.val_file = "/elsewhere/val.parquet"
+    version.save()
+    file = version.train_file if part == "train" else version.val_file
+    spec = EvaluateSpec(model="/m", files=[file], limit=limit)
+    told = result(set={"name": "val.parquet", "digest": "b" * 64})
+    found = keep(evaluated(user, [line(1, [1.0])], told, spec, dataset_version=version))
+    assert found is not None
+    assert found.set_name == name
+
+
+@pytest.mark.parametrize("other", [{"evaluator": {"digest": "e" * 64}},
+                                   {"set": {"name": "sums@1", "digest": "f" * 64}}])  # fmt: skip
+def test_other_prompts_and_another_evaluator_have_series_of_their_own(
+    user: User, other: dict[str, Any]
+) -> None:
+    run = factories.make_job(user)
+    spec = EvaluateSpec(model="/m", of_job=run.pk, of_step=20)
+    for told, score in ((result(), 0.25), (result(**other), 0.75)):
+        keep(evaluated(user, [], told | {"metrics": {"eval/score/mean": score}}, spec))
+    names = measured.names_of([run.pk], 100)
+    assert len(names) == 2
+    assert {*measured.at_steps({run.pk: [20]}, names)[run.pk][20].values()} == {0.25, 0.75}
+
+
+def test_what_no_database_keeps_is_left_out(user: User) -> None:
+    told = result(counts={"prompts": 2**40, "answers": 3},
+                  metrics={f"eval/{'x' * 190}": 1.0, "eval/a": 2.0})  # fmt: skip
+    run = factories.make_job(user)
+    spec = EvaluateSpec(model="/m", of_job=run.pk, of_step=1)
+    rows = [line(1, [1e300]), line(2, [-1e300]), line(3, [1e300])]
+    found = keep(evaluated(user, rows, told, spec))
+    assert found is not None
+    assert not found.fault
+    assert found.counts == {"answers": 3}
+    assert "Infinity" not in json.dumps([found.intervals, found.metrics])
+    assert "NaN" not in json.dumps([found.intervals, found.metrics])
+    assert max(map(len, measured.names_of([run.pk], 100))) == 200
+
+
+def test_what_fails_on_the_way_is_kept_as_a_fault_and_not_tried_for_ever(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("it does not like it")
+
+    monkeypatch.setattr("evaluations.results.keeping.measured.note", fail)
+    run = factories.make_job(user)
+    spec = EvaluateSpec(model="/m", of_job=run.pk, of_step=1)
+    found = keep(evaluated(user, [line(1, [1.0])], spec=spec))
+    assert found is not None
+    assert found.fault == "What the evaluation found cannot be kept: RuntimeError."
+    assert found.metrics == {}
+    assert not Keeper().overdue()
+
+
+def test_a_row_is_kept_with_the_figures_of_its_run_or_not_at_all(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise OperationalError("the database went away")
+
+    monkeypatch.setattr("evaluations.results.keeping.measured.note", die)
+    run = factories.make_job(user)
+    spec = EvaluateSpec(model="/m", of_job=run.pk, of_step=1)
+    job = evaluated(user, [line(1, [1.0])], spec=spec, ended_at="2026-01-01T00:00Z")
+    with pytest.raises(OperationalError):
+        keep(job)
+    assert Keeper().overdue() == [job.pk]
+
+
+def test_an_adapter_is_not_what_it_lies_on(user: User) -> None:
+    run = factories.make_job(user, status=Status.COMPLETED)
+    factories.keep_checkpoints(run, {7: 5})
+    (saved,) = run.artifacts.all()
+    spec = EvaluateSpec(model="/runs/global_step_7", adapter="/adapters/mine", of_job=run.pk,
+                        of_step=7)  # fmt: skip
+    job = evaluated(user, [line(1, [1.0])], spec=spec)
+    job.inputs.create(artifact=saved, role="checkpoint")
+    found = keep(job)
+    assert found is not None
+    assert (found.artifact, found.of_job, found.of_step) == (None, None, None)
+    assert found.subject == "mine on global_step_7"
+    assert measured.names_of([run.pk], 100) == []

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from evaluations.statistics.pass_at_k import pass_at
-from evaluations.statistics.resampling import Interval, Sums, interval, intervals, mean_of
+from evaluations.statistics.resampling import Interval, Sums, interval, intervals, mean_of, student
 from tests.evaluations.statistics.simulated import BINARY, RARE, REAL, SKEWED, coverage
 
 
@@ -75,3 +75,17 @@ def test_pass_at_k_is_the_share_of_choices_with_a_right_one() -> None:
     assert pass_at(4, answers, right)[:3].tolist() == [0.0, 1.0, 1.0]
     with pytest.raises(ValueError, match="Of no answers"):
         pass_at(0, answers, right)
+
+
+@pytest.mark.parametrize("prompts", [2, 3, 4, 8])
+def test_few_prompts_tell_a_difference_that_is_none_as_seldom_as_many(prompts: int) -> None:
+    draws = np.random.default_rng(7)
+    rows = [draws.normal(size=prompts) for _ in range(1000)]
+    found = intervals([mean_of(each, (-max(abs(each)), max(abs(each)))) for each in rows])
+    assert sum(each is not None and not each.holds_zero for each in found) < 65
+
+
+def test_the_quantiles_of_student() -> None:
+    known = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 10: 2.228, 100: 1.984}
+    for freedom, value in known.items():
+        assert student(freedom) == pytest.approx(value, rel=2e-3)

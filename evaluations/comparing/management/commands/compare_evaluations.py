@@ -67,7 +67,7 @@ def _difference(each: Difference) -> dict[str, Any]:
         "difference": bounds.value if bounds else each.second - each.first,
         "low": bounds.low if bounds else None, "high": bounds.high if bounds else None,
         "prompts": each.prompts, "better": each.better, "worse": each.worse, "same": each.same,
-        "verdict": each.verdict, "sentence": each.sentence,
+        "verdict": each.verdict, "sentence": each.sentence, "note": each.note,
     }  # fmt: skip
 
 
@@ -81,5 +81,5 @@ def _lines(beside: Beside) -> list[str]:
     for each in beside.paired.differences:
         counts = f"{each.better} better, {each.worse} worse, {each.same} the same"
         told.append(f"  {each.name} {each.first:.4g} -> {each.second:.4g} ({counts})")
-        told.append(f"    {each.sentence}")
+        told.append(f"    {' '.join(filter(None, (each.sentence, each.note)))}")
     return told
