@@ -85,7 +85,7 @@ class ScoreLines:
         self._values.append(values)
         self._right.append(values if right is None else right)
         self._weights.append(weight)
-        self._task.append(self._number_of(row.get("task"), row.get("metric")))
+        self._task.append(self._number_of(row.get("task"), _metric(row)))
         text = row.get("text")
         self._texts.append(readable(text[:LONGEST_TEXT]) if isinstance(text, str) else "")
 
@@ -142,6 +142,13 @@ def _figures(row: Mapping[str, Any]) -> tuple[list[float], list[float] | None, f
 def _numbers(value: Any) -> list[float]:
     several: Sequence[Any] = value if isinstance(value, list) else [value]
     return [_number(each) for each in several[:MOST_SAMPLES]]
+
+
+def _metric(row: Mapping[str, Any]) -> Any:
+    """The name of what a document of a task scored: said, or that of its first part."""
+    parts = row.get("parts")
+    first = next(iter(parts), None) if isinstance(parts, dict) else None
+    return row.get("metric", first)
 
 
 def _number(value: Any) -> float:

@@ -88,7 +88,7 @@ def test_equal_prompts_of_one_set_stay_apart() -> None:
 
 
 def test_each_task_is_a_figure_of_its_own() -> None:
-    rows = [line(n, [n % 2], task=f"task{n % 3}", metric="acc") for n in range(30)]
+    rows = [line(n, [n % 2], task=f"task{n % 3}", parts={"acc": [n % 2]}) for n in range(30)]
     found = figures_of(scores_of(*rows), "tasks")
     assert list(found) == ["eval/task0/acc", "eval/task1/acc", "eval/task2/acc"]
     assert found["eval/task1/acc"].value == 0.5

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,10 @@ def test_a_scorer_that_raises_is_counted_apart(warm: str, tmp_path: Path) -> Non
     assert {row["score"] for row in failed} == {None}
     scored = [row["score"] for row in answers if "failed" not in row]
     by_prompt = [each["scores"] for each in lines(out / "scores.jsonl")]
+    named = lines(out / "scores.jsonl")[1]  # by which the pages of answers find the prompt
+    given = next(row["input"] for row in answers if row["uid"] == "1_0_0")
+    assert named["input"] == blake2b(given.encode(), digest_size=8).hexdigest()
+    assert "1+1=?" in named["text"]
     assert by_prompt[1] == [None] * 4
     assert by_prompt[6] == []
     assert found["metrics"]["eval/score/mean"] == pytest.approx(sum(scored) / len(scored))

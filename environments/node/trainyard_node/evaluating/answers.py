@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from trainyard_node.rewards.scoring import Scorer, Unloadable
 from trainyard_node.rollout.choice import Request
 
 NAME = "compute_score"
+LONGEST_TEXT = 200  # characters of a prompt, where prompts are listed
 TOKENS, FAILED, CLIPPED = "trainyard_tokens", "failed", "clipped"
 OWN = frozenset({"input", "output", "gts", "score", "step", "uid", TOKENS, FAILED, CLIPPED})
 NOT_SCORED = "NotImplementedError"  # what verl's own raises for a data source that it does not know
@@ -56,7 +57,8 @@ class Kept:
         index, sample = place
         scored = self.prompts.get(index)
         if scored is None:
-            scored = Scored([None] * self.samples, [None] * self.samples)
+            asked, text = shown(row)
+            scored = Scored([None] * self.samples, [None] * self.samples, asked=asked, text=text)
             self.prompts[index], self.missing[index] = scored, self.samples
         scored.scores[sample] = _number(row.get("score"))
         scored.tokens[sample] = int(row.get(TOKENS) or 0)
@@ -89,6 +91,14 @@ class Kept:
             if value is not None:
                 sums[0] += value
                 sums[1] += 1
+
+
+def shown(row: Line) -> tuple[str, str]:
+    """What pages call a prompt: the digest of what the model was given, as pages of answers make
+    it, and the end of it, where the question stands."""
+    given = str(row.get("input", ""))
+    asked = blake2b(given.encode("utf-8", "replace"), digest_size=8).hexdigest()
+    return asked, given.strip()[-LONGEST_TEXT:]
 
 
 def place_of(row: Line) -> tuple[int, int] | None:
@@ -220,6 +230,8 @@ def scores_lines(asked_of: Prompts, kept: Kept) -> Iterator[Line]:
                       "tokens": scored.tokens if scored else []}  # fmt: skip
         if scored and scored.parts:
             line["parts"] = scored.parts
+        if scored and scored.asked:
+            line |= {"input": scored.asked, "text": scored.text}
         if index in asked_of.too_long:
             line["too_long"] = asked_of.too_long[index]
         yield line

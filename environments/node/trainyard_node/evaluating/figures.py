@@ -14,11 +14,15 @@ Numbers = Sequence[float | None]
 
 @dataclass
 class Scored:
-    """The answers to one prompt, in the order of their samples; None where one has no score."""
+    """The answers to one prompt, in the order of their samples; None where one has no score.
+    `asked` is the digest of what the model was given, by which the pages of answers find it, and
+    `text` the end of that."""
 
     scores: list[float | None]
     tokens: list[int | None]
     parts: dict[str, list[float | None]] = field(default_factory=dict)
+    asked: str = ""
+    text: str = ""
 
     @property
     def is_right(self) -> Numbers:

@@ -19,7 +19,7 @@ from lm_eval.api.model import hash_args
 from lm_eval.evaluator import evaluate
 from lm_eval.models.huggingface import HFLM
 
-from trainyard_node.evaluating.answers import OWN
+from trainyard_node.evaluating.answers import OWN, shown
 from trainyard_node.evaluating.journal import Journal, Line
 from trainyard_node.evaluating.spec import Asked
 from trainyard_node.evaluating.telling import Progress
@@ -191,7 +191,9 @@ def _row(
     }  # fmt: skip
     key = sha256(f"{task}\n{prompt}".encode("utf-8", "replace")).hexdigest()[:16]
     numbers = {name: [value] for name, value in said.items()}
-    return row, {"prompt": key, "task": task, "scores": [score], "tokens": [], "parts": numbers}
+    line = {"prompt": key, "task": task, "scores": [score], "tokens": [], "parts": numbers}
+    asked, text = shown(row)
+    return row, line | {"input": asked, "text": text}
 
 
 def _answer(sample: Mapping[str, Any]) -> str:

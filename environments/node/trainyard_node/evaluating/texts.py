@@ -20,6 +20,7 @@ from trainyard_node.evaluating.spec import Asked
 from trainyard_node.export.refused import Refused
 
 AT_ONCE = 256
+LONGEST_HEAD = 200  # characters of a text, where texts are listed
 MESSAGES, TEXT = "messages", "text"
 COLUMNS = (MESSAGES, "tools", "enable_thinking")
 
@@ -35,10 +36,11 @@ class Text:
 
 @dataclass
 class Texts:
-    """All texts, in a file: of each only its place and its length are held."""
+    """All texts, in a file: of each only its place, its length and its beginning are held."""
 
     path: Path
     keys: list[str] = field(default_factory=list)
+    heads: list[str] = field(default_factory=list)
     places: dict[int, tuple[int, int]] = field(default_factory=dict)
     lengths: dict[int, int] = field(default_factory=dict)
     too_long: dict[int, int] = field(default_factory=dict)
@@ -67,6 +69,7 @@ def spooled(asked: Asked, described: Described, folder: Path) -> Texts:
         for index, (said, ids, mask) in enumerate(_encoded(asked, described)):
             digest.update(encoded({"text": said}))
             texts.keys.append(sha256(said.encode("utf-8", "replace")).hexdigest()[:16])
+            texts.heads.append(said[:LONGEST_HEAD])
             texts.lengths[index] = len(ids)
             if len(ids) > most:
                 texts.too_long[index] = texts.lengths.pop(index)

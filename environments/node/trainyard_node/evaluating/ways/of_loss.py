@@ -129,7 +129,7 @@ def _scores(read: Texts, found: Found) -> Iterator[Line]:
     for index, key in enumerate(read.keys):
         nll, tokens = found.rows.get(index, (None, 0))
         more = {"too_long": read.too_long[index]} if index in read.too_long else {}
-        yield {"prompt": key, "nll": nll, "tokens": tokens, **more}
+        yield {"prompt": key, "text": read.heads[index], "nll": nll, "tokens": tokens, **more}
 
 
 def _key(line: Line) -> int | None:
