@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from django.db import InterfaceError, OperationalError, transaction
@@ -11,7 +11,8 @@ from compute.machines.runners import runner_for
 from compute.runners.base import Runner, RunnerError
 from evaluations.kinds.evaluate import RESULT, SCORES, EvaluateSpec
 from evaluations.models import Evaluation
-from evaluations.statistics.figures import figures_of
+from evaluations.statistics.figures import OF_LOSS, figures_of
+from evaluations.statistics.resampling import Interval
 from evaluations.statistics.scores import Scores, packed
 from evaluations.written.lines import ScoreLines
 from evaluations.written.result import LARGEST, NotReadable, Result, read_result
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 PIECE = 1 << 20
 LONGEST_SERIES = 200  # characters of a series' name
 LARGEST_SCORES = 256 << 20  # bytes that are read of a file of scores
+PERPLEXITY = "eval/perplexity"
+MOST_LOSS = 300.0  # whose exponential is a number yet
 Role = JobInput.Role
 # Of what a job read, the model that it evaluated; where an adapter lies on it, that one.
 SUBJECTS = (Role.CHECKPOINT, Role.MODEL, Role.SOURCE)
@@ -58,8 +61,8 @@ def _found_by(job: Job, spec: EvaluateSpec) -> dict[str, Any]:
     runner = runner_for(job.machine)
     result = read_result(_read(runner, f"{job.run_dir}/{RESULT}", LARGEST))
     scores, sentences = _scores_of(runner, f"{job.run_dir}/{SCORES}")
-    named = {"set_name": name} if (name := set_name(job, spec)) else {}
-    return _found(result, scores, spec.way) | named | {
+    return _found(result, scores, spec.way) | {
+        "set_name": set_name(job, spec) or result.set_name,
         "left_out": [*result.left_out, *sentences],
         "scores": packed(scores) if len(scores) else None,
     }  # fmt: skip
@@ -82,18 +85,25 @@ def _found(result: Result, scores: Scores, way: str) -> dict[str, Any]:
         if all(map(math.isfinite, (each.value, each.low, each.high)))  # JSON has no other numbers
     }
     return {
-        "set_name": result.set_name,
         "set_digest": result.set_digest,
         "evaluator_digest": result.evaluator_digest,
         "evaluator": dict(result.evaluator),
         "metrics": {name: each.value for name, each in told.items()} | dict(result.metrics),
-        "intervals": {name: [each.low, each.high] for name, each in told.items()},
+        "intervals": _bounds(told),
         "counts": dict(result.counts),
         "seconds": dict(result.seconds),
         "prompts": result.counts.get("prompts", len(scores)) if not len(scores) else len(scores),
         "samples": scores.samples,
         "fault": "",
     }
+
+
+def _bounds(told: Mapping[str, Interval]) -> dict[str, list[float]]:
+    """Those of each figure; of the perplexity they are the exponentials of those of the loss."""
+    found = {name: [each.low, each.high] for name, each in told.items()}
+    if loss := told.get(OF_LOSS):
+        found[PERPLEXITY] = [math.exp(min(each, MOST_LOSS)) for each in (loss.low, loss.high)]
+    return found
 
 
 def _write(job: Job, spec: EvaluateSpec, fields: dict[str, Any]) -> Evaluation:

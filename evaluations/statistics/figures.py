@@ -60,11 +60,16 @@ def _of_answers(scores: Scores) -> Iterator[Measure]:
     if _says_yes_or_no(says):
         known = ~np.isnan(says)
         answers, right = known.sum(axis=1), (says > RIGHT).sum(axis=1)
-        for k in sorted({1, scores.samples}):
+        for k in _ks(scores.samples):
             yield Measure(f"{PASS}{k}", pass_at(k, answers, right), ones)
     if scores.samples > 1:
         best = np.where(np.isnan(values), -np.inf, values).max(axis=1)
         yield Measure(BEST, np.where(np.isfinite(best), best, np.nan), ones)
+
+
+def _ks(samples: int) -> list[int]:
+    """Of how many answers one must be right: as an evaluation tells it, 1, 2, 4 and so on."""
+    return sorted({samples, *(1 << power for power in range(samples.bit_length()))})
 
 
 def _says_yes_or_no(values: Floats) -> bool:

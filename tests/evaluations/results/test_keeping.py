@@ -1,6 +1,7 @@
 """What an evaluation found is kept from its run's files, whatever these hold."""
 
 import json
+import math
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,16 @@ def test_without_scores_the_figures_stand_alone(user: User) -> None:
     assert found.metrics == {"eval/score/mean": 0.5}
     assert found.intervals == {}
     assert found.prompts == 3  # as its run counts
+
+
+def test_the_bounds_of_a_perplexity_are_those_of_its_loss(user: User) -> None:
+    rows = [{"prompt": f"{n:016x}", "nll": 2.0 + n % 3, "tokens": 2} for n in range(30)]
+    told = result(metrics={"eval/loss": 1.5, "eval/perplexity": math.exp(1.5)})
+    found = keep(evaluated(user, rows, told=told, spec=EvaluateSpec(model="/m", way="loss")))
+    assert found is not None
+    low, high = found.intervals["eval/loss"]
+    assert low < 1.5 < high
+    assert found.intervals["eval/perplexity"] == [math.exp(low), math.exp(high)]
 
 
 def test_one_that_has_not_completed_is_not_kept(user: User) -> None:
