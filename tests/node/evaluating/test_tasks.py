@@ -38,6 +38,7 @@ WRONG = {
     "group: x": "names no task: it has a line `task: NAME`",
     GENERATED.replace("sums.jsonl", "none.jsonl"): "names the data none.jsonl, and there is no",
     GENERATED.replace("{test: sums.jsonl}", "3"): "names data that is no path: 3",
+    GENERATED.replace("{test: sums.jsonl}", "&a [*a]"): "names data within itself",
     GENERATED.replace("dataset_kwargs", "other"): "names no data_files",
     GENERATED.replace("own_sums\n", "own_sums\nutils: !function utils.f\n"): "cannot be read: ",
     GENERATED.replace("test_split: test", "test_split: other"): "cannot be loaded: ",
@@ -164,3 +165,45 @@ def test_what_was_answered_before_an_interruption_is_not_asked_again(
     said = {json.dumps(each["answer"]) for each in kept}
     outputs = [json.dumps(row["output"]) for row in lines(folder / "out/validation/0.jsonl")]
     assert said <= set(outputs)
+
+
+def test_what_makes_a_task_is_its_file_with_what_it_includes_and_calls(tmp_path: Path) -> None:
+    (tmp_path / "base").mkdir()
+    for name, text in {
+        "own.yaml": "include: base/base.yaml\nprocess_docs: !function utils.process\n",
+        "utils.py": "", "base/base.yaml": "include: [../own.yaml]\nx: !function 'deep.more.f'\n",
+        "base/other.py": "",
+    }.items():  # fmt: skip
+        (tmp_path / name).write_text(text)
+    (tmp_path / "base/deep").mkdir()
+    (tmp_path / "base/deep/more.py").write_text("")
+    found = tasks.sources_of(tmp_path / "own.yaml")
+    assert {Path(path).name for path in found} == {"own.yaml", "utils.py", "base.yaml", "more.py"}
+
+
+def test_files_of_one_name_are_each_in_the_digest(tmp_path: Path) -> None:
+    from trainyard_node.evaluating.ways import of_tasks
+
+    paths = []
+    for nr, text in enumerate("aba"):
+        (tmp_path / str(nr)).mkdir()
+        (tmp_path / f"{nr}/task.yaml").write_text(text)
+        paths.append(str(tmp_path / f"{nr}/task.yaml"))
+    found = of_tasks._digests(paths)
+    assert list(found) == ["task.yaml", "task.yaml 2"]
+    assert len({*found.values()}) == 2
+
+
+def test_the_numbers_of_numpy_are_numbers() -> None:
+    tasks.find()
+    import numpy as np
+    from trainyard_node.evaluating import harness
+
+    for value in (np.float32(1), np.int64(1), np.bool_(True), 1, True):
+        assert harness._value(value) == 1.0
+    for none in (np.float32("nan"), np.float64("inf"), "1", None, (1, 2)):
+        assert harness._value(none) is None
+    sample = {"arguments": [["1+1=?"]], "resps": [["2"]], "target": "2", "filter": "none",
+              "metrics": ["odd", "acc"], "odd": (1, 2), "acc": np.float32(1)}  # fmt: skip
+    row, line = harness._row("own", [sample], 0, 0)
+    assert (row["score"], line["scores"]) == (1.0, [1.0])

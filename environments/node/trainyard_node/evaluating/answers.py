@@ -30,6 +30,7 @@ NAME = "compute_score"
 LONGEST_TEXT = 200  # characters of a prompt, where prompts are listed
 TOKENS, FAILED, CLIPPED = "trainyard_tokens", "failed", "clipped"
 OWN = frozenset({"input", "output", "gts", "score", "step", "uid", TOKENS, FAILED, CLIPPED})
+HOPELESS = 50  # answers of which none could be scored: the others will not be either
 NOT_SCORED = "NotImplementedError"  # what verl's own raises for a data source that it does not know
 
 
@@ -162,10 +163,24 @@ class Asking:
         at = 0
         while at < len(left):  # the engine may have to ask for fewer at once than it said
             batch = next(prompts.chunks(range(at, len(left)), lengths, engine.most, engine.room,
-                                        self._asked.max_new_tokens))  # fmt: skip
+                                        self._longest))  # fmt: skip
             self._batch([left[number] for number in batch], engine, scorer)
             at += len(batch)
             progress.move(self._kept.done, self._kept.means())
+            self._check_scores()
+
+    @property
+    def _longest(self) -> int:
+        """The most tokens of an answer: no answer has more than the model reads."""
+        return min(self._asked.max_new_tokens, self._described.context)
+
+    def _check_scores(self) -> None:
+        """Raises Refused where a reward function always fails: it is no use to ask on."""
+        count, failed = self._kept.counts["answers"], self._kept.counts["failed_scores"]
+        if count >= HOPELESS and failed == count:
+            why = self._kept.first_failure
+            raise Refused(f"None of the first {count} answers could be scored, the first because "
+                          f"of {why}"[:400])  # fmt: skip
 
     def _batch(self, batch: Sequence[tuple[int, int]], engine: Engine, scorer: Scorer) -> None:
         asked_of = self._prompts.at([index for index, _ in batch])
@@ -175,7 +190,7 @@ class Asking:
             for prompt, sample in zip(asked_of, samples, strict=True)
         ]
         begun = time.monotonic()
-        answers = engine.answer(requests, self._asked.max_new_tokens)
+        answers = engine.answer(requests, self._longest)
         self.seconds["generate"] += time.monotonic() - begun
         outputs = [self._text(answer.ids) for answer in answers]
         begun = time.monotonic()
@@ -216,7 +231,8 @@ class Asking:
 def reward_of(asked: Asked) -> dict[str, Any]:
     """Which function scores: its name, the digest of its source, and its arguments."""
     if not asked.reward_file:
-        return {"name": "verl's own, by data_source", "source": "", "kwargs": {}}
+        kwargs = dict(asked.reward_kwargs)
+        return {"name": "verl's own, by data_source", "source": "", "kwargs": kwargs}
     source = sha256(Path(asked.reward_file).read_bytes()).hexdigest()
     name = asked.reward_name or NAME
     return {"name": name, "source": source, "kwargs": dict(asked.reward_kwargs)}

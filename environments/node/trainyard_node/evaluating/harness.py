@@ -183,7 +183,7 @@ def _row(
         behind = "" if sample is first else f"@{sample['filter']}"
         for name in sample["metrics"]:
             parts[f"{name}{behind}"] = _value(sample.get(name))
-    score = next(iter(parts.values()), None)
+    score = next((value for value in parts.values() if value is not None), None)
     said = {name: value for name, value in parts.items() if name not in OWN}
     row = {
         "input": prompt, "output": _answer(first), "gts": _text(first["target"]), "score": score,
@@ -207,6 +207,7 @@ def _answer(sample: Mapping[str, Any]) -> str:
 
 def _value(value: Any) -> float | None:
     """A metric of one document as a number; what is averaged in another way has none."""
+    value = value.item() if isinstance(value, np.generic) else value
     is_number = isinstance(value, bool | int | float) and value == value
     return float(value) if is_number and abs(value) < float("inf") else None
 

@@ -78,13 +78,14 @@ def spooled(asked: Asked, described: Described, folder: Path) -> Prompts:
         at = 0
         for index, row in enumerate(rows_of(asked.files, asked.limit)):
             said, truth = asked_in(row, index)
-            text = text_of(said)
+            told = told_with(row)
+            text = text_of(said) if not told else text_of([*_as_turns(said), told])
             key = sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
             prompts.keys.append(key)
             source, extra = row.get("data_source"), row.get("extra_info") or {}
             asked_of.update(encoded({"prompt": text}))
             data.update(encoded({"truth": truth, "source": source, "extra": extra}))
-            ids = ids_of(said, asked, described, index)
+            ids = ids_of(said, asked, described, index, told)
             prompts.lengths[index] = len(ids)
             if len(ids) > longest(asked, described):
                 prompts.too_long[index] = prompts.lengths.pop(index)
@@ -131,7 +132,22 @@ def text_of(said: str | Sequence[Any]) -> str:
     return said if isinstance(said, str) else json.dumps(pruned(said), sort_keys=True)
 
 
-def ids_of(said: str | list[Any], asked: Asked, described: Described, index: int) -> list[int]:
+def told_with(row: Row) -> dict[str, Any]:
+    """What a row of SFT tells the template beside its turns, as verl's data set reads it."""
+    if row.get("prompt") is not None:
+        return {}
+    tools, thinks = row.get("tools"), row.get("enable_thinking")
+    told: dict[str, Any] = {"tools": pruned(tools)} if tools else {}
+    return told if thinks is None else {**told, "enable_thinking": bool(thinks)}
+
+
+def _as_turns(said: str | list[Any]) -> list[Any]:
+    return [said] if isinstance(said, str) else said
+
+
+def ids_of(
+    said: str | list[Any], asked: Asked, described: Described, index: int, told: Mapping[str, Any]
+) -> list[int]:
     """The tokens of a prompt. Raises Refused without a template, or where that fails."""
     tokenizer = described.tokenizer
     if isinstance(said, str):
@@ -140,7 +156,7 @@ def ids_of(said: str | list[Any], asked: Asked, described: Described, index: int
     try:
         found = tokenizer.apply_chat_template(
             said, add_generation_prompt=True, tokenize=True, return_dict=False,
-            **asked.template_kwargs,
+            **{**asked.template_kwargs, **told},
         )  # fmt: skip
     except Exception as error:  # a template raises what it likes
         raise Refused(f"The chat template fails at row {index}: {error}"[:SHOWN]) from error

@@ -8,6 +8,7 @@ import difflib
 import importlib.metadata
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ from trainyard_node.export.refused import Refused
 FOLDER = "lm-eval"  # below the environment
 PINS = "verl-0.9/requirements-eval.txt"
 SHOWN = 400  # characters of what another's code said
+FUNCTION = re.compile(r"!function\s+['\"]?([\w./-]+)\.\w+")
+INCLUDED = re.compile(r"[\w./~-]+\.ya?ml\b")
 DATA = ("json", "csv", "parquet", "text", "arrow", "pandas")  # what reads files
 
 
@@ -80,6 +83,24 @@ def data_of(task: Any) -> list[str]:
     return [path for path in _flat(named) if Path(path).is_file()]
 
 
+def sources_of(path: Path) -> list[str]:
+    """A task file with all that makes it: the YAML that it includes, and the Python of their
+    functions, where these files lie beside. They are found by their texts, so that one that is
+    named in a comment counts, too."""
+    found, left = dict[str, None](), [path]
+    while left:
+        file = left.pop(0).resolve()  # two files may include each other
+        if str(file) in found or not file.is_file():
+            continue
+        found[str(file)] = None
+        if file.suffix == ".py":
+            continue
+        text = file.read_text(encoding="utf-8", errors="replace")
+        left += [file.parent / f"{name.replace('.', '/')}.py" for name in FUNCTION.findall(text)]
+        left += [file.parent / name for name in INCLUDED.findall(text)]
+    return list(found)
+
+
 def _flat(named: Any) -> Iterator[str]:
     if isinstance(named, str):
         yield named
@@ -110,7 +131,10 @@ def read_task(path: Path, files: Sequence[str]) -> dict[str, Any]:
         raise Refused(f"The task file {path} names no task: it has a line `task: NAME`.")
     settings = config.get("dataset_kwargs")
     if isinstance(settings, Mapping) and "data_files" in settings:
-        there = _data(settings["data_files"], path, files)
+        try:
+            there = _data(settings["data_files"], path, files)
+        except RecursionError as error:
+            raise Refused(f"The task file {path} names data within itself.") from error
         config = {**config, "dataset_kwargs": {**settings, "data_files": there}}
     elif config.get("dataset_path") in DATA:
         raise Refused(f"The task file {path} names no data_files.")

@@ -48,7 +48,7 @@ class Settings:
             temperature=torch.tensor([request.temperature for request in requests]),
             top_p=torch.tensor([request.top_p for request in requests]),
             top_k=torch.tensor([request.top_k for request in requests]),
-            uniform=torch.stack([_uniform(request.seed, longest) for request in requests]),
+            uniform=torch.stack([_uniform(request, longest) for request in requests]),
             longest=longest,
         )
 
@@ -106,8 +106,12 @@ def _draw(probs: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
     return torch.searchsorted(cumulative, target, right=True).squeeze(1)
 
 
-def _uniform(seed: int, count: int) -> torch.Tensor:
-    return torch.rand(count, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+def _uniform(request: Request, count: int) -> torch.Tensor:
+    """What a request draws; a greedy one draws nothing."""
+    if not request.temperature:
+        return torch.zeros(1, dtype=torch.float64).expand(count)
+    generator = torch.Generator().manual_seed(request.seed)
+    return torch.rand(count, generator=generator, dtype=torch.float64)
 
 
 def end_tokens(tokenizer: Any, generation_config: Any) -> frozenset[int]:

@@ -1,6 +1,6 @@
 """The way `tasks`: benchmarks, and tasks of one's own, by lm-eval."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,9 @@ def run(asked: Asked, place: Place, told: Told) -> None:
     journal.close()
     work.part("generate")
     scores = _write_rows(harness, found, place, asked)
+    if unknown := sum(line["scores"] == [None] for line in scores):
+        work.left_out.append(f"{unknown} of {len(scores)} documents have no score of their own: "
+                             "what is averaged otherwise is in the metrics alone.")  # fmt: skip
     counts = {
         "prompts": len(scores), "answers": harness.answers_of(found), "failed_scores": 0,
         "too_long": 0, "clipped": 0, "empty": 0,
@@ -87,12 +90,24 @@ def _ran(harness: Any, asked_of: Any, loaded: Mapping[str, Any], asked: Asked) -
 
 def _same(asked: Asked, loaded: Mapping[str, Any], version: str | None) -> dict[str, Any]:
     data = [path for task in loaded.values() for path in tasks.data_of(task)]
-    files = {Path(path).name: _digest(path) for path in (*asked.task_files, *data)}
+    own = [path for file in asked.task_files for path in tasks.sources_of(Path(file))]
+    files = _digests([*own, *data])
     return {
         "tasks": {name: tasks.version_of(task) for name, task in loaded.items()},
         "files": files, "lm_eval": version, "few_shot": asked.few_shot, "limit": asked.limit,
         "template": asked.template, "seed": asked.seed,
     }  # fmt: skip
+
+
+def _digests(paths: Sequence[str]) -> dict[str, str]:
+    """By the names of the files, wherever they lie; another of the same name has a number."""
+    found: dict[str, str] = {}
+    for path in dict.fromkeys(paths):
+        name, digest = Path(path).name, _digest(path)
+        names = [name, *(f"{name} {nr}" for nr in range(2, len(paths) + 1))]
+        free = next(each for each in names if found.get(each, digest) == digest)
+        found[free] = digest
+    return found
 
 
 def _digest(path: str) -> str:
