@@ -11,8 +11,8 @@ from trainyard_node.evaluating.__main__ import main
 from trainyard_node.rewards import arithmetic
 
 REWARD = arithmetic.__file__
-# The platform has a folder named datasets, which would be taken for the package.
-sys.path[:] = [path for path in sys.path if not Path(path, "manage.py").exists()]
+# The platform has a folder named datasets: the package of that name is to be found before it.
+sys.path.sort(key=lambda path: Path(path, "manage.py").exists())
 # The models are so small that threads wait for each other longer than they work.
 torch.set_num_threads(1)
 
