@@ -237,8 +237,7 @@ def _ask(part: Part, step: Step, turn: Turn) -> None:
     try:
         job = make(Asked(turn.chain, step, part, models_behind(part)))
     except Refused as error:
-        part.failure = str(error)
-        part.save(update_fields=["failure"])
+        part.fail(str(error))
         return
     part.job, part.asked = job, job.pk
     part.save(update_fields=["job", "asked"])

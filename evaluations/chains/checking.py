@@ -152,9 +152,6 @@ def base_of(step: Step, recipe: Recipe) -> str:
             # What a folder will hold, and what a checkpoint becomes, nobody can look at yet.
             is_known = step.verb != CONVERT and not source.path.endswith(BELOW)
             return source.path if is_known else ""
-        return base_of(recipe.step(source.step), recipe) or _own_model(recipe.step(source.step))
+        before = recipe.step(source.step)
+        return base_of(before, recipe) or before.sets.get("model_path", "")
     return ""
-
-
-def _own_model(step: Step) -> str:
-    return step.sets.get("model_path", "")

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from compute.models import Machine
 from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
 from evaluations.chains.models import Chain, Part
-from evaluations.chains.outputs import Model, NotYet
+from evaluations.chains.outputs import Model, NotYet, left_by
 from evaluations.chains.planning import Refused
 from evaluations.ordering.forms import EvaluateForm
 from evaluations.steps.reading import NAMED_MODEL
@@ -214,6 +214,5 @@ MAKERS: Mapping[str, Callable[[Asked], Job]] = {
 def models_behind(part: Part) -> list[Model]:
     """The models that a part works on."""
     given = [Model(part.base, part.chain.machine)] if part.base else []
-    before = part.of.select_related("machine", "job").order_by("pk")
-    return [*given, *(Model(each.path, each.machine or part.chain.machine, each)
-                      for each in before)]  # fmt: skip
+    before = part.of.select_related("machine", "job", "chain__machine").order_by("pk")
+    return [*given, *map(left_by, before)]

@@ -173,6 +173,10 @@ class Part(models.Model):
             self.chain.uuid, f"{self.chain.owner_id} {self.step} {self.nr} {self.attempt}"
         )
 
+    def fail(self, why: str) -> None:
+        self.failure = why
+        self.save(update_fields=["failure"])
+
     @property
     def is_done(self) -> bool:
         return self.done_at is not None

@@ -49,8 +49,7 @@ def settle(part: Part, step: Step) -> bool:
         raise NotYet(f"{part.job.machine} does not answer, and is asked again when it does.")
     if step.verb == EVALUATE:
         if fault := _fault(part.job):
-            part.failure = f"job {part.job.pk} told nothing that can be read: {fault}"
-            part.save(update_fields=["failure"])
+            part.fail(f"job {part.job.pk} told nothing that can be read: {fault}")
             return False
     else:
         try:
@@ -58,8 +57,7 @@ def settle(part: Part, step: Step) -> bool:
         except (Unreachable, RunnerUnsure) as error:
             raise NotYet(f"{part.job.machine} is asked again: {error}") from error
         except RunnerError as error:
-            part.failure = str(error)
-            part.save(update_fields=["failure"])
+            part.fail(str(error))
             return False
     part.path, part.machine, part.done_at = path, part.job.machine, timezone.now()
     part.save(update_fields=["path", "machine", "done_at"])
@@ -104,11 +102,12 @@ def models_of(source: Source, parts: Mapping[str, Sequence[Part]], chain: Chain)
     """The models that a source names, of steps that are done."""
     if source.path:
         return [Model(source.path, chain.machine)]
-    return [
-        Model(part.path, part.machine or chain.machine, part)
-        for part in parts.get(source.step, ())
-        if part.is_done
-    ]
+    return [left_by(part) for part in parts.get(source.step, ()) if part.is_done]
+
+
+def left_by(part: Part) -> Model:
+    """The model that a part which is done has left."""
+    return Model(part.path, part.machine or part.chain.machine, part)
 
 
 def evaluated(model: Part, evaluations: Sequence[Part]) -> Part | None:
