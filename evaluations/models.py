@@ -12,6 +12,7 @@ from django.urls import reverse
 from datasets.models import Version
 from evaluations.statistics.scores import Scores, unpacked
 from jobs.models import Artifact, Job
+from jobs.verl.better import is_higher_better
 
 
 class EvaluationQuerySet(models.QuerySet["Evaluation"]):
@@ -49,6 +50,10 @@ class Evaluation(models.Model):
     evaluator_digest = models.CharField(max_length=64, blank=True)
     evaluator = models.JSONField(default=dict, blank=True)
     metrics = models.JSONField(default=dict, blank=True)
+    higher_is_better = models.JSONField(
+        default=dict, blank=True,
+        help_text="Of a figure, whether more of it is better, as its evaluator said.",
+    )  # fmt: skip
     intervals = models.JSONField(
         default=dict, blank=True, help_text="Of each figure, between which bounds the truth lies."
     )
@@ -99,11 +104,22 @@ class Evaluation(models.Model):
         for name, value in self.metrics.items():
             yield name, value, self.intervals.get(name)
 
+    def is_higher_better(self, figure: str) -> bool | None:
+        """Whether more of a figure is better, as its evaluator said, or else its name; None where
+        neither does."""
+        said = self.higher_is_better.get(figure)
+        return said if isinstance(said, bool) else is_higher_better(figure)
+
     @property
     def rows(self) -> Scores | None:
         """What each prompt scored; None where nothing was kept. Raises ``NotScores``."""
         data: Any = self.scores
         return None if data is None else unpacked(bytes(data))
+
+
+def sides_of(*evaluations: Evaluation) -> dict[str, bool]:
+    """What the evaluators of any of these said of their figures: whether more is better."""
+    return {name: side for each in evaluations for name, side in each.higher_is_better.items()}
 
 
 def _last(path: str) -> str:

@@ -9,7 +9,8 @@ from django.contrib.auth.models import User
 from django.db.models import Count, Max
 
 from evaluations.board.shown import Figure, figures
-from evaluations.models import Evaluation
+from evaluations.models import Evaluation, sides_of
+from evaluations.statistics.figures import OF_LOSS, PERPLEXITY
 from evaluations.statistics.paired import paired
 from evaluations.statistics.scores import NotScores
 from jobs.verl.better import is_higher_better
@@ -86,11 +87,16 @@ def columns_of(evaluations: Sequence[Evaluation]) -> list[str]:
     return list(dict.fromkeys(names))[:MOST_COLUMNS]
 
 
-def by_default(columns: Sequence[str]) -> str:
+def side_of(figure: str, evaluations: Sequence[Evaluation]) -> bool | None:
+    """Whether more of a figure is better, as an evaluator said, or else its name."""
+    return sides_of(*evaluations).get(figure, is_higher_better(figure))
+
+
+def by_default(columns: Sequence[str], evaluations: Sequence[Evaluation]) -> str:
     """The sort that has the best first, by the figure that stands first."""
     if not columns:
         return ""
-    return columns[0] if is_higher_better(columns[0]) is False else f"-{columns[0]}"
+    return columns[0] if side_of(columns[0], evaluations) is False else f"-{columns[0]}"
 
 
 def in_order(evaluations: Sequence[Evaluation], sort: str) -> list[Evaluation]:
@@ -106,7 +112,7 @@ def in_order(evaluations: Sequence[Evaluation], sort: str) -> list[Evaluation]:
 def standings(evaluations: Sequence[Evaluation], figure: str) -> dict[int, str]:
     """Which of them is best by a figure, by the paired difference from each that follows; or which
     are level with the best, by their keys. Nothing where nobody knows which side is better."""
-    is_higher = is_higher_better(figure)
+    is_higher = side_of(figure, evaluations)
     known = [each for each in evaluations if figure in each.metrics]
     if is_higher is None or len(known) < 2:
         return {}
@@ -134,5 +140,7 @@ def _is_worse(best: Evaluation, other: Evaluation, figure: str) -> bool | None:
         return None
     if first is None or second is None:
         return None
-    found = {each.name: each for each in paired(first, second, best.way).differences}
+    compared = paired(first, second, best.way, sides_of(best, other))
+    found = {each.name: each for each in compared.differences}
+    found |= {PERPLEXITY: found[OF_LOSS]} if OF_LOSS in found else {}  # it rises with the loss
     return found[figure].verdict == "worse" if figure in found else None

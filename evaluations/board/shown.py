@@ -109,6 +109,7 @@ def evaluation_json(found: Evaluation) -> dict[str, Any]:
         "evaluator": found.evaluator | {"digest": found.evaluator_digest},
         "samples": found.samples,
         "metrics": found.metrics,
+        "higher_is_better": found.higher_is_better,
         "intervals": found.intervals,
         "counts": found.counts,
         "left_out": found.left_out,

@@ -64,7 +64,7 @@ def of_group(request: HtmxHttpRequest, group: leading.Group) -> dict[str, Any]:
     columns = leading.columns_of(found)
     sort = asked(request.GET.get("sort"))
     if sort.removeprefix("-") not in ("name", *columns):
-        sort = leading.by_default(columns)
+        sort = leading.by_default(columns, found)
     by = sort.removeprefix("-")
     name = by if by in columns else next(iter(columns), "")
     standing = leading.standings(found, name) if name else {}
@@ -75,4 +75,5 @@ def of_group(request: HtmxHttpRequest, group: leading.Group) -> dict[str, Any]:
         for each in page.object_list
     ]  # fmt: skip
     return {"page": page, "rows": rows, "columns": columns, "sort": sort, "by": name,
+            "is_higher": leading.side_of(name, found),
             "evaluator": found[0].evaluator if found else {}}  # fmt: skip

@@ -18,10 +18,11 @@ from evaluations.chains.outputs import (
 )
 from evaluations.chains.planning import MOST_PARTS, Parts, Refused
 from evaluations.gates.judging import Judged, NotComparable, beside, within
-from evaluations.models import Evaluation
+from evaluations.models import Evaluation, sides_of
 from evaluations.steps.step import CHOOSE, FORMULA, GATE, MODELS, PARETO, Limit, Step, Wish
 from jobs import measured
 from jobs.models import Job
+from jobs.verl.better import is_higher_better
 from platform_site.paths import inside
 from surgery.choice.candidate import Candidate, Choice
 from surgery.choice.criteria import ChoiceError, by_formula, by_metric
@@ -106,7 +107,7 @@ def _chosen(step: Step, chain: Chain, parts: Parts) -> list[Decided]:
         for nr, model in enumerate(models)
     ]
     try:
-        choice = _choice(candidates, wish)
+        choice = _choice(candidates, wish, _side(models, step, parts))
     except ChoiceError as error:
         raise Refused(f"{error} {_what_is_known(models, step, parts)}".strip()) from error
     if choice.chosen is None:
@@ -129,13 +130,25 @@ def _bounds(model: Model, step: Step, parts: Parts) -> str:
     return f" In 95 % it lies between {bounds[0]:.4g} and {bounds[1]:.4g}." if bounds else ""
 
 
-def _choice(candidates: Sequence[Candidate], wish: Wish) -> Choice:
+def _side(models: Sequence[Model], step: Step, parts: Parts) -> bool | None:
+    """Whether more of the metric is better: as the recipe says, or else what evaluated. None leaves
+    that to its name."""
+    wish = step.wish or Wish()
+    if wish.higher is not None:
+        return wish.higher
+    jobs = [job for model in models if (job := _scored(model.part, step, parts))]
+    rows = Evaluation.objects.filter(job__in=jobs).defer("scores")
+    return sides_of(*rows).get(wish.metric)
+
+
+def _choice(candidates: Sequence[Candidate], wish: Wish, higher: bool | None) -> Choice:
     """Raises ``ChoiceError``."""
     if wish.by == FORMULA:
-        return by_formula(candidates, parse(wish.formula), wish.higher is not False)
+        return by_formula(candidates, parse(wish.formula), higher is not False)
     if wish.by == PARETO:
-        return by_pareto(candidates, wish.metric, wish.less).choice
-    return by_metric(candidates, wish.metric, wish.higher)
+        known = is_higher_better(wish.metric) if higher is None else higher
+        return by_pareto(candidates, wish.metric, wish.less, known is not False).choice
+    return by_metric(candidates, wish.metric, higher)
 
 
 def _passed(step: Step, chain: Chain, parts: Parts) -> list[Decided]:

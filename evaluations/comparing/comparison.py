@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from evaluations.models import Evaluation
+from evaluations.models import Evaluation, sides_of
 from evaluations.statistics.figures import mean_known
 from evaluations.statistics.paired import SAME, Paired, paired
 from evaluations.statistics.resampling import Floats
@@ -91,7 +91,7 @@ def compare(evaluations: Sequence[Evaluation]) -> Comparison:
 
 
 def _beside(first: Evaluation, rows: Scores, other: Evaluation) -> Beside:
-    found = paired(rows, _rows(other), first.way)
+    found = paired(rows, _rows(other), first.way, sides_of(first, other))
     if not found.shared:
         raise NotComparable(
             f"Evaluations {first.job_id} and {other.job_id} have no prompt in common: there is "

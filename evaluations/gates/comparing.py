@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from evaluations.models import Evaluation
+from evaluations.models import Evaluation, sides_of
 from evaluations.statistics.paired import Difference, paired
 from evaluations.statistics.scores import NotScores, Scores
 from evaluations.steps.step import Limit
@@ -50,7 +50,7 @@ def gain(own: Job, other: Job, metric: str) -> Gain:
         )
     if not one.set_digest or one.set_digest != two.set_digest:
         raise NotComparable(f"Jobs {own.pk} and {other.pk} evaluated different prompts.")
-    found = paired(_rows(two), _rows(one), one.way)
+    found = paired(_rows(two), _rows(one), one.way, sides_of(one, two))
     named = {each.name: each for each in found.differences}
     if metric not in named:
         known = ", ".join(named) or "none"
@@ -61,6 +61,8 @@ def gain(own: Job, other: Job, metric: str) -> Gain:
 def _gain(found: Difference) -> Gain:
     if found.interval is None:
         raise NotComparable("Fewer than two prompts have scores in both evaluations.")
+    if found.is_higher is None:
+        raise NotComparable(f"Whether more of {found.name} is better, nobody says.")
     low, high = found.interval.low, found.interval.high
     low, high = (low, high) if found.is_higher else (-high, -low)
     return Gain(low, high, f"{found.name} over {found.prompts} prompts: {found.sentence}")

@@ -11,19 +11,19 @@ from compute.machines.runners import runner_for
 from compute.runners.base import Runner, RunnerError
 from evaluations.kinds.evaluate import RESULT, SCORES, EvaluateSpec
 from evaluations.models import Evaluation
-from evaluations.statistics.figures import OF_LOSS, figures_of
+from evaluations.statistics.figures import OF_LOSS, PERPLEXITY, figures_of
 from evaluations.statistics.resampling import Interval
 from evaluations.statistics.scores import Scores, packed
 from evaluations.written.lines import ScoreLines
 from evaluations.written.result import LARGEST, NotReadable, Result, read_result
 from jobs import measured
 from jobs.models import Artifact, Job, JobInput, Status
+from jobs.verl.better import is_higher_better
 
 log = logging.getLogger(__name__)
 PIECE = 1 << 20
 LONGEST_SERIES = 200  # characters of a series' name
 LARGEST_SCORES = 256 << 20  # bytes that are read of a file of scores
-PERPLEXITY = "eval/perplexity"
 MOST_LOSS = 300.0  # whose exponential is a number yet
 Role = JobInput.Role
 # Of what a job read, the model that it evaluated; where an adapter lies on it, that one.
@@ -89,6 +89,7 @@ def _found(result: Result, scores: Scores, way: str) -> dict[str, Any]:
         "evaluator_digest": result.evaluator_digest,
         "evaluator": dict(result.evaluator),
         "metrics": {name: each.value for name, each in told.items()} | dict(result.metrics),
+        "higher_is_better": dict(result.higher_is_better),
         "intervals": _bounds(told),
         "counts": dict(result.counts),
         "seconds": dict(result.seconds),
@@ -180,12 +181,20 @@ def tell_run(evaluation: Evaluation) -> None:
 
 def series_name(evaluation: Evaluation, figure: str) -> str:
     """``eval/<set>:<digests>/<figure>``: what is asked of other prompts, or by another evaluator,
-    has a series of its own, also where both sets have one name."""
-    short = figure.removeprefix("eval/")
+    has a series of its own, also where both sets have one name. Where the figure's name would
+    mislead, ``/lower`` or ``/higher`` behind it says which side is better."""
+    short, side = figure.removeprefix("eval/"), _side(evaluation, figure)
     name = "_".join(evaluation.set_name.split())[:80] or "set"
     group = "-".join(digest[:6] for digest in evaluation.group if digest)
     of_set = f"{name}:{group}" if group else name
-    return f"eval/{of_set}/{short}"[:LONGEST_SERIES]
+    return f"{f'eval/{of_set}/{short}'[: LONGEST_SERIES - len(side)]}{side}"
+
+
+def _side(evaluation: Evaluation, figure: str) -> str:
+    said = evaluation.is_higher_better(figure)
+    if said is None or said == is_higher_better(figure):
+        return ""
+    return "/higher" if said else "/lower"
 
 
 def kept(job: Job) -> Evaluation | None:

@@ -1,6 +1,6 @@
 """The figures of one evaluation, each with its interval, computed from what each prompt scored."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -10,23 +10,27 @@ import numpy.typing as npt
 from evaluations.statistics.pass_at_k import pass_at
 from evaluations.statistics.resampling import Floats, Interval, Sums, interval, mean_of
 from evaluations.statistics.scores import Scores
+from jobs.verl.better import is_higher_better
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
+Sides: TypeAlias = Mapping[str, bool]  # of a figure, whether more of it is better
+NONE_SAID: Sides = {}
 
 LOSS, ANSWERS, TASKS = "loss", "answers", "tasks"
 MEAN, BEST, PASS, OF_LOSS = "eval/score/mean", "eval/score/best", "eval/pass@", "eval/loss"
+PERPLEXITY = "eval/perplexity"
 RIGHT = 0.5  # of an answer that is right, the part of the reward that says so is above it
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One figure of each prompt. ``places`` are the rows that have it; ``is_higher`` says which
-    side is the better one."""
+    """One figure of each prompt. ``is_higher`` says whether more of it is better; None is not
+    known."""
 
     name: str
     values: Floats
     weights: Floats
-    is_higher: bool = True
+    is_higher: bool | None = True
 
     @property
     def each(self) -> Floats:
@@ -43,13 +47,14 @@ class Measure:
         return found
 
 
-def measures(scores: Scores, way: str) -> list[Measure]:
-    """The figures of an evaluation in the order of importance."""
+def measures(scores: Scores, way: str, sides: Sides = NONE_SAID) -> list[Measure]:
+    """The figures of an evaluation in the order of importance. ``sides`` is what its evaluator said
+    of them: whether more is better."""
     if not len(scores):
         return []
     if way == LOSS:
         return [Measure(OF_LOSS, scores.values[:, 0], scores.weights, is_higher=False)]
-    return list(_of_tasks(scores) if way == TASKS else _of_answers(scores))
+    return list(_of_tasks(scores, sides) if way == TASKS else _of_answers(scores))
 
 
 def _of_answers(scores: Scores) -> Iterator[Measure]:
@@ -77,10 +82,11 @@ def _says_yes_or_no(values: Floats) -> bool:
     return bool((np.isnan(values) | (values == 0) | (values == 1)).all())
 
 
-def _of_tasks(scores: Scores) -> Iterator[Measure]:
+def _of_tasks(scores: Scores, sides: Sides) -> Iterator[Measure]:
     ones, each = np.ones(len(scores)), mean_known(scores.values)
     for number, name in enumerate(scores.tasks):
-        yield Measure(name, np.where(scores.task == number, each, np.nan), ones)
+        values = np.where(scores.task == number, each, np.nan)
+        yield Measure(name, values, ones, sides.get(name, is_higher_better(name)))
 
 
 def mean_known(values: Floats) -> Floats:

@@ -4,23 +4,33 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluations.statistics.figures import LOSS, TASKS, Bools, Measure, measures
+from evaluations.statistics.figures import (
+    LOSS,
+    NONE_SAID,
+    TASKS,
+    Bools,
+    Measure,
+    Sides,
+    measures,
+)
 from evaluations.statistics.resampling import Floats, Interval, Sums, interval, mean_of
 from evaluations.statistics.scores import Ints, Scores, names_of
 
 SAME = 1e-9  # differences that are smaller are none
+NO_SIDE = "Nobody says whether more of it is better: what is called better here is more."
 
 
 @dataclass(frozen=True)
 class Difference:
     """How a figure of the second evaluation differs from that of the first, over the prompts that
-    both know. ``interval`` is None of fewer than two prompts."""
+    both know. ``interval`` is None of fewer than two prompts. Where nobody says which side is the
+    better one, ``is_higher`` is None, and more counts as better."""
 
     name: str
     first: float
     second: float
     interval: Interval | None
-    is_higher: bool
+    is_higher: bool | None
     prompts: int
     better: int
     worse: int
@@ -32,10 +42,14 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """Whether the second is ``better`` or ``worse``, or ``none``: no difference that shows."""
+        """Whether the second is ``better`` or ``worse``, or only ``more`` or ``less`` where nobody
+        says which is better; or ``none``: no difference that shows."""
         if self.interval is None or self.interval.holds_zero:
             return "none"
-        return "better" if (self.interval.low > 0) == self.is_higher else "worse"
+        is_more = self.interval.low > 0
+        if self.is_higher is None:
+            return "more" if is_more else "less"
+        return "better" if is_more == self.is_higher else "worse"
 
     @property
     def sentence(self) -> str:
@@ -68,11 +82,12 @@ class Paired:
         return len(self.first)
 
 
-def paired(first: Scores, second: Scores, way: str) -> Paired:
-    """Compare by the prompts that both have."""
+def paired(first: Scores, second: Scores, way: str, sides: Sides = NONE_SAID) -> Paired:
+    """Compare by the prompts that both have. ``sides`` say of a figure whether more is better."""
     here, there = shared_places(first, second)
     one, two = first.at(here), second.at(there)
-    before, after = measures(one, way), {each.name: each for each in measures(two, way)}
+    before = measures(one, way, sides)
+    after = {each.name: each for each in measures(two, way, sides)}
     both = [(each, after[each.name]) for each in before if each.name in after]
     differences = _differences(both, way)
     gains = _gains(both, way) if both else np.full(len(one), np.nan)
@@ -95,6 +110,7 @@ def _differences(both: list[tuple[Measure, Measure]], way: str) -> list[Differen
         if not there.any():
             continue
         sums, note = _of_both(before, after, there, way)
+        note = NO_SIDE if before.is_higher is None else note
         gain = _gain(before, after)[there]
         found.append(
             Difference(
@@ -124,7 +140,7 @@ def _value(measure: Measure, there: Bools) -> float:
 
 def _gain(before: Measure, after: Measure) -> Floats:
     gain: Floats = after.each - before.each
-    return gain if before.is_higher else -gain
+    return -gain if before.is_higher is False else gain
 
 
 def _gains(both: list[tuple[Measure, Measure]], way: str) -> Floats:

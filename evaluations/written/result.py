@@ -28,13 +28,15 @@ class NotReadable(ValueError):
 @dataclass(frozen=True)
 class Result:
     """``evaluator`` are the facts of what measured, by name; ``evaluator_digest`` stands for all
-    that makes results comparable, and ``set_digest`` for the prompts."""
+    that makes results comparable, and ``set_digest`` for the prompts. ``higher_is_better`` holds
+    what the evaluator said of a figure."""
 
     evaluator: Mapping[str, Any] = field(default_factory=dict)
     evaluator_digest: str = ""
     set_name: str = ""
     set_digest: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)
+    higher_is_better: Mapping[str, bool] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -57,6 +59,7 @@ def read_result(text: bytes) -> Result:
         set_name=_words(of_set.get("name"), LONGEST_NAME),
         set_digest=_digest(of_set.get("digest")),
         metrics=_figures(_mapping(data, "metrics")),
+        higher_is_better=_sides(_mapping(data, "higher_is_better")),
         counts=_counts(_mapping(data, "counts")),
         left_out=_sentences(data.get("left_out")),
         seconds=_figures(_mapping(data, "seconds")),
@@ -79,6 +82,12 @@ def _words(value: Any, longest: int = LONGEST_WORDS) -> str:
 def _figures(found: Mapping[str, Any]) -> dict[str, float]:
     told = {_words(name, LONGEST_NAME): _figure(value) for name, value in found.items()}
     known = {name: value for name, value in told.items() if name and value is not None}
+    return dict(list(known.items())[:MOST_FIGURES])
+
+
+def _sides(found: Mapping[str, Any]) -> dict[str, bool]:
+    told = {_words(name, LONGEST_NAME): side for name, side in found.items()}
+    known = {name: side for name, side in told.items() if name and type(side) is bool}
     return dict(list(known.items())[:MOST_FIGURES])
 
 

@@ -10,7 +10,9 @@ HIGHER = frozenset(
 )  # fmt: skip
 # Of these the name would mislead: a policy's loss is no measure of it, a spread is none of quality.
 NEITHER = frozenset({"pg_loss", "entropy_loss"})
-SPREADS = frozenset({"std", "var"})
+SPREADS = frozenset({"std", "var", "stderr"})
+# What an evaluation writes behind the name of a series that would mislead.
+SAID: Mapping[str, bool] = {"lower": False, "higher": True}
 
 # Whether more is better, where the words of a name do not say so.
 NAMED: Mapping[str, bool] = {
@@ -33,7 +35,10 @@ def is_higher_better(name: str) -> bool | None:
         return NAMED[name]
     if name.startswith("timing_") or name.endswith("/rejected"):
         return None
-    for part in reversed(name.lower().split("/")):
+    parts = name.lower().split("/")
+    if parts[0] == "eval" and parts[-1] in SAID:
+        return SAID[parts[-1]]
+    for part in reversed(parts):
         words = set(re.split(r"[^a-z0-9]+", part))
         if part in NEITHER or words & SPREADS:
             return None

@@ -21,18 +21,22 @@ class Front:
     choice: Choice
 
 
-def by_pareto(candidates: Sequence[Candidate], reward: str = "", kl: str = "") -> Front:
+def by_pareto(
+    candidates: Sequence[Candidate], reward: str = "", kl: str = "", higher: bool = True
+) -> Front:
     """The front of reward against KL, and the one of it that lies nearest to the ideal.
 
     The ideal has the highest reward and the lowest KL of all that are compared; both are measured
-    from 0 to 1 between their worst and best. Raises ``ChoiceError`` where a metric is missing.
+    from 0 to 1 between their worst and best. In place of the reward there may be a metric of which
+    less is better: it is not ``higher`` then. Raises ``ChoiceError`` where a metric is missing.
     """
     names = names_in(candidates)
     reward, kl = reward or reward_of(names) or "", kl or kl_of(names) or ""
     if not reward or not kl:
         lacks = "reward" if not reward else "KL from the model that training began with"
         raise ChoiceError(f"No checkpoint has a metric of {lacks} at its step. Name one.")
-    points, unknown = _points(candidates, reward, kl)
+    sign = 1 if higher else -1
+    points, unknown = _points(candidates, reward, kl, sign)
     if not points:
         raise ChoiceError(f"No checkpoint has both {reward} and {kl} at its step.")
     front = sorted(
@@ -46,7 +50,8 @@ def by_pareto(candidates: Sequence[Candidate], reward: str = "", kl: str = "") -
         Ranked(each[0], distances[each[0].key], distances[each[0].key] - nearest)
         for each in ordered[1:]
     ]
-    reason = _reason(ordered[0], reward, kl, len(front), len(points)) + unknown_words(unknown)
+    reason = _reason(ordered[0], reward, kl, sign, (len(front), len(points)))
+    reason += unknown_words(unknown)
     on_front = {each[0].key for each in front}
     beaten = sorted(
         (each[0] for each in points if each[0].key not in on_front),
@@ -57,7 +62,7 @@ def by_pareto(candidates: Sequence[Candidate], reward: str = "", kl: str = "") -
 
 
 def _points(
-    candidates: Sequence[Candidate], reward: str, kl: str
+    candidates: Sequence[Candidate], reward: str, kl: str, sign: int
 ) -> tuple[list[Point], list[tuple[Candidate, str]]]:
     points, unknown = list[Point](), list[tuple[Candidate, str]]()
     for each in candidates:
@@ -66,7 +71,7 @@ def _points(
             lacks = reward if got is None else kl
             unknown.append((each, f"{lacks} is not known at step {each.step}."))
         else:
-            points.append((each, got, drift))
+            points.append((each, sign * got, drift))
     return points, unknown
 
 
@@ -84,9 +89,10 @@ def _distances(points: Sequence[Point]) -> dict[int, float]:
     }
 
 
-def _reason(chosen: Point, reward: str, kl: str, front: int, points: int) -> str:
+def _reason(chosen: Point, reward: str, kl: str, sign: int, counts: tuple[int, int]) -> str:
+    (front, points), side = counts, "more" if sign > 0 else "less"
     return (
-        f"Of {points}, {front} are on the front: no other has both more {reward} and less {kl}. "
-        f"The {chosen[0].name} lies nearest to the best of both, with {chosen[1]:.6g} and "
+        f"Of {points}, {front} are on the front: no other has both {side} {reward} and less {kl}. "
+        f"The {chosen[0].name} lies nearest to the best of both, with {sign * chosen[1]:.6g} and "
         f"{chosen[2]:.6g}; of equals the earliest step is chosen."
     )

@@ -17,6 +17,10 @@ from jobs.verl.better import is_best_higher, is_higher_better
         ("timing_per_token_ms/reward", None),
         ("val/rewards/rejected", None),
         ("val/rewards/chosen", True),
+        ("eval/arc/acc_stderr", None),
+        ("eval/sums@1:abc-def/arc/brier_score/lower", False),
+        ("eval/sums@1:abc-def/arc/errors_found/higher", True),
+        ("actor/score/lower", True),
     ],
 )
 def test_a_side_is_known_by_words_or_by_name(name: str, higher: bool | None) -> None:

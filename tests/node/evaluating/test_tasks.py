@@ -31,6 +31,7 @@ output_type: multiple_choice
 doc_to_text: "{{question}}"
 doc_to_target: 0
 doc_to_choice: "{{[right, wrong]}}"
+metric_list: [{metric: acc}, {metric: acc_norm}, {metric: brier_score}]
 """
 WRONG = {
     "task: [": "cannot be read: ",
@@ -117,6 +118,8 @@ def test_figures_are_those_of_lm_eval_and_documents_become_rows(
     wanted = {"eval/own_sums/exact_match", "eval/own_choice/acc", "eval/own_choice/acc_norm"}
     assert wanted <= found["metrics"].keys()
     assert next(iter(found["metrics"])) in wanted
+    assert found["higher_is_better"] == {**dict.fromkeys(wanted, True),
+                                         "eval/own_choice/brier_score": False}  # fmt: skip
     assert found["evaluator"]["of"]["tasks"] == {"own_sums": "2.0", "own_choice": ""}
     assert found["evaluator"]["of"]["files"].keys() == {"own.yaml", "choice.yaml", "sums.jsonl"}
     assert found["counts"]["prompts"] == 24
@@ -126,6 +129,7 @@ def test_figures_are_those_of_lm_eval_and_documents_become_rows(
     for row, line in zip(rows, scores, strict=True):
         assert line["scores"] == [row["score"]]
         assert row["task"] == line["task"]
+        assert f"eval/{line['task']}/{line['metric']}" in wanted
     chosen = [row for row in rows if row["task"] == "own_choice"]
     assert [row["output"].strip() for row in chosen] == [
         sum_["right" if row["acc"] else "wrong"]
@@ -192,6 +196,22 @@ def test_files_of_one_name_are_each_in_the_digest(tmp_path: Path) -> None:
     found = of_tasks._digests(paths)
     assert list(found) == ["task.yaml", "task.yaml 2"]
     assert len({*found.values()}) == 2
+
+
+def test_what_a_filter_gave_is_called_the_same_in_figures_and_scores() -> None:
+    tasks.find()
+    from trainyard_node.evaluating import harness
+
+    found = {
+        "results": {"sums": {"alias": "sums", "errs,strict": 0.5, "errs_stderr,strict": 0.1}},
+        "higher_is_better": {"sums": {"errs": False, "other": None}},
+    }
+    assert harness.metrics_of(found)["eval/sums/errs@strict"] == 0.5
+    assert harness.sides_of(found) == {"eval/sums/errs@strict": False}
+    sample = {"arguments": [["1+1=?"]], "resps": [["2"]], "target": "2", "filter": "strict",
+              "metrics": ["odd", "errs"], "odd": (1, 2), "errs": 1.0}  # fmt: skip
+    _, line = harness._row("sums", [sample], 0, 0)
+    assert line["metric"] == "errs@strict"
 
 
 def test_the_numbers_of_numpy_are_numbers() -> None:

@@ -139,6 +139,16 @@ def test_the_front_of_reward_against_kl() -> None:
     assert front.choice.reason.startswith("Of 4, 3 are on the front:")
 
 
+def test_a_front_of_what_is_to_be_less_in_both() -> None:
+    rows = [at(10, loss=3.0, kl=0.0), at(20, loss=1.0, kl=0.25), at(30, loss=2.0, kl=0.5)]
+    front = by_pareto(rows, "loss", "kl", higher=False)
+    assert [each.step for each in front.members] == [10, 20]
+    assert front.choice.chosen is not None
+    assert front.choice.chosen.step == 20
+    assert "both less loss and less kl" in front.choice.reason
+    assert "with 1 and 0.25;" in front.choice.reason
+
+
 def test_a_front_needs_both() -> None:
     with pytest.raises(ChoiceError, match="a metric of KL from the model"):
         by_pareto([at(1, val__acc=1.0)])

@@ -145,9 +145,29 @@ def metrics_of(found: Mapping[str, Any]) -> dict[str, float]:
             metric, _, filtered = name.partition(",")
             if name in NO_TASK or _value(value) is None:
                 continue
-            behind = "" if filtered in ("", PLAIN) else f"@{filtered}"
-            metrics[f"eval/{task}/{metric}{behind}"] = float(value)
+            metrics[_figure(task, metric, filtered)] = float(value)
     return dict(sorted(metrics.items(), key=lambda item: ERROR in item[0]))
+
+
+def sides_of(found: Mapping[str, Any]) -> dict[str, bool]:
+    """Of each figure whether more of it is better, where its task says so."""
+    sides: dict[str, bool] = {}
+    for task, values in found["results"].items():
+        said = found.get("higher_is_better", {}).get(task, {})
+        for name in values:
+            metric, _, filtered = name.partition(",")
+            if isinstance(is_higher := said.get(metric), bool):
+                sides[_figure(task, metric, filtered)] = is_higher
+    return sides
+
+
+def _figure(task: str, metric: str, filtered: str) -> str:
+    return f"eval/{task}/{metric}{_behind(filtered)}"
+
+
+def _behind(filtered: str) -> str:
+    """What stands behind the name of a metric that a filter gave."""
+    return "" if filtered in ("", PLAIN) else f"@{filtered}"
 
 
 def answers_of(found: Mapping[str, Any]) -> int:
@@ -179,11 +199,13 @@ def _row(
     first = samples[0]
     prompt = _text(first["arguments"][0][0])
     parts: dict[str, Any] = {}
+    score, metric = None, {}
     for sample in samples:
         behind = "" if sample is first else f"@{sample['filter']}"
         for name in sample["metrics"]:
-            parts[f"{name}{behind}"] = _value(sample.get(name))
-    score = next((value for value in parts.values() if value is not None), None)
+            parts[f"{name}{behind}"] = value = _value(sample.get(name))
+            if score is None and value is not None:
+                score, metric = value, {"metric": f"{name}{_behind(sample['filter'])}"}
     said = {name: value for name, value in parts.items() if name not in OWN}
     row = {
         "input": prompt, "output": _answer(first), "gts": _text(first["target"]), "score": score,
@@ -193,7 +215,7 @@ def _row(
     numbers = {name: [value] for name, value in said.items()}
     line = {"prompt": key, "task": task, "scores": [score], "tokens": [], "parts": numbers}
     asked, text = shown(row)
-    return row, line | {"input": asked, "text": text}
+    return row, line | metric | {"input": asked, "text": text}
 
 
 def _answer(sample: Mapping[str, Any]) -> str:

@@ -72,14 +72,17 @@ class Work:
         metrics: Mapping[str, float],
         counts: Mapping[str, int],
         scores: Iterable[Line],
+        sides: Mapping[str, bool] | None = None,
     ) -> None:
-        """Write the result, then tell it."""
+        """Write the result, then tell it. `sides` say of a figure whether more of it is better,
+        where its name may mislead."""
         self.seconds["whole"] = time.monotonic() - self.began
         said = evaluator(self.asked, same, self.backend, self.dtype, self.lm_eval)
         result = {
             "evaluator": said,
             "set": dict(of),
             "metrics": dict(metrics),
+            "higher_is_better": dict(sides or {}),
             "counts": dict(counts),
             "left_out": self.left_out,
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},

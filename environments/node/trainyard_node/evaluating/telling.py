@@ -42,7 +42,8 @@ class Progress:
 def tell_result(told: Told, result: dict[str, Any], message: str) -> None:
     """Tell all of a result that a line of events has room for."""
     shown = {**result, "metrics": _first(result["metrics"], LARGEST)}
-    # What the digest is of (a template) may be long: the report alone has it.
+    # The sides of many figures, and what the digest is of (a template): the report alone has them.
+    shown.pop("higher_is_better", None)
     shown["evaluator"] = {k: v for k, v in result["evaluator"].items() if k != "of"}
     left = len(result["metrics"]) - len(shown["metrics"])
     if left:

@@ -75,7 +75,8 @@ def run(asked: Asked, place: Place, told: Told) -> None:
     )
     digest = digest_of([line["prompt"] for line in scores])
     of = {"digest": digest, "prompts": len(scores), "name": ", ".join(sorted(loaded["tasks"]))}
-    work.end(progress, same, of, harness.metrics_of(found), counts, scores)
+    sides = harness.sides_of(found)
+    work.end(progress, same, of, harness.metrics_of(found), counts, scores, sides)
     (place.folder / KEPT).unlink(missing_ok=True)
 
 
