@@ -26,6 +26,7 @@ from platform_site.htmx import HtmxHttpRequest
 OFFERED = 50  # the newest jobs, offered for comparison
 MOST_NAMES = 300  # of metrics that are proposed
 LOOKED_AT = 5  # runs whose metrics are proposed
+AT_ONCE = 8  # runs whose settings come with the page; of more they follow once they are looked at
 AHEAD = 4  # charts that the browser asks for while it still reads the page
 AHEAD_WIDTH = 384  # pixels: about those of a chart, which a browser knows later
 GROUPED_BY = ("kind", "recipe", "model", "data", "machine", "verl", "gpus", "owner")
@@ -73,7 +74,9 @@ def shown(request: HtmxHttpRequest, question: Question, runs: Found) -> dict[str
         "is_active": any(job.is_active for job in jobs),
         "events": legend.events_of(jobs),
     }
-    return {**context, **settings_of(question, runs)}
+    if len(jobs) > AT_ONCE and not question.shows_all:
+        return context | {"settings_follow": True}
+    return context | settings_of(question, runs)
 
 
 def query_of(request: HtmxHttpRequest, *left_out: str) -> str:

@@ -65,7 +65,7 @@ def in_order(steps: Steps, values: Values) -> Column:
     return Column(steps, values) if kept is None else Column(steps[kept], values[kept])
 
 
-def rows_kept(steps: Steps) -> Steps | None:
+def rows_kept(steps: Steps | Values) -> Steps | None:
     """The positions that make ``steps`` strictly ascending, or None when they are so already.
 
     Of equal steps the one at the latest position is kept.

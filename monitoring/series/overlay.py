@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monitoring.series.column import Values
+from monitoring.series.column import Values, rows_kept
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,10 @@ class Line:
 def line_of(places: Values, values: Values) -> Line:
     """A line of the points whose place and value are finite; of a place twice, the last one."""
     known = np.isfinite(places) & np.isfinite(values)
-    places, values = places[known], values[known]
-    order = np.argsort(places, kind="stable")
-    places, values = places[order], values[order]
-    is_last = np.append(places[1:] != places[:-1], True) if len(places) else known[:0]
-    return Line(places[is_last], values[is_last])
+    if not known.all():
+        places, values = places[known], values[known]
+    kept = rows_kept(places)
+    return Line(places, values) if kept is None else Line(places[kept], values[kept])
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,15 @@
 
   const { mount, format } = window.trainyard;
   const DASHES = [undefined, [7, 4], [2, 3]];
+  const MANY = 12; // lines; more are drawn thin, which costs a browser half, and without dots at the crosshair
   const part = (card, name) => card.querySelector(`[data-overlay-${name}]`);
 
   function withAlpha(colour, alpha) {
     return `color-mix(in oklch, ${colour} ${100 * alpha}%, transparent)`;
   }
 
-  const line = (run, show) => ({
-    stroke: () => run.colour(), width: 1.25, dash: DASHES[run.dash], spanGaps: true, show, points: { show: false },
+  const line = (run, show, width) => ({
+    stroke: () => run.colour(), width, dash: DASHES[run.dash], spanGaps: true, show, points: { show: false },
   });
 
   // A group is three columns: its mean, and the bounds of the band, which have no line of their own.
@@ -19,7 +20,7 @@
     const data = groups.flatMap(({ mean, low, high }) => [mean, high, low]);
     const lines = groups.flatMap((_, at) => {
       const bound = { stroke: "transparent", width: 0, spanGaps: true, points: { show: false } };
-      return [{ ...line(runs.group(at), true), width: 2 }, bound, bound];
+      return [line(runs.group(at), true, 2), bound, bound];
     });
     const bands = groups.map((_, at) => ({
       series: [3 * at + 2, 3 * at + 3], fill: () => withAlpha(runs.group(at).colour(), 0.18),
@@ -29,7 +30,8 @@
 
   function ofRuns(found, runs) {
     const known = found.map(({ job }) => runs.of(job));
-    return { data: found.map(({ y }) => y), lines: known.map((run) => line(run, run.shown())), bands: [] };
+    const width = known.length > MANY ? 1 : 1.25;
+    return { data: found.map(({ y }) => y), lines: known.map((run) => line(run, run.shown(), width)), bands: [] };
   }
 
   function draw(card, answer, runs, hear) {
@@ -38,7 +40,7 @@
     const shape = JSON.stringify([(answer.lines ?? []).map(({ job }) => job), (answer.groups ?? []).length, runs.theme]);
     const values = [answer.x, ...data];
     if (element.plot && element.shape === shape) element.plot.setData(values, !hear.isZoomed(card));
-    else mount(element, values, { lines, bands, sync: "compare", read: hear.read, zoom: hear.zoom });
+    else mount(element, values, { lines, bands, dots: lines.length <= MANY, sync: "compare", read: hear.read, zoom: hear.zoom });
     element.shape = shape;
     say(card, answer);
   }

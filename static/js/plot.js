@@ -114,7 +114,7 @@
     };
   }
 
-  // options: lines (uPlot series), bands, log, time, range, second (the colour of a second y-axis),
+  // options: lines (uPlot series), bands, dots (false: none at the crosshair), log, time, range, second (the colour of a second y-axis),
   // x (spans, values), sync, bad(), over(plot), read(index or null, plot), zoom(low, high), or
   // select(low, high) and reset()
   function draw(element, data, options) {
@@ -134,7 +134,7 @@
       cursor: {
         sync: { key: options.sync },
         y: false,
-        points: { size: 5 },
+        points: options.dots === false ? { show: false } : { size: 5 },
         drag: { x: true, y: false, setScale: !options.select },
         ...(options.select && { bind: { dblclick: () => null } }),
       },

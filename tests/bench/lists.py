@@ -40,12 +40,15 @@ LISTS: dict[str, dict[str, object]] = {
         "where": "best(val-core) > 0.9 or not name ~ 7", "sort": f"{SCORE}:best"
     },
 }  # fmt: skip
-# Called once all charts in view have drawn; milliseconds since the navigation.
+# Called once all charts in view have drawn; milliseconds since the navigation. Places are asked for
+# only once a chart is drawn: each time the page would be laid out for it.
 DRAWN = """() => new Promise((done) => {
+  const isDrawn = (card) => card.querySelector("canvas");
   const look = () => {
-    const cards = [...document.querySelectorAll("[data-overlay]")]
-      .filter((card) => card.getBoundingClientRect().top < innerHeight);
-    if (cards.length && cards.every((card) => card.querySelector("canvas"))) {
+    const all = [...document.querySelectorAll("[data-overlay]")];
+    const isInView = (card) => card.getBoundingClientRect().top < innerHeight;
+    const cards = all.some(isDrawn) ? all.filter(isInView) : [];
+    if (cards.length && cards.every(isDrawn)) {
       requestAnimationFrame(() => done([performance.now(), cards.length]));
     } else setTimeout(look, 5);
   };

@@ -10,6 +10,7 @@ from django.test import Client
 
 from jobs.models import Job
 from jobs.process import Command, Setting
+from monitoring.compare import views
 from platform_site.templatetags.ui import MISSING
 from tests import factories
 from tests.jobs.provenance.conftest import resolved, tell
@@ -79,6 +80,20 @@ def test_htmx_is_given_the_table_alone(page: Client, two: tuple[Job, Job]) -> No
     response = page.get(f"{URL}?a={two[0].pk}&b={two[1].pk}", headers=HTMX)
     assert b'id="comparison"' in response.content
     assert b"<html" not in response.content
+
+
+def test_of_many_jobs_the_settings_follow_once_they_are_looked_at(page: Client, user: User) -> None:
+    jobs = [make(user, f"run {n}", lr=0.25 + n) for n in range(views.AT_ONCE + 1)]
+    url = f"{URL}?{'&'.join(f'job={job.pk}' for job in jobs)}"
+    content = html.unescape(page.get(url).content.decode())
+    assert f'hx-get="{url}"' in content
+    assert f'<a href="{url.removeprefix(URL)}&all=1">' in content  # without JavaScript
+    assert "Settings by job" not in content
+    lrs = [f"{0.25 + n:g}" for n in range(views.AT_ONCE + 1)]
+    assert rows(page.get(url, headers=HTMX).content)["Learning rate optim.lr"] == lrs
+    assert "Settings by job" in page.get(f"{url}&all=1").content.decode()
+    fewer = url.rpartition("&")[0]
+    assert "Settings by job" in page.get(fewer).content.decode()
 
 
 def test_equal_jobs(page: Client, user: User) -> None:
