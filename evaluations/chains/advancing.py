@@ -19,7 +19,8 @@ from evaluations.chains.deciding import Decided, decide
 from evaluations.chains.making import Asked, make, models_behind
 from evaluations.chains.models import Chain, Part
 from evaluations.chains.outputs import NotYet, settle
-from evaluations.chains.planning import Parts, Planned, Refused, plan
+from evaluations.chains.parts import Parts, is_done, parts_of, to_remake
+from evaluations.chains.planning import Planned, Refused, plan
 from evaluations.steps.step import Recipe, Step
 from jobs.launch import end
 from jobs.models import Status
@@ -125,11 +126,9 @@ def _moved(turn: Turn) -> bool:
     turn.waits.clear()
     recipe, parts = chain.recipe, parts_of(chain)
     moved = [_settled(step, parts, turn) for step in recipe.steps]
-    failed = {part.step: part for each in parts.values() for part in each if part.why_failed}
-    if failed:
+    if why := _why_not_on(recipe, parts):
         if not _underway(parts):
-            first = next(failed[step.name] for step in recipe.steps if step.name in failed)
-            _end(chain, Chain.State.FAILED, f"Step {first}: {_sentence(first.why_failed)}")
+            _end(chain, Chain.State.FAILED, why)
         return False
     if all(is_done(step.name, parts) for step in recipe.steps):
         _end(chain, Chain.State.COMPLETED, f"All {len(recipe.steps)} steps are done.")
@@ -139,19 +138,18 @@ def _moved(turn: Turn) -> bool:
     return any(moved)
 
 
-def parts_of(chain: Chain) -> dict[str, list[Part]]:
-    """The parts of each step, in order."""
-    found = defaultdict[str, list[Part]](list)
-    rows = chain.parts.select_related("job__machine", "machine").prefetch_related("of")
-    for part in rows.order_by("step", "nr"):
-        part.chain = chain
-        found[part.step].append(part)
-    return dict(found)
-
-
-def is_done(step: str, parts: Parts) -> bool:
-    own = parts.get(step, ())
-    return bool(own) and all(part.is_done for part in own)
+def _why_not_on(recipe: Recipe, parts: Parts) -> str:
+    """Why a chain cannot go on, as a sentence; empty where it can."""
+    failed = {part.step: part for each in parts.values() for part in each if part.why_failed}
+    if failed:
+        first = next(failed[step.name] for step in recipe.steps if step.name in failed)
+        return f"Step {first}: {_sentence(first.why_failed)}"
+    if lost := [part for part in to_remake(recipe, parts) if part.asked]:
+        return (
+            f"Step {lost[0]}: what job {lost[0].asked} made was deleted, and is needed still. "
+            "Resume makes it anew."
+        )
+    return ""
 
 
 def _underway(parts: Parts) -> bool:
@@ -182,7 +180,7 @@ def _settle(part: Part, step: Step, turn: Turn) -> bool:
 def _begun(step: Step, turn: Turn, parts: Parts) -> bool:
     """Make the parts of a step, or the jobs of those that have none yet."""
     try:
-        if not parts.get(step.name):
+        if step.decides or not parts.get(step.name):
             _make_parts(step, turn.chain, parts)
             return True
         open_ones = [p for p in parts[step.name] if p.asked is None and not p.is_done]
@@ -203,14 +201,22 @@ def _make_parts(step: Step, chain: Chain, parts: Parts) -> None:
             planned = plan(step, chain, parts)
         else:
             decided = decide(step, chain, parts)
+        _check_same(parts.get(step.name, ()), decided)
     except Refused as error:
-        Part.objects.create(chain=chain, step=step.name, nr=1, failure=str(error))
+        chain.parts.update_or_create(step=step.name, nr=1, defaults={"failure": str(error)})
         return
     with transaction.atomic():
         for nr, each in enumerate(planned, 1):
             _keep_planned(step, chain, nr, each)
         for nr, one in enumerate(decided, 1):
             _keep_decided(step, chain, nr, one)
+        chain.parts.filter(step=step.name, nr__gt=len(planned) + len(decided)).delete()
+
+
+def _check_same(before: Sequence[Part], decided: Sequence[Decided]) -> None:
+    """Raises ``Refused`` where a part that follows would be left without its model."""
+    if any(part.leads_to.exists() for part in before[len(decided) :]):
+        raise Refused(f"It passed on {len(before)} models before, and has {len(decided)} now.")
 
 
 def _keep_planned(step: Step, chain: Chain, nr: int, each: Planned) -> None:
@@ -222,13 +228,14 @@ def _keep_planned(step: Step, chain: Chain, nr: int, each: Planned) -> None:
 
 
 def _keep_decided(step: Step, chain: Chain, nr: int, one: Decided) -> None:
-    part = Part.objects.create(
-        chain=chain, step=step.name, nr=nr, label=one.model.label[:300], said=one.said,
-        failure=one.failure, path=one.model.path, machine=one.model.machine,
-        done_at=None if one.failure else timezone.now(),
-    )  # fmt: skip
-    if one.model.part:
-        part.of.set([one.model.part])
+    """What follows of a part that is decided again follows of it still."""
+    found = {
+        "label": one.model.label[:300], "said": one.said, "failure": one.failure,
+        "path": one.model.path, "machine": one.model.machine,
+        "done_at": None if one.failure else timezone.now(),
+    }  # fmt: skip
+    part, _ = chain.parts.update_or_create(step=step.name, nr=nr, defaults=found)
+    part.of.set([one.model.part] if one.model.part else [])
 
 
 def _ask(part: Part, step: Step, turn: Turn) -> None:

@@ -16,7 +16,8 @@ from evaluations.chains.outputs import (
     metrics_of,
     models_of,
 )
-from evaluations.chains.planning import MOST_PARTS, Parts, Refused
+from evaluations.chains.parts import Parts
+from evaluations.chains.planning import MOST_PARTS, Refused
 from evaluations.gates.judging import Judged, NotComparable, beside, within
 from evaluations.models import Evaluation, sides_of
 from evaluations.steps.step import CHOOSE, FORMULA, GATE, MODELS, PARETO, Limit, Step, Wish

@@ -169,13 +169,27 @@ class Part(models.Model):
     @property
     def uuid(self) -> uuids.UUID:
         """That of its job: the same however often it is asked for, so there is one job."""
-        return uuids.uuid5(
-            self.chain.uuid, f"{self.chain.owner_id} {self.step} {self.nr} {self.attempt}"
-        )
+        return self._uuid(self.attempt)
+
+    @property
+    def former_uuids(self) -> list[uuids.UUID]:
+        """Those of the jobs that it had before this attempt."""
+        return [self._uuid(attempt) for attempt in range(1, self.attempt)]
+
+    def _uuid(self, attempt: int) -> uuids.UUID:
+        name = f"{self.chain.owner_id} {self.step} {self.nr} {attempt}"
+        return uuids.uuid5(self.chain.uuid, name)
 
     def fail(self, why: str) -> None:
         self.failure = why
         self.save(update_fields=["failure"])
+
+    def begin_anew(self) -> None:
+        """Forget what it left: it is asked for once more, or decided again."""
+        self.attempt += self.asked is not None
+        self.job, self.asked, self.machine, self.done_at = None, None, None, None
+        self.path = self.failure = self.said = ""
+        self.save()
 
     @property
     def is_done(self) -> bool:
@@ -185,6 +199,12 @@ class Part(models.Model):
     def is_gone(self) -> bool:
         """Whether its job was deleted before it was done."""
         return self.asked is not None and self.job is None and not self.is_done
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its job was deleted, or is being, after it was done."""
+        is_going = self.job is not None and self.job.deleting_at is not None
+        return self.is_done and self.asked is not None and (self.job is None or is_going)
 
     @property
     def why_failed(self) -> str:

@@ -102,7 +102,8 @@ def models_of(source: Source, parts: Mapping[str, Sequence[Part]], chain: Chain)
     """The models that a source names, of steps that are done."""
     if source.path:
         return [Model(source.path, chain.machine)]
-    return [left_by(part) for part in parts.get(source.step, ()) if part.is_done]
+    own = parts.get(source.step, ())
+    return [left_by(part) for part in own if part.is_done and not part.is_lost]
 
 
 def left_by(part: Part) -> Model:

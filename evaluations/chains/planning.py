@@ -4,14 +4,14 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from evaluations.chains.models import Chain, Part
+from evaluations.chains.models import Chain
 from evaluations.chains.outputs import Model, models_of
+from evaluations.chains.parts import Parts
 from evaluations.steps.step import AVERAGE, MERGE, TRAIN, Source, Step
 from surgery.recipes.recipe import RecipeError
 from surgery.recipes.sweep import read_range
 
 MOST_PARTS = 100
-Parts = Mapping[str, Sequence[Part]]
 
 
 class Refused(Exception):

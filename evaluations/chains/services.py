@@ -9,11 +9,10 @@ from django.utils import timezone
 
 from compute.machines.local import local_machine
 from compute.models import Machine
-from evaluations.chains.advancing import parts_of
 from evaluations.chains.checking import Checked, check
 from evaluations.chains.models import LONGEST_NAME, Chain, ChainRecipe, Part
+from evaluations.chains.parts import parts_of, to_remake
 from evaluations.steps.reading import ChainError, read_chain
-from evaluations.steps.step import DECIDES
 from jobs import resuming
 from jobs.launch import end
 from jobs.models import Job, Status
@@ -85,13 +84,15 @@ def stop(chain: Chain, *, who: str) -> bool:
 def resume(chain: Chain, *, who: str) -> bool:
     """Let a chain go on that failed or was stopped; false where it runs, or was completed.
 
-    What is done stays. A job that ended early goes on where it can, and is made anew where not;
-    what was decided against is decided again. Raises ``NotStarted``.
+    What is done stays, unless it was deleted and is needed still: then it is made anew, and what
+    came of it as far as that is needed, too. A job that ended early goes on where it can, and is
+    made anew where not; what was decided against is decided again. Raises ``NotStarted``.
     """
     chain.refresh_from_db()
     if not chain.can_resume:
         return False
-    parts = [part for each in parts_of(chain).values() for part in each]
+    by_step = parts_of(chain)
+    parts = [part for each in by_step.values() for part in each]
     ending = [part.job for part in parts if part.job and part.job.is_active and
               part.job.stop_asked_at]  # fmt: skip
     if ending:
@@ -102,6 +103,8 @@ def resume(chain: Chain, *, who: str) -> bool:
         waiting = Chain.objects.filter(pk=chain.pk, state=chain.state)
         resumed = waiting.update(state=Chain.State.RUNNING, reason="", ended_at=None)
         if resumed:
+            for part in to_remake(chain.recipe, by_step):
+                part.begin_anew()
             _again(anew, chain)
             later("evaluations.chains.tasks.advance", chain.pk)
     chain.refresh_from_db()
@@ -111,11 +114,10 @@ def resume(chain: Chain, *, who: str) -> bool:
 def _again(parts: Iterable[Part], chain: Chain) -> None:
     for part in parts:
         if part.asked is not None:
-            part.attempt += 1
-            part.job, part.asked, part.failure = None, None, ""
-            part.save(update_fields=["attempt", "job", "asked", "failure"])
-        elif chain.recipe.step(part.step).verb in DECIDES:
-            chain.parts.filter(step=part.step).delete()  # all of it is decided again
+            part.begin_anew()
+        elif chain.recipe.step(part.step).decides:
+            for each in chain.parts.filter(step=part.step):
+                each.begin_anew()  # all of it is decided again
         else:
             _plan_again(part, chain)
 

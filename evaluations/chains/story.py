@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 
-from evaluations.chains.advancing import is_done, parts_of
 from evaluations.chains.models import Chain, Part
+from evaluations.chains.parts import former_jobs, is_done, parts_of
 from evaluations.steps.step import Step
 from jobs.fit.lookups import Lookups
 from jobs.fit.spent import cost_of
@@ -20,13 +20,15 @@ LABELS = {WAITING: "Waits", RUNNING: "Running", DONE: "Done", FAILED: "Failed", 
 
 @dataclass(frozen=True)
 class StepNow:
-    """A step as it stands. ``why`` says for what it waits, or why it failed."""
+    """A step as it stands. ``why`` says for what it waits, or why it failed. ``former`` are the
+    jobs of former attempts, which took their time and cost, too."""
 
     step: Step
     parts: Sequence[Part]
     state: str
     why: str
     lookups: Lookups
+    former: Sequence[Job] = ()
 
     @property
     def label(self) -> str:
@@ -47,7 +49,7 @@ class StepNow:
 
     @property
     def jobs(self) -> list[Job]:
-        return [part.job for part in self.parts if part.job is not None]
+        return [*self.former, *(part.job for part in self.parts if part.job is not None)]
 
     @property
     def elapsed(self) -> timedelta | None:
@@ -75,10 +77,14 @@ class StepNow:
 def story_of(chain: Chain) -> list[StepNow]:
     """The steps in their order."""
     parts, lookups = parts_of(chain), Lookups()
+    former = former_jobs(parts)
     return [
-        StepNow(step, parts.get(step.name, ()), *_state(step, chain, parts), lookups)
+        StepNow(
+            step, parts.get(step.name, ()), *_state(step, chain, parts), lookups,
+            former.get(step.name, ()),
+        )
         for step in chain.recipe.steps
-    ]
+    ]  # fmt: skip
 
 
 def _state(step: Step, chain: Chain, parts: Mapping[str, Sequence[Part]]) -> tuple[str, str]:

@@ -76,13 +76,27 @@ class Step:
     @property
     def needs(self) -> list[str]:
         """The steps that must be done before it, each once, in the order in which it names them."""
+        return list(dict.fromkeys([*self.uses, *self.after]))
+
+    @property
+    def judges(self) -> list[str]:
+        """The steps whose evaluations or models it only looks at."""
         other = self.limit.other if self.limit else ""
-        named = [source.step for source in self.models] + [self.scores, other, *self.after]
-        return [name for name in dict.fromkeys(named) if name]
+        return [name for name in dict.fromkeys((self.scores, other)) if name]
+
+    @property
+    def uses(self) -> list[str]:
+        """The steps whose models or evaluations it needs; for others it only waits."""
+        named = [source.step for source in self.models if source.step]
+        return list(dict.fromkeys([*named, *self.judges]))
 
     @property
     def has_jobs(self) -> bool:
         return self.verb in JOBS
+
+    @property
+    def decides(self) -> bool:
+        return self.verb in DECIDES
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from jobs.archive.belongings import reader_words, readings_of
 from jobs.archive.services import underway
 from jobs.artifacts.refusals import newest_whole
 from jobs.models import CAN_RESUME, Artifact, Fetch, Gate, Job, JobInput, Rehearsal, Removal, Status
+from jobs.needs import needs_of
 from platform_site.work.models import BUSY, silent
 
 
@@ -18,7 +19,8 @@ def why_not(job: Job) -> list[str]:
 
 def warnings(job: Job) -> list[str]:
     """What somebody should read who still wants it deleted."""
-    return [*_lost(job), *_named(job)]
+    soft = [need.said for need in needs_of([job.pk]).get(job.pk, ()) if not need.is_firm]
+    return [*_lost(job), *_named(job), *soft]
 
 
 def _own_state(job: Job) -> Iterator[str]:
@@ -45,6 +47,7 @@ def _needed(job: Job) -> Iterator[str]:
     gates = Rehearsal.objects.gates().filter(run=job, job__status=Status.QUEUED)
     for gate in gates.select_related("job"):
         yield f"Job {gate.job.pk} ({gate.job.name}) waits for it to pass."
+    yield from (need.said for need in needs_of([job.pk]).get(job.pk, ()) if need.is_firm)
 
 
 def _busy(job: Job) -> Iterator[str]:

@@ -9,6 +9,7 @@ from compute.runners.base import RunnerError
 from compute.runners.removing import check_removable
 from jobs.artifacts.story import Saved, known_of
 from jobs.models import ACTIVE, CAN_RESUME, Artifact, Fetch, Job, JobInput, Place, Status
+from jobs.needs import Need, Needs, needs_of
 from platform_site.work.models import BUSY
 
 BULKY = ("artifact__job__spec", "artifact__job__command")
@@ -58,6 +59,7 @@ class Judge:
                 yield f"It is pinned by {artifact.pinned_by}."
             for reader in self._readers(artifact):
                 yield f"Job {reader.pk} reads it, which is {reader.stands}."
+            yield from (need.said for need in self._needs(place, artifact) if need.is_firm)
             if artifact.job and artifact.kind == Artifact.Kind.CHECKPOINT:
                 yield from self._own_run(place, artifact, artifact.job)
 
@@ -86,6 +88,17 @@ class Judge:
         whole = Artifact.objects.filter(job__in=self._jobs, has_model=True, is_whole=True)
         oldest_first = whole.there().order_by("attempt", "step").values_list("job", "pk")
         return {job: pk for job, pk in oldest_first if job is not None}
+
+    def _needs(self, place: Place, artifact: Artifact) -> Iterator[Need]:
+        job = artifact.job
+        if job is not None and place.machine_id == job.machine_id:
+            found = self._needed.get(job.pk, ())
+            yield from (need for need in found if need.is_of(place.path))
+
+    @cached_property
+    def _needed(self) -> Needs:
+        """What apps above need of the jobs that made them."""
+        return needs_of(self._jobs)
 
     @cached_property
     def _fetched(self) -> set[tuple[int, str]]:
@@ -129,6 +142,7 @@ class Judge:
 
     def _lost(self, place: Place, artifact: Artifact, job: Job | None) -> Iterator[str]:
         yield from map(_may_want, self._read_before.get(artifact.pk, ()))
+        yield from (need.said for need in self._needs(place, artifact) if not need.is_firm)
         if job is None or place.machine_id != job.machine_id or not artifact.is_whole:
             return
         if artifact.pk != self._newest_whole(job):

@@ -39,6 +39,7 @@ def _step(now: StepNow) -> dict[str, Any]:
         "why": now.why,
         "seconds": now.elapsed.total_seconds() if now.elapsed is not None else None,
         "cost": now.cost,
+        "former_jobs": [job.pk for job in now.former],
         "parts": [_part(part) for part in now.parts],
     }
 

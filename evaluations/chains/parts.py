@@ -1,0 +1,112 @@
+"""The parts of a chain: which are done, which are needed still, and which are to be made anew."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+from evaluations.chains.models import Chain, Part
+from evaluations.steps.step import Recipe, Step
+from jobs.models import Job, Place, Status
+
+Parts = Mapping[str, Sequence[Part]]
+
+
+def parts_of(chain: Chain) -> dict[str, list[Part]]:
+    """The parts of each step, in order."""
+    return of_all([chain])[chain.pk]
+
+
+def of_all(chains: Iterable[Chain]) -> dict[int, dict[str, list[Part]]]:
+    """The same of several chains, by their keys."""
+    known = {chain.pk: chain for chain in chains}
+    found = {pk: defaultdict[str, list[Part]](list) for pk in known}
+    rows = Part.objects.filter(chain__in=known).select_related("job__machine", "machine")
+    for part in rows.prefetch_related("of").order_by("step", "nr"):
+        part.chain = known[part.chain_id]
+        found[part.chain_id][part.step].append(part)
+    return {pk: dict(parts) for pk, parts in found.items()}
+
+
+def former_jobs(parts: Parts) -> dict[str, list[Job]]:
+    """The jobs of former attempts that are there still, by their step."""
+    steps = {
+        uuid: name for name, own in parts.items() for each in own for uuid in each.former_uuids
+    }
+    found = defaultdict[str, list[Job]](list)
+    jobs = Job.objects.filter(uuid__in=steps).select_related("machine") if steps else ()
+    for job in sorted(jobs, key=lambda each: each.pk):
+        found[steps[job.uuid]].append(job)
+    return found
+
+
+def is_done(step: str, parts: Parts) -> bool:
+    own = parts.get(step, ())
+    return bool(own) and all(part.is_done for part in own)
+
+
+def needed(recipe: Recipe, parts: Parts) -> dict[Part, Step]:
+    """The parts whose jobs have completed, and on whose models or results a step that is not done
+    works; each with such a step."""
+    return {
+        part: step for step, part in _wanted(recipe, parts, {})
+        if part.job is not None and part.job.status == Status.COMPLETED
+    }  # fmt: skip
+
+
+def to_remake(recipe: Recipe, parts: Parts) -> list[Part]:
+    """The parts that were done and are to be done again: what a step that is not done needs, where
+    it was deleted, and what came of that and is needed, too."""
+    again, lost = dict[int, Part](), _lost(parts)
+    while more := [
+        part for _, part in _wanted(recipe, parts, again)
+        if part.is_done and part.pk not in again and (part.pk in lost or _comes_of(part, again))
+    ]:  # fmt: skip
+        for part in more:
+            # What decided about one of its models decides about all of them anew.
+            own = parts[part.step] if recipe.step(part.step).decides else [part]
+            again |= {each.pk: each for each in own if each.is_done}
+    return list(again.values())
+
+
+def _wanted(recipe: Recipe, parts: Parts, again: Mapping[int, Part]) -> Iterator[tuple[Step, Part]]:
+    """The parts behind each step that is not done, or is to be done ``again``."""
+    every = {part.pk: part for own in parts.values() for part in own}
+    for step in recipe.steps:
+        own = parts.get(step.name, ())
+        left = [part for part in own if not part.is_done or part.pk in again]
+        names = _looks_at(step, own, left)
+        before = [every[each.pk] for part in left for each in part.of.all()]
+        for part in [*before, *(part for name in names for part in parts.get(name, ()))]:
+            for each in _behind(part, every):
+                yield step, each
+
+
+def _looks_at(step: Step, own: Sequence[Part], left: Sequence[Part]) -> Sequence[str]:
+    """The steps all of whose parts it needs: those of which it consists are known once it is
+    planned; what failed to decide has all before it."""
+    if not own or (step.decides and any(part.failure for part in own)):
+        return step.uses
+    return step.judges if left and step.decides else ()
+
+
+def _behind(part: Part, every: Mapping[int, Part]) -> Iterator[Part]:
+    """The part, and where it decided, those whose models it passes on."""
+    yield part
+    if part.asked is None:
+        for each in part.of.all():
+            yield from _behind(every[each.pk], every)
+
+
+def _comes_of(part: Part, again: Collection[int]) -> bool:
+    return any(each.pk in again for each in part.of.all())
+
+
+def _lost(parts: Parts) -> set[int]:
+    """The keys of parts that are done, and whose job or model was deleted."""
+    done = [part for own in parts.values() for part in own if part.is_done and part.asked]
+    places = Place.objects.filter(path__in={part.path for part in done if part.path})
+    there, gone = set[tuple[str, int]](), set[tuple[str, int]]()
+    for path, machine, gone_at in places.values_list("path", "machine", "gone_at"):
+        (gone if gone_at else there).add((path, machine))
+    return {
+        part.pk for part in done if part.is_lost or (part.path, part.machine_id) in gone - there
+    }  # fmt: skip
