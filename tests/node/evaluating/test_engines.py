@@ -2,6 +2,7 @@
 installed, so that what they make of it is not tried."""
 
 import sys
+from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -95,10 +96,42 @@ def test_sglang_is_given_tokens_and_each_its_settings(
     module: Any = ModuleType("sglang")
     module.Engine = Engine
     monkeypatch.setitem(sys.modules, "sglang", module)
-    engine = engines.engine_of("sglang", Asked(), WHOLE)  # type: ignore[arg-type]
-    assert engine.answer(REQUESTS, 4) == [Answer([2, 3], True), Answer([2, 3], False)]
+    engine = engines.engine_of("sglang", Asked(temperature=0.7), WHOLE)  # type: ignore[arg-type]
+    requests = [replace(each, temperature=0.7, seed=2**40 + n) for n, each in enumerate(REQUESTS)]
+    assert engine.answer(requests, 4) == [Answer([2, 3], True), Answer([2, 3], False)]
     made, (ids, settings) = seen
+    assert made["enable_deterministic_inference"]
+    assert [each["sampling_seed"] for each in settings] == [0, 1]  # which fit into its numbers
     assert (made["model_path"], made["dtype"]) == ("/m", "auto")
     assert ids == [[5, 6], [7]]
     assert settings[1]["max_new_tokens"] == 3
     assert settings[0]["stop_token_ids"] == [1]
+    greedily = [replace(REQUESTS[1], temperature=0.0)]
+    engines.engine_of("sglang", Asked(), WHOLE).answer(greedily, 4)  # type: ignore[arg-type]
+    greedy, (_, [setting]) = seen[2:]
+    assert "enable_deterministic_inference" not in greedy
+    assert "sampling_seed" not in setting
+
+
+@pytest.mark.parametrize("takes", [True, False])
+def test_an_sglang_without_seeds_draws_no_answers(
+    takes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["sglang", "srt", "sampling", "sampling_params"]
+    for nr in range(len(names)):
+        monkeypatch.setitem(sys.modules, ".".join(names[: nr + 1]), ModuleType(names[nr]))
+    module: Any = sys.modules[".".join(names)]
+
+    def new(top_k: int = 1, sampling_seed: int = 0) -> None: ...
+    def old(top_k: int = 1) -> None: ...
+
+    module.SamplingParams = new if takes else old
+    asked = Asked(backend="sglang", temperature=0.5)
+    assert engines.check_backend("sglang", Asked(backend="sglang"), WHOLE) == "sglang"  # type: ignore[arg-type]
+    if takes:
+        assert engines.check_backend("sglang", asked, WHOLE) == "sglang"  # type: ignore[arg-type]
+    else:
+        with pytest.raises(Refused, match="draws all answers from one seed"):
+            engines.check_backend("sglang", asked, WHOLE)  # type: ignore[arg-type]
+        drawn = Asked(temperature=0.5)
+        assert engines.check_backend("sglang", drawn, WHOLE) == "transformers"  # type: ignore[arg-type]

@@ -45,7 +45,7 @@ def test_a_line_without_a_key_is_left_out(tmp_path: Path) -> None:
 
 def test_the_newest_attempt_of_the_same_evaluation_is_gone_on_with(tmp_path: Path) -> None:
     for number, digest in ((1, "one"), (2, "one"), (3, "other"), (12, "one")):
-        write_state(tmp_path / f"attempt-{number}/evaluation", digest)
+        write_state(tmp_path / f"attempt-{number}/evaluation", {"digest": digest})
     (tmp_path / "attempt-4").mkdir()
     (tmp_path / "attempt-5/evaluation").mkdir(parents=True)
     (tmp_path / "attempt-5/evaluation/progress.json").write_text("{")

@@ -8,6 +8,7 @@ import pytest
 from evaluating_cases import evaluate, lines, result, write_lines
 from trainyard_node.evaluating import model as models
 from trainyard_node.evaluating import tasks
+from trainyard_node.export.refused import Refused
 
 SUMS = [{"question": f"{a}+{b}=?", "right": str(a + b), "wrong": str(a - b)}
         for a in range(4) for b in range(1, 4)]  # fmt: skip
@@ -33,7 +34,11 @@ doc_to_target: 0
 doc_to_choice: "{{[right, wrong]}}"
 metric_list: [{metric: acc}, {metric: acc_norm}, {metric: brier_score}]
 """
+# Ten lists, each of which names the one before ten times.
+GROWING = ", ".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}' if n else 'sums.jsonl'] * 10)}]"
+                    for n in range(10))  # fmt: skip
 WRONG = {
+    GENERATED.replace("{test: sums.jsonl}", f"{{{GROWING}}}"): "more than 10000 files of data",
     "task: [": "cannot be read: ",
     "- 3": "cannot be read: ValueError: Expected YAML dict",
     "group: x": "names no task: it has a line `task: NAME`",
@@ -183,6 +188,33 @@ def test_what_makes_a_task_is_its_file_with_what_it_includes_and_calls(tmp_path:
     (tmp_path / "base/deep/more.py").write_text("")
     found = tasks.sources_of(tmp_path / "own.yaml")
     assert {Path(path).name for path in found} == {"own.yaml", "utils.py", "base.yaml", "more.py"}
+
+
+def test_what_a_function_imports_makes_its_task_too(tmp_path: Path) -> None:
+    files = {
+        "own.yaml": "process_docs: !function utils.process\n",
+        "utils.py": "import json\nfrom deep.more import x\nfrom .near import y\n",
+        "beside.py": "", "near.py": "from . import beside\n", "notes.txt": "",
+        "deep/more.py": "import deeper\n", "deep/other.py": "", "deep/deeper/__init__.py": "",
+        "deep/deeper/last.py": "", "elsewhere/not.py": "",
+    }  # fmt: skip
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    found = {Path(path).relative_to(tmp_path.resolve()) for path in
+             tasks.sources_of(tmp_path / "own.yaml")}  # fmt: skip
+    assert found == {*map(Path, files)} - {Path("notes.txt"), Path("elsewhere/not.py")}
+
+
+def test_a_task_of_too_many_files_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own.yaml").write_text("x: !function utils.f\n")
+    for name in ("utils", "a", "b"):
+        (tmp_path / f"{name}.py").write_text("")
+    monkeypatch.setattr(tasks, "MOST_SOURCES", 3)
+    with pytest.raises(Refused, match="made of more than 3 files"):
+        tasks.sources_of(tmp_path / "own.yaml")
 
 
 def test_files_of_one_name_are_each_in_the_digest(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ of verl.
 """
 
 import importlib.util
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -20,6 +21,7 @@ from trainyard_node.export.refused import Refused
 from trainyard_node.rollout.choice import Request
 
 MOST = {"cpu": 64, "cuda": 256}  # answers at once
+SEEDS = 2**31  # of SGLang
 SHARE = {"cpu": 0.25, "cuda": 0.6}  # of what memory is free, for keys and values
 
 
@@ -56,6 +58,11 @@ def check_backend(name: str, asked: Asked, described: Described) -> str:
         why = f"{name} reads no shards of a checkpoint: export it, or choose transformers."
     if name != "transformers" and described.adapter:
         why = f"{name} is given no adapter here: merge it into the model, or choose transformers."
+    if name == "sglang" and asked.temperature and not _sglang_takes_seeds():
+        why = (
+            "This SGLang draws all answers from one seed, so that each would hang on what else "
+            "is asked: take a newer one, vllm or transformers."
+        )
     if why and asked.backend == name:
         raise Refused(why)
     return "transformers" if why else name
@@ -144,10 +151,12 @@ class Sglang(Engine):
         self.stop = models.stops(described)
         self.dtype = DTYPES.get(asked.dtype, "auto")
         self.most, self.room = asked.batch_size or 4096, 1 << 62
+        # It looks at the seed of a request in this mode alone.
+        each_its_seed = {"enable_deterministic_inference": True} if asked.temperature else {}
         self._engine = sglang.Engine(
             model_path=described.source, dtype=self.dtype,
             random_seed=asked.seed, skip_tokenizer_init=True,
-            tp_size=torch.cuda.device_count() or 1,
+            tp_size=torch.cuda.device_count() or 1, **each_its_seed,
         )  # fmt: skip
 
     def answer(self, requests: Sequence[Request], longest: int) -> list[Answer]:
@@ -155,6 +164,7 @@ class Sglang(Engine):
             {
                 "max_new_tokens": one.max_tokens, "temperature": one.temperature,
                 "top_p": one.top_p, "top_k": one.top_k, "stop_token_ids": sorted(one.stop),
+                **({"sampling_seed": one.seed % SEEDS} if one.temperature else {}),
             }
             for one in requests
         ]  # fmt: skip
@@ -165,6 +175,13 @@ class Sglang(Engine):
             Answer(list(each["output_ids"]), each["meta_info"]["finish_reason"]["type"] == "stop")
             for each in outputs
         ]
+
+
+def _sglang_takes_seeds() -> bool:
+    """Whether each request may have a seed of its own."""
+    from sglang.srt.sampling.sampling_params import SamplingParams
+
+    return "sampling_seed" in inspect.signature(SamplingParams).parameters
 
 
 def _is_there(name: str) -> bool:

@@ -82,13 +82,29 @@ def earlier(root: Path, below: Path, digest: str) -> Path | None:
     return None
 
 
+def differs_in(root: Path, below: Path, state: Mapping[str, Any]) -> list[str]:
+    """In what the newest attempt at the same work answered otherwise, so that its answers are not
+    taken over: such as `torch (2.8 before, 2.9 now)`. Empty where there is none."""
+    for folder in (root, *_attempts_before(root)):
+        old = _state_in(folder / below)
+        if old.get("work") == state["work"]:
+            before, now = old.get("engine") or {}, state["engine"]
+            return [f"{name} ({before.get(name) or 'none'} before, {value or 'none'} now)"
+                    for name, value in now.items() if before.get(name) != value]  # fmt: skip
+    return []
+
+
 def digest_in(folder: Path) -> str:
     """What the evaluation in a folder is of; empty where there is none."""
+    return str(_state_in(folder).get("digest", ""))
+
+
+def _state_in(folder: Path) -> Mapping[str, Any]:
     try:
         found = json.loads((folder / STATE).read_text())
     except (OSError, ValueError):
-        return ""
-    return str(found.get("digest", "")) if isinstance(found, dict) else ""
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _attempts_before(root: Path) -> list[Path]:

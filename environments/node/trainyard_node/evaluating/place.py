@@ -2,10 +2,11 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from trainyard_node.evaluating.journal import Journal, Line, earlier, take_over
 from trainyard_node.evaluating.result import REPORT, write_state
@@ -43,21 +44,21 @@ class Place:
 
     def go_on(
         self,
-        digest: str,
+        state: Mapping[str, Any],
         path: Path,
         key: Callable[[Line], Hashable],
         take: Callable[[Line], None],
     ) -> tuple[Journal, int]:
         """The journal at `path`, which begins with the lines of an interrupted evaluation of the
-        same `digest`; how many these are. Each is given to `take`."""
-        before = earlier(self.root, self.folder.relative_to(self.root), digest)
+        same digest; how many these are. Each is given to `take`."""
+        before = earlier(self.root, self.folder.relative_to(self.root), state["digest"])
         kept = 0
         if before is None:
             path.unlink(missing_ok=True)
         else:
             old = before / path.relative_to(self.root)
             kept = take_over(old, path, key, take)
-        write_state(self.folder, digest)
+        write_state(self.folder, state)
         return Journal(path), kept
 
 

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trainyard_node.evaluating.journal import Line
-from trainyard_node.evaluating.model import Described
+from trainyard_node.evaluating.journal import Line, differs_in
+from trainyard_node.evaluating.model import Described, device
 from trainyard_node.evaluating.place import Place, apart
-from trainyard_node.evaluating.result import digest_of, evaluator, write_result
+from trainyard_node.evaluating.result import digest_of, evaluator, versions, write_result
 from trainyard_node.evaluating.spec import LOSS, TASKS, Asked
 from trainyard_node.evaluating.telling import Progress, tell_result
 from trainyard_node.export.told import Told
@@ -45,6 +45,7 @@ class Work:
     lm_eval: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
+    differs: list[str] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
     _since: float = field(default_factory=time.monotonic)
 
@@ -54,14 +55,22 @@ class Work:
         self.seconds[name] = self.seconds.get(name, 0.0) + now - self._since
         self._since = now
 
-    def digest(self, same: Mapping[str, Any], described: Described) -> str:
-        """What must be the same for another attempt to go on."""
+    def state(self, same: Mapping[str, Any], described: Described) -> dict[str, Any]:
+        """What must be the same for another attempt to go on, as its digest: the work, and the
+        engine, since answers of two engines are no result of either."""
         own = asdict(self.asked)
-        return digest_of({"spec": own, "same": same, "model": described.identity()})
+        work = digest_of({"spec": own, "same": same, "model": described.identity()})
+        engine = {"backend": self.backend, "device": device().type, **versions(self.backend),
+                  "lm_eval": self.lm_eval}  # fmt: skip
+        state = {"digest": digest_of([work, engine]), "work": work, "engine": engine}
+        place = self.place
+        self.differs = differs_in(place.root, place.folder.relative_to(place.root), state)
+        return state
 
     def progress(self, total: int, kept: str) -> Progress:
         progress = Progress(self.told, self.place.root, total)
-        progress.plan(f"{total} prompts{kept}")
+        others = f", all of them anew: other {', '.join(self.differs)}" if self.differs else ""
+        progress.plan(f"{total} prompts{kept or others}")
         return progress
 
     def end(

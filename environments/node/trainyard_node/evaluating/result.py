@@ -26,18 +26,23 @@ def evaluator(
 ) -> dict[str, Any]:
     """What evaluated, with the digest over `same`: all that must be the same for two results to be
     compared."""
-    versions = {name: _version(package) for name, package in PACKAGES.items()}
     return {
-        "way": asked.way, "trainyard_node": _version("trainyard-node"), **versions,
+        "way": asked.way, "trainyard_node": _version("trainyard-node"), **versions(backend),
         "lm_eval": lm_eval, "backend": backend, "dtype": dtype,
         "digest": digest_of({"way": asked.way, **same}), "of": dict(same),
     }  # fmt: skip
 
 
-def write_state(folder: Path, digest: str) -> None:
+def versions(backend: str) -> dict[str, str]:
+    """Those of the packages that answer."""
+    more = {} if backend in PACKAGES else {backend: backend}
+    return {name: _version(package) for name, package in {**PACKAGES, **more}.items()}
+
+
+def write_state(folder: Path, state: Mapping[str, Any]) -> None:
     """From here on an attempt of the same digest may go on after what is kept."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomic(folder / STATE, json.dumps({"digest": digest}) + "\n", sync=True)
+    write_atomic(folder / STATE, json.dumps(state) + "\n", sync=True)
 
 
 def write_result(folder: Path, result: Mapping[str, Any], scores: Iterable[Line]) -> None:

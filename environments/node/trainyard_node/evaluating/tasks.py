@@ -7,6 +7,7 @@ that the training environment stays what its lock says.
 import difflib
 import importlib.metadata
 import importlib.util
+import itertools
 import os
 import re
 import sys
@@ -21,6 +22,9 @@ from trainyard_node.export.refused import Refused
 FOLDER = "lm-eval"  # below the environment
 PINS = "verl-0.9/requirements-eval.txt"
 SHOWN = 400  # characters of what another's code said
+MOST_DATA = 10_000  # names of data in a task file, with the lists that hold them
+MOST_SOURCES = 1000  # files that make a task
+IMPORTED = re.compile(r"^\s*(?:from|import)\s+(\.*)([\w.]*)", re.MULTILINE)
 FUNCTION = re.compile(r"!function\s+['\"]?([\w./-]+)\.\w+")
 INCLUDED = re.compile(r"[\w./~-]+\.ya?ml\b")
 DATA = ("json", "csv", "parquet", "text", "arrow", "pandas")  # what reads files
@@ -84,21 +88,35 @@ def data_of(task: Any) -> list[str]:
 
 
 def sources_of(path: Path) -> list[str]:
-    """A task file with all that makes it: the YAML that it includes, and the Python of their
-    functions, where these files lie beside. They are found by their texts, so that one that is
-    named in a comment counts, too."""
+    """A task file with all that makes it: the YAML that it includes, the Python of their functions,
+    the Python beside that and what these import, where these files lie below the same folder. They
+    are found by their texts, so that one that is named in a comment counts, too. Raises Refused."""
     found, left = dict[str, None](), [path]
     while left:
         file = left.pop(0).resolve()  # two files may include each other
         if str(file) in found or not file.is_file():
             continue
         found[str(file)] = None
-        if file.suffix == ".py":
-            continue
+        if len(found) > MOST_SOURCES:
+            raise Refused(f"The task file {path} is made of more than {MOST_SOURCES} files.")
         text = file.read_text(encoding="utf-8", errors="replace")
+        if file.suffix == ".py":
+            left += [*sorted(file.parent.glob("*.py")), *_imported(file, text)]
+            continue
         left += [file.parent / f"{name.replace('.', '/')}.py" for name in FUNCTION.findall(text)]
         left += [file.parent / name for name in INCLUDED.findall(text)]
     return list(found)
+
+
+def _imported(file: Path, text: str) -> Iterator[Path]:
+    """The modules below the folder of a file that it imports: each, or all of its package."""
+    for dots, name in IMPORTED.findall(text):
+        folder = file.parents[min(max(0, len(dots) - 1), len(file.parents) - 1)]
+        where = folder
+        for part in filter(None, name.split(".")):
+            where = where / part
+            yield where.with_name(f"{part}.py")
+            yield from sorted(where.glob("*.py"))
 
 
 def _flat(named: Any) -> Iterator[str]:
@@ -132,6 +150,7 @@ def read_task(path: Path, files: Sequence[str]) -> dict[str, Any]:
     settings = config.get("dataset_kwargs")
     if isinstance(settings, Mapping) and "data_files" in settings:
         try:
+            _check_size(settings["data_files"], path)
             there = _data(settings["data_files"], path, files)
         except RecursionError as error:
             raise Refused(f"The task file {path} names data within itself.") from error
@@ -139,6 +158,20 @@ def read_task(path: Path, files: Sequence[str]) -> dict[str, Any]:
     elif config.get("dataset_path") in DATA:
         raise Refused(f"The task file {path} names no data_files.")
     return config
+
+
+def _check_size(named: Any, path: Path) -> None:
+    """Lists that name each other by YAML's aliases hold very much in few lines."""
+    seen = sum(1 for _ in itertools.islice(_all_in(named), MOST_DATA + 1))
+    if seen > MOST_DATA:
+        raise Refused(f"The task file {path} names more than {MOST_DATA} files of data.")
+
+
+def _all_in(named: Any) -> Iterator[Any]:
+    yield named
+    if isinstance(named, Mapping | list):
+        for each in named.values() if isinstance(named, Mapping) else named:
+            yield from _all_in(each)
 
 
 def _data(named: Any, path: Path, files: Sequence[str]) -> Any:

@@ -37,7 +37,7 @@ def run(asked: Asked, place: Place, told: Told) -> None:
     kept = Kept(asked.samples)
     with answers.scorer_of(asked, asked_of) as scorer:
         journal, before = place.go_on(
-            work.digest(same, described), place.rows(asked.of_step), answers.place_of, kept.take
+            work.state(same, described), place.rows(asked.of_step), answers.place_of, kept.take
         )
         progress = work.progress(len(asked_of.places), kept_in_words(before, "answers"))
         work.part("prepare")

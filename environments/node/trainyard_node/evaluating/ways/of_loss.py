@@ -61,7 +61,7 @@ def run(asked: Asked, place: Place, told: Told) -> None:
         "max_prompt_tokens": asked.max_prompt_tokens,
     }  # fmt: skip
     found = Found()
-    journal, kept = place.go_on(work.digest(same, described), place.folder / KEPT, _key, found.take)
+    journal, kept = place.go_on(work.state(same, described), place.folder / KEPT, _key, found.take)
     progress = work.progress(len(read.places), kept_in_words(kept, "rows"))
     work.part("prepare")
     loaded = model.load(described, asked.dtype)

@@ -44,7 +44,7 @@ def run(asked: Asked, place: Place, told: Told) -> None:
     same = _same(asked, loaded["tasks"], work.lm_eval)
     kept: dict[str, Any] = {}
     journal, before = place.go_on(
-        work.digest(same, described), place.folder / KEPT, _key,
+        work.state(same, described), place.folder / KEPT, _key,
         lambda line: kept.update({line["key"]: line["answer"]}),
     )  # fmt: skip
     total = harness.documents(loaded["tasks"], asked.limit)
