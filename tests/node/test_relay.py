@@ -105,6 +105,24 @@ def test_checkpoints_are_listed_seldom_and_before_an_event_at_once(
     assert heard.frames[-1].modified >= heard.frames[0].modified
 
 
+def test_a_report_is_told_once_the_run_has_ended_and_before_its_end(
+    root: Path, heard: Listener, told: Relay
+) -> None:
+    scores = root / "evaluation/scores.jsonl"
+    scores.parent.mkdir()
+    scores.write_text("in the making\n")
+    assert told.look()
+    assert heard.names() == []
+    scores.write_text("1\n")
+    (root / "evaluation/evaluation.json").write_text("{}")
+    (root / "evaluation/.part").write_text("x")
+    (root / "exit_code").write_text("0\n")
+    assert told.look()
+    reports = ["evaluation/evaluation.json", "evaluation/scores.jsonl"]
+    assert heard.names() == [*reports, "exit_code"]
+    assert heard.content("evaluation/scores.jsonl") == b"1\n"
+
+
 def test_of_too_many_files_the_newest_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     files = [(f"global_step_{n}/model.pt", n, float(n)) for n in range(1000)]
     assert len(listing_of(files)) < relay.MOST_LISTING

@@ -33,7 +33,7 @@ from compute.runners.cluster import calls
 from compute.runners.cluster.api import JobInfo, Refused, api_of
 from compute.runners.cluster.load import sample_of
 from compute.runners.cluster.sending import Sender
-from compute.runners.cluster.spool import Room, Spool
+from compute.runners.cluster.spool import THERE, Room, Spool
 from compute.runners.cluster.tail import follow
 from compute.runners.facts import file_facts
 from compute.runners.local.stretches import read_stretch
@@ -326,9 +326,12 @@ class RayRunner:
         return found[1], name
 
     def _spooled(self, path: str) -> tuple[Spool | None, str]:
-        """The copy of the run that a path lies in, and its name there; None for any other path."""
+        """The copy of the run that a path lies in, and its name there; None for any other path, and
+        for what is not copied."""
         inside = self._inside(path)
-        return (self._followed(inside[0]), inside[1]) if inside else (None, "")
+        if inside is None or inside[1].partition("/")[0] in THERE:
+            return None, ""
+        return self._followed(inside[0]), inside[1]
 
     def _spool(self, folder: str) -> Spool:
         return Spool(self._spools / self.job_of(folder), self._room)

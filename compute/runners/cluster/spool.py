@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,10 @@ LOCK = ".lock"
 CUT = ".cut"  # not all of the log, or of the rollouts, found room here
 OWN = {LISTING, ENDED, OVER, KNOWN, LOCK, CUT}
 CHECKPOINTS = "checkpoints/"
-BULK = ("train.log", "rollouts/", "validation/")  # what may be large; the rest is always kept
+# What may be large; the rest is always kept.
+BULK = ("train.log", "rollouts/", "validation/", "evaluation/", "comparison/")
+# Folders of the run of which nothing comes: they are looked into there.
+THERE = ("model", "adapter")
 
 
 @dataclass(frozen=True)
@@ -165,8 +169,9 @@ class Spool:
                 inside = str(path.relative_to(self.folder))
                 # What lies below checkpoints/ is in the listing, too.
                 if inside not in OWN and not inside.startswith(CHECKPOINTS):
-                    facts = path.stat()
-                    yield FileFact(inside, facts.st_size, facts.st_mtime)
+                    with suppress(FileNotFoundError):  # it was replaced, or renamed, meanwhile
+                        facts = path.stat()
+                        yield FileFact(inside, facts.st_size, facts.st_mtime)
 
     def _listed(self) -> list[FileFact]:
         try:

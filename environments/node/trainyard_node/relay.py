@@ -13,6 +13,8 @@ from trainyard_node.frames import LONGEST, Frame
 
 GROWING = ("train.log", "events.jsonl", "system.jsonl", "metrics.jsonl", "provenance.jsonl")
 GROWING_IN = ("rollouts", "validation")
+# Reports, which are written anew as a whole: they are sent once the run has ended.
+REPORTS_IN = ("evaluation", "comparison")
 REPLACED = ("run.sh", "pid", "heartbeat", "checkpoints/latest_checkpointed_iteration.txt")
 VERDICT = "exit_code"
 EVENTS = "events.jsonl"
@@ -58,7 +60,8 @@ class Relay:
 
     def _look(self, last: bool) -> None:
         verdict = self._read_whole(VERDICT)
-        growing = [(name, facts) for name in self._growing() if (facts := self._facts(name))]
+        names = [*self._growing(), *(self._in(REPORTS_IN) if last or verdict else ())]
+        growing = [(name, facts) for name in names if (facts := self._facts(name))]
         events = next((facts.size for name, facts in growing if name == EVENTS), 0)
         # Send the listing before an event that reports another checkpoint.
         if last or events > self._told.get(EVENTS, 0) or time.monotonic() >= self._list_at:
@@ -76,12 +79,16 @@ class Relay:
 
     def _growing(self) -> Iterator[str]:
         yield from GROWING
-        for folder in GROWING_IN:
+        yield from (name for name in self._in(GROWING_IN) if name.endswith(".jsonl"))
+
+    def _in(self, folders: Iterable[str]) -> Iterator[str]:
+        for folder in folders:
             try:
                 names = os.listdir(self._root / folder)
             except OSError:
                 continue
-            yield from sorted(f"{folder}/{name}" for name in names if name.endswith(".jsonl"))
+            # Hidden files are in the making, or the listener's own.
+            yield from sorted(f"{folder}/{name}" for name in names if not name.startswith("."))
 
     def _facts(self, name: str) -> Facts | None:
         try:

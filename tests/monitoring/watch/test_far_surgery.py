@@ -1,55 +1,22 @@
 """A real merge on a machine behind SSH and on a Ray cluster, where the models lie."""
 
-import getpass
 import struct
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
-from django.utils import timezone
 
 from compute.models import Machine
-from compute.runners.ssh import folders
-from compute.runners.ssh.connection import close_all
+from jobs.files.parents import saved_model
 from jobs.launch import start
 from jobs.models import Job, Status
 from monitoring.watch.watching_machine import MachineWatcher
 from surgery.compose import services
-from tests import factories
-from tests.ray_cluster import PYTHON, RayCluster
-from tests.sshd import Account, Sshd
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("queue")
 WITHIN = 120  # seconds, on a machine under load
-
-
-@pytest.fixture
-def behind_ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    """As the user of the tests, who has the training environment; the far account has none."""
-    monkeypatch.setattr(folders, "MARGIN", 1 << 20)
-    with Sshd(Account(getpass.getuser(), "")) as server:
-        address = server.address()
-        made = factories.make_ssh_machine(
-            host=address.host, port=address.port, user=address.login.user,
-            host_key=address.host_key, workdir=str(tmp_path / "work"), python=str(PYTHON),
-        )  # fmt: skip
-        key = address.login.private_key
-        made.secrets.create(name="private_key", value=key, set_at=timezone.now())
-        yield made
-        close_all()
-
-
-@pytest.fixture
-def on_ray(cluster: RayCluster, tmp_path: Path) -> Machine:
-    made = factories.make_machine(
-        kind=Machine.Kind.RAY, ray_address=cluster.address, workdir=str(tmp_path / "work"),
-        python=str(PYTHON), facts={"nodes": [{"name": "a", "cpus": 32, "gpus": 2}]},
-    )  # fmt: skip
-    made.secrets.create(name="password", value=cluster.token, set_at=timezone.now())
-    return made
 
 
 def model(folder: Path, value: float) -> Path:
@@ -94,5 +61,6 @@ def check_a_merge(user: User, machine: Machine, tmp_path: Path) -> None:
     assert made.places.get().machine == machine
     written = Path(job.run_dir, "model/model.safetensors").read_bytes()
     assert struct.unpack("<4f", written[-16:]) == (2.0,) * 4
+    assert saved_model(job) == f"{job.run_dir}/model"  # as the job after it finds it
     said = Job.objects.get(pk=job.pk).events.said(1)["made"]["inputs"]
     assert set(said) == {str(one), str(other)}
