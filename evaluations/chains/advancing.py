@@ -16,6 +16,7 @@ from django.utils import timezone
 from django_q.tasks import queue_size
 
 from evaluations.chains.deciding import Decided, decide
+from evaluations.chains.lost import goes_on
 from evaluations.chains.making import Asked, make, models_behind
 from evaluations.chains.models import Chain, Part
 from evaluations.chains.outputs import NotYet, settle
@@ -126,6 +127,7 @@ def _moved(turn: Turn) -> bool:
     turn.waits.clear()
     recipe, parts = chain.recipe, parts_of(chain)
     moved = [_settled(step, parts, turn) for step in recipe.steps]
+    moved += [goes_on(part) for each in parts.values() for part in each]
     if why := _why_not_on(recipe, parts):
         if not _underway(parts):
             _end(chain, Chain.State.FAILED, why)

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
+from django.utils import timezone
 
 from compute.machines.verbs import remove
 from evaluations.chains import services
+from evaluations.chains.lost import MOST_LOST
 from evaluations.chains.models import Chain
 from evaluations.models import Evaluation
 from jobs import lifecycle
@@ -62,6 +64,43 @@ def test_a_job_that_fails_ends_it_and_resume_makes_it_go_on(user: User) -> None:
     assert job_of(chain, "sft") != first
     ended(job_of(chain, "sft"))
     assert states(moved(chain)) == {"sft": "completed", "grpo": "running"}
+
+
+def lost(chain: Chain, **fields: object) -> Job:
+    """The first job of a chain, whose machine went away while it ran."""
+    job = job_of(chain, "sft")
+    Job.objects.filter(pk=job.pk).update(started_at=timezone.now(), **fields)
+    return ended(job, Status.LOST)
+
+
+def test_a_job_that_was_lost_with_its_machine_goes_on_by_itself(user: User) -> None:
+    chain = started(TWO, user)
+    for attempt in range(2, 2 + MOST_LOST):
+        job = lost(chain)
+        assert moved(chain).is_running
+        job.refresh_from_db()
+        assert (job.status, job.attempt) == (Status.QUEUED, attempt)
+        assert Job.objects.count() == 1
+    # It may be the job that takes its machine down.
+    job = lost(chain)
+    assert moved(chain).state == Chain.State.FAILED
+    assert chain.reason == f"Step sft: job {job.pk} was lost: It broke."
+    assert services.resume(chain, who="ada")
+    job.refresh_from_db()
+    assert (job.status, job.attempt) == (Status.QUEUED, 2 + MOST_LOST)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"stop_asked_at": timezone.now()}, {"retries": 2, "retried": 2}],
+    ids=["stopped", "tried again"],
+)
+def test_a_lost_job_whose_end_was_wanted_or_that_has_used_up_its_retries_ends_it(
+    user: User, fields: dict[str, object]
+) -> None:
+    chain = started(TWO, user)
+    lost(chain, **fields)
+    assert moved(chain).state == Chain.State.FAILED
 
 
 def test_a_job_that_is_deleted_is_said_and_made_anew(user: User) -> None:
