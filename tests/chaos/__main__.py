@@ -3,15 +3,15 @@ long as you like. It has a home, a database and an sshd of its own, and leaves n
 """
 
 import argparse
-import os
 import random
 import shutil
 import sys
-import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tests.chaos.by_hand import prepared, say
 
 if TYPE_CHECKING:
     from tests.chaos.stories import Ground
@@ -24,22 +24,7 @@ def main() -> int:
     parser.add_argument("--kinds", default="local,ssh", help="where the runs train")
     parser.add_argument("--patient", action="store_true", help="shorten no wait of the platform's")
     arguments = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="trainyard-chaos-"))
-    home = folder / "home"
-    home.mkdir(mode=0o700)
-    os.environ |= {
-        "DJANGO_SETTINGS_MODULE": "platform_site.settings",
-        "TRAINYARD_HOME": str(home),
-        "TRAINYARD_PATHS": str(folder),
-        "TRAINYARD_TRAIN_PYTHON": str(folder / "fake/fake_trainer_python"),
-    }
-    for name in ("DATABASE_URL", "CHANNEL_REDIS_URL", "QUEUE_REDIS_URL"):
-        os.environ.pop(name, None)
-    import django
-    from django.core.management import call_command
-
-    django.setup()
-    call_command("migrate", verbosity=0, interactive=False)
+    folder = prepared("fake/fake_trainer_python")
     return ordeal(folder, arguments)
 
 
@@ -86,10 +71,6 @@ def grounds_of(folder: Path, kinds: list[str], stack: ExitStack) -> "list[Ground
         server = stack.enter_context(Sshd(far))
         found.append(make_ssh_ground(far_place(far, far_folder, server), server, data))
     return found
-
-
-def say(line: str) -> None:
-    print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -155,9 +155,17 @@ class Ordeal:
         long_ago = now - timedelta(seconds=NEVER_STARTED + 1)
         held.filter(stop_asked_at__lt=old).update(stop_asked_at=long_ago)
         held.filter(pause_asked_at__lt=old).update(pause_asked_at=long_ago)
-        if not self.yard.victims()[LAUNCH]() and not self.yard.victims()[STARTER]():
-            unstarted = held.filter(status=Status.STARTING, started_at__lt=old)
-            unstarted.update(started_at=long_ago)
+        age_starts(self.yard)
+
+
+def age_starts(yard: Yard) -> None:
+    """Let starts be overdue that nobody is left to do."""
+    now = timezone.now()
+    if not yard.victims()[LAUNCH]() and not yard.victims()[STARTER]():
+        unstarted = Job.objects.filter(
+            status=Status.STARTING, started_at__lt=now - timedelta(seconds=AGES_AFTER)
+        )
+        unstarted.update(started_at=now - timedelta(seconds=NEVER_STARTED + 1))
 
 
 def steps_seen() -> int:

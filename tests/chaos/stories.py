@@ -2,32 +2,25 @@
 
 import json
 import random
-import urllib.error
-import urllib.parse
-import urllib.request
 import uuid as uuids
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db import connection
-from django.test import Client
 from django.utils import timezone
 
 from compute.models import Machine
 from jobs.launch import submit as submitting
 from jobs.models import Job, Status
-from platform_site.home import instance_name
 from tests import factories
+from tests.chaos.browser import Browser
 from tests.fakes import FakeTrainer
 from tests.sshd import Sshd
 
 PACE = 0.15  # seconds a step
 GPUS = 7
-TOKEN = "c" * 32
 
 
 @dataclass(frozen=True)
@@ -100,9 +93,9 @@ class Cast:
     """The stories of one ground, and the user who tells them."""
 
     def __init__(self, ground: Ground, user: User, url: str) -> None:
-        self.ground, self.user, self.url = ground, user, url
+        self.ground, self.user = ground, user
+        self.browser = Browser(user, url)
         self.stories: list[Story] = []
-        self.cookie = ""
 
     def submit(self, story: Story) -> Job:
         self.stories.append(story)
@@ -143,36 +136,11 @@ class Cast:
                 story.asks.pop(0)
                 story.attempts = job.attempt
             elif DUE[what](job) and job.step >= step:
-                self.post(job, what)
+                self.browser.post(f"/jobs/{job.pk}/{what}/")
                 if what == "save":
                     story.asks.pop(0)
 
-    def post(self, job: Job, what: str) -> None:
-        name = instance_name(connection.settings_dict)
-        if not self.cookie:
-            client = Client()
-            client.force_login(self.user)
-            session = next(v.value for k, v in client.cookies.items() if k.endswith("session"))
-            self.cookie = f"{name}-session={session}; {name}-csrf={TOKEN}"
-        body = urllib.parse.urlencode({"csrfmiddlewaretoken": TOKEN}).encode()
-        request = urllib.request.Request(  # noqa: S310 (ours)
-            f"{self.url}/jobs/{job.pk}/{what}/", body, {"Cookie": self.cookie}
-        )
-        try:
-            OPENER.open(request, timeout=10).close()
-        except urllib.error.HTTPError as error:
-            if error.code != 302:
-                raise
-        except (OSError, HTTPException):
-            pass  # the web was killed: whether it arrived shows on the job
 
-
-class NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
-
-
-OPENER = urllib.request.build_opener(NoRedirect)
 # Whether a request may be made now, and whether it is seen to have arrived.
 DUE: dict[str, Callable[[Job], bool]] = {
     "stop": lambda job: job.can_stop and job.is_active,

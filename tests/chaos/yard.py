@@ -109,14 +109,16 @@ class Yard:
         """Kill something that is there, chosen by chance; returns what it was."""
         there = {name: found for name, find in self.victims().items() if (found := find())}
         name = chance.choices(list(there), [WEIGHTS[name] for name in there])[0]
-        found = there[name]
-        for process in found if name == ALL else [chance.choice(found)]:
+        self.kill(name, there[name] if name == ALL else [chance.choice(there[name])])
+        return name
+
+    def kill(self, name: str, found: list[psutil.Process]) -> None:
+        for process in found:
             with suppress(psutil.Error):
                 process.kill()
         if name in (SUPERVISOR, ALL) and self.up:
             self.up.wait(10)
         self.killed[name] += 1
-        return name
 
     def victims(self) -> dict[str, Callable[[], list[psutil.Process]]]:
         def program(name: str) -> Callable[[], list[psutil.Process]]:
