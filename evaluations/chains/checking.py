@@ -13,6 +13,7 @@ from django.contrib.auth.models import User
 
 from compute.models import Machine
 from evaluations.chains.deciding import BELOW
+from evaluations.chains.lying import apart, places_of
 from evaluations.chains.making import (
     CALLED,
     FORMS,
@@ -24,7 +25,7 @@ from evaluations.chains.making import (
     with_places,
 )
 from evaluations.chains.models import Chain, Part
-from evaluations.chains.outputs import Model
+from evaluations.chains.outputs import Model, machine_of_paths
 from evaluations.chains.planning import Refused
 from evaluations.steps.reading import NAMED_MODEL
 from evaluations.steps.step import CONVERT, DECIDES, MERGE, TRAIN, Recipe, Step
@@ -59,11 +60,12 @@ class Checked:
 def check(recipe: Recipe, machine: Machine, user: User) -> Checked:
     """All that speaks against a start now."""
     chain = Chain(owner=user, name=recipe.name, machine=machine)
-    problems, forms = list[Problem](), dict[str, JobForm]()
+    problems, forms, lying = list[Problem](), dict[str, JobForm](), places_of(recipe, machine)
     for step in recipe.steps:
         try:
             machine_of(step, chain, [])
-            problems += _paths(step, machine, user)
+            problems += _paths(step, machine_of_paths(step, chain), user)
+            problems += [Problem(step.name, said) for said in apart(step, lying)]
             problems += _fields(step)
             if step.verb == TRAIN:
                 problems += _left(step, recipe, forms)

@@ -5,7 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from django.contrib.auth.models import User
+
 from compute.machines.runners import runner_for
+from compute.models import Machine
 from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
 from evaluations.chains.models import Chain, Part
 from evaluations.chains.outputs import (
@@ -13,6 +16,7 @@ from evaluations.chains.outputs import (
     NotYet,
     evaluated,
     job_behind,
+    machine_of_paths,
     metrics_of,
     models_of,
 )
@@ -52,25 +56,25 @@ def decide(step: Step, chain: Chain, parts: Parts) -> list[Decided]:
 
 def _named(step: Step, chain: Chain, parts: Parts) -> list[Decided]:
     """The models that lie at the paths, or below those that end with ``/*``."""
-    found = dict[str, None]()
+    found, machine = dict[str, None](), machine_of_paths(step, chain)
     for source in step.models:
         if source.path.endswith(BELOW):
-            found |= dict.fromkeys(_below(source.path.removesuffix(BELOW), chain))
+            found |= dict.fromkeys(_below(source.path.removesuffix(BELOW), machine, chain.owner))
         else:
             found[source.path] = None
-    return [Decided(Model(path, chain.machine)) for path in found]
+    return [Decided(Model(path, machine)) for path in found]
 
 
-def _below(folder: str, chain: Chain) -> list[str]:
-    """The folders with a model that lie in a folder of the chain's machine. Raises ``Refused``."""
-    names = _here(folder) if chain.machine.is_local else _there(folder, chain)
+def _below(folder: str, machine: Machine, user: User) -> list[str]:
+    """The folders with a model that lie in a folder of the machine. Raises ``Refused``."""
+    names = _here(folder) if machine.is_local else _there(folder, machine)
     models = [f"{folder}/{name}" for name in sorted(names)]
     if not models:
-        raise Refused(f"No folder in {folder} on {chain.machine} has a config.json.")
+        raise Refused(f"No folder in {folder} on {machine} has a config.json.")
     if len(models) > MOST_PARTS:
         raise Refused(f"{folder} has {len(models)} models; {MOST_PARTS} are the most of one step.")
     try:
-        check_places(models, chain.machine, chain.owner)
+        check_places(models, machine, user)
     except SurgeryError as error:
         raise Refused(str(error)) from error
     return models
@@ -84,10 +88,10 @@ def _here(folder: str) -> list[str]:
         raise Refused(f"{folder} cannot be listed: {error}") from error
 
 
-def _there(folder: str, chain: Chain) -> list[str]:
+def _there(folder: str, machine: Machine) -> list[str]:
     """Raises ``Refused``, and ``NotYet`` where the machine does not answer."""
     try:
-        files = runner_for(chain.machine).files(folder)
+        files = runner_for(machine).files(folder)
         paths = [PurePosixPath(file.path) for file in itertools.islice(files, MOST_FILES + 1)]
     except (Unreachable, RunnerUnsure) as error:
         raise NotYet(str(error)) from error
@@ -189,7 +193,7 @@ def _compared(model: Model, step: Step, limit: Limit, parts: Parts) -> Judged:
 
 
 def _models(step: Step, chain: Chain, parts: Parts) -> list[Model]:
-    found = [model for source in step.models for model in models_of(source, parts, chain)]
+    found = [model for source in step.models for model in models_of(source, step, parts, chain)]
     if not found:
         raise Refused("There is no model to decide about.")
     return found

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from compute.models import Machine
 from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
 from evaluations.chains.models import Chain, Part
-from evaluations.chains.outputs import Model, NotYet, left_by
+from evaluations.chains.outputs import Model, NotYet, left_by, machine_of_paths
 from evaluations.chains.planning import Refused
 from evaluations.ordering.forms import EvaluateForm
 from evaluations.steps.reading import NAMED_MODEL
@@ -213,6 +213,8 @@ MAKERS: Mapping[str, Callable[[Asked], Job]] = {
 
 def models_behind(part: Part) -> list[Model]:
     """The models that a part works on."""
-    given = [Model(part.base, part.chain.machine)] if part.base else []
+    chain = part.chain
+    base = part.base and Model(part.base, machine_of_paths(chain.recipe.step(part.step), chain))
+    given = [base] if base else []
     before = part.of.select_related("machine", "job", "chain__machine").order_by("pk")
     return [*given, *map(left_by, before)]

@@ -98,10 +98,18 @@ def job_behind(part: Part) -> Job | None:
     return job_behind(before) if before else None
 
 
-def models_of(source: Source, parts: Mapping[str, Sequence[Part]], chain: Chain) -> list[Model]:
-    """The models that a source names, of steps that are done."""
+def machine_of_paths(step: Step, chain: Chain) -> Machine:
+    """Where the models lie that a step names by their paths: on the machine that it names."""
+    found = Machine.objects.filter(name=step.machine).first() if step.machine else None
+    return found or chain.machine
+
+
+def models_of(
+    source: Source, step: Step, parts: Mapping[str, Sequence[Part]], chain: Chain
+) -> list[Model]:
+    """The models that a source of a step names, of steps that are done."""
     if source.path:
-        return [Model(source.path, chain.machine)]
+        return [Model(source.path, machine_of_paths(step, chain))]
     own = parts.get(source.step, ())
     return [left_by(part) for part in own if part.is_done and not part.is_lost]
 

@@ -38,7 +38,7 @@ def plan(step: Step, chain: Chain, parts: Parts) -> list[Planned]:
 def _each(step: Step, chain: Chain, parts: Parts) -> Iterator[Planned]:
     """A job for each model and each combination of values."""
     groups = [[]] if step.verb == TRAIN and not step.models else [
-        [model] for source in step.models for model in _known(source, chain, parts)
+        [model] for source in step.models for model in _known(source, step, chain, parts)
     ]  # fmt: skip
     combinations = [dict(zip(step.over, each, strict=True))
                     for each in itertools.product(*step.over.values())]  # fmt: skip
@@ -59,7 +59,7 @@ def _merges(step: Step, chain: Chain, parts: Parts) -> Iterator[Planned]:
     """One merge of all models that its recipe names, or one for each value of its sweep."""
     models = []
     for source in step.models:
-        found = _known(source, chain, parts)
+        found = _known(source, step, chain, parts)
         if len(found) != 1:
             raise Refused(f"Its recipe names one model {source}, and the step left {len(found)}: "
                           "let a step choose one of them first.")  # fmt: skip
@@ -79,8 +79,8 @@ def _merges(step: Step, chain: Chain, parts: Parts) -> Iterator[Planned]:
         yield Planned(models, {over.name: repr(value)}, label)
 
 
-def _known(source: Source, chain: Chain, parts: Parts) -> list[Model]:
-    found = models_of(source, parts, chain)
+def _known(source: Source, step: Step, chain: Chain, parts: Parts) -> list[Model]:
+    found = models_of(source, step, parts, chain)
     if not found:
         raise Refused(f"The step {source} left no model.")
     return found
