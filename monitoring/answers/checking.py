@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monitoring.answers.advantage import Method, advantages, has_trained, mean_of
+from monitoring.answers.advantage import Method, advantages, has_trained, mean_of, rounding
 from monitoring.answers.step import Floats, Step
 
 AGREES = 1e-4  # verl counts in 32 bits
@@ -15,7 +15,8 @@ class Check:
     """How the advantages of a step came about, and what speaks for them.
 
     ``mean`` is weighted by tokens as verl's is, where the file counts them (``by_tokens``).
-    ``worst`` is the largest difference of an answer from what the node wrote down of verl's.
+    ``worst`` is the largest difference of an answer from what the node wrote down of verl's, and
+    ``rounded`` the largest that the rounding of groups without a deviation may make of it.
     """
 
     estimator: str
@@ -26,6 +27,8 @@ class Check:
     logged: float | None
     by_tokens: bool
     worst: float | None
+    rounded: float = 0.0
+    mean_rounded: float = 0.0  # the same of the mean
 
     @property
     def differs_by(self) -> float | None:
@@ -35,11 +38,16 @@ class Check:
 
     @property
     def agrees(self) -> bool:
-        return self.differs_by is not None and self.differs_by <= AGREES
+        return self.differs_by is not None and self.differs_by <= AGREES + self.mean_rounded
 
     @property
     def each_agrees(self) -> bool:
-        return self.worst is not None and self.worst <= 10 * AGREES
+        return self.worst is not None and self.worst <= 10 * AGREES + self.rounded
+
+    @property
+    def is_rounded(self) -> bool:
+        """Whether an answer's differs by no more than rounding makes of it, and by that much."""
+        return self.each_agrees and self.worst is not None and self.worst > 10 * AGREES
 
 
 def advantage_of(step: Step, method: Method) -> tuple[Floats, str]:
@@ -58,6 +66,7 @@ def check_of(step: Step, method: Method, logged: float | None) -> Check:
     if again.values is not None and _is_recorded(step):
         apart = np.abs(again.values - step.advantage)
         worst = float(np.nanmax(apart)) if not np.isnan(apart).all() else None
+    left = rounding(step, method)
     return Check(
         estimator=method.estimator,
         is_recomputed=again.values is not None,
@@ -67,6 +76,8 @@ def check_of(step: Step, method: Method, logged: float | None) -> Check:
         logged=logged,
         by_tokens=has_trained(step),
         worst=worst,
+        rounded=float(left.max(initial=0.0)),
+        mean_rounded=mean_of(left, step) or 0.0,
     )
 
 

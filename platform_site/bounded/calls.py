@@ -31,6 +31,7 @@ State = tuple[tuple[str, int, int], ...]
 AT_ONCE = 3
 MOST_FILES = 2_000
 ROOT = Path(__file__).resolve().parents[2]
+QUIET = {"TRANSFORMERS_NO_ADVISORY_WARNINGS": "1"}  # else it advises everybody to install torch
 GRACE = 5.0  # seconds beyond the limit, for a fork under load
 _turns = threading.BoundedSemaphore(AT_ONCE)
 
@@ -158,7 +159,7 @@ def _started() -> socket.socket:
     with theirs:
         subprocess.Popen(
             [sys.executable, "-m", "platform_site.bounded.forks", str(theirs.fileno())],
-            cwd=ROOT, env=passed_on() | FRUGAL, stdin=subprocess.DEVNULL,
+            cwd=ROOT, env=passed_on() | FRUGAL | QUIET, stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()], start_new_session=True,
         )  # fmt: skip
     return ours

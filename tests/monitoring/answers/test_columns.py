@@ -120,6 +120,20 @@ def test_the_advantage_and_its_mean_over_tokens(tmp_path: Path) -> None:
     assert not check_of(step, Method("grpo"), 0.3).agrees
 
 
+def test_the_rounding_of_a_group_without_deviation_is_no_difference(tmp_path: Path) -> None:
+    """The figures are torch's: of eight scores of 0.7 as numbers of 32 bits."""
+    odd = 0.0560341477394104
+    even = [counted("a", n, 0.699999988079071, 2, trainyard_advantage=odd) for n in range(8)]
+    other = [counted("b", n, n, 2, trainyard_advantage=(n - 0.5) / math.sqrt(0.5)) for n in (0, 1)]
+    step = step_of(write_lines(tmp_path / "1.jsonl", even + other))
+    check = check_of(step, Method("grpo"), odd * 8 / 10)
+    assert check.worst == pytest.approx(odd)
+    assert (check.mean, check.agrees, check.each_agrees, check.is_rounded) == (0, True, True, True)
+    assert not check_of(step, Method("grpo"), 3 * odd).agrees
+    wrong = check_of(step, Method("grpo", by_deviation=False), odd * 8 / 10)
+    assert (wrong.agrees, wrong.each_agrees, wrong.is_rounded) == (False, False, False)
+
+
 def test_without_tokens_all_answers_weigh_the_same(tmp_path: Path) -> None:
     step = step_of(write_lines(tmp_path / "1.jsonl", ROWS))
     check = check_of(step, Method("grpo", by_deviation=False), None)

@@ -39,7 +39,7 @@ def test_the_mean_of_validation_stands_there_with_its_best(page: Client, user: U
     factories.add_points(job, "perf/throughput", {30: 1300.0})
 
     text = text_of(page, job)
-    assert "Validation 0.5 best 0.6, step 30" in text
+    assert "Validation 0.5 at step 30, best 0.6" in text
     assert "Throughput 1.3k tok/s a GPU" in text
 
 
@@ -50,7 +50,7 @@ def test_of_a_loss_the_least_is_the_best(page: Client, user: User) -> None:
     factories.add_points(job, "timing_s/step", {30: 0.5})
 
     text = text_of(page, job)
-    assert "Validation 0.5 best 0.3, step 30" in text
+    assert "Validation 0.5 at step 30, best 0.3" in text
     assert "Throughput 2k tok/s" in text
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from datasets.formats.shown import TOKENIZERS
 from platform_site.bounded import calls
 from platform_site.bounded.calls import bounded, call, of_file
 from platform_site.bounded.limits import MIB, Limits, TooMuch, within
@@ -117,6 +118,15 @@ def test_a_child_sees_nothing_of_the_site(monkeypatch: pytest.MonkeyPatch) -> No
     psutil.Process(bounded(os.getppid)).kill()  # one that began before has an older environment
     eventually(lambda: "PATH" in _seen())
     assert "TRAINYARD_SECRET_KEY" not in _seen()
+
+
+def test_what_is_imported_for_a_child_says_nothing_to_the_user(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    psutil.Process(bounded(os.getppid)).kill()
+    eventually(lambda: "PATH" in _seen())
+    assert call(Limits(), TOKENIZERS, operator.add, 1, 2) == 3
+    assert capfd.readouterr().err == ""
 
 
 def _seen() -> dict[str, str]:
