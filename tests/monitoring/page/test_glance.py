@@ -32,7 +32,7 @@ def text_of(page: Client, job: Job) -> str:
 
 
 def test_the_mean_of_validation_stands_there_with_its_best(page: Client, user: User) -> None:
-    job = running(user)
+    job = running(user, gpus=1)
     factories.add_points(job, "val-core/gsm8k/acc/mean@4", {10: 0.4, 20: 0.6, 30: 0.5})
     factories.add_points(job, "val-core/gsm8k/acc/best@4/mean", {30: 0.9})
     factories.add_points(job, "val-aux/gsm8k/length/mean@4", {30: 80.0})
