@@ -12,7 +12,7 @@ class JobsConfig(AppConfig):
         from jobs.machines import JobsOnMachines
 
         register(JobsOnMachines())
-        checks.register(kinds_that_were_left_out)
+        checks.register(kinds_that_were_left_out, "kinds")
 
 
 def kinds_that_were_left_out(**_: Any) -> list[checks.Warning]:

@@ -57,6 +57,9 @@ class FormError(NamedError):
 class JsonCommand(BaseCommand):
     """A command that prints text for people, or one JSON value for programs with ``--json``."""
 
+    # Django's own checks import every page, which takes half a second: ``up`` makes them.
+    requires_system_checks = ("kinds",)
+
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print JSON")
         self.add_own_arguments(parser)

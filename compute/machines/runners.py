@@ -1,17 +1,19 @@
 """The runner of a machine, by its kind."""
 
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from django.conf import settings
 
 from compute.machines.addresses import address_of, forget, token_of
 from compute.models import Machine
 from compute.runners.base import Runner, RunnerError, Unreachable
-from compute.runners.cluster.runner import RayRunner
 from compute.runners.cluster.spool import Room
 from compute.runners.local.runner import LocalRunner
 from compute.runners.ssh.runner import SshRunner
+
+if TYPE_CHECKING:
+    from compute.runners.cluster.runner import RayRunner
 
 
 def runner_for(machine: Machine) -> Runner:
@@ -34,6 +36,8 @@ def runner_for(machine: Machine) -> Runner:
 
 
 def ray_runner(machine: Machine) -> Runner:
+    from compute.runners.cluster.runner import RayRunner  # its HTTP takes half a second to import
+
     try:
         token = token_of(machine)
     except RunnerError as error:
@@ -45,8 +49,8 @@ def ray_runner(machine: Machine) -> Runner:
 
 def is_cut(machine: Machine, run_dir: str) -> bool:
     """Whether a run's log on a Ray cluster is longer than what is kept of it here."""
-    runner = ray_runner(machine) if machine.is_ray else None
-    return isinstance(runner, RayRunner) and runner.is_cut(run_dir)
+    runner = with_copies(machine)
+    return runner is not None and runner.is_cut(run_dir)
 
 
 def copy_here(machine: Machine, run_dir: str) -> Path | None:
@@ -56,8 +60,18 @@ def copy_here(machine: Machine, run_dir: str) -> Path | None:
     """
     if machine.is_local:
         return Path(run_dir)
-    runner = ray_runner(machine) if machine.is_ray else None
-    return runner.copy_of(run_dir) if isinstance(runner, RayRunner) else None
+    runner = with_copies(machine)
+    return runner.copy_of(run_dir) if runner else None
+
+
+def with_copies(machine: Machine) -> "RayRunner | None":
+    """The runner that keeps copies here: that of a Ray cluster which can be asked."""
+    if not machine.is_ray:
+        return None
+    from compute.runners.cluster.runner import RayRunner
+
+    runner = ray_runner(machine)
+    return runner if isinstance(runner, RayRunner) else None
 
 
 def no_runner(reason: str) -> Runner:

@@ -1,10 +1,7 @@
-from typing import Any
-
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from evaluations.chains import services
 from evaluations.chains.models import Chain, ChainRecipe, Part
 from platform_site.admin import NotEdited, ReadOnly
 
@@ -26,17 +23,19 @@ class ChainAdmin(NotEdited, admin.ModelAdmin[Chain]):
 
     @admin.action(description="Stop with its jobs", permissions=["act"])
     def stop(self, request: HttpRequest, chains: QuerySet[Chain]) -> None:
-        self._each(request, chains, services.stop, "stopped")
+        self._each(request, chains, "stop", "stopped")
 
     @admin.action(description="Resume", permissions=["act"])
     def resume(self, request: HttpRequest, chains: QuerySet[Chain]) -> None:
-        self._each(request, chains, services.resume, "resumed")
+        self._each(request, chains, "resume", "resumed")
 
-    def _each(self, request: HttpRequest, chains: QuerySet[Chain], verb: Any, said: str) -> None:
+    def _each(self, request: HttpRequest, chains: QuerySet[Chain], verb: str, said: str) -> None:
+        from evaluations.chains import services  # every process imports the admin, few do this
+
         who, done = request.user.get_username(), 0
         for chain in chains:
             try:
-                done += verb(chain, who=who)
+                done += getattr(services, verb)(chain, who=who)
             except services.NotStarted as error:
                 messages.error(request, f"{chain}: {error}")
         messages.info(request, f"{done} of {len(chains)} {said}.")
