@@ -1,4 +1,7 @@
-"""The stages of the whole suite, in their order, with the minutes that each may take."""
+"""The stages of the whole suite, in their order, with the minutes that each may take.
+
+The longest of those that mostly wait comes first, so that short ones fill up the end.
+"""
 
 import os
 from collections.abc import Mapping
@@ -49,10 +52,10 @@ NODE = ("-c", "tests/node/pytest.ini", "tests/node")
 STAGES = (
     Stage("lint", ("make", "--no-print-directory", "lint"), 2, takes_tests=False),
     Stage("unit", tests(PLATFORM, *SIDE_BY_SIDE), 18, computes=True),
+    Stage("browser", tests(PLATFORM, *marked("e2e")), 18),
     Stage("backends", tests(PLATFORM, "-m", "backends"), 8, env=BACKENDS),
     Stage("verl", tests(TRAINING, *NODE, *SIDE_BY_SIDE), 18, computes=True),
     Stage("ray", tests(PLATFORM, "-m", "ray", "-o", f"testpaths={' '.join(RAY)}"), 8),
     Stage("chaos", tests(PLATFORM, *marked("chaos")), 6),
-    Stage("browser", tests(PLATFORM, *marked("e2e")), 18),
 )
 WHOLE = 38  # minutes

@@ -1,7 +1,8 @@
 """``tests/run [--only STAGE,…] [arguments for each pytest]``: the whole suite, stage by stage.
 
-Two stages run at a time: one that computes, and one that mostly waits. The output of a stage is
-printed whole when the stage ends. The exit code is 1 if one of them failed.
+Two stages run at a time: one that computes, and one that mostly waits; when none that computes is
+left, two of the others. The output of a stage is printed whole when the stage ends. The exit code
+is 1 if one of them failed.
 """
 
 import argparse
@@ -79,9 +80,11 @@ def run(stages: Sequence[Stage], chosen: list[str], done: list[Running]) -> None
 
 
 def fill(lanes: list[deque[Stage]], running: dict[int, Running], chosen: list[str]) -> None:
+    """Each lane that is free takes its next stage; without one it takes the next that waits."""
+    waits = lanes[-1]
     for number, lane in enumerate(lanes):
-        if lane and number not in running:
-            running[number] = Running(lane.popleft(), chosen)
+        if number not in running and (next_ones := lane or waits):
+            running[number] = Running(next_ones.popleft(), chosen)
 
 
 def take_ended(running: dict[int, Running], done: list[Running]) -> None:

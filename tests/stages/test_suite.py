@@ -66,6 +66,31 @@ def test_no_two_stages_of_a_kind_run_at_once(
     assert told(monkeypatch, capsys, *stages)[0] == 0
 
 
+MEETS = """
+import pathlib, sys, time
+mine, other = (pathlib.Path({folder!r}, name) for name in {names})
+mine.touch()
+end = time.monotonic() + 20
+while not other.exists():
+    time.sleep(0.01)
+    if time.monotonic() > end: sys.exit(1)
+"""
+
+
+def meeting(folder: Path, *names: str) -> Stage:
+    """It passes if a stage of the other name runs beside it."""
+    return small(names[0], MEETS.format(folder=str(folder), names=names))
+
+
+def test_two_that_wait_run_at_once_when_none_is_left_that_computes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    computes = small("computes", TWO_LINES, computes=True)
+    stages = computes, meeting(tmp_path, "a", "b"), meeting(tmp_path, "b", "a")
+    code, out = told(monkeypatch, capsys, *stages)
+    assert code == 0, out
+
+
 def test_a_stage_in_which_a_choice_finds_no_test_has_not_failed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
