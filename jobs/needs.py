@@ -10,16 +10,16 @@ from pathlib import PurePosixPath
 
 @dataclass(frozen=True)
 class Need:
-    """``said`` is a sentence. ``path`` is the model that is needed; without one, it is all that the
-    job has."""
+    """``said`` is a sentence. ``paths`` are the models that are needed; without one, it is all that
+    the job has."""
 
     said: str
     is_firm: bool
-    path: str = ""
+    paths: tuple[str, ...] = ()
 
     def is_of(self, path: str) -> bool:
         """Whether what is needed lies at this path, or below."""
-        return not self.path or PurePosixPath(self.path).is_relative_to(path)
+        return not self.paths or any(PurePosixPath(p).is_relative_to(path) for p in self.paths)
 
 
 Needs = Mapping[int, Sequence[Need]]  # by job

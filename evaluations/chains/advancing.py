@@ -19,9 +19,9 @@ from evaluations.chains.deciding import Decided, decide
 from evaluations.chains.lost import goes_on
 from evaluations.chains.making import Asked, make, models_behind
 from evaluations.chains.models import Chain, Part
-from evaluations.chains.outputs import NotYet, settle
+from evaluations.chains.outputs import NotYet, Refused, settle
 from evaluations.chains.parts import Parts, is_done, parts_of, to_remake
-from evaluations.chains.planning import Planned, Refused, plan
+from evaluations.chains.planning import Planned, plan
 from evaluations.steps.step import Recipe, Step
 from jobs.launch import end
 from jobs.models import Status

@@ -25,13 +25,12 @@ from evaluations.chains.making import (
     with_places,
 )
 from evaluations.chains.models import Chain, Part
-from evaluations.chains.outputs import Model, machine_of_paths
-from evaluations.chains.planning import Refused
+from evaluations.chains.outputs import Model, Refused, machine_of_paths
 from evaluations.steps.reading import NAMED_MODEL
-from evaluations.steps.step import CONVERT, DECIDES, MERGE, TRAIN, Recipe, Step
+from evaluations.steps.step import CONVERT, DECIDES, LORA, MERGE, TRAIN, Recipe, Step
 from jobs.kinds.registry import registry
 from jobs.order.forms import JobForm
-from surgery.making.checks import SurgeryError, check_places
+from surgery.making.checks import SurgeryError, check_adapters, check_places
 from surgery.recipes.recipe import RecipeError, read_recipe
 from surgery.recipes.sweep import read_range, swept
 
@@ -112,10 +111,11 @@ def _merge(step: Step) -> Iterator[Problem]:
 
 def _paths(step: Step, machine: Machine, user: User) -> Iterator[Problem]:
     """Of the models that a step names by their path."""
-    for source in step.models:
+    for nr, source in enumerate(step.models):
         if source.path and step.verb != TRAIN and not source.path.endswith(BELOW):
+            look = check_adapters if step.verb == LORA and nr else check_places
             try:
-                check_places([source.path], machine, user)
+                look([source.path], machine, user)
             except SurgeryError as error:
                 yield Problem(step.name, str(error))
 

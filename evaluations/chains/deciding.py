@@ -14,14 +14,16 @@ from evaluations.chains.models import Chain, Part
 from evaluations.chains.outputs import (
     Model,
     NotYet,
+    Refused,
     evaluated,
     job_behind,
     machine_of_paths,
     metrics_of,
     models_of,
+    saved_by,
 )
 from evaluations.chains.parts import Parts
-from evaluations.chains.planning import MOST_PARTS, Refused
+from evaluations.chains.planning import MOST_PARTS
 from evaluations.gates.judging import Judged, NotComparable, beside, within
 from evaluations.models import Evaluation, sides_of
 from evaluations.steps.step import CHOOSE, FORMULA, GATE, MODELS, PARETO, Limit, Step, Wish
@@ -33,6 +35,7 @@ from surgery.choice.candidate import Candidate, Choice
 from surgery.choice.criteria import ChoiceError, by_formula, by_metric
 from surgery.choice.formula import parse
 from surgery.choice.pareto import by_pareto
+from surgery.choosing.table import table_of
 from surgery.making.checks import SurgeryError, check_places
 
 BELOW = "/*"  # at the end of a path: each model in that folder
@@ -103,12 +106,11 @@ def _there(folder: str, machine: Machine) -> list[str]:
 
 
 def _chosen(step: Step, chain: Chain, parts: Parts) -> list[Decided]:
-    models = _models(step, chain, parts)
-    wish = step.wish or Wish()
-    names = parse(wish.formula).metrics if wish.by == FORMULA else (wish.metric, wish.less)
-    asked = [name for name in names if name]
+    models, wish = _models(step, chain, parts), step.wish or Wish()
+    if wish.checkpoints:
+        return _of_checkpoints(models, wish)
     candidates = [
-        Candidate(nr, model.label, nr, _metrics(model, step, parts, asked))
+        Candidate(nr, model.label, nr, _metrics(model, step, parts, wish.names))
         for nr, model in enumerate(models)
     ]
     try:
@@ -122,6 +124,26 @@ def _chosen(step: Step, chain: Chain, parts: Parts) -> list[Decided]:
     return [
         Decided(model, f"{why}{_bounds(model, step, parts)}")
         for model, why in zip(best, said, strict=True)
+    ]
+
+
+def _of_checkpoints(models: Sequence[Model], wish: Wish) -> list[Decided]:
+    """The best of all that the jobs of these models saved, by what their metrics were then."""
+    jobs = {model.job.pk: (model.job, model) for model in models if model.job}
+    for job, _ in jobs.values():
+        saved_by(job)  # as its machine has them now
+    table = table_of([job for job, _ in jobs.values()], wish.names)
+    try:
+        choice = _choice(table.candidates, wish, wish.higher)
+    except ChoiceError as error:
+        raise Refused(f"{error} {_logged(list(jobs))}".strip()) from error
+    if choice.chosen is None:
+        raise Refused(f"{choice.reason} {_logged(list(jobs))}".strip())
+    rows = [table.row_of(each) for each in choice.ranking[: wish.keep]]
+    said = [choice.reason, *(f"Number {nr}." for nr in range(2, len(rows) + 1))]
+    return [
+        Decided(Model(row.folder, row.job.machine, jobs[row.job.pk][1].part), f"{row.name}. {why}")
+        for row, why in zip(rows, said, strict=True)
     ]
 
 
@@ -217,6 +239,10 @@ def _metrics(model: Model, step: Step, parts: Parts, names: Sequence[str]) -> di
 def _what_is_known(models: Sequence[Model], step: Step, parts: Parts) -> str:
     """A sentence on the metrics that there are instead."""
     jobs = [job.pk for model in models if (job := _scored(model.part, step, parts))]
+    return _logged(jobs)
+
+
+def _logged(jobs: Sequence[int]) -> str:
     if not jobs:
         return "There is no job that could have logged it."
     names = measured.names_of(jobs, 30)

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from compute.models import Machine
 from evaluations.chains.checking import Checked
 from evaluations.steps.step import (
+    ADAPTER,
     AVERAGE,
-    CHOOSE,
     CONVERT,
     EVALUATE,
+    LORA,
     MERGE,
     TRAIN,
     Recipe,
@@ -29,6 +30,7 @@ from surgery.recipes.sweep import read_range
 HOUR = 3600
 KINDS: Mapping[str, str] = {
     AVERAGE: "average", MERGE: "merge", CONVERT: "convert", EVALUATE: "evaluate",
+    ADAPTER: "export", LORA: "lora_merge",
 }  # fmt: skip
 
 
@@ -83,8 +85,11 @@ def counts_of(recipe: Recipe) -> dict[str, int]:
     for step in recipe.steps:
         models = sum(counts.get(source.step, 1) for source in step.models)
         values = math.prod(len(each) for each in step.over.values())
-        if step.verb == CHOOSE:
-            counts[step.name] = min(models, step.wish.keep if step.wish else 1)
+        if step.wish is not None:
+            keep = step.wish.keep
+            counts[step.name] = keep if step.wish.checkpoints else min(models, keep)
+        elif step.verb == LORA:
+            counts[step.name] = values
         elif step.verb == MERGE:
             counts[step.name] = len(read_range(step.sweep).values) if step.sweep else 1
         else:

@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from compute.models import Machine
 from evaluations.chains.models import LONGEST_NAME, ChainRecipe, Every
-from evaluations.steps.reading import LONGEST, ChainError, read_chain
+from evaluations.steps.reading import LONGEST, read_chain
+from evaluations.steps.values import ChainError
 from platform_site.fields import one_line
 
 AT_MOST = timedelta(days=3650)  # from now to the first start

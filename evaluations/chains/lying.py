@@ -7,7 +7,7 @@ models lie.
 from collections.abc import Iterator, Mapping, Set
 
 from compute.models import Machine
-from evaluations.steps.step import CHOOSE, GATE, MERGE, TRAIN, Recipe, Step
+from evaluations.steps.step import CHOOSE, GATE, LORA, MERGE, TRAIN, Recipe, Step
 
 Places = Mapping[str, Set[str]]  # by a step, the names of the machines on which its models lie
 
@@ -34,6 +34,10 @@ def apart(step: Step, places: Places) -> Iterator[str]:
         if away:
             yield (f"It would run on {step.machine}, and the models of the step {name} lie on "
                    f"{' and '.join(away)}: leave its machine out, and it runs there.")  # fmt: skip
-    if step.verb == MERGE and not step.machine and len(all_of := set().union(*of.values())) > 1:
+    if (
+        step.verb in (MERGE, LORA)
+        and not step.machine
+        and len(all_of := set().union(*of.values())) > 1
+    ):
         where = " and ".join(sorted(all_of))
         yield f"The models of one merge lie on one machine, and these lie on {where}."

@@ -8,20 +8,30 @@ from django import forms
 from django.contrib.auth.models import User
 
 from compute.models import Machine
-from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
 from evaluations.chains.models import Chain, Part
-from evaluations.chains.outputs import Model, NotYet, left_by, machine_of_paths
-from evaluations.chains.planning import Refused
+from evaluations.chains.outputs import Model, Refused, left_by, machine_of_paths, saved_by
 from evaluations.ordering.forms import EvaluateForm
 from evaluations.steps.reading import NAMED_MODEL
-from evaluations.steps.step import AVERAGE, CONVERT, EVALUATE, MERGE, TRAIN, Step
-from jobs.artifacts.story import known_of
-from jobs.checkpoints import list_checkpoints
+from evaluations.steps.step import (
+    ADAPTER,
+    AVERAGE,
+    CONVERT,
+    EVALUATE,
+    LORA,
+    MERGE,
+    TRAIN,
+    Source,
+    Step,
+)
+from jobs.artifacts.keeping import artifact_at
+from jobs.exports.services import export
 from jobs.launch.submit import NotSubmitted, submit
 from jobs.models import Job
+from jobs.order.filling import NotTrainable, model_in
 from jobs.order.forms import JobForm, form_data
 from jobs.places import places
 from jobs.recipebook.book import find_recipe
+from surgery.adapters.forms import LoraMergeForm
 from surgery.averages.forms import AverageForm
 from surgery.compose import services as merging
 from surgery.conversions.forms import ConvertForm
@@ -108,15 +118,24 @@ def train_form(asked: Asked, *, is_final: bool) -> JobForm:
         raise Refused(str(error)) from error
     data |= {"uuid": str(asked.part.uuid), "machine": asked.machine().pk}
     for model in asked.models[:1]:
-        data |= _model(model)
+        data |= _model(model, asked.machine())
     return JobForm(recipe, asked.user, data, is_final=is_final)
 
 
-def _model(model: Model) -> dict[str, Any]:
-    """What a job made is sent to the machine of the one that trains on it."""
+def _model(model: Model, machine: Machine) -> dict[str, Any]:
+    """What a job made is sent to the machine of the one that trains on it. Of a checkpoint that was
+    chosen, that goes for no other than its own machine. Raises ``Refused``."""
     if model.job is None:
         return {"model_path": model.path}
-    return {"after": model.job.pk, "after_checkpoint": "on"}
+    if model.is_newest:
+        return {"after": model.job.pk, "after_checkpoint": "on"}
+    artifact = artifact_at(model.path, {model.machine.pk: model.machine})
+    if artifact is None or model.machine != machine:
+        raise Refused(f"The checkpoint {model.path} lies on {model.machine}: train on it there.")
+    try:
+        return {"model_path": model_in(artifact)[0]}
+    except NotTrainable as error:
+        raise Refused(str(error)) from error
 
 
 def _train(asked: Asked) -> Job:
@@ -129,16 +148,37 @@ def _average(asked: Asked) -> Job:
     run = asked.models[0].job
     if run is None:
         raise Refused("The run whose checkpoints are averaged is gone.")
-    try:
-        list_checkpoints(run)
-    except (Unreachable, RunnerUnsure) as error:
-        raise NotYet(f"{run.machine} is asked again: {error}") from error
-    except RunnerError as error:
-        raise Refused(str(error)) from error
-    paths = [each.folder for each in reversed(known_of(run)) if each.artifact.is_whole]
+    paths = [each.folder for each in reversed(saved_by(run))]
     if asked.sets.get("method") == LAST and asked.sets.get("last", "").isdecimal():
         paths = paths[-int(asked.sets["last"]) :]
     return _surgery(AverageForm, asked, {"more_models": "\n".join(paths)})
+
+
+def _adapter(asked: Asked) -> Job:
+    """The export of a run's newest checkpoint, or of the chosen one, with its adapter kept."""
+    model = asked.models[0]
+    if model.job is None:
+        raise Refused("The run whose adapter is exported is gone.")
+    saved = saved_by(model.job)
+    chosen = [each for each in saved if each.folder == model.path]
+    if not saved:
+        raise Refused(f"Job {model.job.pk} has no whole checkpoint.")
+    return export(
+        model.job, (chosen or saved)[0], asked.user, name=asked.name, keep_adapter=True,
+        uuid=asked.part.uuid,
+    )  # fmt: skip
+
+
+def _lora(asked: Asked) -> Job:
+    base, *adapters = [path for source in asked.step.models for path in _paths(source, asked)]
+    return _surgery(LoraMergeForm, asked, {"base_path": base, "more_adapters": "\n".join(adapters)})
+
+
+def _paths(source: Source, asked: Asked) -> list[str]:
+    """Where the models of one of the sources of a step lie."""
+    if source.path:
+        return [source.path]
+    return [each.path for each in asked.models if each.part and each.part.step == source.step]
 
 
 def _convert(asked: Asked) -> Job:
@@ -149,7 +189,8 @@ def _surgery(form: Any, asked: Asked, given: Mapping[str, Any]) -> Job:
     """The job of a form of models; each such form takes a user, what it offers, and data."""
     sets = {CALLED.get(name, name): value for name, value in asked.sets.items()}
     own = {"uuid": asked.part.uuid, "machine": asked.machine().pk, "name": asked.name}
-    filled = form(asked.user, [], {**usual(form), **sets, **given, **own})
+    offers: list[list[Any]] = [[], []] if form is LoraMergeForm else [[]]
+    filled = form(asked.user, *offers, {**usual(form), **sets, **given, **own})
     unknown = [name for name in sets if name not in filled.fields]
     if unknown:
         known = ", ".join(name for name in filled.fields if name not in own)
@@ -203,11 +244,12 @@ def valid(form: Form) -> Form:
 
 
 FORMS: Mapping[str, type[MakeForm]] = {
-    AVERAGE: AverageForm, CONVERT: ConvertForm, EVALUATE: EvaluateForm,
+    AVERAGE: AverageForm, CONVERT: ConvertForm, EVALUATE: EvaluateForm, LORA: LoraMergeForm,
 }  # fmt: skip
 OWN = ("uuid", "machine", "name")  # fields that a chain fills itself
 MAKERS: Mapping[str, Callable[[Asked], Job]] = {
     TRAIN: _train, AVERAGE: _average, CONVERT: _convert, MERGE: _merge, EVALUATE: _evaluate,
+    ADAPTER: _adapter, LORA: _lora,
 }  # fmt: skip
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Collection
 
 from evaluations.chains.models import Chain, Part
-from evaluations.chains.parts import needed, of_all
-from evaluations.steps.step import AVERAGE, Step
+from evaluations.chains.parts import needed, of_all, passed_on
+from evaluations.steps.step import Step
 from jobs.needs import Need, Needs
 
 OPEN = (Chain.State.RUNNING, Chain.State.FAILED, Chain.State.STOPPED)
@@ -17,12 +17,15 @@ def needs_of(jobs: Collection[int]) -> Needs:
     for chain, parts in zip(chains, of_all(chains).values(), strict=True):
         for part, step in needed(chain.recipe, parts).items():
             if part.job is not None and part.job.pk in jobs:
-                found.setdefault(part.job.pk, []).append(_need(chain, part, step))
+                paths = [part.path, *(each.path for each in passed_on(part, parts))]
+                need = _need(chain, part, step, tuple(filter(None, paths)))
+                found.setdefault(part.job.pk, []).append(need)
     return found
 
 
-def _need(chain: Chain, part: Part, step: Step) -> Need:
-    what = "its checkpoints" if step.verb == AVERAGE else "its model" if part.path else "its result"
+def _need(chain: Chain, part: Part, step: Step, paths: tuple[str, ...]) -> Need:
+    what = "its model" if part.path else "its result"
+    what = "its checkpoints" if step.reads_checkpoints else what
     called = f"The chain {chain.name} ({chain.pk})"
     if chain.is_running:
         said = f"{called} needs {what} for the step {step.name}: stop the chain first."
@@ -31,7 +34,7 @@ def _need(chain: Chain, part: Part, step: Step) -> Need:
             f"{called}, which {_ended(chain)}, needs {what} for the step {step.name}: resumed, it "
             "would make that anew."
         )
-    return Need(said, chain.is_running, "" if step.verb == AVERAGE else part.path)
+    return Need(said, chain.is_running, () if step.reads_checkpoints else paths)
 
 
 def _ended(chain: Chain) -> str:

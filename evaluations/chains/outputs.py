@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from django.utils import timezone
 
@@ -11,7 +12,7 @@ from evaluations.chains.models import Chain, Part
 from evaluations.models import Evaluation
 from evaluations.steps.step import EVALUATE, Source, Step
 from jobs import measured
-from jobs.artifacts.story import known_of
+from jobs.artifacts.story import Saved, known_of
 from jobs.checkpoints import list_checkpoints
 from jobs.files.parents import saved_model
 from jobs.models import Job, Status
@@ -31,12 +32,22 @@ class Model:
         return job_behind(self.part) if self.part else None
 
     @property
+    def is_newest(self) -> bool:
+        """Whether it is the newest model of its job, and not a checkpoint that was chosen."""
+        made = maker(self.part) if self.part else None
+        return made is not None and PurePosixPath(made.path).is_relative_to(self.path)
+
+    @property
     def label(self) -> str:
         return str(self.part) if self.part else self.path
 
 
 class NotYet(Exception):
     """What a part left cannot be asked for now. The message is a sentence."""
+
+
+class Refused(Exception):
+    """A step cannot be done. The message is a sentence, or several."""
 
 
 def settle(part: Part, step: Step) -> bool:
@@ -90,12 +101,30 @@ def model_of(job: Job) -> str:
         return whole[0]
 
 
-def job_behind(part: Part) -> Job | None:
-    """The job that made the model of a part; one that decided passes on what it was given."""
-    if part.job is not None or part.asked is not None:
-        return part.job
+def saved_by(run: Job) -> list[Saved]:
+    """The whole checkpoints of a run, newest first. Raises ``Refused``, and ``NotYet`` where its
+    machine does not answer."""
+    try:
+        list_checkpoints(run)
+    except (Unreachable, RunnerUnsure) as error:
+        raise NotYet(f"{run.machine} is asked again: {error}") from error
+    except RunnerError as error:
+        raise Refused(str(error)) from error
+    return [each for each in known_of(run) if each.artifact.is_whole]
+
+
+def maker(part: Part) -> Part | None:
+    """The part whose job made a model; one that decided passes on what it was given."""
+    if part.asked is not None:
+        return part
     before = part.of.first()
-    return job_behind(before) if before else None
+    return maker(before) if before else None
+
+
+def job_behind(part: Part) -> Job | None:
+    """The job that made the model of a part."""
+    made = maker(part)
+    return made.job if made else None
 
 
 def machine_of_paths(step: Step, chain: Chain) -> Machine:

@@ -52,6 +52,13 @@ def needed(recipe: Recipe, parts: Parts) -> dict[Part, Step]:
     }  # fmt: skip
 
 
+def passed_on(part: Part, parts: Parts) -> list[Part]:
+    """The parts that decided about the model of a part, or about a checkpoint of its job."""
+    direct = [each for own in parts.values() for each in own
+              if each.asked is None and part in each.of.all()]  # fmt: skip
+    return [*direct, *(more for each in direct for more in passed_on(each, parts))]
+
+
 def to_remake(recipe: Recipe, parts: Parts) -> list[Part]:
     """The parts that were done and are to be done again: what a step that is not done needs, where
     it was deleted, and what came of that and is needed, too."""
@@ -101,8 +108,9 @@ def _comes_of(part: Part, again: Collection[int]) -> bool:
 
 
 def _lost(parts: Parts) -> set[int]:
-    """The keys of parts that are done, and whose job or model was deleted."""
-    done = [part for own in parts.values() for part in own if part.is_done and part.asked]
+    """The keys of parts that are done, and whose job or model was deleted, or the checkpoint that
+    they chose."""
+    done = [part for own in parts.values() for part in own if part.is_done]
     places = Place.objects.filter(path__in={part.path for part in done if part.path})
     there, gone = set[tuple[str, int]](), set[tuple[str, int]]()
     for path, machine, gone_at in places.values_list("path", "machine", "gone_at"):

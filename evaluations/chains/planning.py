@@ -5,17 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evaluations.chains.models import Chain
-from evaluations.chains.outputs import Model, models_of
+from evaluations.chains.outputs import Model, Refused, models_of
 from evaluations.chains.parts import Parts
-from evaluations.steps.step import AVERAGE, MERGE, TRAIN, Source, Step
+from evaluations.steps.step import AVERAGE, LORA, MERGE, TRAIN, Source, Step
 from surgery.recipes.recipe import RecipeError
 from surgery.recipes.sweep import read_range
 
 MOST_PARTS = 100
-
-
-class Refused(Exception):
-    """A step cannot be done. The message is a sentence, or several."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +25,8 @@ class Planned:
 
 def plan(step: Step, chain: Chain, parts: Parts) -> list[Planned]:
     """The parts of a step with jobs. Raises ``Refused``."""
-    found = list(_merges(step, chain, parts) if step.verb == MERGE else _each(step, chain, parts))
+    planner = {MERGE: _merges, LORA: _loras}.get(step.verb, _each)
+    found = list(planner(step, chain, parts))
     if len(found) > MOST_PARTS:
         raise Refused(f"It would take {len(found)} jobs; {MOST_PARTS} are the most of one step.")
     return found
@@ -40,14 +37,34 @@ def _each(step: Step, chain: Chain, parts: Parts) -> Iterator[Planned]:
     groups = [[]] if step.verb == TRAIN and not step.models else [
         [model] for source in step.models for model in _known(source, step, chain, parts)
     ]  # fmt: skip
-    combinations = [dict(zip(step.over, each, strict=True))
-                    for each in itertools.product(*step.over.values())]  # fmt: skip
-    for models, values in itertools.product(groups, combinations):
+    for models, values in itertools.product(groups, _combinations(step)):
         words = [str(model.part) if model.part else model.path for model in models]
         words = words if len(groups) > 1 else []
-        words += [f"{name} {' '.join(value.split())}" for name, value in values.items()]
         _check(step, models)
-        yield Planned(models, values, ", ".join(words)[:300])
+        yield Planned(models, values, ", ".join([*words, *_words(values)])[:300])
+
+
+def _combinations(step: Step) -> list[dict[str, str]]:
+    """Of the values of the fields that a step runs over."""
+    return [dict(zip(step.over, each, strict=True))
+            for each in itertools.product(*step.over.values())]  # fmt: skip
+
+
+def _words(values: Mapping[str, str]) -> list[str]:
+    return [f"{name} {' '.join(value.split())}" for name, value in values.items()]
+
+
+def _loras(step: Step, chain: Chain, parts: Parts) -> Iterator[Planned]:
+    """One merge of all the adapters into the base for each combination of values."""
+    base, *adapters = step.models
+    of_base = _known(base, step, chain, parts)
+    if len(of_base) != 1:
+        raise Refused(f"Adapters are merged into one model, and {base} left {len(of_base)}: let a "
+                      "step choose one of them first.")  # fmt: skip
+    models = [*of_base, *(model for each in adapters for model in _known(each, step, chain, parts))]
+    _check_one_machine([model for model in models if model.part])
+    for values in _combinations(step):
+        yield Planned(models, values, ", ".join(_words(values))[:300])
 
 
 def _check(step: Step, models: Sequence[Model]) -> None:
@@ -64,9 +81,7 @@ def _merges(step: Step, chain: Chain, parts: Parts) -> Iterator[Planned]:
             raise Refused(f"Its recipe names one model {source}, and the step left {len(found)}: "
                           "let a step choose one of them first.")  # fmt: skip
         models += found
-    if len({model.machine for model in models}) > 1:
-        places = ", ".join(f"{model.label} on {model.machine}" for model in models)
-        raise Refused(f"The models of one merge lie on one machine: {places}.")
+    _check_one_machine(models)
     try:
         over = read_range(step.sweep) if step.sweep else None
     except RecipeError as error:
@@ -77,6 +92,12 @@ def _merges(step: Step, chain: Chain, parts: Parts) -> Iterator[Planned]:
     for value in over.values:
         label = f"{over.name} {value:g}"
         yield Planned(models, {over.name: repr(value)}, label)
+
+
+def _check_one_machine(models: Sequence[Model]) -> None:
+    if len({model.machine for model in models}) > 1:
+        places = ", ".join(f"{model.label} on {model.machine}" for model in models)
+        raise Refused(f"The models of one merge lie on one machine: {places}.")
 
 
 def _known(source: Source, step: Step, chain: Chain, parts: Parts) -> list[Model]:

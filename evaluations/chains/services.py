@@ -12,7 +12,8 @@ from compute.models import Machine
 from evaluations.chains.checking import Checked, check
 from evaluations.chains.models import LONGEST_NAME, Chain, ChainRecipe, Part
 from evaluations.chains.parts import parts_of, to_remake
-from evaluations.steps.reading import ChainError, read_chain
+from evaluations.steps.reading import read_chain
+from evaluations.steps.values import ChainError
 from jobs import resuming
 from jobs.launch import end
 from jobs.models import Job, Status

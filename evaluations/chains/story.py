@@ -7,7 +7,7 @@ from functools import cached_property
 
 from evaluations.chains.models import Chain, Part
 from evaluations.chains.parts import former_jobs, is_done, parts_of
-from evaluations.steps.step import Step
+from evaluations.steps.step import TRAIN, Step
 from jobs.fit.lookups import Lookups
 from jobs.fit.spent import cost_of
 from jobs.models import Job, Status
@@ -45,7 +45,9 @@ class StepNow:
     @property
     def words(self) -> str:
         """What the step does, in a few words."""
-        return f"{self.step.verb} {self.step.of if self.step.verb == 'train' else _of(self.step)}"
+        among = "among the checkpoints of " if self.step.wish and self.step.wish.checkpoints else ""
+        of = self.step.of if self.step.verb == TRAIN else _of(self.step)
+        return f"{self.step.verb} {among}{of}"
 
     @property
     def jobs(self) -> list[Job]:

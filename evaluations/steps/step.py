@@ -3,11 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from surgery.choice.formula import parse
+
 TRAIN, AVERAGE, MERGE, CONVERT = "train", "average", "merge", "convert"
+ADAPTER, LORA = "adapter", "lora"
 EVALUATE, MODELS, CHOOSE, GATE = "evaluate", "models", "choose", "gate"
-JOBS = (TRAIN, AVERAGE, MERGE, CONVERT, EVALUATE)  # whose steps are jobs
+JOBS = (TRAIN, AVERAGE, MERGE, ADAPTER, LORA, CONVERT, EVALUATE)  # whose steps are jobs
 DECIDES = (MODELS, CHOOSE, GATE)  # whose steps need no job
 VERBS = (*JOBS, *DECIDES)
+CHECKPOINTS = "checkpoints"  # among which a step may choose
 BEST, FORMULA, PARETO = "best", "formula", "pareto"
 
 
@@ -26,7 +30,8 @@ class Source:
 class Wish:
     """By what a step chooses. ``metric`` is what counts, or what ``formula`` says of several;
     of a Pareto front ``metric`` is to be high and ``less`` low. ``higher`` says whether more of
-    the metric is better, None leaves that to its name. ``keep`` are so many."""
+    the metric is better, None leaves that to its name. ``keep`` are so many. With ``checkpoints``
+    it chooses among all that the jobs saved, by what was logged at their steps."""
 
     by: str = BEST
     metric: str = ""
@@ -34,6 +39,13 @@ class Wish:
     less: str = ""
     higher: bool | None = None
     keep: int = 1
+    checkpoints: bool = False
+
+    @property
+    def names(self) -> list[str]:
+        """The metrics that it looks at."""
+        asked = parse(self.formula).metrics if self.by == FORMULA else (self.metric, self.less)
+        return [name for name in asked if name]
 
 
 @dataclass(frozen=True)
@@ -56,7 +68,8 @@ class Limit:
 
 @dataclass(frozen=True)
 class Step:
-    """One step. ``of`` is a recipe's slug (train) or a recipe's text (merge). ``sets`` are fields
+    """One step. ``of`` is a recipe's slug (train) or a recipe's text (merge). The first of the
+    ``models`` of a step with LoRA is the base, the others are adapters. ``sets`` are fields
     of the form that makes its jobs; ``over`` are those with several values: a job for each.
     ``scores`` names the evaluations by which it decides."""
 
@@ -93,6 +106,12 @@ class Step:
     @property
     def has_jobs(self) -> bool:
         return self.verb in JOBS
+
+    @property
+    def reads_checkpoints(self) -> bool:
+        """Whether it works on what a run saved on its way, and not on its last model alone."""
+        is_choice = self.wish is not None and self.wish.checkpoints
+        return is_choice or self.verb in (AVERAGE, ADAPTER)
 
     @property
     def decides(self) -> bool:

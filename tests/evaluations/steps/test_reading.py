@@ -2,9 +2,10 @@
 
 import pytest
 
-from evaluations.steps.reading import LONGEST, ChainError, read_chain
+from evaluations.steps.reading import LONGEST, read_chain
 from evaluations.steps.ready import ready_chains
 from evaluations.steps.step import BEST, FORMULA, PARETO, Limit, Source, Wish
+from evaluations.steps.values import ChainError
 
 TWO = "steps:\n- {name: sft, train: sample-sft}\n- {name: grpo, train: sample-grpo, model: sft}\n"
 EVALUATED = TWO + "- {name: scores, evaluate: [sft, grpo]}\n"
@@ -116,6 +117,16 @@ def test_choices_and_gates() -> None:
         (with_step("{gate: grpo, metric: a, at_least: 1, margin: -1}"), "not below 0"),
         (with_step("{gate: grpo, metric: a, at_least: 1, margin: 1}"), "goes with not_worse_than"),
         (with_step("{gate: grpo, metric: a, better_than: sft}"), "from names the step"),
+        (with_step("{choose: grpo, by: a, among: steps}"), "among is “steps”, and not checkpoints"),
+        (with_step("{choose: grpo, by: a, among: checkpoints, from: scores}"), "it has no from"),
+        (
+            "steps: [{models: /m}, {choose: models, by: a, among: checkpoints}]",
+            "models is no training, so it has no checkpoints",
+        ),
+        ("steps: [{models: /m}, {adapter: models}]", "models is no training"),
+        (with_step("{lora: /a}"), "base names the model that the adapters were trained on"),
+        (with_step("{lora: [], base: /b}"), "has 0 adapters"),
+        (with_step("{lora: grpo, base: sft}"), "lora names grpo, which leaves no adapter. A step"),
         ("name: ''\nsteps: [{train: a}]", "not a line of printable characters"),
         ("steps: [{models: '/*'}]", "“/*” is no whole path"),
         (
@@ -130,6 +141,17 @@ def test_what_is_wrong_is_said(text: str, sentence: str) -> None:
     with pytest.raises(ChainError) as caught:
         read_chain(text)
     assert sentence in str(caught.value)
+
+
+def test_adapters_and_checkpoints() -> None:
+    text = f"{TWO}- {{name: own, adapter: grpo}}\n- {{name: best, choose: own, by: a}}\n"
+    lora = read_chain(f"{text}- {{lora: [best, /a/other], base: sft}}\n").steps[-1]
+    assert lora.models == [Source(step="sft"), Source(step="best"), Source(path="/a/other")]
+    assert lora.needs == ["sft", "best"]
+    gated = f"{TWO}- {{name: g, gate: grpo, metric: a, at_least: 1}}\n"
+    step = read_chain(f"{gated}- {{choose: g, among: checkpoints, by: a}}\n").steps[-1]
+    assert step.wish == Wish(BEST, "a", checkpoints=True)
+    assert step.reads_checkpoints
 
 
 def test_all_that_are_ready_can_be_read() -> None:
