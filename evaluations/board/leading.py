@@ -3,6 +3,7 @@ of them cannot be told apart from the best."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -11,8 +12,8 @@ from django.db.models import Count, Max
 from evaluations.board.shown import Figure, figures
 from evaluations.models import Evaluation, sides_of
 from evaluations.statistics.figures import OF_LOSS, PERPLEXITY
-from evaluations.statistics.paired import paired
-from evaluations.statistics.scores import NotScores
+from evaluations.statistics.paired import difference_in
+from evaluations.statistics.scores import NotScores, Scores
 from jobs.verl.better import is_higher_better
 
 MOST_GROUPS = 200
@@ -20,6 +21,7 @@ MOST_COLUMNS = 6
 MOST_ROWS = 500
 # From the best one down, so many are tried, until so many could be told apart.
 MOST_TRIED, APART = 30, 5
+MOST_FOUND = 5000  # comparisons that are remembered
 BEST, LEVEL = "best", "level"
 
 
@@ -47,11 +49,14 @@ class Group:
 
 @dataclass(frozen=True)
 class Row:
-    """One model; ``standing`` is ``best``, ``level`` with the best, or empty."""
+    """One model; ``standing`` is ``best``, ``level`` with the best, or empty. ``prompts`` are those
+    that count in its figures; ``has_fewer`` than another one of the table."""
 
     evaluation: Evaluation
     figures: Mapping[str, Figure]
     standing: str = ""
+    prompts: int = 0
+    has_fewer: bool = False
 
 
 def groups_of(user: User) -> list[Group]:
@@ -79,6 +84,12 @@ def rows_of(group: Group, user: User) -> list[Evaluation]:
         on = (each.model, each.adapter) if each.adapter else ()
         newest.setdefault((*model, *on), each)
     return list(newest.values())
+
+
+def counted(evaluation: Evaluation) -> int:
+    """The prompts that count in its figures: those that are too long for a model are in none."""
+    too_long = int(evaluation.counts.get("too_long", 0))
+    return max(0, evaluation.prompts - too_long)
 
 
 def columns_of(evaluations: Sequence[Evaluation]) -> list[str]:
@@ -117,11 +128,10 @@ def standings(evaluations: Sequence[Evaluation], figure: str) -> dict[int, str]:
     if is_higher is None or len(known) < 2:
         return {}
     ordered = sorted(known, key=lambda each: each.metrics[figure], reverse=is_higher)
-    scores = Evaluation.objects.filter(pk__in=[each.pk for each in ordered[: MOST_TRIED + 1]])
-    held = {each.pk: each for each in scores}
-    first, level, apart = held[ordered[0].pk], list[int](), 0
-    for each in ordered[1 : MOST_TRIED + 1]:
-        worse = _is_worse(first, held[each.pk], figure)
+    first, level, apart = ordered[0], list[int](), 0
+    held = Held(figure, ordered[: MOST_TRIED + 1])
+    for each in held.tried[1:]:
+        worse = held.is_worse(each)
         if worse is None:
             return {}  # nobody can say
         apart += worse
@@ -132,15 +142,47 @@ def standings(evaluations: Sequence[Evaluation], figure: str) -> dict[int, str]:
     return dict.fromkeys([first.pk, *level], LEVEL) if level else {first.pk: BEST}
 
 
-def _is_worse(best: Evaluation, other: Evaluation, figure: str) -> bool | None:
-    """Whether the other is worse so surely that it shows; None where that is not known."""
-    try:
-        first, second = best.rows, other.rows
-    except NotScores:
-        return None
-    if first is None or second is None:
-        return None
-    compared = paired(first, second, best.way, sides_of(best, other))
-    found = {each.name: each for each in compared.differences}
-    found |= {PERPLEXITY: found[OF_LOSS]} if OF_LOSS in found else {}  # it rises with the loss
-    return found[figure].verdict == "worse" if figure in found else None
+@dataclass
+class Held:
+    """Those that are tried, of which the others are compared with the first by a figure. What was
+    found of two evaluations is remembered, so that the bytes of their scores are read once."""
+
+    figure: str
+    tried: Sequence[Evaluation]
+
+    def is_worse(self, other: Evaluation) -> bool | None:
+        """Whether the other is worse so surely that it shows; None where that is not known."""
+        key = (self.figure, *((each.pk, each.kept_at) for each in (self.tried[0], other)))
+        if key not in _found:
+            while len(_found) >= MOST_FOUND:
+                _found.pop(next(iter(_found)))
+            _found[key] = self._compared(other)
+        return _found[key]
+
+    def _compared(self, other: Evaluation) -> bool | None:
+        best, first, second = self.tried[0], self._first, self._rows_of(other)
+        if first is None or second is None:
+            return None
+        name = OF_LOSS if self.figure == PERPLEXITY else self.figure  # it rises with the loss
+        found = difference_in(name, first, second, best.way, sides_of(best, other))
+        return found.verdict == "worse" if found else None
+
+    @cached_property
+    def _first(self) -> Scores | None:
+        return self._rows_of(self.tried[0])
+
+    @cached_property
+    def _kept(self) -> dict[int, Evaluation]:
+        """All at once, with their scores: so many bytes are read faster than they are asked for."""
+        rows = Evaluation.objects.only("scores")
+        return rows.in_bulk([each.pk for each in self.tried])
+
+    def _rows_of(self, evaluation: Evaluation) -> Scores | None:
+        try:
+            kept = self._kept.get(evaluation.pk)
+            return kept.rows if kept else None
+        except NotScores:
+            return None
+
+
+_found: dict[tuple[Any, ...], bool | None] = {}

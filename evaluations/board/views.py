@@ -69,11 +69,13 @@ def of_group(request: HtmxHttpRequest, group: leading.Group) -> dict[str, Any]:
     name = by if by in columns else next(iter(columns), "")
     standing = leading.standings(found, name) if name else {}
     page = Paginator(leading.in_order(found, sort), PAGE).get_page(request.GET.get("page"))
+    most = max(map(leading.counted, found), default=0)
     rows = [
         leading.Row(each, {figure.name: figure for figure in shown.figures(each)},
-                    standing.get(each.pk, ""))
+                    standing.get(each.pk, ""), leading.counted(each), leading.counted(each) < most)
         for each in page.object_list
     ]  # fmt: skip
     return {"page": page, "rows": rows, "columns": columns, "sort": sort, "by": name,
             "is_higher": leading.side_of(name, found),
+            "fewer": sum(leading.counted(each) < most for each in found), "most": most,
             "evaluator": found[0].evaluator if found else {}}  # fmt: skip

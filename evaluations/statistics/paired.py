@@ -14,9 +14,10 @@ from evaluations.statistics.figures import (
     measures,
 )
 from evaluations.statistics.resampling import Floats, Interval, Sums, interval, mean_of
-from evaluations.statistics.scores import Ints, Scores, names_of
+from evaluations.statistics.scores import Ints, Scores, names_of, of_task
 
 SAME = 1e-9  # differences that are smaller are none
+TINY = 1e-12  # what sums of rounded numbers leave where nothing is left
 NO_SIDE = "Nobody says whether more of it is better: what is called better here is more."
 
 
@@ -35,6 +36,11 @@ class Difference:
     better: int
     worse: int
     note: str = ""
+
+    @property
+    def value(self) -> float:
+        """The difference of the figure, as its interval has it."""
+        return self.interval.value if self.interval else _still(self.second - self.first)
 
     @property
     def same(self) -> int:
@@ -94,6 +100,20 @@ def paired(first: Scores, second: Scores, way: str, sides: Sides = NONE_SAID) ->
     return Paired(one, two, differences, gains, len(first) - len(here), len(second) - len(there))
 
 
+def difference_in(
+    name: str, first: Scores, second: Scores, way: str, sides: Sides = NONE_SAID
+) -> Difference | None:
+    """How one figure differs; None where it is not known of both. It costs what that figure does,
+    however many others there are."""
+    if way == TASKS:
+        first, second = of_task(first, name), of_task(second, name)
+    here, there = shared_places(first, second)
+    one, two = first.at(here), second.at(there)
+    both = zip(measures(one, way, sides), measures(two, way, sides), strict=False)
+    found = [(each, other) for each, other in both if each.name == other.name == name]
+    return next(iter(_differences(found, way)), None)
+
+
 def shared_places(first: Scores, second: Scores) -> tuple[Ints, Ints]:
     """The rows of both that are of the same prompt, in the order of the first."""
     _, here, there = np.intersect1d(
@@ -115,11 +135,20 @@ def _differences(both: list[tuple[Measure, Measure]], way: str) -> list[Differen
         found.append(
             Difference(
                 before.name, _value(before, there), _value(after, there),
-                interval(sums), before.is_higher, int(there.sum()),
+                _interval(sums), before.is_higher, int(there.sum()),
                 int((gain > SAME).sum()), int((gain < -SAME).sum()), note,
             )
         )  # fmt: skip
     return found
+
+
+def _interval(sums: Sums) -> Interval | None:
+    found = interval(sums)
+    return found and Interval(_still(found.value), _still(found.low), _still(found.high))
+
+
+def _still(value: float) -> float:
+    return 0.0 if abs(value) < TINY else value
 
 
 def _of_both(before: Measure, after: Measure, there: Bools, way: str) -> tuple[Sums, str]:
@@ -140,7 +169,8 @@ def _value(measure: Measure, there: Bools) -> float:
 
 def _gain(before: Measure, after: Measure) -> Floats:
     gain: Floats = after.each - before.each
-    return -gain if before.is_higher is False else gain
+    gain = np.where(np.abs(gain) < TINY, 0.0, gain)
+    return 0.0 - gain if before.is_higher is False else gain
 
 
 def _gains(both: list[tuple[Measure, Measure]], way: str) -> Floats:

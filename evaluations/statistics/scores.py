@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
 from evaluations.statistics.resampling import Floats
 
@@ -58,6 +59,14 @@ class Scores:
         return Scores(**columns, tasks=self.tasks, texts=texts)
 
 
+def of_task(scores: Scores, name: str) -> Scores:
+    """The rows of one task alone, without their texts."""
+    number = scores.tasks.index(name) if name in scores.tasks else -1
+    places = np.flatnonzero(scores.task == number)
+    columns = {column: getattr(scores, column)[places] for column in COLUMNS}
+    return Scores(**columns | {"task": np.zeros(len(places), np.int64)}, tasks=[name])
+
+
 def names_of(scores: Scores) -> Keys:
     """A number for each row by which the same prompt is found again in another evaluation: that of
     its text and, where several prompts of one text stand, of its place among these."""
@@ -91,7 +100,7 @@ def unpacked(data: bytes) -> Scores:
     """Raises ``NotScores``."""
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as held:
-            words = json.loads(held["words"].tobytes())
+            words = orjson.loads(held["words"].tobytes())
             columns = {name: held[name] for name in COLUMNS}
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise NotScores("The scores that were kept cannot be read.") from error

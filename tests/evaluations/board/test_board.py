@@ -14,6 +14,9 @@ from django.test import Client
 from evaluations.board.leading import BEST, LEVEL, groups_of, rows_of, standings
 from evaluations.kinds.evaluate import EvaluateSpec
 from evaluations.models import Evaluation
+from evaluations.results.keeping import keep
+from evaluations.statistics import paired
+from evaluations.statistics.resampling import Interval, Sums, interval
 from jobs.models import Status
 from tests.evaluations.made import evaluated, kept, line, result
 from tests.pages import asks_for_login, queries, refuses_other_methods
@@ -111,6 +114,51 @@ def test_the_best_is_only_what_the_interval_says(user: User) -> None:
     assert standings(rows, "eval/tokens") == {}  # nobody knows which side is better
 
 
+def many(user: User, model: str, right: float, tasks: int = 60, documents: int = 100) -> Evaluation:
+    """An evaluation of many tasks of lm-eval."""
+    draws = np.random.default_rng(int(right * 1000))
+    rows, metrics = [], {}
+    for nr in range(tasks):
+        scores = (draws.random(documents) < right).astype(float)
+        rows += [line(nr * 1000 + at, [float(score)], task=f"t{nr}", metric="acc")
+                 for at, score in enumerate(scores)]  # fmt: skip
+        metrics[f"eval/t{nr}/acc"] = float(scores.mean())
+    told = result(metrics=metrics, higher_is_better=dict.fromkeys(metrics, True))
+    found = keep(evaluated(user, rows, told=told, spec=EvaluateSpec(model=model, way="tasks")))
+    assert found is not None
+    return found
+
+
+def test_many_tasks_cost_what_the_one_does_that_is_looked_at(
+    page: Client, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+
+    def counting(sums: Sums) -> Interval | None:
+        drawn.append(1)
+        return interval(sums)
+
+    monkeypatch.setattr(paired, "interval", counting)
+    for nr in range(4):
+        many(user, f"/m/{nr}", 0.3 + nr / 10, tasks=20, documents=30)
+    assert "t0/acc" in text_of(page, BOARD)
+    assert len(drawn) == 3  # each of the others with the best, by one figure of twenty
+    few = queries(page, BOARD)
+    assert len(drawn) == 3  # what was found is remembered
+    many(user, "/m/5", 0.9, tasks=20, documents=30)
+    assert queries(page, BOARD) <= few + 1
+    assert len(drawn) == 3 + 4
+
+
+def test_models_with_fewer_prompts_are_marked(page: Client, user: User) -> None:
+    scored(user, 0.0, model="all")
+    assert ">fewer<" not in text_of(page, BOARD)
+    scored(user, 0.3, model="some", counts={"prompts": 60, "too_long": 5})
+    text = " ".join(text_of(page, BOARD).split())
+    assert "1 of these models has figures of fewer than 60 prompts" in text
+    assert 'data-label="Prompts">55 <span class="tag">fewer</span>' in text
+
+
 def test_a_broken_row_marks_nothing(user: User) -> None:
     rows = [scored(user, shift, model=f"m{shift}") for shift in (0.0, 0.3)]
     Evaluation.objects.filter(pk=rows[0].pk).update(scores=b"broken")
@@ -143,8 +191,6 @@ def test_lines_of_tasks_have_a_figure_each(user: User) -> None:
     rows = [line(n, [n % 2], task="arc", metric="acc") for n in range(40)]
     told = result(metrics={"eval/arc/acc": 0.5})
     job = evaluated(user, rows, told=told, spec=EvaluateSpec(model="/m", way="tasks"))
-    from evaluations.results.keeping import keep
-
     found = keep(job)
     assert found is not None
     assert list(found.intervals) == ["eval/arc/acc"]

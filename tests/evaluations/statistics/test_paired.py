@@ -3,7 +3,7 @@ import orjson
 import pytest
 
 from evaluations.statistics.figures import figures_of
-from evaluations.statistics.paired import paired
+from evaluations.statistics.paired import difference_in, paired
 from evaluations.statistics.scores import NotScores, Scores, names_of, packed, unpacked
 from evaluations.written.lines import ScoreLines
 from tests.evaluations.made import line
@@ -29,6 +29,31 @@ def test_only_shared_prompts_are_compared() -> None:
     assert (mean.name, mean.first, mean.second) == ("eval/score/mean", 0.0, 1.0)
     assert (mean.better, mean.worse, mean.same) == (5, 0, 0)
     assert found.gains.tolist() == [1.0] * 5
+
+
+def test_what_rounding_leaves_is_no_difference() -> None:
+    first = scores_of(*(line(n, [s]) for n, s in enumerate([0.1 + 0.2, 0.3, 0.7, 0.1])))
+    second = scores_of(*(line(n, [s]) for n, s in enumerate([0.3, 0.1 + 0.2, 0.1, 0.7])))
+    found = paired(first, second, "answers")
+    [mean] = found.differences
+    assert mean.value == 0.0
+    assert found.gains.tolist()[:2] == [0.0, 0.0]
+    assert (mean.same, mean.better, mean.worse) == (2, 1, 1)
+
+
+def test_one_figure_alone_differs_as_among_all() -> None:
+    draws = np.random.default_rng(3)
+
+    def rows() -> Scores:
+        return scores_of(*(line(n, [float(draws.random())], task=f"t{n % 3}", metric="acc")
+                           for n in range(90)))  # fmt: skip
+
+    first, second = rows(), rows()
+    for each in paired(first, second, "tasks").differences:
+        assert difference_in(each.name, first, second, "tasks") == each
+    assert difference_in("eval/t9/acc", first, second, "tasks") is None
+    (mean, *_) = paired(first, second, "answers").differences
+    assert difference_in(mean.name, first, second, "answers") == mean
 
 
 def test_nothing_is_shared() -> None:

@@ -64,7 +64,7 @@ def _difference(each: Difference) -> dict[str, Any]:
     bounds = each.interval
     return {
         "name": each.name, "first": each.first, "second": each.second,
-        "difference": bounds.value if bounds else each.second - each.first,
+        "difference": each.value,
         "low": bounds.low if bounds else None, "high": bounds.high if bounds else None,
         "prompts": each.prompts, "better": each.better, "worse": each.worse, "same": each.same,
         "verdict": each.verdict, "sentence": each.sentence, "note": each.note,
