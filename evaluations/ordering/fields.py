@@ -58,7 +58,7 @@ class EvaluateFields(forms.Form):
     )  # fmt: skip
     way = forms.ChoiceField(choices=list(WAYS.items()), label="Evaluate by")
     dataset = AnyVersion()
-    part = forms.ChoiceField(choices=list(PARTS.items()), required=False, label="Of it")
+    part = forms.ChoiceField(choices=list(PARTS.items()), required=False, label="Part of it")
     limit = count("First rows", "Only so many; without a number, all.")
     reward_file = forms.CharField(
         max_length=1000, required=False, label="Reward function",
@@ -66,10 +66,10 @@ class EvaluateFields(forms.Form):
         "data source.",
     )  # fmt: skip
     reward_name = forms.CharField(
-        max_length=200, required=False, label="Its name", help_text="Usual: compute_score."
+        max_length=200, required=False, label="Name of the function", help_text="Usual: compute_score."
     )
     reward_kwargs = JsonField(
-        required=False, initial=dict, label="Its further arguments",
+        required=False, initial=dict, label="Its arguments",
         help_text='A JSON object, such as {"strict": 1}.', widget=forms.TextInput,
     )  # fmt: skip
     samples = count("Answers to each prompt", "More than 1 needs a temperature.", 1, MOST_SAMPLES)

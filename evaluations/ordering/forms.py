@@ -4,6 +4,7 @@ import uuid as uuids
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import PurePosixPath
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -41,6 +42,9 @@ GROUPS = (
     ("Tasks", OF_TASKS),
     ("How it runs", (*OF_RUN, "machine", "name")),
 )
+WIDE = {
+    "models", "more_models", "adapter", "way", "reward_file", "tasks", "task_files", "template",
+}  # fmt: skip
 
 
 class EvaluateForm(MakeForm, EvaluateFields):
@@ -55,9 +59,13 @@ class EvaluateForm(MakeForm, EvaluateFields):
         self.order_fields(fields)
 
     @property
-    def groups(self) -> list[tuple[str, list[Any]]]:
-        """The fields as the page shows them."""
-        return [(title, [self[name] for name in names]) for title, names in GROUPS]
+    def groups(self) -> list[tuple[str, list[tuple[Any, str]]]]:
+        """The fields as the page shows them, each with the class of its width."""
+        shown = [(title, [name for name in names if name in self.fields]) for title, names in GROUPS]
+        return [
+            (title, [(self[name], "whole" if name in WIDE else "") for name in names])
+            for title, names in shown
+        ]
 
     def asked(self, given: dict[str, Any]) -> EvaluateSpec:
         paths = list(dict.fromkeys([*given["models"], *lines(given["more_models"])]))
@@ -127,7 +135,8 @@ class EvaluateForm(MakeForm, EvaluateFields):
         return self.name_of(self.spec)
 
     def name_of(self, spec: EvaluateSpec) -> str:
-        on = self.dataset_version or ", ".join([*spec.tasks, *spec.task_files])[:80]
+        files = [PurePosixPath(file).name for file in spec.task_files]
+        on = self.dataset_version or ", ".join([*spec.tasks, *files])[:80]
         adapter = f"{self.called(spec.adapter)} on " if spec.adapter else ""
         return f"Evaluation of {adapter}{self.called(spec.model)} on {on}"
 
