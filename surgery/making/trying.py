@@ -46,7 +46,9 @@ def in_words(seen: Mapping[str, int]) -> str:
     words = [counted(seen["tensors"], "tensor")] if "tensors" in seen else []
     names = {"bytes_in": "to read", "bytes_out": "to write"}
     words += [f"{size_text(seen[name])} {what}" for name, what in names.items() if name in seen]
-    return f"The models were looked into: {', '.join(words) or 'nothing is wrong'}."
+    told = f"The models were looked into: {', '.join(words) or 'nothing is wrong'}."
+    rows = seen.get("first_rows")
+    return f"{told} Of the rows, the first {rows} alone were looked at." if rows else told
 
 
 def _facts(said: bytes) -> Mapping[str, Any]:

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,18 @@ from trainyard_node.evaluating.spec import LOSS, TASKS, Asked
 from trainyard_node.evaluating.telling import Progress, tell_result
 from trainyard_node.export.told import Told
 
+LOOKED_AT = 1000  # rows, by a check
+
 
 def check(asked: Asked, target: Path) -> None:
-    """Say whether it can be done, without loading weights. Raises Refused where it cannot."""
+    """Say whether it can be done, without loading weights. Raises Refused where it cannot. Of many
+    rows the first ones alone are looked at, and it is said how many."""
+    is_cut = asked.way != TASKS and (asked.limit is None or asked.limit > LOOKED_AT)
+    looked = replace(asked, limit=LOOKED_AT) if is_cut else asked
     with apart() as folder:
-        print(json.dumps(_way(asked).look(asked, folder)), flush=True)
+        seen = _way(asked).look(looked, folder)
+    more = {"first_rows": LOOKED_AT} if is_cut and seen["prompts"] == LOOKED_AT else {}
+    print(json.dumps(seen | more), flush=True)
 
 
 def evaluate(asked: Asked, target: Path, told: Told) -> None:

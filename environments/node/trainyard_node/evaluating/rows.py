@@ -9,6 +9,7 @@ from typing import Any
 from trainyard_node.export.refused import Refused
 
 AT_ONCE = 512
+BUFFER = 1 << 20  # bytes of each column
 Row = Mapping[str, Any]
 
 
@@ -30,7 +31,8 @@ def _parquet(path: Path) -> Iterator[dict[str, Any]]:
     from pyarrow import parquet
 
     try:
-        with parquet.ParquetFile(path) as file:
+        # Without a buffer a whole group of rows is read for its first ones.
+        with parquet.ParquetFile(path, buffer_size=BUFFER) as file:
             for batch in file.iter_batches(AT_ONCE):
                 yield from batch.to_pylist()
     except (pyarrow.ArrowException, OSError) as error:
