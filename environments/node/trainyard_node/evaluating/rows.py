@@ -31,8 +31,8 @@ def _parquet(path: Path) -> Iterator[dict[str, Any]]:
     from pyarrow import parquet
 
     try:
-        # Without a buffer a whole group of rows is read for its first ones.
-        with parquet.ParquetFile(path, buffer_size=BUFFER) as file:
+        # Otherwise a whole group of rows is read for its first ones.
+        with parquet.ParquetFile(path, buffer_size=BUFFER, pre_buffer=False) as file:
             for batch in file.iter_batches(AT_ONCE):
                 yield from batch.to_pylist()
     except (pyarrow.ArrowException, OSError) as error:
