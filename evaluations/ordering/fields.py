@@ -66,7 +66,10 @@ class EvaluateFields(forms.Form):
         "data source.",
     )  # fmt: skip
     reward_name = forms.CharField(
-        max_length=200, required=False, label="Name of the function", help_text="Usual: compute_score."
+        max_length=200,
+        required=False,
+        label="Name of the function",
+        help_text="Usual: compute_score.",
     )
     reward_kwargs = JsonField(
         required=False, initial=dict, label="Its arguments",

@@ -61,7 +61,9 @@ class EvaluateForm(MakeForm, EvaluateFields):
     @property
     def groups(self) -> list[tuple[str, list[tuple[Any, str]]]]:
         """The fields as the page shows them, each with the class of its width."""
-        shown = [(title, [name for name in names if name in self.fields]) for title, names in GROUPS]
+        shown = [
+            (title, [name for name in names if name in self.fields]) for title, names in GROUPS
+        ]
         return [
             (title, [(self[name], "whole" if name in WIDE else "") for name in names])
             for title, names in shown
