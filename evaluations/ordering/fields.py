@@ -66,11 +66,9 @@ class EvaluateFields(forms.Form):
         "data source.",
     )  # fmt: skip
     reward_name = forms.CharField(
-        max_length=200,
-        required=False,
-        label="Name of the function",
+        max_length=200, required=False, label="Name of the function",
         help_text="Usual: compute_score.",
-    )
+    )  # fmt: skip
     reward_kwargs = JsonField(
         required=False, initial=dict, label="Its arguments",
         help_text='A JSON object, such as {"strict": 1}.', widget=forms.TextInput,

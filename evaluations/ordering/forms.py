@@ -61,13 +61,11 @@ class EvaluateForm(MakeForm, EvaluateFields):
     @property
     def groups(self) -> list[tuple[str, list[tuple[Any, str]]]]:
         """The fields as the page shows them, each with the class of its width."""
-        shown = [
-            (title, [name for name in names if name in self.fields]) for title, names in GROUPS
-        ]
-        return [
-            (title, [(self[name], "whole" if name in WIDE else "") for name in names])
-            for title, names in shown
-        ]
+        return [(title, self._with_widths(names)) for title, names in GROUPS]
+
+    def _with_widths(self, names: Sequence[str]) -> list[tuple[Any, str]]:
+        there = [name for name in names if name in self.fields]
+        return [(self[name], "whole" if name in WIDE else "") for name in there]
 
     def asked(self, given: dict[str, Any]) -> EvaluateSpec:
         paths = list(dict.fromkeys([*given["models"], *lines(given["more_models"])]))
