@@ -12,6 +12,7 @@ from evaluations.chains.models import Chain, Part
 from evaluations.models import Evaluation
 from evaluations.steps.step import EVALUATE, Source, Step
 from jobs import measured
+from jobs.artifacts.keeping import called
 from jobs.artifacts.story import Saved, known_of
 from jobs.checkpoints import list_checkpoints
 from jobs.files.parents import saved_model
@@ -39,7 +40,7 @@ class Model:
 
     @property
     def label(self) -> str:
-        return str(self.part) if self.part else self.path
+        return str(self.part) if self.part else called(self.path, self.machine)
 
 
 class NotYet(Exception):

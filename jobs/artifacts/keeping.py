@@ -207,6 +207,15 @@ def artifact_at(path: str, machines: Mapping[int, Machine]) -> Artifact | None:
     return artifacts_at([path], machines).get(path)
 
 
+def called(path: str, machine: Machine) -> str:
+    """What a model is called in a job's name: by the job that made it, or by its folder."""
+    artifact = artifact_at(path, {machine.pk: machine})
+    if artifact is None or artifact.job is None:
+        return PurePosixPath(path).name[:80]
+    step = f", step {artifact.step}" if artifact.step is not None else ""
+    return f"{artifact.job.name[:70]}{step}"
+
+
 def artifacts_at(paths: Iterable[str], machines: Mapping[int, Machine]) -> dict[str, Artifact]:
     """For each of the paths the artifact that it names or lies within, where there is one."""
     within = {path: [path, *map(str, PurePosixPath(path).parents)] for path in paths}

@@ -1,7 +1,6 @@
 """What the forms of surgery share: the machine, the name, the folders, and the check of all."""
 
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 from typing import Any
 
 from django import forms
@@ -10,7 +9,7 @@ from django.contrib.auth.models import User
 from compute.machines.local import local_machine
 from compute.models import Machine
 from datasets.models import Version
-from jobs.artifacts.keeping import artifact_at
+from jobs.artifacts.keeping import called
 from jobs.kinds.base import Spec
 from jobs.launch.once import OnceForm
 from jobs.models import Place
@@ -86,15 +85,7 @@ class MakeForm(OnceForm):
         return str(self.cleaned_data["name"] or self.default_name())
 
     def called(self, path: str) -> str:
-        """What a model is called in a job's name: by the job that made it, or by its folder."""
-        artifact = artifact_at(
-            path, {self.cleaned_data["machine"].pk: self.cleaned_data["machine"]}
-        )
-        folder = PurePosixPath(path).name
-        if artifact is None or artifact.job is None:
-            return folder[:80]
-        step = f", step {artifact.step}" if artifact.step is not None else ""
-        return f"{artifact.job.name[:70]}{step}"
+        return called(path, self.cleaned_data["machine"])
 
     def offer(self, field: str, places: Sequence[Place], none: str = "") -> None:
         """Let a field offer these folders; ``none`` is the choice of no folder."""

@@ -86,6 +86,8 @@ def test_models_at_paths_lie_on_the_machine_that_their_step_names(
     )
     chain = started(text, user)
     assert part(chain, "two").machine == box
+    labels = [each.label for each in chain.parts.filter(step="two").order_by("nr")]
+    assert labels == ["one", "made there"]  # the folder, or the job that made it
     assert states(chain) == {"two": "completed", "small": "running", "other": "running"}
     made = [job_of(chain, "small", 1), job_of(chain, "small", 2), job_of(chain, "other")]
     assert {job.machine for job in made} == {box}
