@@ -43,7 +43,8 @@ def compare_page(request: HtmxHttpRequest) -> HttpResponse:
     except NotComparable as error:
         context["refused"] = str(error)
         return render(request, "evaluations/comparing/page.html", context, status=422)
-    context |= {"comparison": found} | _prompts(request, found)
+    first = {one: [one, *(other for other in numbers if other != one)] for one in numbers}
+    context |= {"comparison": found, "first": first} | _prompts(request, found)
     part = "#table" if request.htmx else ""
     return render(request, f"evaluations/comparing/page.html{part}", context)
 

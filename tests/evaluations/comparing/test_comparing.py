@@ -61,6 +61,14 @@ def test_the_difference_with_its_bounds_and_counts(page: Client, user: User) -> 
     assert 'data-label="Same">30<' in text
 
 
+def test_any_of_them_can_be_the_one_that_the_others_are_compared_with(
+    page: Client, user: User
+) -> None:
+    first, second = two(user)
+    text = text_of(page, url(first, second))
+    assert f'href="?id={second.job_id}&id={first.job_id}"' in text
+
+
 def test_no_difference_that_shows(page: Client, user: User) -> None:
     first, _ = two(user)
     again = kept(user, [[float(n % 4 == 0)] for n in range(40)])
