@@ -129,7 +129,7 @@ def standings(evaluations: Sequence[Evaluation], figure: str) -> dict[int, str]:
         return {}
     ordered = sorted(known, key=lambda each: each.metrics[figure], reverse=is_higher)
     first, level, apart = ordered[0], list[int](), 0
-    held = Held(figure, ordered[: MOST_TRIED + 1])
+    held = Held(figure, is_higher, ordered[: MOST_TRIED + 1])
     for each in held.tried[1:]:
         worse = held.is_worse(each)
         if worse is None:
@@ -148,11 +148,13 @@ class Held:
     found of two evaluations is remembered, so that the bytes of their scores are read once."""
 
     figure: str
+    is_higher: bool
     tried: Sequence[Evaluation]
 
     def is_worse(self, other: Evaluation) -> bool | None:
         """Whether the other is worse so surely that it shows; None where that is not known."""
-        key = (self.figure, *((each.pk, each.kept_at) for each in (self.tried[0], other)))
+        both = ((each.pk, each.kept_at) for each in (self.tried[0], other))
+        key = (self.figure, self.is_higher, *both)
         if key not in _found:
             while len(_found) >= MOST_FOUND:
                 _found.pop(next(iter(_found)))
@@ -164,7 +166,7 @@ class Held:
         if first is None or second is None:
             return None
         name = OF_LOSS if self.figure == PERPLEXITY else self.figure  # it rises with the loss
-        found = difference_in(name, first, second, best.way, sides_of(best, other))
+        found = difference_in(name, first, second, best.way, {name: self.is_higher})
         return found.verdict == "worse" if found else None
 
     @cached_property

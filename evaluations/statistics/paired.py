@@ -109,9 +109,9 @@ def difference_in(
         first, second = of_task(first, name), of_task(second, name)
     here, there = shared_places(first, second)
     one, two = first.at(here), second.at(there)
-    both = zip(measures(one, way, sides), measures(two, way, sides), strict=False)
-    found = [(each, other) for each, other in both if each.name == other.name == name]
-    return next(iter(_differences(found, way)), None)
+    after = {each.name: each for each in measures(two, way, sides)}
+    before = [each for each in measures(one, way, sides) if each.name == name in after]
+    return next(iter(_differences([(each, after[name]) for each in before], way)), None)
 
 
 def shared_places(first: Scores, second: Scores) -> tuple[Ints, Ints]:

@@ -59,6 +59,14 @@ def scores_among(names: Iterable[str]) -> list[str]:
     return sorted(name for _, name in found.values())[:MOST_VALIDATED]
 
 
+def in_its_group(name: str) -> str:
+    """What a metric is called below its prefix. What an evaluation of a checkpoint found begins
+    with a long name of the prompts, which comes last: a narrow chart shows the beginning."""
+    prefix, _, rest = name.partition("/")
+    of_set, _, figure = rest.partition("/")
+    return f"{figure} · {of_set}" if prefix == "eval" and ":" in of_set else rest or name
+
+
 def label_of(name: str) -> str:
     """What a key metric is called: a score of validation in words, any other by its own name."""
     told = SCORE.fullmatch(name)

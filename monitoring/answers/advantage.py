@@ -182,20 +182,32 @@ def rounding(step: Step, method: Method) -> Floats:
     """How far verl's advantage may be from 0 in a group whose scores are all the same; 0 elsewhere.
 
     Of such scores the mean of 32 bits may be off by units in the last place. verl divides these by
-    the deviation, which is 0, plus ``EPSILON``: of eight scores of 0.7 it makes 0.056.
+    the deviation, which is 0, plus ``EPSILON``: of eight scores of 0.7 it makes 0.056. Where no sum
+    of the scores is rounded, such as of ones, the mean is right.
     """
     found = np.zeros(len(step))
     is_used = _is_used(step, method)
     if method.estimator not in BY_DEVIATION or not method.by_deviation or not is_used.any():
         return found
     score, group = step.score[is_used], np.unique(step.prompt[is_used], return_inverse=True)[1]
-    least, most = (np.full(group.max() + 1, edge) for edge in (np.inf, -np.inf))
+    count = np.bincount(group)
+    least, most = (np.full(len(count), edge) for edge in (np.inf, -np.inf))
     np.minimum.at(least, group, score)
     np.maximum.at(most, group, score)
-    unit = np.spacing(np.abs(score).astype(np.float32)).astype(np.float64)
-    is_even = (least == most) & (np.bincount(group) > 1)
-    found[is_used] = np.where(is_even[group], UNITS * unit / EPSILON, 0.0)
+    left = np.zeros(len(count))
+    for at in np.flatnonzero((least == most) & (count > 1)):
+        left[at] = _rounded_off(np.float32(least[at]), count[at])
+    found[is_used] = left[group]
     return found[step.last] if method.estimator == "grpo" else found
+
+
+def _rounded_off(score: np.float32, count: int) -> float:
+    """What rounding may leave of the advantage of so many equal scores."""
+    sums = np.arange(1, count + 1) * float(score)
+    is_exact = bool((sums.astype(np.float32) == sums).all())
+    if is_exact or not np.isfinite(score):
+        return 0.0
+    return UNITS * float(np.spacing(np.abs(score))) / EPSILON
 
 
 def _is_used(step: Step, method: Method) -> Bools:

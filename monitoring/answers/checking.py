@@ -15,8 +15,9 @@ class Check:
     """How the advantages of a step came about, and what speaks for them.
 
     ``mean`` is weighted by tokens as verl's is, where the file counts them (``by_tokens``).
-    ``worst`` is the largest difference of an answer from what the node wrote down of verl's, and
-    ``rounded`` the largest that the rounding of groups without a deviation may make of it.
+    ``worst`` is the largest difference of an answer from what the node wrote down of verl's, but
+    for those that rounding explains in a group without deviation: the largest of these is
+    ``rounded``.
     """
 
     estimator: str
@@ -28,7 +29,7 @@ class Check:
     by_tokens: bool
     worst: float | None
     rounded: float = 0.0
-    mean_rounded: float = 0.0  # the same of the mean
+    mean_rounded: float = 0.0  # how far rounding may move the mean
 
     @property
     def differs_by(self) -> float | None:
@@ -42,12 +43,12 @@ class Check:
 
     @property
     def each_agrees(self) -> bool:
-        return self.worst is not None and self.worst <= 10 * AGREES + self.rounded
+        return self.worst is not None and self.worst <= 10 * AGREES
 
     @property
     def is_rounded(self) -> bool:
-        """Whether an answer's differs by no more than rounding makes of it, and by that much."""
-        return self.each_agrees and self.worst is not None and self.worst > 10 * AGREES
+        """Whether rounding shows in a group without deviation."""
+        return self.rounded > 10 * AGREES
 
 
 def advantage_of(step: Step, method: Method) -> tuple[Floats, str]:
@@ -62,11 +63,14 @@ def check_of(step: Step, method: Method, logged: float | None) -> Check:
     """``logged`` is verl's mean of the step."""
     again = advantages(step, method)
     values = step.advantage if again.values is None else again.values
-    worst = None
+    left = rounding(step, method)
+    worst, rounded = None, 0.0
     if again.values is not None and _is_recorded(step):
         apart = np.abs(again.values - step.advantage)
-        worst = float(np.nanmax(apart)) if not np.isnan(apart).all() else None
-    left = rounding(step, method)
+        explained = (left > 0) & (apart <= left)
+        rounded = float(apart[explained].max(initial=0.0))
+        rest = np.where(explained, 0.0, apart)
+        worst = float(np.nanmax(rest)) if not np.isnan(rest).all() else None
     return Check(
         estimator=method.estimator,
         is_recomputed=again.values is not None,
@@ -76,7 +80,7 @@ def check_of(step: Step, method: Method, logged: float | None) -> Check:
         logged=logged,
         by_tokens=has_trained(step),
         worst=worst,
-        rounded=float(left.max(initial=0.0)),
+        rounded=rounded,
         mean_rounded=mean_of(left, step) or 0.0,
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from jobs.models import Job
 from jobs.verl.better import is_best_higher
-from jobs.verl.key_metrics import TWINS, VALIDATION, label_of, scores_among
+from jobs.verl.key_metrics import TWINS, VALIDATION, in_its_group, label_of, scores_among
 from monitoring.models import Series
 from monitoring.readers.verl_metrics import write_value
 from monitoring.series.column import Column
@@ -88,10 +88,9 @@ def _rows(job: Job, names: Sequence[str] | None) -> Any:
 
 
 def _shown(series: Series) -> dict[str, Any]:
-    _, _, rest = series.name.partition("/")
     return {
         "name": series.name,
-        "label": rest or series.name,
+        "label": in_its_group(series.name),
         "last_value": series.last_value,
         "last_step": series.last_step,
         "better": better_side(series.name),

@@ -34,7 +34,7 @@ def glance(job: Job) -> dict[str, Any]:
     series = {each.name: each for each in rows[:MOST]}
     return {
         "score": _score(series),
-        "throughput": _throughput(series, bool(job.gpus)),
+        "throughput": _throughput(series, _ran_on_the_cpu(job)),
         "left": left_of(job),
         "cost": cost_of(job),
     }
@@ -61,10 +61,15 @@ def _score(series: dict[str, Series]) -> Score | None:
     return Score(name, found.last_value, found.last_step, best)
 
 
-def _throughput(series: dict[str, Series], has_gpus: bool) -> tuple[float, str] | None:
+def _ran_on_the_cpu(job: Job) -> bool:
+    """Of a run that ran elsewhere nobody knows."""
+    return not job.gpus and not job.job_kind.ran_elsewhere
+
+
+def _throughput(series: dict[str, Series], on_the_cpu: bool) -> tuple[float, str] | None:
     """Tokens a second, and of what."""
     if (told := series.get(THROUGHPUT)) and told.last_value is not None:
-        return told.last_value, "tok/s a GPU" if has_gpus else "tok/s"
+        return told.last_value, "tok/s" if on_the_cpu else "tok/s a GPU"
     tokens, step = series.get(TOKENS), series.get(STEP)
     if tokens and step and tokens.last_value and step.last_value:
         return tokens.last_value / step.last_value, "tok/s"

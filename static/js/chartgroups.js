@@ -46,9 +46,16 @@
     return group;
   }
 
+  // As the server calls it: of an evaluation, the name of the prompts comes last.
+  function inItsGroup(name) {
+    const [prefix, first, ...rest] = name.split("/");
+    if (first === undefined) return name;
+    return prefix === "eval" && first.includes(":") ? `${rest.join("/")} · ${first}` : [first, ...rest].join("/");
+  }
+
   function labelOf(name, prefix) {
     if (prefix === "") return name;
-    if (prefix !== KEY_GROUP) return name.slice(name.indexOf("/") + 1);
+    if (prefix !== KEY_GROUP) return inItsGroup(name);
     const told = SCORE.exec(name);
     return told ? `Validation score, ${told[1]}` : name;
   }

@@ -40,7 +40,7 @@
     const shape = JSON.stringify([(answer.lines ?? []).map(({ job }) => job), (answer.groups ?? []).length, runs.theme]);
     const values = [answer.x, ...data];
     if (element.plot && element.shape === shape) element.plot.setData(values, !hear.isZoomed(card));
-    else mount(element, values, { lines, bands, dots: lines.length <= MANY, sync: "compare", read: hear.read, zoom: hear.zoom });
+    else mount(element, values, { lines, bands, dots: (answer.groups ?? answer.lines).length <= MANY, sync: "compare", read: hear.read, zoom: hear.zoom });
     element.shape = shape;
     say(card, answer);
   }

@@ -48,7 +48,7 @@ def in_words(seen: Mapping[str, int]) -> str:
     words += [f"{size_text(seen[name])} {what}" for name, what in names.items() if name in seen]
     told = f"The models were looked into: {', '.join(words) or 'nothing is wrong'}."
     rows = seen.get("first_rows")
-    return f"{told} Of the rows, the first {rows} alone were looked at." if rows else told
+    return f"{told} Only the first {rows} rows were looked at." if rows else told
 
 
 def _facts(said: bytes) -> Mapping[str, Any]:

@@ -50,7 +50,9 @@ def test_a_chain_goes_on_from_where_it_was_and_does_no_step_twice(
     ground = make_ground(user, real_sshd, python, home)
     yard = Yard(home, processes.environment(home, TRAINYARD_STOP_GRACE="1"))
     try:
-        found = ChainOrdeal(yard, ground, SEED, KILLS).run()
+        ordeal = ChainOrdeal(yard, ground, SEED, KILLS)
+        found = ordeal.run()
         assert not found, "\n".join(found)
+        assert ordeal.killed.total() == KILLS
     finally:
         yard.end()

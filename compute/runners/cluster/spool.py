@@ -21,8 +21,8 @@ LOCK = ".lock"
 CUT = ".cut"  # not all of the log, or of the rollouts, found room here
 OWN = {LISTING, ENDED, OVER, KNOWN, LOCK, CUT}
 CHECKPOINTS = "checkpoints/"
-# What may be large; the rest is always kept.
-BULK = ("train.log", "rollouts/", "validation/", "evaluation/", "comparison/")
+# What may be large; the rest is always kept. So are reports: half of one is none.
+BULK = ("train.log", "rollouts/", "validation/")
 # Folders of the run of which nothing comes: they are looked into there.
 THERE = ("model", "adapter")
 
@@ -125,7 +125,10 @@ class Spool:
         return (self.folder / ENDED).exists()
 
     def forget(self, below: str) -> None:
-        """A folder below ``checkpoints/`` was removed there: the listing here has it no longer."""
+        """A folder was removed there: neither its copy nor the listing of checkpoints has it here
+        any longer."""
+        if below.strip("/."):
+            shutil.rmtree(self.folder / below, ignore_errors=True)
         kept = [fact for fact in self._listed() if not fact.path.startswith(f"{below}/")]
         path = self.folder / LISTING
         if not path.exists():

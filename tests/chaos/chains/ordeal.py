@@ -5,10 +5,11 @@ import random
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 from django.urls import reverse
@@ -33,6 +34,8 @@ LOOKS_WITHIN = 5.0  # seconds for what a kill waits for
 ENDS_WITHIN = 300.0
 ACTS_EVERY = 0.5
 LONG_AGO = 3600.0
+
+T = TypeVar("T")
 
 
 class ChainOrdeal:
@@ -152,12 +155,22 @@ class ChainOrdeal:
             turn = self.chance.choice([WORKERS, OF_WORKERS])
         if turn == MACHINE:
             return self.kill_machine()
-        found = self.yard.victims()[turn]
-        self.until(lambda: bool(found()), ENDS_WITHIN)
+        found = self.some(self.yard.victims()[turn])
         self.kept.look(self.chain)
-        self.yard.kill(turn, [self.chance.choice(found())])
+        self.yard.kill(turn, [self.chance.choice(found)])
         self.killed[turn] += 1
         return turn
+
+    def some(self, look: Callable[[], Sequence[T]]) -> Sequence[T]:
+        """What there is to be killed, once there is something."""
+        found = list[T]()
+
+        def is_there() -> bool:
+            found[:] = look()
+            return bool(found)
+
+        assert self.until(is_there, ENDS_WITHIN), "nothing came that could be killed"
+        return found
 
     def kill_machine(self) -> str:
         """One on which a run is."""
@@ -167,10 +180,7 @@ class ChainOrdeal:
             active = Job.objects.filter(status__in=[Status.STARTING, Status.RUNNING])
             return [job for job in active.select_related("machine") if runs_of(job)]
 
-        self.until(lambda: bool(running()), ENDS_WITHIN)
-        jobs = running()
-        if not jobs:
-            return "nothing, whose run had just ended"
+        jobs = self.some(running)
         job = self.chance.choice(jobs)
         what = self.chance.choice([PROGRAM, HERE if job.machine.is_local else BOX])
         self.kept.look(self.chain)

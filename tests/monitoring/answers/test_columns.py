@@ -120,18 +120,38 @@ def test_the_advantage_and_its_mean_over_tokens(tmp_path: Path) -> None:
     assert not check_of(step, Method("grpo"), 0.3).agrees
 
 
+ODD = 0.0560341477394104  # torch's, of eight scores of 0.7 as numbers of 32 bits
+EVEN = [counted("a", n, 0.699999988079071, 2, trainyard_advantage=ODD) for n in range(8)]
+
+
+def told(group: str, by: float) -> list[dict[str, Any]]:
+    """A wrong and a right answer, whose advantages are off by so much."""
+    right = 0.5 / (math.sqrt(0.5) + 1e-6)
+    return [
+        counted(group, n, n, 2, trainyard_advantage=side * right + by)
+        for n, side in ((0, -1), (1, 1))
+    ]
+
+
 def test_the_rounding_of_a_group_without_deviation_is_no_difference(tmp_path: Path) -> None:
-    """The figures are torch's: of eight scores of 0.7 as numbers of 32 bits."""
-    odd = 0.0560341477394104
-    even = [counted("a", n, 0.699999988079071, 2, trainyard_advantage=odd) for n in range(8)]
-    other = [counted("b", n, n, 2, trainyard_advantage=(n - 0.5) / math.sqrt(0.5)) for n in (0, 1)]
-    step = step_of(write_lines(tmp_path / "1.jsonl", even + other))
-    check = check_of(step, Method("grpo"), odd * 8 / 10)
-    assert check.worst == pytest.approx(odd)
+    step = step_of(write_lines(tmp_path / "1.jsonl", [*EVEN, *told("b", 0.0)]))
+    check = check_of(step, Method("grpo"), ODD * 8 / 10)
+    assert check.rounded == pytest.approx(ODD)
     assert (check.mean, check.agrees, check.each_agrees, check.is_rounded) == (0, True, True, True)
-    assert not check_of(step, Method("grpo"), 3 * odd).agrees
-    wrong = check_of(step, Method("grpo", by_deviation=False), odd * 8 / 10)
-    assert (wrong.agrees, wrong.each_agrees, wrong.is_rounded) == (False, False, False)
+    assert not check_of(step, Method("grpo"), 3 * ODD).agrees
+    centred = check_of(step, Method("grpo", by_deviation=False), ODD * 8 / 10)
+    assert (centred.agrees, centred.each_agrees, centred.is_rounded) == (False, False, False)
+
+
+def test_what_rounding_explains_of_one_group_it_does_not_of_another(tmp_path: Path) -> None:
+    step = step_of(write_lines(tmp_path / "1.jsonl", [*EVEN, *told("b", 0.05)]))
+    check = check_of(step, Method("grpo"), None)
+    assert check.worst == pytest.approx(0.05)
+    assert not check.each_agrees
+    # The mean of ones is exact.
+    ones = [counted("a", n, 1, 2, trainyard_advantage=0.05) for n in range(8)]
+    check = check_of(step_of(write_lines(tmp_path / "2.jsonl", ones)), Method("grpo"), 0.05)
+    assert (check.agrees, check.each_agrees, check.is_rounded) == (False, False, False)
 
 
 def test_without_tokens_all_answers_weigh_the_same(tmp_path: Path) -> None:

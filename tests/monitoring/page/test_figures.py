@@ -159,3 +159,16 @@ def test_figures_want_a_login(job: Job) -> None:
 
 def test_figures_are_only_read(page: Client, job: Job) -> None:
     assert refuses_other_methods(page, url(job), "get")
+
+
+def test_of_the_evaluation_of_a_checkpoint_the_figure_comes_first(user: User) -> None:
+    job = factories.make_job(user)
+    for name in ("eval/sums:04ab-e032/score/mean", "eval/score/mean", "plain"):
+        factories.add_points(job, name, {1: 1.0})
+    rows = [row for group in figures.series_groups(job) for row in group.series]
+    found = {row["name"]: row["label"] for row in rows}
+    assert found == {
+        "eval/sums:04ab-e032/score/mean": "score/mean · sums:04ab-e032",
+        "eval/score/mean": "score/mean",
+        "plain": "plain",
+    }

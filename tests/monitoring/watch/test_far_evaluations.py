@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from django.test import Client
 
+from compute.machines.runners import copy_here
 from compute.models import Machine
 from evaluations.models import Evaluation
 from jobs import listeners
@@ -100,8 +101,8 @@ def sums(path: Path) -> Path:
 
 def validation(job: Job) -> list[Path]:
     """The copies that lie here."""
-    kept = [*mirror_folder(job.uuid).glob("attempt-1/validation/*.jsonl")]
-    return kept or [*Path(job.run_dir, "validation").glob("*.jsonl")]
+    kept = copy_here(job.machine, job.run_dir) or mirror_folder(job.uuid) / "attempt-1"
+    return [*kept.glob("validation/*.jsonl")]
 
 
 def check_pages(page: Client, job: Job) -> None:

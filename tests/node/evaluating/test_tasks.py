@@ -193,9 +193,11 @@ def test_what_makes_a_task_is_its_file_with_what_it_includes_and_calls(tmp_path:
 def test_what_a_function_imports_makes_its_task_too(tmp_path: Path) -> None:
     files = {
         "own.yaml": "process_docs: !function utils.process\n",
-        "utils.py": "import json\nfrom deep.more import x\nfrom .near import y\n",
+        "utils.py": "import json, listed.one\nfrom deep.more import x\nfrom .near import y\n",
+        "listed/one.py": "", "deep/own.py": "", "rooted/two.py": "",
         "beside.py": "", "near.py": "from . import beside\n", "notes.txt": "",
-        "deep/more.py": "import deeper\n", "deep/other.py": "", "deep/deeper/__init__.py": "",
+        "deep/more.py": "import deeper, rooted.two\n", "deep/other.py": "",
+        "deep/deeper/__init__.py": "",
         "deep/deeper/last.py": "", "elsewhere/not.py": "",
     }  # fmt: skip
     for name, text in files.items():

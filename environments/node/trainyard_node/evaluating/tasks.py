@@ -4,6 +4,7 @@ lm-eval lies in a folder of its own beside verl (`environments/verl-0.9/requirem
 that the training environment stays what its lock says.
 """
 
+import ast
 import difflib
 import importlib.metadata
 import importlib.util
@@ -24,7 +25,6 @@ PINS = "verl-0.9/requirements-eval.txt"
 SHOWN = 400  # characters of what another's code said
 MOST_DATA = 10_000  # names of data in a task file, with the lists that hold them
 MOST_SOURCES = 1000  # files that make a task
-IMPORTED = re.compile(r"^\s*(?:from|import)\s+(\.*)([\w.]*)", re.MULTILINE)
 FUNCTION = re.compile(r"!function\s+['\"]?([\w./-]+)\.\w+")
 INCLUDED = re.compile(r"[\w./~-]+\.ya?ml\b")
 DATA = ("json", "csv", "parquet", "text", "arrow", "pandas")  # what reads files
@@ -91,7 +91,7 @@ def sources_of(path: Path) -> list[str]:
     """A task file with all that makes it: the YAML that it includes, the Python of their functions,
     the Python beside that and what these import, where these files lie below the same folder. They
     are found by their texts, so that one that is named in a comment counts, too. Raises Refused."""
-    found, left = dict[str, None](), [path]
+    found, left, root = dict[str, None](), [path], path.resolve().parent
     while left:
         file = left.pop(0).resolve()  # two files may include each other
         if str(file) in found or not file.is_file():
@@ -101,22 +101,38 @@ def sources_of(path: Path) -> list[str]:
             raise Refused(f"The task file {path} is made of more than {MOST_SOURCES} files.")
         text = file.read_text(encoding="utf-8", errors="replace")
         if file.suffix == ".py":
-            left += [*sorted(file.parent.glob("*.py")), *_imported(file, text)]
+            left += [*sorted(file.parent.glob("*.py")), *_imported(file, text, root)]
             continue
         left += [file.parent / f"{name.replace('.', '/')}.py" for name in FUNCTION.findall(text)]
         left += [file.parent / name for name in INCLUDED.findall(text)]
     return list(found)
 
 
-def _imported(file: Path, text: str) -> Iterator[Path]:
-    """The modules below the folder of a file that it imports: each, or all of its package."""
-    for dots, name in IMPORTED.findall(text):
-        folder = file.parents[min(max(0, len(dots) - 1), len(file.parents) - 1)]
-        where = folder
-        for part in filter(None, name.split(".")):
-            where = where / part
-            yield where.with_name(f"{part}.py")
-            yield from sorted(where.glob("*.py"))
+def _imported(file: Path, text: str, root: Path) -> Iterator[Path]:
+    """The modules below the folder of a file, or of its task, that it imports: each, or all of its
+    package."""
+    for level, name in _names(text):
+        own = file.parents[min(max(0, level - 1), len(file.parents) - 1)]
+        for folder in {own: None} if level else {own: None, root: None}:
+            where = folder
+            for part in filter(None, name.split(".")):
+                where = where / part
+                yield where.with_name(f"{part}.py")
+                yield from sorted(where.glob("*.py"))
+
+
+def _names(text: str) -> Iterator[tuple[int, str]]:
+    """What Python imports, and the dots before it. Of what is no Python lm-eval says so itself."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((0, each.name) for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = f"{node.module}." if node.module else ""
+            yield from ((node.level, f"{module}{each.name}") for each in node.names)
 
 
 def _flat(named: Any) -> Iterator[str]:

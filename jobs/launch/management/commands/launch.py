@@ -11,7 +11,7 @@ from jobs.starting import beating
 
 class Command(BaseCommand):
     help = "Start a job that a worker has claimed. The workers call this; submit starts jobs."
-    requires_system_checks = ()  # the workers made them: they import every page
+    requires_system_checks = ()  # up made them: Django's own import every page
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("id", type=int)

@@ -9,7 +9,7 @@ from platform_site.work.doers import DONE_BY
 
 class Command(BaseCommand):
     help = "Do a piece of long work that somebody asked for. The workers call this."
-    requires_system_checks = ()  # the workers made them: they import every page
+    requires_system_checks = ()  # up made them: Django's own import every page
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("label", help="its model: " + ", ".join(sorted(DONE_BY)))
