@@ -6,7 +6,7 @@ has. So whoever is killed on the way leaves a chain that the next one moves on f
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -16,7 +16,7 @@ from django.utils import timezone
 from django_q.tasks import queue_size
 
 from evaluations.chains.deciding import Decided, decide
-from evaluations.chains.lost import goes_on
+from evaluations.chains.lost import goes_on, may_go_on
 from evaluations.chains.making import Asked, make, models_behind
 from evaluations.chains.models import Chain, Part
 from evaluations.chains.outputs import NotYet, Refused, settle
@@ -24,7 +24,7 @@ from evaluations.chains.parts import Parts, is_done, parts_of, to_remake
 from evaluations.chains.planning import Planned, plan
 from evaluations.steps.step import Recipe, Step
 from jobs.launch import end
-from jobs.models import Status
+from jobs.models import Job, Status
 from jobs.work import later
 
 log = logging.getLogger(__name__)
@@ -76,8 +76,10 @@ def kick_due() -> None:
             later("evaluations.chains.tasks.advance", pk)
 
 
-def _only_waits(parts: Iterable[Part]) -> bool:
+def _only_waits(parts: Sequence[Part]) -> bool:
     """Whether nothing is to be done before a job of these ends."""
+    if any(map(may_go_on, parts)):
+        return False
     open_ones = [part for part in parts if not part.why_failed]
     with_jobs = [part for part in open_ones if part.job is not None]
     return len(with_jobs) == len(open_ones) > 0 and all(
@@ -127,7 +129,7 @@ def _moved(turn: Turn) -> bool:
     turn.waits.clear()
     recipe, parts = chain.recipe, parts_of(chain)
     moved = [_settled(step, parts, turn) for step in recipe.steps]
-    moved += [goes_on(part) for each in parts.values() for part in each]
+    moved += [_goes_on(part, turn) for each in parts.values() for part in each]
     if why := _why_not_on(recipe, parts):
         if not _underway(parts):
             _end(chain, Chain.State.FAILED, why)
@@ -177,6 +179,17 @@ def _settle(part: Part, step: Step, turn: Turn) -> bool:
     except NotYet as error:
         turn.waits.append(str(error))
         return False
+
+
+def _goes_on(part: Part, turn: Turn) -> bool:
+    """Let the job of a part go on, where it was lost."""
+    if part.job is None or not may_go_on(part):
+        return False
+    turn.renew()
+    if not goes_on(part.job):
+        return False
+    _stop_unless_wanted(part.job, turn.chain)
+    return True
 
 
 def _begun(step: Step, turn: Turn, parts: Parts) -> bool:
@@ -241,7 +254,7 @@ def _keep_decided(step: Step, chain: Chain, nr: int, one: Decided) -> None:
 
 
 def _ask(part: Part, step: Step, turn: Turn) -> None:
-    """Make the job of a part. Who stopped the chain meanwhile wants it stopped as well."""
+    """Make the job of a part."""
     turn.renew()
     try:
         job = make(Asked(turn.chain, step, part, models_behind(part)))
@@ -250,8 +263,13 @@ def _ask(part: Part, step: Step, turn: Turn) -> None:
         return
     part.job, part.asked = job, job.pk
     part.save(update_fields=["job", "asked"])
-    if not Chain.objects.filter(pk=turn.chain.pk, state=Chain.State.RUNNING).exists():
-        end.stop(job, who=turn.chain.owner.get_username())
+    _stop_unless_wanted(job, turn.chain)
+
+
+def _stop_unless_wanted(job: Job, chain: Chain) -> None:
+    """Who stopped the chain meanwhile wants the job stopped as well."""
+    if not Chain.objects.filter(pk=chain.pk, state=Chain.State.RUNNING).exists():
+        end.stop(job, who=chain.owner.get_username())
 
 
 def _end(chain: Chain, state: Chain.State, reason: str) -> None:

@@ -9,11 +9,14 @@ MOST_LOST = 3
 WHY = "It was lost with its machine: the chain lets it go on."
 
 
-def goes_on(part: Part) -> bool:
-    """Let the job of a part go on that was lost; false where it was not, or does not."""
-    job = part.job
-    if part.is_done or part.failure or job is None or not _was_lost(job):
-        return False
+def may_go_on(part: Part) -> bool:
+    """Whether the job of a part was lost, and is to go on."""
+    is_open = not part.is_done and not part.failure
+    return is_open and part.job is not None and _was_lost(part.job)
+
+
+def goes_on(job: Job) -> bool:
+    """Let a job that was lost go on; false where it does not."""
     try:
         return resuming.resume(job, who="", why=WHY)
     except resuming.NotResumed:

@@ -1,19 +1,20 @@
 """A chain begins the steps that are due, and none twice."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
 from compute.machines.verbs import remove
-from evaluations.chains import services
+from evaluations.chains import advancing, services
 from evaluations.chains.lost import MOST_LOST
 from evaluations.chains.models import Chain
 from evaluations.models import Evaluation
-from jobs import lifecycle
+from jobs import lifecycle, resuming
 from jobs.models import Job, Status
-from tests import factories
+from tests import factories, taskqueue
 from tests.evaluations.chains.runs import TWO, ended, job_of, moved, part, started, states
 from tests.evaluations.gates.test_gates import found
 
@@ -101,6 +102,34 @@ def test_a_lost_job_whose_end_was_wanted_or_that_has_used_up_its_retries_ends_it
     chain = started(TWO, user)
     lost(chain, **fields)
     assert moved(chain).state == Chain.State.FAILED
+
+
+def test_a_lost_job_goes_on_while_another_of_its_chain_waits(user: User) -> None:
+    chain = started(TWO.replace("sample-sft}", "sample-sft, over: {lr: [1e-4, 1e-5]}}"), user)
+    advancing.kick_due()
+    job = lost(chain)
+    taskqueue.clear()
+    advancing.kick_due()
+    taskqueue.work()
+    job.refresh_from_db()
+    assert (job.status, job.attempt) == (Status.QUEUED, 2)
+
+
+def test_a_lost_job_does_not_go_on_once_its_chain_was_stopped(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = started(TWO, user)
+    job = lost(chain)
+    go_on = resuming.resume
+
+    def stopped_first(*args: Any, **more: Any) -> bool:
+        services.stop(chain, who="ada")
+        return go_on(*args, **more)
+
+    monkeypatch.setattr(resuming, "resume", stopped_first)
+    assert moved(chain).state == Chain.State.STOPPED
+    job.refresh_from_db()
+    assert (job.status, job.attempt) == (Status.STOPPED, 2)
 
 
 def test_a_job_that_is_deleted_is_said_and_made_anew(user: User) -> None:
