@@ -2,6 +2,7 @@
 
 import uuid as uuids
 from datetime import timedelta
+from pathlib import PurePosixPath
 from typing import Self, TypeVar
 
 from django.conf import settings
@@ -205,6 +206,14 @@ class Part(models.Model):
         """Whether its job was deleted, or is being, after it was done."""
         is_going = self.job is not None and self.job.deleting_at is not None
         return self.is_done and self.asked is not None and (self.job is None or is_going)
+
+    def has_model_of(self, other: "Part") -> bool:
+        """Whether both left the same model: the folder of the one is, or lies within, that of the
+        other, as the model of a checkpoint lies within it."""
+        if not self.path or not other.path or self.machine_id != other.machine_id:
+            return False
+        own, others = PurePosixPath(self.path), PurePosixPath(other.path)
+        return own.is_relative_to(others) or others.is_relative_to(own)
 
     @property
     def why_failed(self) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from evaluations.chains.models import Chain, Part
 from evaluations.steps.step import Recipe, Step
-from jobs.models import Job, Place, Status
+from jobs.artifacts.keeping import gone_of
+from jobs.models import Job, Status
 
 Parts = Mapping[str, Sequence[Part]]
 
@@ -45,11 +46,13 @@ def is_done(step: str, parts: Parts) -> bool:
 
 def needed(recipe: Recipe, parts: Parts) -> dict[Part, Step]:
     """The parts whose jobs have completed, and on whose models or results a step that is not done
-    works; each with such a step."""
-    return {
-        part: step for step, part in _wanted(recipe, parts, {})
-        if part.job is not None and part.job.status == Status.COMPLETED
-    }  # fmt: skip
+    works; each with such a step, which reads its checkpoints if any does."""
+    found = dict[Part, Step]()
+    for step, part, _ in _wanted(recipe, parts, {}):
+        is_kept = part in found and found[part].reads_checkpoints  # which needs more than others
+        if part.job is not None and part.job.status == Status.COMPLETED and not is_kept:
+            found[part] = step
+    return found
 
 
 def passed_on(part: Part, parts: Parts) -> list[Part]:
@@ -62,10 +65,11 @@ def passed_on(part: Part, parts: Parts) -> list[Part]:
 def to_remake(recipe: Recipe, parts: Parts) -> list[Part]:
     """The parts that were done and are to be done again: what a step that is not done needs, where
     it was deleted, and what came of that and is needed, too."""
-    again, lost = dict[int, Part](), _lost(parts)
+    again, gone = dict[int, Part](), _gone(parts)
     while more := [
-        part for _, part in _wanted(recipe, parts, again)
-        if part.is_done and part.pk not in again and (part.pk in lost or _comes_of(part, again))
+        part for _, part, has_path in _wanted(recipe, parts, again)
+        if part.is_done and part.pk not in again
+        and (part.is_lost or (has_path and part.pk in gone) or _comes_of(part, again))
     ]:  # fmt: skip
         for part in more:
             # What decided about one of its models decides about all of them anew.
@@ -74,8 +78,11 @@ def to_remake(recipe: Recipe, parts: Parts) -> list[Part]:
     return list(again.values())
 
 
-def _wanted(recipe: Recipe, parts: Parts, again: Mapping[int, Part]) -> Iterator[tuple[Step, Part]]:
-    """The parts behind each step that is not done, or is to be done ``again``."""
+def _wanted(
+    recipe: Recipe, parts: Parts, again: Mapping[int, Part]
+) -> Iterator[tuple[Step, Part, bool]]:
+    """The parts behind each step that is not done, or is to be done ``again``; each with whether
+    that which lies at its path is wanted."""
     every = {part.pk: part for own in parts.values() for part in own}
     for step in recipe.steps:
         own = parts.get(step.name, ())
@@ -84,7 +91,8 @@ def _wanted(recipe: Recipe, parts: Parts, again: Mapping[int, Part]) -> Iterator
         before = [every[each.pk] for part in left for each in part.of.all()]
         for part in [*before, *(part for name in names for part in parts.get(name, ()))]:
             for each in _behind(part, every):
-                yield step, each
+                # Of a job one of whose checkpoints was chosen, the last model is not wanted.
+                yield step, each, each is part or part.has_model_of(each)
 
 
 def _looks_at(step: Step, own: Sequence[Part], left: Sequence[Part]) -> Sequence[str]:
@@ -107,14 +115,9 @@ def _comes_of(part: Part, again: Collection[int]) -> bool:
     return any(each.pk in again for each in part.of.all())
 
 
-def _lost(parts: Parts) -> set[int]:
-    """The keys of parts that are done, and whose job or model was deleted, or the checkpoint that
-    they chose."""
-    done = [part for own in parts.values() for part in own if part.is_done]
-    places = Place.objects.filter(path__in={part.path for part in done if part.path})
-    there, gone = set[tuple[str, int]](), set[tuple[str, int]]()
-    for path, machine, gone_at in places.values_list("path", "machine", "gone_at"):
-        (gone if gone_at else there).add((path, machine))
-    return {
-        part.pk for part in done if part.is_lost or (part.path, part.machine_id) in gone - there
-    }  # fmt: skip
+def _gone(parts: Parts) -> set[int]:
+    """The keys of parts that are done, and whose model was deleted, or the checkpoint that they
+    chose."""
+    done = [part for own in parts.values() for part in own if part.is_done and part.path]
+    gone = gone_of((part.path, part.machine_id) for part in done)
+    return {part.pk for part in done if (part.path, part.machine_id) in gone}

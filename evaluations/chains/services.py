@@ -11,7 +11,7 @@ from compute.machines.local import local_machine
 from compute.models import Machine
 from evaluations.chains.checking import Checked, check
 from evaluations.chains.models import LONGEST_NAME, Chain, ChainRecipe, Part
-from evaluations.chains.parts import parts_of, to_remake
+from evaluations.chains.parts import parts_of, passed_on, to_remake
 from evaluations.steps.reading import read_chain
 from evaluations.steps.values import ChainError
 from jobs import resuming
@@ -98,13 +98,17 @@ def resume(chain: Chain, *, who: str) -> bool:
               part.job.stop_asked_at]  # fmt: skip
     if ending:
         raise NotStarted(f"Job {ending[0].pk} is still being stopped: resume {chain} after that.")
-    # Each job by itself: one that goes on takes the lock of its machine.
-    anew = [part for part in parts if part.why_failed and not _goes_on(part, who)]
+    remade = to_remake(chain.recipe, by_step)
+    stale = {*remade, *(each for part in remade for each in passed_on(part, by_step))}
+    failed = [part for part in parts if part.why_failed]
+    # Each job by itself: one that goes on takes the lock of its machine. One that began with a
+    # model that is made anew would go on without it.
+    anew = [part for part in failed if stale & {*part.of.all()} or not _goes_on(part, who)]
     with transaction.atomic():
         waiting = Chain.objects.filter(pk=chain.pk, state=chain.state)
         resumed = waiting.update(state=Chain.State.RUNNING, reason="", ended_at=None)
         if resumed:
-            for part in to_remake(chain.recipe, by_step):
+            for part in remade:
                 part.begin_anew()
             _again(anew, chain)
             later("evaluations.chains.tasks.advance", chain.pk)

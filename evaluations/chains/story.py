@@ -97,7 +97,7 @@ def _state(step: Step, chain: Chain, parts: Mapping[str, Sequence[Part]]) -> tup
         return FAILED, failed
     if is_done(step.name, parts):
         return DONE, ""
-    if own and chain.is_running:
+    if chain.is_running and any(part.asked or part.is_done for part in own):
         return RUNNING, _progress(own)
     if not chain.is_running:
         return STOPPED, "The chain ended before it."

@@ -1,6 +1,6 @@
 """Write down what jobs made and where it lies. Nothing here looks at a disk."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -218,13 +218,40 @@ def called(path: str, machine: Machine) -> str:
 
 def artifacts_at(paths: Iterable[str], machines: Mapping[int, Machine]) -> dict[str, Artifact]:
     """For each of the paths the artifact that it names or lies within, where there is one."""
-    within = {path: [path, *map(str, PurePosixPath(path).parents)] for path in paths}
+    within = {path: _around(path) for path in paths}
     known = dict[str, Artifact]()
-    asked = sorted({one for each in within.values() for one in each})
-    for start in range(0, len(asked), AT_ONCE):
-        some = asked[start : start + AT_ONCE]
-        places = Place.objects.there().filter(path__in=some, machine__in=list(machines))
-        for place in places.select_related("artifact"):
+    there = Place.objects.there().filter(machine__in=list(machines))
+    for some in _at_once(within.values()):
+        for place in there.filter(path__in=some).select_related("artifact"):
             known.setdefault(place.path, place.artifact)
     nearest = {path: [one for one in each if one in known] for path, each in within.items()}
     return {path: known[found[0]] for path, found in nearest.items() if found}
+
+
+def gone_of(places: Iterable[tuple[str, int | None]]) -> set[tuple[str, int | None]]:
+    """Of paths, each with the key of its machine, those that are gone: of the places at the path
+    or around it, the nearest that is known says so."""
+    within = {(path, machine): _around(path) for path, machine in places}
+    is_there = dict[tuple[str, int | None], bool]()
+    for some in _at_once(within.values()):
+        rows = Place.objects.filter(path__in=some).values_list("path", "machine", "gone_at")
+        for path, on, gone_at in rows:
+            is_there[path, on] = is_there.get((path, on), False) or gone_at is None
+    found = set[tuple[str, int | None]]()
+    for (path, machine), each in within.items():
+        known = (is_there[one, machine] for one in each if (one, machine) in is_there)
+        if not next(known, True):
+            found.add((path, machine))
+    return found
+
+
+def _around(path: str) -> list[str]:
+    """The path and those in which it lies, from the nearest on."""
+    return [path, *map(str, PurePosixPath(path).parents)]
+
+
+def _at_once(paths: Iterable[Iterable[str]]) -> Iterator[list[str]]:
+    """All of the paths, each once, as many together as a database is asked of."""
+    asked = sorted({one for each in paths for one in each})
+    for start in range(0, len(asked), AT_ONCE):
+        yield asked[start : start + AT_ONCE]

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 
 from evaluations.chains import services
 from evaluations.chains.drawing import graph_of
 from evaluations.chains.models import Chain
+from evaluations.chains.parts import needed, parts_of, to_remake
 from evaluations.chains.story import story_of
 from jobs.archive.refusals import why_not
 from jobs.artifacts import refusals
@@ -111,6 +113,28 @@ def test_the_checkpoints_to_choose_among_and_the_chosen_one_stay(user: User) -> 
     moved(chain)
     assert part(chain, "best").path.endswith("global_step_8")
     assert job_of(chain, "sft") == job
+
+
+def test_the_last_model_of_a_run_may_go_once_another_checkpoint_was_chosen(user: User) -> None:
+    chain, job = chosen(CHOICE + SMALLER, user)
+    list_checkpoints(job)
+    ended(job_of(chain, "small"), Status.FAILED)
+    moved(chain)
+    places = Place.objects.filter(artifact__job=job)
+    places.filter(artifact__step=8).update(gone_at=timezone.now())
+    assert to_remake(chain.recipe, parts_of(chain)) == []
+    places.filter(artifact__step=4).update(gone_at=timezone.now())
+    again = to_remake(chain.recipe, parts_of(chain))
+    assert {each.step for each in again} == {"best", "sft"}
+
+
+def test_of_several_steps_that_need_a_run_the_one_that_reads_its_checkpoints_counts(
+    user: User,
+) -> None:
+    text = "- {name: mean, average: sft}\n" + SMALLER.replace("best", "sft")
+    chain, _ = chosen(CHOICE + text, user)
+    steps = {part.step: step.name for part, step in needed(chain.recipe, parts_of(chain)).items()}
+    assert steps == {"sft": "mean"}
 
 
 def test_an_adapter_is_exported_and_adapters_are_merged(user: User, home: Path) -> None:

@@ -116,6 +116,7 @@ def test_resume_makes_anew_what_was_deleted_and_is_needed(user: User, text: str)
     assert services.resume(chain, who="ada")
     moved(chain)
     assert states(chain)["sft"] == "running"
+    assert states(chain)["grpo"] == "waiting"
     again = job_of(chain, "sft")
     assert again.uuid != job.uuid
     assert part(chain, "sft").path == ""
@@ -126,6 +127,28 @@ def test_resume_makes_anew_what_was_deleted_and_is_needed(user: User, text: str)
     if text == GATED:
         assert part(chain, "gate").said == "score of sft is 0.6."
         assert part(chain, "gate").path == part(chain, "sft").path
+
+
+@pytest.mark.parametrize("text", [TWO, GATED], ids=["plain", "gated"])
+def test_a_job_that_had_begun_with_what_was_deleted_is_made_anew_after_it(
+    user: User, text: str
+) -> None:
+    chain, job = on_second(text, user)
+    second = job_of(chain, "grpo")
+    Job.objects.filter(pk=second.pk).update(started_at=timezone.now())
+    ended(second, Status.FAILED)
+    moved(chain)
+    job.delete()
+    assert services.resume(chain, who="ada")
+    second.refresh_from_db()
+    assert (second.status, second.attempt) == (Status.FAILED, 1)
+    moved(chain)
+    assert states(chain)["grpo"] == "waiting"
+    again = job_of(chain, "sft")
+    ended(again, score=0.6)
+    moved(chain)
+    assert job_of(chain, "grpo") != second
+    assert job_of(chain, "grpo").after == again
 
 
 def test_a_gate_that_passed_decides_again_about_what_was_made_anew(user: User) -> None:
@@ -145,7 +168,6 @@ def test_a_model_that_was_deleted_alone_is_made_anew(user: User) -> None:
     chain, job = broken_at_second(TWO, user)
     list_checkpoints(job)
     kept = Place.objects.get(artifact__job=job)
-    Place.objects.filter(pk=kept.pk).update(path=part(chain, "sft").path)
     assert to_remake(chain.recipe, parts_of(chain)) == []
     Place.objects.filter(pk=kept.pk).update(gone_at=timezone.now())
     services.resume(chain, who="ada")
