@@ -191,7 +191,8 @@ def _through(model: Model, step: Step, limit: Limit, parts: Parts) -> Decided:
         value = _metrics(model, step, parts, [limit.metric]).get(limit.metric)
         if value is None:
             known = _what_is_known([model], step, parts)
-            raise Refused(f"{limit.metric} of {model.label} never came. {known}".strip())
+            lacks = "has no value at its step" if _is_by_step(model, step) else "never came"
+            raise Refused(f"{limit.metric} of {model.label} {lacks}. {known}".strip())
         found.append(within(f"{limit.metric} of {model.label}", value, limit))
     if limit.other:
         found.append(_compared(model, step, limit, parts))
@@ -233,7 +234,21 @@ def _scored(part: Part | None, step: Step, parts: Parts) -> Job | None:
 
 def _metrics(model: Model, step: Step, parts: Parts, names: Sequence[str]) -> dict[str, float]:
     job = _scored(model.part, step, parts)
-    return metrics_of(job, names) if job else {}
+    if job is None:
+        return {}
+    return _at_checkpoint(model, job, names) if _is_by_step(model, step) else metrics_of(job, names)
+
+
+def _is_by_step(model: Model, step: Step) -> bool:
+    """Whether what its job logged last says nothing of it: it is a checkpoint that was chosen."""
+    return model.is_chosen and not step.scores
+
+
+def _at_checkpoint(model: Model, job: Job, names: Sequence[str]) -> dict[str, float]:
+    """What these metrics were at the step of a checkpoint."""
+    rows = [row for row in table_of([job], names).rows if row.folder == model.path]
+    found = {name: row.candidate.known(name) for row in rows for name in names}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _what_is_known(models: Sequence[Model], step: Step, parts: Parts) -> str:

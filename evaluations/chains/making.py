@@ -160,13 +160,14 @@ def _adapter(asked: Asked) -> Job:
     if model.job is None:
         raise Refused("The run whose adapter is exported is gone.")
     saved = saved_by(model.job)
-    chosen = [each for each in saved if each.folder == model.path]
     if not saved:
         raise Refused(f"Job {model.job.pk} has no whole checkpoint.")
+    found = [each for each in saved if each.folder == model.path] if model.is_chosen else saved
+    if not found:
+        raise Refused(f"Job {model.job.pk} has no whole checkpoint {model.path} any more.")
     return export(
-        model.job, (chosen or saved)[0], asked.user, name=asked.name, keep_adapter=True,
-        uuid=asked.part.uuid,
-    )  # fmt: skip
+        model.job, found[0], asked.user, name=asked.name, keep_adapter=True, uuid=asked.part.uuid
+    )
 
 
 def _lora(asked: Asked) -> Job:

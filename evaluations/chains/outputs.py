@@ -39,6 +39,11 @@ class Model:
         return made is not None and PurePosixPath(made.path).is_relative_to(self.path)
 
     @property
+    def is_chosen(self) -> bool:
+        """Whether it is a checkpoint that was chosen among those of its job."""
+        return self.part is not None and self.part.chain.recipe.passes_checkpoint(self.part.step)
+
+    @property
     def label(self) -> str:
         return str(self.part) if self.part else called(self.path, self.machine)
 
@@ -151,7 +156,7 @@ def left_by(part: Part) -> Model:
 
 def evaluated(model: Part, evaluations: Sequence[Part]) -> Part | None:
     """The evaluation of the model of a part. What decided about a model passed it on: its scores
-    are those of the part that it came from."""
+    are those of the part that it came from, unless it passed on another checkpoint."""
     of = {each.pk: evaluation for evaluation in evaluations for each in evaluation.of.all()}
     line: list[Part] = [model]
     while line:
@@ -159,7 +164,7 @@ def evaluated(model: Part, evaluations: Sequence[Part]) -> Part | None:
         if part.pk in of:
             return of[part.pk]
         if part.asked is None:
-            line += part.of.all()
+            line += [each for each in part.of.all() if part.has_model_of(each)]
     return None
 
 

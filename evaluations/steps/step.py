@@ -129,3 +129,13 @@ class Recipe:
 
     def step(self, name: str) -> Step:
         return next(step for step in self.steps if step.name == name)
+
+    def passes_checkpoint(self, name: str) -> bool:
+        """Whether a step passes on a checkpoint that was chosen, by itself or by one before it."""
+        step = self.step(name)
+        if not step.decides:
+            return False
+        is_choice = step.wish is not None and step.wish.checkpoints
+        return is_choice or any(
+            self.passes_checkpoint(each.step) for each in step.models if each.step
+        )

@@ -21,6 +21,7 @@ from jobs.models import Job, Place, Status
 from jobs.verl.checkpoints import NEWEST_STEP_FILE
 from tests import factories
 from tests.evaluations.chains.runs import ended, job_of, moved, part, started, states
+from tests.evaluations.gates.test_gates import found
 from tests.surgery.models import CONFIG, adapter, model
 
 pytestmark = [
@@ -135,6 +136,68 @@ def test_of_several_steps_that_need_a_run_the_one_that_reads_its_checkpoints_cou
     chain, _ = chosen(CHOICE + text, user)
     steps = {part.step: step.name for part, step in needed(chain.recipe, parts_of(chain)).items()}
     assert steps == {"sft": "mean"}
+
+
+@pytest.mark.parametrize(("most", "failure"), [(0.2, ""), (0.05, "0.1, which is above 0.05")])
+def test_a_gate_takes_the_value_at_the_step_of_the_chosen_checkpoint(
+    user: User, most: float, failure: str
+) -> None:
+    chain, _ = chosen(f"{CHOICE}- {{gate: best, metric: val/loss, at_most: {most}}}\n", user)
+    gate = part(chain, "gate")
+    assert failure in gate.failure
+    assert gate.said == ("" if failure else "val/loss of best sft is 0.1.")
+
+
+def test_a_gate_on_what_was_not_logged_at_the_step_of_the_chosen_one(user: User) -> None:
+    chain = started(f"{CHOICE}- {{gate: best, metric: score, at_least: 0}}\n", user)
+    job = job_of(chain, "sft")
+    factories.add_points(job, "score", {8: 0.5})
+    saved(job, {4: 0.1, 8: 0.3})
+    moved(chain)
+    assert "score of best sft has no value at its step. Logged were: score," in chain.reason
+
+
+@pytest.mark.parametrize(
+    ("evaluates", "said"),
+    [
+        ("sft", "eval/score/mean of best sft never came."),
+        ("best", "eval/score/mean of best sft is 0.5."),
+    ],
+)
+def test_scores_of_the_last_model_are_not_those_of_the_chosen_one(
+    user: User, samples: Path, evaluates: str, said: str
+) -> None:
+    file = str(samples / "rl/val.parquet")
+    version = factories.make_version(target="rl", train_file=file, val_file=file)
+    text = (
+        f"- {{name: scores, evaluate: [{evaluates}], set: {{way: answers, dataset: {version.pk},"
+        " reward_file: '{rewards}/arithmetic.py'}}\n"
+        "- {gate: best, from: scores, metric: eval/score/mean, at_least: 0.1}\n"
+    )
+    chain, _ = chosen(CHOICE + text, user)
+    job = ended(job_of(chain, "scores"))
+    found(job, 0.4, 0.6)
+    moved(chain)
+    assert said in f"{chain.reason} {part(chain, 'gate').said}"
+
+
+def test_the_adapter_of_a_chosen_checkpoint_that_is_gone_is_not_that_of_another(
+    user: User,
+) -> None:
+    text = CHOICE.replace("sample-sft", "sample-sft, set: {lora_rank: 8}")
+    chain, job = chosen(text + "- {name: own, adapter: best}\n", user)
+    export, path = job_of(chain, "own"), part(chain, "best").path
+    assert export.spec["step"] == 4
+    ended(export, Status.FAILED)
+    moved(chain)
+    shutil.rmtree(path)
+    services.resume(chain, who="ada")
+    moved(chain)
+    assert f"Job {job.pk} has no whole checkpoint {path} any more." in chain.reason
+    services.resume(chain, who="ada")
+    moved(chain)
+    assert part(chain, "best").path != path  # it is chosen again
+    assert job_of(chain, "own").spec["step"] > 4
 
 
 def test_an_adapter_is_exported_and_adapters_are_merged(user: User, home: Path) -> None:
