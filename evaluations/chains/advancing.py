@@ -19,7 +19,7 @@ from evaluations.chains.deciding import Decided, decide
 from evaluations.chains.lost import goes_on, may_go_on
 from evaluations.chains.making import Asked, make, models_behind
 from evaluations.chains.models import Chain, Part
-from evaluations.chains.outputs import NotYet, Refused, settle
+from evaluations.chains.outputs import NotYet, Refused, labels_of, settle
 from evaluations.chains.parts import Parts, is_done, parts_of, to_remake
 from evaluations.chains.planning import Planned, plan
 from evaluations.steps.step import Recipe, Step
@@ -223,8 +223,9 @@ def _make_parts(step: Step, chain: Chain, parts: Parts) -> None:
     with transaction.atomic():
         for nr, each in enumerate(planned, 1):
             _keep_planned(step, chain, nr, each)
-        for nr, one in enumerate(decided, 1):
-            _keep_decided(step, chain, nr, one)
+        labels = labels_of([one.model for one in decided])
+        for nr, (one, label) in enumerate(zip(decided, labels, strict=True), 1):
+            _keep_decided(step, chain, nr, one, label)
         chain.parts.filter(step=step.name, nr__gt=len(planned) + len(decided)).delete()
 
 
@@ -242,10 +243,10 @@ def _keep_planned(step: Step, chain: Chain, nr: int, each: Planned) -> None:
     part.of.set([model.part for model in each.models if model.part])
 
 
-def _keep_decided(step: Step, chain: Chain, nr: int, one: Decided) -> None:
+def _keep_decided(step: Step, chain: Chain, nr: int, one: Decided, label: str) -> None:
     """What follows of a part that is decided again follows of it still."""
     found = {
-        "label": one.model.label[:300], "said": one.said, "failure": one.failure,
+        "label": label, "said": one.said, "failure": one.failure,
         "path": one.model.path, "machine": one.model.machine,
         "done_at": None if one.failure else timezone.now(),
     }  # fmt: skip

@@ -18,6 +18,7 @@ from evaluations.steps.step import Recipe
 from jobs.models import Job, Status
 
 LONGEST_NAME = 150
+LONGEST_LABEL = 300
 
 
 Row = TypeVar("Row", bound=models.Model)
@@ -141,7 +142,9 @@ class Part(models.Model):
     chain = models.ForeignKey(Chain, on_delete=models.CASCADE, related_name="parts")
     step = models.CharField(max_length=40)
     nr = models.PositiveSmallIntegerField()
-    label = models.CharField(max_length=300, blank=True, help_text="Of several parts, which.")
+    label = models.CharField(
+        max_length=LONGEST_LABEL, blank=True, help_text="Of several parts, which."
+    )
     values = models.JSONField(default=dict, help_text="The fields in which it differs.")
     base = models.CharField(
         max_length=1000, blank=True, help_text="A model that was there before the chain."

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from compute.models import Machine
 from compute.runners.base import RunnerError, RunnerUnsure, Unreachable
-from evaluations.chains.models import Chain, Part
+from evaluations.chains.models import LONGEST_LABEL, Chain, Part
 from evaluations.models import Evaluation
 from evaluations.steps.step import EVALUATE, Source, Step
 from jobs import measured
@@ -46,6 +46,15 @@ class Model:
     @property
     def label(self) -> str:
         return str(self.part) if self.part else called(self.path, self.machine)
+
+
+def labels_of(models: Sequence[Model]) -> list[str]:
+    """What each is called: by its whole path, or its end, where two would be called the same."""
+    labels = [model.label for model in models]
+    return [
+        model.path[-LONGEST_LABEL:] if labels.count(label) > 1 else label[:LONGEST_LABEL]
+        for model, label in zip(models, labels, strict=True)
+    ]
 
 
 class NotYet(Exception):

@@ -62,5 +62,6 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
         yield f"  {step['name']:<20} {step['state']:<10} {step['why']}".rstrip()
         for part in step["parts"]:
             job = f"job {part['job']}, {part['status']}" if part["job"] else ""
-            told = [each for each in (part["label"], job, part["said"]) if each]
-            yield f"    {', '.join(told) or part['model'] or ''}"
+            where = job or part["model"]  # two models may be called the same
+            told = [each for each in (part["label"], where, part["said"]) if each]
+            yield f"    {', '.join(told)}"

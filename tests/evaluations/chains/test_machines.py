@@ -91,5 +91,8 @@ def test_models_at_paths_lie_on_the_machine_that_their_step_names(
     assert states(chain) == {"two": "completed", "small": "running", "other": "running"}
     made = [job_of(chain, "small", 1), job_of(chain, "small", 2), job_of(chain, "other")]
     assert {job.machine for job in made} == {box}
+    same = started("steps: [{name: two, models: [/far/a/one, /far/b/one], machine: box}]", user)
+    labels = [each.label for each in same.parts.order_by("nr")]
+    assert labels == ["/far/a/one", "/far/b/one"]
     here = f"steps: [{{name: two, models: [{home}/there]}}]"
     assert "lies on box and not on this machine" in problems(here, user)[0]

@@ -3,6 +3,7 @@
 import json
 import uuid as uuids
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
@@ -18,6 +19,7 @@ from jobs.models import Job, Status
 from tests import taskqueue
 from tests.evaluations.chains.runs import TWO, ended, job_of, moved, started
 from tests.pages import asks_for_login, queries, refuses_other_methods
+from tests.surgery.models import model
 
 pytestmark = [
     pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("queue", "samples"),
@@ -204,6 +206,14 @@ def test_the_watcher_asks_for_what_is_due(user: User) -> None:
     taskqueue.clear()
     advancing.kick_due()
     assert taskqueue.take_all() == [(*asked, (chain.pk,))]
+
+
+def test_the_command_names_the_model_of_a_part_without_a_job(
+    user: User, capsys: pytest.CaptureFixture[str], home: Path
+) -> None:
+    chain = started(f"steps: [{{models: [{model(user, home / 'there')}]}}]", user)
+    call_command("chain", "show", str(chain.pk))
+    assert f"    made there, {home}/there\n" in capsys.readouterr().out
 
 
 def test_the_command(user: User, capsys: pytest.CaptureFixture[str], tmp_path: object) -> None:
